@@ -1,0 +1,1 @@
+"""Performing a scenario on this OS."""

@@ -1,0 +1,376 @@
+"""The scenario language, version 1: from text to `Scenario`, every mistake named by line and column.
+
+Syntax is read a line at a time and remembered (`_syntax`), since suites repeat their lines; what depends on the lines
+above (a name that lives, a label that recurs) is checked by `_Builder`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+import socket
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import NoReturn
+
+from .scenario import KINDS, OPTIONS, USERS, Address, Option, Scenario, ScenarioError, Setting, Step
+
+MAX_LINE = 2_000  # characters
+MAX_STEPS = 10_000  # steps of one scenario, after expansion
+MAX_TEXT = 64 * 1024 * 1024  # bytes of one file
+MAX_WAIT = 3_600.0  # seconds, all waits of a scenario together
+
+_NAME = r"[A-Za-z][A-Za-z0-9_]*"
+_HOST = {4: (r"[0-9.]+", socket.AF_INET), 6: (r"[0-9A-Fa-f:.]+", socket.AF_INET6)}
+_VALUE = {
+    "flag": (r"-?\d{1,10}", "a whole number"),
+    "int": (r"-?\d{1,10}", "a whole number"),
+    "linger": (r"off|\d{1,5}", "seconds or 'off'"),
+    "range": (r"\d{1,5}-\d{1,5}", "LOW-HIGH, each 0 to 65535"),
+    "text": (r"[A-Za-z0-9_.\-]{1,15}", "an interface name"),
+}
+
+
+class _Wrong(Exception):
+    """A line that does not parse: where (an offset), and what was expected."""
+
+    def __init__(self, at: int, expected: str) -> None:
+        super().__init__(at, expected)
+        self.at, self.expected = at, expected
+
+
+class _Scan:
+    """A cursor over one line."""
+
+    def __init__(self, text: str) -> None:
+        self.text, self.at, self.start = text, 0, 0
+
+    def fail(self, expected: str, at: int | None = None) -> NoReturn:
+        raise _Wrong(self.at if at is None else at, f"expected {expected}")
+
+    def maybe(self, pattern: str) -> str | None:
+        """Consume a regular expression after white space, if it stands there; `start` is where."""
+        space = re.compile(r"[ \t]*").match(self.text, self.at)
+        self.at = self.start = space.end() if space else self.at
+        found = re.compile(pattern).match(self.text, self.at)
+        if not found:
+            return None
+        self.at = found.end()
+        return found.group()
+
+    def take(self, pattern: str, expected: str) -> str:
+        found = self.maybe(pattern)
+        return self.fail(expected) if found is None else found
+
+    def end(self) -> None:
+        self.maybe("")
+        if self.at < len(self.text):
+            self.fail("the end of the line")
+
+
+@lru_cache(4096)
+def _syntax(text: str) -> Setting | Step:
+    """One line without comment and index ranges. Raises _Wrong."""
+    scan = _Scan(text)
+    if word := scan.maybe(r"(sysctl|ephemeral|address|device)(?=[ \t])"):
+        item: Setting | Step = _setting(scan, word)
+    elif scan.maybe(r"wait(?=[ \t])(?![ \t]*[=.])"):
+        item = Step("wait", seconds=scan.take(r"\d{1,4}(\.\d{1,6})?(?![\w.])", "seconds"))
+    else:
+        item = _step(scan, scan.take(_NAME, "a name, 'wait' or an environment line"))
+    scan.end()
+    return item
+
+
+def _setting(scan: _Scan, word: str) -> Setting:
+    match word:
+        case "sysctl":
+            name = scan.take(r"\w+([./][\w\-]+)+", "the name of a setting, such as net.ipv4.tcp_tw_reuse")
+            scan.take("=", "'='")
+            return Setting("sysctl", " ".join(scan.take(r"\S.{0,200}", "a value").split()), name)
+        case "ephemeral":
+            setting = Setting("ephemeral", scan.take(r"\d{1,5}-\d{1,5}(?!\w)", "LOW-HIGH"))
+            if not 0 < setting.ports[0] <= setting.ports[1] <= 65535:
+                scan.fail("LOW-HIGH with 1 <= LOW <= HIGH <= 65535", scan.start)
+            return setting
+        case "address":
+            return Setting("address", _host(scan, 6 if ":" in scan.text else 4))
+        case _:
+            return Setting("device", scan.take(r"[A-Za-z][\w.\-]{0,14}(?![\w.\-])", "an interface name"))
+
+
+def _step(scan: _Scan, name: str) -> Step:
+    if scan.maybe("="):
+        step = _creation(scan, name)
+    else:
+        scan.take(r"\.", "'.' or '='")
+        verb = scan.take(r"\w*", "a call")
+        if verb not in _ARGUMENTS:
+            wanted = "NAME = LISTENER.accept()" if verb == "accept" else f"one of {', '.join(_ARGUMENTS)}"
+            scan.fail(wanted, scan.start)
+        scan.take(r"\(", "'('")
+        step = _ARGUMENTS[verb](scan, Step(verb, name))
+        scan.take(r"\)", "')'")
+    return replace(step, survives=True) if scan.maybe(r"\?") else step
+
+
+def _creation(scan: _Scan, name: str) -> Step:
+    maker = scan.take(_NAME, "a socket kind or LISTENER.accept()")
+    if scan.maybe(r"\."):
+        scan.take(r"accept\b", "accept()")
+        scan.take(r"\([ \t]*\)", "'()'")
+        return Step("accept", name, listener=maker)
+    if maker not in KINDS:
+        scan.fail(f"a socket kind ({' '.join(KINDS)}) or LISTENER.accept()", scan.start)
+    scan.take(r"\(", "'('")
+    options: list[Option] = []
+    while not scan.maybe(r"\)"):
+        if options:
+            scan.take(",", "',' or ')'")
+        options.append(_option(scan))
+    user = scan.take("|".join(USERS), "user1, user2 or root") if scan.maybe(r"as\b") else ""
+    return Step("socket", name, kind=maker, options=tuple(options), user=user)
+
+
+def _option_name(scan: _Scan) -> str:
+    name = scan.take(r"[A-Z]\w*", "an option, such as SO_REUSEADDR")
+    if name not in OPTIONS:
+        close = difflib.get_close_matches(name, OPTIONS, 3, 0.5) or sorted(OPTIONS)
+        scan.fail(f"an option of the language ({', '.join(close)}), not {name}", scan.start)
+    return name
+
+
+def _option(scan: _Scan) -> Option:
+    name = _option_name(scan)
+    pattern, expected = _VALUE[OPTIONS[name]]
+    if not scan.maybe("="):
+        if OPTIONS[name] not in ("flag", "int"):
+            scan.fail(f"'=' and {expected}")
+        return Option(name)
+    if scan.maybe("raw:"):
+        digits = scan.take(r"[0-9A-Fa-f]{0,512}(?![0-9A-Za-z])", "hexadecimal digits, at most 512")
+        if len(digits) % 2:
+            scan.fail("an even number of hexadecimal digits")
+        return Option(name, f"raw:{digits}")
+    value = scan.take(rf"(?:{pattern})(?![\w.])", expected)
+    if OPTIONS[name] == "range" and max(map(int, value.split("-"))) > 65535:
+        scan.fail(expected, scan.start)
+    if OPTIONS[name] in ("flag", "int") and not -(2**31) <= int(value) < 2**31:
+        scan.fail("a number of 32 bits", scan.start)
+    return Option(name, value)
+
+
+def _host(scan: _Scan, family: int) -> str:
+    pattern, number = _HOST[family]
+    host = scan.take(pattern, "an address, such as 127.0.0.1 or [::1]")
+    try:
+        socket.inet_pton(number, host)
+    except OSError:
+        scan.fail(f"an IPv{family} address", scan.start)
+    return host
+
+
+def _address(scan: _Scan) -> Address:
+    if scan.maybe(r"\["):
+        host = _host(scan, 6)
+        scan.take(r"\]", "']'")
+    else:
+        host = _host(scan, 4)
+    scan.take(":", "':' and a port")
+    port = scan.take(
+        rf"\d{{1,5}}(?!\w)|{_NAME}\.port\b|[A-Z][A-Z0-9]*(?![\w.])", "a port: a number, a symbol such as P, or NAME.port"
+    )
+    if port.isdigit() and int(port) > 65535:
+        scan.fail("a port from 0 to 65535", scan.start)
+    return Address(host, int(port) if port.isdigit() else port)
+
+
+def _nothing(scan: _Scan, step: Step) -> Step:
+    return step
+
+
+def _to(scan: _Scan, step: Step) -> Step:
+    return replace(step, address=_address(scan))
+
+
+def _set(scan: _Scan, step: Step) -> Step:
+    return replace(step, options=(_option(scan),))
+
+
+def _get(scan: _Scan, step: Step) -> Step:
+    return replace(step, options=(Option(_option_name(scan)),))
+
+
+def _listen(scan: _Scan, step: Step) -> Step:
+    backlog = scan.maybe(r"-?\d{1,9}(?!\w)")
+    return step if backlog is None else replace(step, backlog=int(backlog))
+
+
+def _shutdown(scan: _Scan, step: Step) -> Step:
+    return replace(step, how=scan.take(r"(RDWR|RD|WR)\b", "RD, WR or RDWR"))
+
+
+_ARGUMENTS: dict[str, Callable[[_Scan, Step], Step]] = {
+    **dict.fromkeys(("close", "disconnect", "eof", "name", "recv", "send"), _nothing),
+    **dict.fromkeys(("bind", "connect", "sendto"), _to),
+    "get": _get,
+    "listen": _listen,
+    "set": _set,
+    "shutdown": _shutdown,
+}
+
+_RANGE = re.compile(r"\[(\d{1,9})-(\d{1,9})\]")
+
+
+def _expand(body: str) -> Iterator[tuple[str, Callable[[int], int]]]:
+    """The lines that `body` stands for, each with a function from its offsets to those of `body`. Raises _Wrong."""
+    ranges = list(_RANGE.finditer(body)) if "-" in body else []
+    if not ranges:
+        yield body, lambda at: at
+        return
+    sizes = [int(found[2]) - int(found[1]) + 1 for found in ranges]
+    for found, size in zip(ranges, sizes, strict=True):
+        if size < 1:
+            raise _Wrong(found.start(), "expected a range from low to high")
+        if size != sizes[0]:
+            raise _Wrong(found.start(), f"expected a range of {sizes[0]} numbers, as the first on this line")
+        if size > MAX_STEPS:
+            raise _Wrong(found.start(), f"expected at most {MAX_STEPS} steps in a scenario")
+    for offset in range(sizes[0]):
+        numbers = [str(int(found[1]) + offset) for found in ranges]
+
+        def original(at: int, numbers: list[str] = numbers) -> int:
+            for found, number in zip(ranges, numbers, strict=True):
+                if at < found.start() + len(number):
+                    return min(at, found.start())
+                at += len(found[0]) - len(number)
+            return at
+
+        at = iter(numbers)
+        yield _RANGE.sub(lambda _: next(at), body), original  # noqa: B023 used before the next turn
+
+
+@dataclass(slots=True)
+class _Builder:
+    """One scenario in the making; remembers what the lines so far made."""
+
+    title: str | None
+    lines: list[str]
+    environment: list[Setting]
+    steps: list[Step]
+    open: dict[str, bool]  # name -> not closed yet
+    count: dict[str, int]  # label -> how often
+    waits: float = 0.0
+
+    def feed(self, text: str, line: int) -> None:
+        body, hash_, comment = text.partition("#")
+        note = f"#{comment.rstrip()}" if hash_ else ""
+        indent = len(body) - len(body.lstrip())
+        body = body.strip()
+        if not body:
+            self.lines.append(note)
+            return
+        original: Callable[[int], int] = lambda at: at  # noqa: E731
+        try:
+            for expanded, original in _expand(body):
+                item = _syntax(expanded)
+                self._keep(item, line)
+        except _Wrong as wrong:
+            raise ScenarioError(line, indent + original(wrong.at) + 1, wrong.expected) from None
+        shown = _spell(body) if _RANGE.search(body) else str(item)
+        self.lines.append(f"{shown}  {note}" if note else shown)
+
+    def _keep(self, item: Setting | Step, line: int) -> None:
+        if len(self.steps) + len(self.environment) >= MAX_STEPS:
+            raise _Wrong(0, f"expected at most {MAX_STEPS} steps in a scenario")
+        if isinstance(item, Setting):
+            if self.open:
+                raise _Wrong(0, "expected environment lines before the first socket")
+            self.environment.append(item)
+            return
+        if item.verb == "wait":
+            self.waits += float(item.seconds)
+            if self.waits > MAX_WAIT:
+                raise _Wrong(0, f"expected waits of at most {MAX_WAIT:g} s in all")
+            self.steps.append(replace(item, line=line))
+            return
+        self._names(item)
+        label = f"{item.name}.{item.verb}"
+        count = self.count[label] = self.count.get(label, 0) + 1
+        self.steps.append(replace(item, label=label if count == 1 else f"{label}#{count}", line=line))
+
+    def _names(self, step: Step) -> None:
+        """A name is bound once, and `close` ends it; a port may be asked of one that is closed."""
+        if step.verb in ("socket", "accept"):
+            if step.name in self.open:
+                raise _Wrong(0, f"expected a new name, {step.name} is bound already")
+        for name in (step.listener or step.name,):
+            if step.verb != "socket" and not self.open.get(name):
+                how = "was closed" if name in self.open else "is not"
+                raise _Wrong(0, f"expected a socket that was made above and is open, {name} {how}")
+        owner = step.address.owner if step.address else None
+        if owner is not None and owner not in self.open:
+            at = len(f"{step.name}.{step.verb}(") + str(step.address).rindex(":") + 1
+            raise _Wrong(at, f"expected the port of a socket made above, {owner} is not")
+        self.open[step.name] = step.verb != "close"
+
+    def scenario(self) -> Scenario:
+        while self.lines and not self.lines[-1]:
+            self.lines.pop()
+        return Scenario(tuple(self.lines), tuple(self.environment), tuple(self.steps), self.title)
+
+
+def _spell(body: str) -> str:
+    """A line with index ranges in canonical spelling: its syntax is that of any expansion, so white space is all."""
+    tight = re.sub(r"\s*([(),.?=])\s*", r"\1", re.sub(r"\s+", " ", body)).replace(",", ", ")
+    tight = re.sub(r"\)as ", ") as ", tight)
+    return re.sub(r"^([\w\[\]-]+)=", r"\1 = ", tight)
+
+
+def parse_file(text: str) -> list[Scenario]:
+    """Read a text of one scenario, or of several opened by ``--- TITLE`` lines.
+
+    Raises ScenarioError, with the line in `text`, where it does not parse.
+    """
+    scenarios: list[Scenario] = []
+    builder = _Builder(None, [], [], [], {}, {})
+    for number, line in enumerate(text.split("\n"), 1):
+        if len(line) > MAX_LINE:
+            raise ScenarioError(number, MAX_LINE + 1, f"expected a line of at most {MAX_LINE} characters")
+        if line.startswith("---"):
+            if builder.title is not None:
+                scenarios.append(builder.scenario())
+            elif builder.steps or builder.environment:
+                raise ScenarioError(number, 1, "expected '--- TITLE' above the first step too")
+            if not (title := line[3:].strip()):
+                raise ScenarioError(number, 4, "expected a title")
+            builder = _Builder(title, [], [], [], {}, {})
+        else:
+            builder.feed(line, number)
+    return [*scenarios, builder.scenario()]
+
+
+def parse(text: str) -> Scenario:
+    """Read one scenario. Raises ScenarioError."""
+    scenarios = parse_file(text)
+    if len(scenarios) > 1:
+        raise ScenarioError(1, 1, f"expected one scenario, not {len(scenarios)}")
+    return scenarios[0]
+
+
+def decode(data: bytes) -> str:
+    """The text of a file. Raises ScenarioError where it is not UTF-8, holds control characters, or is too large."""
+    if len(data) > MAX_TEXT:
+        raise ScenarioError(1, 1, f"expected at most {MAX_TEXT} bytes")
+    try:
+        text = data.decode("utf-8-sig").replace("\r\n", "\n")
+    except UnicodeDecodeError as error:
+        before = data[: error.start]
+        column = len(before.rpartition(b"\n")[2].decode("utf-8", "replace")) + 1
+        raise ScenarioError(before.count(b"\n") + 1, column, "expected UTF-8 text") from None
+    if junk := re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]", text):
+        before_junk = text[: junk.start()]
+        column = len(before_junk.rpartition("\n")[2]) + 1
+        raise ScenarioError(before_junk.count("\n") + 1, column, "expected printable text")
+    return text

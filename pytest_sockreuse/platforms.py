@@ -1,0 +1,246 @@
+"""Platforms: their names, their versions, and which one this is.
+
+A platform is a network *stack* before it is a version: gVisor, WSL 1 and Wine say they are Linux or Windows and are not.
+The table of known ones is `conformance/platforms.toml`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import platform as _platform
+import re
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+#: The data: cases, claims, platforms, evidence, schemas. A symbolic link in a checkout, the files themselves in a wheel.
+CONFORMANCE = Path(__file__).parent / "conformance"
+
+Version = tuple[int, ...]
+LATEST: Version = (9999,)
+
+
+class PlatformError(ValueError):
+    """A platform name or version that is not known; the message carries the nearest ones."""
+
+
+def version(text: str) -> Version:
+    """The numbers that a release begins with: ``6.17.0-1022-azure`` is (6, 17, 0), ``14.3-RELEASE-p2`` (14, 3)."""
+    found = re.match(r"\d{1,9}(\.\d{1,9}){0,3}", text)
+    if not found:
+        raise PlatformError(f"{text!r} does not begin with a version")
+    return tuple(map(int, found.group().split(".")))
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """The versions from one of `since` up to, not including, one of `until`; empty tuples leave a side open.
+
+    Each names release lines, because fixes are backported: ``6.1.32`` means line 6.1 from .32 on and says nothing of
+    other lines, ``6.3`` means 6.3 and all that came after.
+    """
+
+    since: tuple[str, ...] = ()
+    until: tuple[str, ...] = ()
+
+    def __contains__(self, at: Version) -> bool:
+        return (not self.since or _reached(self.since, at)) and not _reached(self.until, at)
+
+    def overlaps(self, other: Span) -> bool:
+        """Whether some version lies in both; decided at the bounds, between which neither changes."""
+        bounds = [version(text) for text in (*self.since, *self.until, *other.since, *other.until)]
+        below = [(b[0], b[1] if len(b) > 1 else 0, b[2] - 1) if len(b) > 2 and b[2] else (*b[:1], *_minus(b[1:])) for b in bounds]
+        return any(at in self and at in other for at in [(0,), LATEST, *bounds, *below])
+
+    def __str__(self) -> str:
+        parts = [f"since {', '.join(self.since)}"] if self.since else []
+        return " ".join([*parts, f"until {', '.join(self.until)}"] if self.until else parts)
+
+
+def _minus(rest: Version) -> Version:
+    return (rest[0] - 1, 9999) if rest and rest[0] else (-1,)
+
+
+def _reached(lines: Iterable[str], at: Version) -> bool:
+    for text in lines:
+        line = version(text)
+        if len(line) > 2 and at[:2] != line[:2]:
+            continue
+        if at >= line:
+            return True
+    return False
+
+
+@dataclass(frozen=True, slots=True)
+class Platform:
+    """A stack at a version. `label` is the version as people write it, `flavour` the vendor or wrapping, if any."""
+
+    stack: str
+    version: Version
+    label: str
+    flavour: str = ""
+
+    @property
+    def name(self) -> str:
+        """Such as ``linux-6.18.44``."""
+        return f"{self.stack}-{self.label}"
+
+    def __str__(self) -> str:
+        return self.name
+
+
+@cache
+def registry() -> dict[str, dict[str, Any]]:
+    """The stacks of `conformance/platforms.toml`: title and known versions of each, oldest first."""
+    with open(CONFORMANCE / "platforms.toml", "rb") as file:
+        return tomllib.load(file)
+
+
+def known() -> list[Platform]:
+    """Every platform of the registry, stack by stack, oldest first."""
+    return [_entry(stack, label) for stack, table in registry().items() for label in table["versions"]]
+
+
+def _entry(stack: str, label: str) -> Platform:
+    builds: dict[str, str] = registry()[stack].get("builds", {})
+    return Platform(stack, version(builds.get(label, label)), label)
+
+
+def named(name: str) -> Platform:
+    """The platform called `name`; where a patch level is left out, the newest known of that line.
+
+    Raises PlatformError with the nearest names.
+    """
+    stack, _, label = name.partition("-")
+    table = registry().get(stack)
+    if table and label:
+        if label in table["versions"]:
+            return _entry(stack, label)
+        if "builds" not in table and re.fullmatch(r"\d{1,9}(\.\d{1,9}){0,3}", label):
+            numbers = version(label)
+            line = [v for v in table["versions"] if version(v)[: len(numbers)] == numbers]
+            if line:
+                return _entry(stack, line[-1])
+            if len(numbers) > 1:
+                return Platform(stack, numbers, label)
+    names = [p.name for p in known()]
+    close = difflib.get_close_matches(name, names, 3, 0.4)
+    hint = f"perhaps {' or '.join(close)}; " if close else ""
+    raise PlatformError(f"no platform {name!r}: {hint}known are {', '.join(names)}")
+
+
+# --- which one is this ------------------------------------------------------------------------------------------------
+
+_KNOBS = {
+    "linux": """ip_local_port_range ip_local_reserved_ports ip_autobind_reuse ip_unprivileged_port_start tcp_tw_reuse
+        tcp_tw_reuse_delay tcp_timestamps tcp_fin_timeout tcp_max_tw_buckets ip_nonlocal_bind ip_local_port_step_width""",
+    "freebsd": """net.inet.ip.portrange.first net.inet.ip.portrange.last net.inet.ip.portrange.reservedhigh
+        net.inet.tcp.nolocaltimewait net.inet.tcp.msl net.inet.tcp.require_unique_port net.inet6.ip6.v6only""",
+    "macos": """net.inet.ip.portrange.first net.inet.ip.portrange.last net.inet.tcp.msl net.inet6.ip6.v6only""",
+    "netbsd": """net.inet.ip.anonportmin net.inet.ip.anonportmax net.inet6.ip6.v6only""",
+    "openbsd": """net.inet.ip.portfirst net.inet.ip.portlast net.inet.ip.porthifirst net.inet.ip.porthilast""",
+}
+_KNOBS["gvisor"] = _KNOBS["linux"]
+
+
+def _read(path: str) -> str:
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read(65536).strip()
+    except OSError:
+        return ""
+
+
+def _output(*command: str) -> str:
+    try:
+        return subprocess.run(command, capture_output=True, text=True, timeout=10, check=False).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return ""
+
+
+def _linux(release: str, build: str) -> Platform:
+    """Linux, or what calls itself Linux. The version is the upstream one, also where a vendor numbers differently."""
+    if build == "#1 SMP Sun Jan 10 15:06:54 PST 2016" or "gvisor" in release or "-gvisor" in _read("/proc/cmdline"):
+        # The sandbox does not tell its build; 4.19.0-gvisor came with the builds of April 2026.
+        label = "20240729" if release.startswith("4.4") else "20260427"
+        return Platform("gvisor", version(label), label)
+    if "Microsoft" in release and "microsoft-standard" not in release:
+        label = ".".join(map(str, version(release)))
+        return Platform("wsl1", version(label), label)
+    upstream, flavour = release, release.partition("-")[2]
+    signature = _read("/proc/version_signature").split()  # Ubuntu 6.17.0-1022.22-azure 6.17.13
+    if debian := re.search(r"\bDebian (\d+\.\d+\.\d+)", build):
+        upstream, flavour = debian.group(1), "debian"
+    elif len(signature) == 3 and signature[0] == "Ubuntu":
+        upstream = signature[2]
+    if "User Mode Linux" in _read("/proc/cpuinfo"):
+        flavour = "uml"
+    numbers = version(upstream)
+    return Platform("linux", numbers, ".".join(map(str, numbers)), flavour)
+
+
+def _windows(build: Version, server: bool) -> Platform:
+    """Windows by its build number; a name where the registry has one that is not newer, else the build itself."""
+    builds: dict[str, str] = registry()["windows"]["builds"]
+    labels = [v for v in registry()["windows"]["versions"] if v.startswith("server") == server]
+    label = max((v for v in labels if version(builds[v]) <= build), key=lambda v: version(builds[v]), default=labels[0])
+    return Platform("windows", build, label)
+
+
+def _is_wine() -> bool:
+    if sys.platform == "win32":
+        import ctypes
+
+        return hasattr(ctypes.WinDLL("ntdll"), "wine_get_version")
+    return False
+
+
+@cache
+def current() -> Platform:
+    """The platform this process runs on."""
+    if sys.platform == "win32":
+        found = sys.getwindowsversion()
+        build = (found.major, found.minor, found.build)
+        here = _windows(build, found.product_type == 3)
+        return Platform("wine", build, ".".join(map(str, build))) if _is_wine() else here
+    uname = os.uname()
+    if uname.sysname == "Linux":
+        return _linux(uname.release, uname.version)
+    if uname.sysname == "Darwin":
+        label = _output("sw_vers", "-productVersion") or _platform.mac_ver()[0] or uname.release
+        return Platform("macos", version(label), label, f"darwin-{uname.release}")
+    numbers = version(uname.release)
+    flavour = uname.release.partition("-")[2]
+    return Platform(uname.sysname.lower(), numbers, ".".join(map(str, numbers)), flavour)
+
+
+def knobs(stack: str) -> dict[str, str]:
+    """The settings that bear on ports, as this OS names them; those it does not have are left out."""
+    names = _KNOBS.get(stack, "").split()
+    if stack in ("linux", "gvisor"):
+        values = {f"net.ipv4.{name}": _read(f"/proc/sys/net/ipv4/{name}") for name in names}
+    else:
+        values = {name: _output("sysctl", "-n", name) for name in names}
+    return {name: " ".join(value.split()) for name, value in values.items() if value}
+
+
+def describe() -> dict[str, Any]:
+    """What ``sockreuse platform --json`` prints: who this is, down to the settings that bear on ports."""
+    here = current()
+    return {
+        "platform": here.name,
+        "stack": here.stack,
+        "version": here.label,
+        "flavour": here.flavour,
+        "release": _platform.release(),
+        "build": _platform.version(),
+        "machine": _platform.machine(),
+        "python": _platform.python_version(),
+        "knobs": knobs(here.stack),
+    }

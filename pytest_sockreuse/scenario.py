@@ -1,0 +1,206 @@
+"""The scenario language, version 1, as data: steps, options, addresses, outcomes. Imports nothing of ours.
+
+`parser` makes a `Scenario` of a text; ``str()`` makes the text of a scenario. Lines such as
+``S[1-8].bind(127.0.0.1:0)`` are kept as they were written (for printing) and expanded (for performing).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+#: Transport and address family of each socket kind.
+KINDS = {f"{proto}{family}": (proto, family) for proto in ("tcp", "udp", "mptcp", "sctp", "udplite") for family in (4, 6)}
+USERS = ("user1", "user2", "root")
+
+#: Every option of the language and the form of its value: flag, int, linger, range or text.
+OPTIONS: dict[str, str] = {
+    **dict.fromkeys(
+        """SO_REUSEADDR SO_REUSEPORT SO_REUSEPORT_LB SO_EXCLUSIVEADDRUSE SO_REUSE_UNICASTPORT SO_PORT_SCALABILITY
+        SO_RANDOMIZE_PORT SO_BROADCAST SO_KEEPALIVE SO_DONTROUTE IPV6_V6ONLY IP_BIND_ADDRESS_NO_PORT IP_FREEBIND
+        IPV6_FREEBIND IP_TRANSPARENT IPV6_TRANSPARENT IP_BINDANY IPV6_BINDANY TCP_NODELAY""".split(),
+        "flag",
+    ),
+    **dict.fromkeys(
+        """TCP_LINGER2 TCP_DEFER_ACCEPT TCP_FASTOPEN TCP_USER_TIMEOUT TCP_SYNCNT SO_SNDBUF SO_RCVBUF SO_PRIORITY SO_MARK
+        IP_TTL IP_TOS IP_PORTRANGE IPV6_PORTRANGE""".split(),
+        "int",
+    ),
+    "SO_LINGER": "linger",
+    "IP_LOCAL_PORT_RANGE": "range",
+    "SO_BINDTODEVICE": "text",
+}
+
+
+class ScenarioError(ValueError):
+    """A text that is not a scenario: `line` and `column` count from 1, `expected` says what should stand there."""
+
+    def __init__(self, line: int, column: int, expected: str) -> None:
+        super().__init__(f"{line}:{column}: {expected}")
+        self.line, self.column, self.expected = line, column, expected
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One socket option; `value` is the text after ``=``, or None where the name stands alone and means 1."""
+
+    name: str
+    value: str | None = None
+
+    def __str__(self) -> str:
+        return self.name if self.value is None else f"{self.name}={self.value}"
+
+    @property
+    def raw(self) -> bytes | None:
+        """The bytes of a ``raw:HEX`` value, else None."""
+        return bytes.fromhex(self.value[4:]) if self.value is not None and self.value.startswith("raw:") else None
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A local or foreign address: `host` is a literal without brackets, `port` a number, a symbol or ``NAME.port``."""
+
+    host: str
+    port: int | str
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if self.family == 6 else f"{self.host}:{self.port}"
+
+    @property
+    def family(self) -> int:
+        return 6 if ":" in self.host else 4
+
+    @property
+    def owner(self) -> str | None:
+        """The socket whose port is meant, for ``NAME.port``."""
+        return self.port[:-5] if isinstance(self.port, str) and self.port.endswith(".port") else None
+
+    @property
+    def symbol(self) -> str | None:
+        """The port symbol, such as ``P``."""
+        return self.port if isinstance(self.port, str) and "." not in self.port else None
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """An environment line: `kind` is sysctl, ephemeral, address or device; `name` is set for a sysctl only."""
+
+    kind: str
+    value: str
+    name: str = ""
+
+    def __str__(self) -> str:
+        return f"sysctl {self.name} = {self.value}" if self.kind == "sysctl" else f"{self.kind} {self.value}"
+
+    @property
+    def ports(self) -> tuple[int, int]:
+        """Low and high of an ``ephemeral`` line."""
+        low, high = self.value.split("-")
+        return int(low), int(high)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One call. `verb` is socket, set, get, bind, listen, connect, disconnect, accept, shutdown, eof, sendto, send,
+    recv, close, name or wait; the other fields are set where the verb has them."""
+
+    verb: str
+    name: str = ""
+    label: str = ""
+    line: int = 0
+    kind: str = ""
+    user: str = ""
+    options: tuple[Option, ...] = ()
+    address: Address | None = None
+    listener: str = ""
+    backlog: int | None = None
+    how: str = ""
+    seconds: str = ""
+    survives: bool = False
+
+    def __str__(self) -> str:
+        end = "?" if self.survives else ""
+        opts = ", ".join(map(str, self.options))
+        match self.verb:
+            case "wait":
+                return f"wait {self.seconds}"
+            case "socket":
+                return f"{self.name} = {self.kind}({opts})" + (f" as {self.user}" if self.user else "") + end
+            case "accept":
+                return f"{self.name} = {self.listener}.accept(){end}"
+            case "set" | "get":
+                argument = opts
+            case "bind" | "connect" | "sendto":
+                argument = str(self.address)
+            case "listen":
+                argument = "" if self.backlog is None else str(self.backlog)
+            case _:
+                argument = self.how
+        return f"{self.name}.{self.verb}({argument}){end}"
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """A parsed scenario.
+
+    `lines` are its source lines in canonical spelling; `environment` and `steps` what they stand for, expanded.
+    """
+
+    lines: tuple[str, ...]
+    environment: tuple[Setting, ...]
+    steps: tuple[Step, ...]
+    title: str | None = None
+
+
+    def __str__(self) -> str:
+        head = f"--- {self.title}\n" if self.title is not None else ""
+        return head + "".join(line + "\n" for line in self.lines)
+
+    @property
+    def addresses(self) -> Iterator[Address]:
+        """Every address that a step names."""
+        return (step.address for step in self.steps if step.address is not None)
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """The port symbols in order of their first use."""
+        return tuple(dict.fromkeys(a.symbol for a in self.addresses if a.symbol is not None))
+
+    @property
+    def labels(self) -> frozenset[str]:
+        """The labels that its outcomes carry."""
+        return frozenset(step.label for step in self.steps if step.label)
+
+    @property
+    def waits(self) -> float:
+        """Seconds of all ``wait`` lines."""
+        return sum(float(step.seconds) for step in self.steps if step.verb == "wait")
+
+
+@dataclass(frozen=True, slots=True)
+class StepOutcome:
+    """What one step did: `outcome` is ok, an errno name, timeout or unreached; `value` what name and get recorded."""
+
+    step: str
+    outcome: str
+    value: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """A scenario performed: on `platform`, its steps, the `ports` that its symbols stood for; or why it was `not_run`."""
+
+    platform: str
+    steps: tuple[StepOutcome, ...] = ()
+    ports: dict[str, int] = field(default_factory=dict)
+    not_run: str | None = None
+
+    def to_json(self, title: str | None = None) -> dict[str, Any]:
+        """The object that ``sockreuse run --json`` prints."""
+        head: dict[str, Any] = {"platform": self.platform}
+        if title is not None:
+            head["title"] = title
+        if self.not_run is not None:
+            return head | {"not_run": self.not_run}
+        return head | {"steps": [{"step": s.step, "outcome": s.outcome, "value": s.value} for s in self.steps]}
