@@ -1,0 +1,114 @@
+"""The command ``sockreuse``. Thin: each command reads its arguments, calls one module, prints."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Sequence
+
+from . import __version__
+from .parser import MAX_TEXT, decode, parse_file
+from .scenario import Observation, Scenario, ScenarioError
+
+
+class UsageError(Exception):
+    """The user's own mistake: one line, exit status 2."""
+
+
+def _scenarios(path: str) -> list[Scenario]:
+    """The scenarios of a FILE; ``-`` is standard input."""
+    name = "<stdin>" if path == "-" else path
+    try:
+        if path == "-":
+            data = sys.stdin.buffer.read(MAX_TEXT + 1)
+        else:
+            with open(path, "rb") as file:
+                data = file.read(MAX_TEXT + 1)
+        return parse_file(decode(data))
+    except OSError as error:
+        raise UsageError(f"{name}: {error.strerror}") from None
+    except ScenarioError as error:
+        raise UsageError(f"{name}:{error.line}:{error.column}: {error.expected}") from None
+
+
+def _show(observation: Observation, title: str | None) -> str:
+    head = f"--- {title}\n" if title is not None else ""
+    if observation.not_run is not None:
+        return f"{head}not run: {observation.not_run}"
+    width = max((len(step.step) for step in observation.steps), default=0)
+    rows = (f"{step.step:<{width}}  {step.outcome}" + (f"  {step.value}" if step.value is not None else "") for step in observation.steps)
+    return head + "\n".join(rows)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from .live.runner import Broken, Runner
+
+    status = 0
+    scenarios = _scenarios(arguments.file)
+    with Runner() as runner:
+        for scenario in scenarios:
+            runner.ask(scenario)
+        for scenario in scenarios:
+            try:
+                observation = runner.answer()
+            except Broken as error:
+                print(f"sockreuse: {scenario.title or arguments.file}: {error}", file=sys.stderr)
+                status = 1
+                continue
+            if arguments.json:
+                print(json.dumps(observation.to_json(scenario.title)))
+            else:
+                print(_show(observation, scenario.title))
+    return status
+
+
+def _platform(arguments: argparse.Namespace) -> int:
+    from . import platforms
+
+    found = platforms.describe()
+    if arguments.json:
+        print(json.dumps(found))
+        return 0
+    settings = found.pop("knobs")
+    for name, value in {**found, **settings}.items():
+        print(f"{name:<36} {value}")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("sockreuse", description=sys.modules["pytest_sockreuse"].__doc__)
+    parser.add_argument("--version", action="version", version=f"sockreuse {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    run = commands.add_parser("run", help="perform the scenarios of FILE on this machine")
+    run.add_argument("file", metavar="FILE", help="a scenario file; - is standard input")
+    run.add_argument("--json", action="store_true", help="print one JSON object per scenario")
+    run.set_defaults(call=_run)
+
+    platform = commands.add_parser("platform", help="say which platform this is")
+    platform.add_argument("--json", action="store_true", help="print one JSON object")
+    platform.set_defaults(call=_platform)
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; the exit status is 0, 1 if what was asked failed, 2 if the question was wrong."""
+    parsed = _parser().parse_args(arguments)
+    try:
+        status: int = parsed.call(parsed)
+        sys.stdout.flush()
+    except UsageError as error:
+        print(f"sockreuse: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # the reader of our output went
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,143 @@
+"""The parent's side of the worker process: scenarios go in, observations come out, and a dead worker costs one scenario."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import subprocess
+import sys
+import time
+from collections import deque
+from pathlib import Path
+from types import TracebackType
+
+from ..platforms import current
+from ..scenario import Observation, Scenario, StepOutcome
+
+TIMEOUT = 10.0  # seconds a scenario may take beside its waits
+_GRACE = 5.0  # seconds beyond that until a worker that does not answer is killed
+
+#: Whether pipes can be polled. Elsewhere (Windows) nothing is sent ahead, and the worker's own watchdog ends it.
+_POLLS = sys.platform != "win32"
+_START = "import sys; sys.path.append(sys.argv[1]); from pytest_sockreuse.live.worker import main; main()"
+
+
+class Broken(Exception):
+    """A scenario could not be performed though it should have been; the message is for a developer."""
+
+
+class Runner:
+    """Performs scenarios in a worker process, in order. A context manager; `close` ends the worker.
+
+    Args:
+        timeout: seconds that each scenario may take beside its waits.
+    """
+
+    def __init__(self, timeout: float = TIMEOUT) -> None:
+        self.timeout = timeout
+        self._worker: subprocess.Popen[bytes] | None = None
+        self._asked: deque[Scenario] = deque()
+        self._unsent = self._unread = b""
+
+    def __enter__(self) -> Runner:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def run(self, scenario: Scenario) -> Observation:
+        """Perform one scenario. Raises Broken."""
+        self.ask(scenario)
+        return self.answer()
+
+    def ask(self, scenario: Scenario) -> None:
+        """Hand a scenario to the worker, which begins at once; its answer is the next that was not yet fetched."""
+        self._asked.append(scenario)
+        self._send(scenario)
+
+    def answer(self) -> Observation:
+        """The observation of the oldest scenario asked. Raises Broken; the ones after it are not lost."""
+        scenario = self._asked.popleft()
+        line = self._line(self.timeout + scenario.waits + _GRACE)
+        if line is None:
+            how = self._end()
+            for waiting in self._asked:
+                self._send(waiting)
+            raise Broken(f"the worker process {how} in the middle of the scenario")
+        steps, ports, not_run, error = json.loads(line)
+        if error:
+            raise Broken(f"the runner failed:\n{error}")
+        return Observation(current().name, tuple(StepOutcome(*step) for step in steps), ports, not_run)
+
+    def close(self) -> None:
+        """End the worker; its namespace and sockets go with it."""
+        self._asked.clear()
+        if self._worker is not None:
+            self._end()
+
+    # --- the process ----------------------------------------------------------------------------------------------
+
+    def _send(self, scenario: Scenario) -> None:
+        if self._worker is None:
+            package = str(Path(__file__).parents[2])
+            self._worker = subprocess.Popen(
+                [sys.executable, "-I", "-S", "-c", _START, package],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                bufsize=0,
+            )
+            self._unsent, self._unread = b"", b""
+            assert self._worker.stdin is not None
+            if _POLLS:
+                os.set_blocking(self._worker.stdin.fileno(), False)
+        self._unsent += json.dumps(["\n".join(scenario.lines), self.timeout]).encode() + b"\n"
+        if _POLLS:
+            self._pump(0)
+
+    def _line(self, seconds: float) -> bytes | None:
+        """The next line of the worker, or None if it ends or does not answer in time."""
+        until = time.monotonic() + seconds
+        while b"\n" not in self._unread:
+            left = until - time.monotonic()
+            if left < 0 or not self._pump(left):
+                return None
+        line, _, self._unread = self._unread.partition(b"\n")
+        return line
+
+    def _pump(self, seconds: float) -> bool:
+        """Move bytes both ways, as the pipes take them, waiting at most `seconds`; false when the worker has ended."""
+        assert self._worker is not None and self._worker.stdin is not None and self._worker.stdout is not None
+        requests, answers = self._worker.stdin, self._worker.stdout
+        ready = {answers.fileno()} if not _POLLS else set()
+        if _POLLS:
+            poll = select.poll()
+            poll.register(answers, select.POLLIN)
+            if self._unsent:
+                poll.register(requests, select.POLLOUT)
+            ready = {descriptor for descriptor, _ in poll.poll(seconds * 1000)}
+        try:
+            if self._unsent and (requests.fileno() in ready or not _POLLS):
+                self._unsent = self._unsent[requests.write(self._unsent) or 0 :]
+        except OSError:  # it has ended, as reading will show
+            self._unsent = b""
+        if answers.fileno() in ready:
+            chunk = answers.read(1 << 20)
+            self._unread += chunk
+            return bool(chunk)
+        return True
+
+    def _end(self) -> str:
+        """Kill the worker if it still runs; say how it ended."""
+        worker, self._worker = self._worker, None
+        assert worker is not None and worker.stdin is not None and worker.stdout is not None
+        status = worker.poll()
+        with contextlib.suppress(OSError):
+            worker.stdin.close()
+        if status is None:
+            worker.kill()
+        worker.wait()
+        worker.stdout.close()
+        return "did not answer and was killed" if status is None else f"ended with status {status}"
+
