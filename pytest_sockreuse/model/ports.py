@@ -1,0 +1,207 @@
+"""Ports that are not known yet, and what may be said of them.
+
+A port is an *id*: a number below 65536 is itself, a larger id is a port symbol or a port that the OS chose. Two ids are
+two ports. A chosen id has a domain, a bit mask of the ports it may be; what a scenario asks narrows it, by a choice
+where the answer is open (`choose`). Chances below 1 in `RARE` are left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+
+RARE = 1000
+_MATCHING = 64  # ports: the largest domains for which it is checked that all ids fit
+
+
+class Contradiction(Exception):
+    """A course of events that cannot be: it is left out."""
+
+
+@lru_cache(4096)
+def mask(low: int, high: int, step: int = 1) -> int:
+    """The ports low, low + step, … up to high as bits."""
+    if step == 1:
+        return ((1 << (high - low + 1)) - 1) << low if high >= low else 0
+    return sum(1 << port for port in range(low, high + 1, step))
+
+
+def members(bits: int) -> list[int]:
+    """The ports of a mask, ascending."""
+    found = []
+    while bits:
+        lowest = bits & -bits
+        found.append(lowest.bit_length() - 1)
+        bits ^= lowest
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """A recorded value that may be: `text` as it is, or an address whose port is a symbol or one of a mask."""
+
+    text: str
+    symbol: str = ""
+    ports: int = 0
+
+    def matches(self, value: str | None, ports: Mapping[str, int]) -> bool:
+        """Whether `value` was meant; `ports` tells what the symbols stood for."""
+        if value is None:
+            return False
+        if not self.symbol and not self.ports:
+            return value == self.text
+        host, _, port = value.rpartition(":")
+        if host != self.text or not port.isdigit():
+            return False
+        return ports.get(self.symbol) == int(port) if self.symbol else bool(self.ports >> int(port) & 1)
+
+    def __str__(self) -> str:
+        """As an expectation spells it: ``127.0.0.1:40000..40007``."""
+        if self.symbol:
+            return f"{self.text}:{self.symbol}"
+        if not self.ports:
+            return self.text
+        numbers = members(self.ports)
+        low, high = numbers[0], numbers[-1]
+        if len(numbers) == high - low + 1:
+            return f"{self.text}:{low}" + (f"..{high}" if high > low else "")
+        if len(numbers) <= 8:
+            return "|".join(f"{self.text}:{port}" for port in numbers)
+        return f"{self.text}:{low}..{high}"
+
+
+class PortSpace:
+    """The ids of one course of events. `choose` takes a number of ways and returns one of them."""
+
+    __slots__ = ("choose", "symbols", "domain", "concrete", "_next")
+
+    def __init__(self, choose: Callable[[int], int]) -> None:
+        self.choose = choose
+        self.symbols: dict[int, str] = {}  # id -> port symbol
+        self.domain: dict[int, int] = {}  # chosen id -> the ports it may be
+        self.concrete: dict[int, int] = {}  # number -> id, of every number in play
+        self._next = 1 << 16
+
+    def symbol(self, name: str) -> int:
+        """A new id for the port symbol `name`: outside of every domain."""
+        self._next += 1
+        self.symbols[self._next] = name
+        return self._next
+
+    def value(self, host: str, port: int) -> Value:
+        """An address whose port is this id."""
+        if port in self.symbols:
+            return Value(host, symbol=self.symbols[port])
+        if port in self.domain:
+            return Value(host, ports=self.domain[port])
+        return Value(f"{host}:{port}")
+
+    def number(self, number: int) -> int:
+        """The id of a port that is named by its number."""
+        known = self.concrete.get(number)
+        if known is not None or not number:
+            return known or 0
+        bit = 1 << number
+        for port, ports in list(self.domain.items()):
+            if ports & bit and self._inside(port, bit):
+                return port
+        self.concrete[number] = number
+        return number
+
+    def is_number(self, port: int, number: int) -> None:
+        """What was observed: this id is `number`. Raises Contradiction if it cannot be."""
+        if port == number or self.concrete.get(number) == port or port in self.symbols:
+            return
+        if number in self.concrete or not self.domain.get(port, 0) >> number & 1:
+            raise Contradiction
+        self._narrow(port, 1 << number)
+
+    def fresh(self, ports: int) -> int:
+        """A new id for one of `ports` that is none of the others."""
+        self._next += 1
+        for number in self.concrete:
+            if ports >> number & 1:
+                ports &= ~(1 << number)
+        self._narrow(self._next, ports)
+        return self._next
+
+    def pick(self, ports: int, usable: Callable[[int], bool], wanted: int = 0) -> int:
+        """One of `ports` for which `usable` holds (as for every port not in play), or 0 if there is none.
+
+        `wanted` is the number that is known to have been picked, if it was.
+        """
+        if wanted and ports >> wanted & 1:
+            port = self.concrete.get(wanted) or self._same(wanted)
+            if not port:
+                return self.fresh(1 << wanted)
+            return port if usable(port) else 0
+        inside = [number for number in self.concrete if ports >> number & 1]
+        inside = [self.concrete[number] for number in inside]
+        inside += [p for p, may in list(self.domain.items()) if may & ports and p not in inside and self._inside(p, ports)]
+        size = ports.bit_count()
+        options = [port for port in inside if usable(port)] if size <= RARE or len(inside) * 2 > size else []
+        if size > len(inside):
+            options.append(0)
+        if not options:
+            return 0
+        chosen = options[self.choose(len(options))] if len(options) > 1 else options[0]
+        return chosen or self.fresh(ports)
+
+    def any_usable(self, ports: int, usable: Callable[[int], bool]) -> bool:
+        """Whether one of `ports` could be picked."""
+        inside = [self.concrete[number] for number in self.concrete if ports >> number & 1]
+        inside += [p for p, may in list(self.domain.items()) if may & ports and p not in inside and self._inside(p, ports)]
+        return ports.bit_count() > len(inside) or any(usable(port) for port in inside)
+
+    def _same(self, number: int) -> int:
+        """The id that is this number for sure, by what is known, else 0."""
+        return next((port for port, may in self.domain.items() if may == 1 << number), 0)
+
+    def _inside(self, port: int, ports: int) -> bool:
+        """Whether a chosen port is one of `ports`; a choice where both may be."""
+        may = self.domain[port]
+        within = may & ports
+        if within == may or not within:
+            return bool(within)
+        size, part = may.bit_count(), within.bit_count()
+        if part * RARE < size:
+            return False
+        if (size - part) * RARE < size:
+            return True
+        if self.choose(2):
+            self._narrow(port, may & ~ports)
+            return False
+        self._narrow(port, within)
+        return True
+
+    def _narrow(self, port: int, ports: int) -> None:
+        if not ports:
+            raise Contradiction
+        self.domain[port] = ports
+        if not ports & (ports - 1):
+            number = ports.bit_length() - 1
+            if self.concrete.setdefault(number, port) != port:
+                raise Contradiction
+            for other, may in list(self.domain.items()):
+                if other != port and may & ports:
+                    self._narrow(other, may & ~ports)
+        elif ports.bit_count() <= _MATCHING and not _all_fit(may for may in self.domain.values() if may & ports):
+            raise Contradiction
+
+
+def _all_fit(domains: Iterable[int]) -> bool:
+    """Whether every domain can have a port of its own: a matching by augmenting paths."""
+    taken: dict[int, int] = {}
+    wanted = [members(may) for may in domains if may.bit_count() <= _MATCHING]
+
+    def place(who: int, seen: set[int]) -> bool:
+        for port in wanted[who]:
+            if port not in seen:
+                seen.add(port)
+                if port not in taken or place(taken[port], seen):
+                    taken[port] = who
+                    return True
+        return False
+
+    return all(place(who, set()) for who in range(len(wanted)))

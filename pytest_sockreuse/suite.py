@@ -1,0 +1,454 @@
+"""The suite: `conformance/` read and checked. Rules, cases, their variants, what each platform is expected to do.
+
+The data is TOML (see conformance/README.md). Whatever is wrong with it is named by file and line, all of it at once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import re
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from .parser import parse
+from .platforms import CONFORMANCE, Platform, Span, registry
+from .scenario import Scenario, ScenarioError
+from .verdict import ExpectationError, Outcome, check_outcome
+
+BASES = ("measured", "documented", "source", "model", "inferred")
+_ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+
+
+class SuiteError(Exception):
+    """What is wrong with the data, one line a mistake: ``file:line: what; remedy``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A place in a data file, for messages."""
+
+    file: Path
+    line: int
+
+    def __str__(self) -> str:
+        return f"{self.file.name}:{self.line}"
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A vector of expectations: rows and columns of axis values, each cell the name of an outcome."""
+
+    rows: tuple[str, ...]  # axes
+    column: str  # axis
+    cells: Mapping[tuple[str, ...], str]  # row values, then the column value
+
+    def cell(self, values: Mapping[str, str]) -> str:
+        key = tuple(values[axis] for axis in self.rows)
+        return self.cells.get((*key, values[self.column]), "?")
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """What the platforms `on`, in the versions of `span`, do in the variants of `where`; how we know."""
+
+    on: tuple[str, ...]
+    span: Span
+    where: Mapping[str, tuple[str, ...]]
+    outcome: Outcome | Table
+    basis: str
+    evidence: tuple[str, ...]
+    note: str
+    at: Source
+
+    def covers(self, values: Mapping[str, str]) -> bool:
+        """Whether it speaks of the variant with these axis values."""
+        if any(values[axis] not in wanted for axis, wanted in self.where.items()):
+            return False
+        return not isinstance(self.outcome, Table) or self.outcome.cell(values) != "?"
+
+
+@dataclass(frozen=True, slots=True)
+class Expectation:
+    """A statement as it bears on one variant: the outcome, the basis, the sources."""
+
+    outcome: Outcome
+    basis: str
+    evidence: tuple[str, ...] = ()
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A sentence of one of the documents."""
+
+    id: str
+    document: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Case:
+    """A question to an OS, asked once for each combination of its axes' values."""
+
+    id: str
+    rule: str
+    title: str
+    why: str
+    fact: str
+    claims: Mapping[str, Outcome]
+    axes: Mapping[str, Mapping[str, Mapping[str, str]]]
+    scenario: str
+    cells: Mapping[str, Outcome]
+    statements: tuple[Statement, ...]
+    at: Source
+    scenario_at: Source
+
+    @cached_property
+    def variants(self) -> list[Variant]:
+        return [Variant(self, values) for values in itertools.product(*self.axes.values())]
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One scenario of a case. `values` are its axis values, in the order of the axes."""
+
+    case: Case
+    values: tuple[str, ...]
+
+    @cached_property
+    def id(self) -> str:
+        """Such as ``order-dependence/outgoing-after-listener[ip4]``."""
+        return f"{self.case.rule}/{self.name}"
+
+    @cached_property
+    def name(self) -> str:
+        return f"{self.case.id}[{'-'.join(self.values)}]" if self.values else self.case.id
+
+    @cached_property
+    def named_values(self) -> dict[str, str]:
+        return dict(zip(self.case.axes, self.values, strict=True))
+
+    @cached_property
+    def text(self) -> str:
+        """The scenario with the axis values put in; a value may itself name others."""
+        words: dict[str, str] = {}
+        for axis, value in self.named_values.items():
+            words[axis] = value
+            words.update(self.case.axes[axis][value])
+        text = self.case.scenario
+        for _ in range(4):
+            if "{" not in text:
+                break
+            text = re.sub(r"\{(\w+)\}", lambda found: words.get(found[1], found[0]), text)
+        return text
+
+    @cached_property
+    def scenario(self) -> Scenario:
+        return parse(self.text)
+
+    @cached_property
+    def content(self) -> str:
+        """A hash of what is asked: results of another scenario under the same name are not mistaken for this one's."""
+        return hashlib.sha256(str(self.scenario).encode()).hexdigest()[:12]
+
+    def expected(self, platform: Platform) -> Expectation | None:
+        """What `platform` is stated to do, or None where nothing is known."""
+        for statement in self.case.statements:
+            if platform.stack in statement.on and platform.version in statement.span and statement.covers(self.named_values):
+                outcome = statement.outcome
+                if isinstance(outcome, Table):
+                    outcome = self.case.cells[outcome.cell(self.named_values)]
+                return Expectation(outcome, statement.basis, statement.evidence, statement.note)
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One question of the documents, or beyond them, and its cases."""
+
+    id: str
+    title: str
+    about: str
+    cases: tuple[Case, ...]
+
+
+@dataclass(frozen=True)
+class Suite:
+    """Everything in `conformance/` but results."""
+
+    rules: Mapping[str, Rule]
+    claims: Mapping[str, Claim]
+    evidence: Mapping[str, Mapping[str, str]]
+
+    @cached_property
+    def variants(self) -> list[Variant]:
+        return [variant for rule in self.rules.values() for case in rule.cases for variant in case.variants]
+
+    @cached_property
+    def by_id(self) -> dict[str, Variant]:
+        return {variant.id: variant for variant in self.variants}
+
+    @cached_property
+    def version(self) -> str:
+        """A hash of all questions."""
+        return hashlib.sha256("".join(f"{v.id} {v.text}" for v in self.variants).encode()).hexdigest()[:12]
+
+
+# --- reading ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class _Reader:
+    """Reads the files of one directory and gathers what is wrong."""
+
+    root: Path
+    wrong: list[str] = field(default_factory=list)
+    claims: dict[str, Claim] = field(default_factory=dict)
+    evidence: dict[str, Mapping[str, str]] = field(default_factory=dict)
+    axes: dict[str, dict[str, dict[str, str]]] = field(default_factory=dict)
+
+    def fail(self, at: Source, what: str) -> None:
+        self.wrong.append(f"{at}: {what}")
+
+    def toml(self, path: Path) -> tuple[dict[str, Any], str]:
+        try:
+            text = path.read_text(encoding="utf-8")
+            return tomllib.loads(text), text
+        except OSError as error:
+            self.wrong.append(f"{path.name}: {error.strerror}")
+        except UnicodeDecodeError as error:
+            self.wrong.append(f"{path.name}: not UTF-8 (byte {error.start})")
+        except tomllib.TOMLDecodeError as error:
+            found = re.search(r"\(at line (\d+), column (\d+)\)", str(error))
+            where = f"{found[1]}:{found[2]}" if found else str(len(path.read_text().splitlines()))
+            self.wrong.append(f"{path.name}:{where}: {str(error).partition(' (at')[0]}")
+        return {}, ""
+
+    def suite(self, wanted: Sequence[str] | None) -> Suite:
+        for id_, entry in self.toml(self.root / "claims.toml")[0].items():
+            self.claims[id_] = Claim(id_, entry["document"], entry["text"])
+        self.evidence = dict(self.toml(self.root / "evidence.toml")[0])
+        self.axes = self.toml(self.root / "axes.toml")[0]
+        rules: dict[str, Rule] = {}
+        for path in sorted((self.root / "rules").glob("*.toml")):
+            if wanted is None or path.stem in wanted:
+                rules[path.stem] = _RuleReader(self, path).rule()
+        if not self.wrong and wanted is None:
+            shown = {claim for rule in rules.values() for case in rule.cases for claim in case.claims}
+            missing = ", ".join(id_ for id_ in self.claims if id_ not in shown)
+            if missing:
+                self.wrong.append(f"claims.toml: no case shows {missing}; name the claim in [case.claims] of one")
+        if self.wrong:
+            raise SuiteError("\n".join(self.wrong))
+        return Suite(rules, self.claims, self.evidence)
+
+
+class _RuleReader:
+    """Reads one rules/*.toml."""
+
+    def __init__(self, reader: _Reader, path: Path) -> None:
+        self.reader, self.path = reader, path
+        self.data, text = reader.toml(path)
+        self.lines = text.splitlines()
+        self.ids: set[str] = set()
+
+    def fail(self, line: int, what: str) -> None:
+        self.reader.fail(Source(self.path, line), what)
+
+    def rule(self) -> Rule:
+        starts = [n for n, line in enumerate(self.lines, 1) if line.strip() == "[[case]]"]
+        self._keys(self.data, {"title": str, "about": str, "case": list}, {}, 1, "a rule")
+        cases = []
+        for number, (entry, start) in enumerate(zip(self.data.get("case", []), starts, strict=False)):
+            end = starts[number + 1] if number + 1 < len(starts) else len(self.lines) + 1
+            before = len(self.reader.wrong)
+            case = self._case(entry, start, end)
+            if len(self.reader.wrong) == before and case is not None:
+                self._check(case)
+                cases.append(case)
+        return Rule(self.path.stem, self.data.get("title", ""), self.data.get("about", ""), tuple(cases))
+
+    def _keys(self, entry: Mapping[str, Any], needed: dict[str, type], optional: dict[str, type], line: int, what: str) -> bool:
+        allowed = needed | optional
+        known = ", ".join(sorted(allowed))
+        bad = [f"{key!r} is no key of {what} (it has {known})" for key in entry if key not in allowed]
+        bad += [f"{what} needs {key!r}" for key in needed if key not in entry]
+        bad += [
+            f"{key!r} of {what} should be a {kind.__name__}"
+            for key, kind in allowed.items()
+            if key in entry and not isinstance(entry[key], kind)
+        ]
+        for message in bad:
+            self.fail(line, message)
+        return not bad
+
+    def _case(self, entry: dict[str, Any], start: int, end: int) -> Case | None:
+        optional: dict[str, type] = {"fact": str, "claims": dict, "axes": dict, "cells": dict, "expect": list}
+        if not self._keys(entry, {"id": str, "title": str, "why": str, "scenario": str}, optional, start, "a case"):
+            return None
+        id_ = entry["id"]
+        if not _ID.fullmatch(id_) or id_ in self.ids:
+            self.fail(start, f"case id {id_!r} should be new, of lower case words joined by '-'")
+        self.ids.add(id_)
+        for claim in entry.get("claims", {}):
+            if claim not in self.reader.claims:
+                self.fail(start, f"case {id_}: no claim {claim!r} in claims.toml")
+        if not entry.get("claims") and not entry.get("fact"):
+            self.fail(start, f"case {id_}: name the claims it shows, or the fact it pins")
+        axes = self._axes(entry.get("axes", {}), start)
+        expects = [n for n in range(start, end) if n <= len(self.lines) and self.lines[n - 1].strip() == "[[case.expect]]"]
+        body = next((n for n in range(start, end) if self.lines[n - 1].startswith("scenario")), start)
+        cells = {".": {}, **entry.get("cells", {})}
+        statements = [
+            self._statement(statement, axes, cells, line)
+            for statement, line in zip(entry.get("expect", []), expects, strict=False)
+        ]
+        return Case(
+            id_,
+            self.path.stem,
+            entry["title"],
+            entry["why"],
+            entry.get("fact", ""),
+            entry.get("claims", {}),
+            axes,
+            entry["scenario"],
+            cells,
+            tuple(statement for statement in statements if statement is not None),
+            Source(self.path, start),
+            Source(self.path, body),
+        )
+
+    def _axes(self, given: Mapping[str, Any], line: int) -> dict[str, Mapping[str, Mapping[str, str]]]:
+        """`all`, or names of values, of an axis in axes.toml; or values of the case's own."""
+        axes: dict[str, Mapping[str, Mapping[str, str]]] = {}
+        for name, values in given.items():
+            shared = self.reader.axes.get(name, {})
+            if isinstance(values, dict):
+                axes[name] = values
+            elif values == "all" and shared:
+                axes[name] = shared
+            elif isinstance(values, list) and values and all(value in shared for value in values):
+                axes[name] = {value: shared[value] for value in values}
+            else:
+                known = ", ".join(shared) or "no such axis"
+                self.fail(line, f"axis {name!r} should be 'all', values of axes.toml ({known}), or a table of its own")
+        return axes
+
+    def _statement(self, entry: dict[str, Any], axes: Any, cells: Mapping[str, Any], line: int) -> Statement | None:
+        optional: dict[str, type] = {
+            "since": list, "until": list, "where": dict, "outcome": dict, "table": str, "evidence": list, "note": str,
+        }  # fmt: skip
+        if not self._keys(entry, {"on": list, "basis": str}, optional, line, "an expectation"):
+            return None
+        for stack in entry["on"]:
+            if stack not in registry():
+                self.fail(line, f"no platform {stack!r} in platforms.toml ({', '.join(registry())})")
+        if entry["basis"] not in BASES:
+            self.fail(line, f"basis {entry['basis']!r} is none of {', '.join(BASES)}")
+        for key in entry.get("evidence", []):
+            if key not in self.reader.evidence:
+                self.fail(line, f"no evidence {key!r} in evidence.toml")
+        if not entry.get("evidence") and entry["basis"] != "inferred":
+            self.fail(line, f"basis {entry['basis']!r} needs evidence")
+        for axis, values in entry.get("where", {}).items():
+            unknown = [value for value in values if value not in axes.get(axis, ())]
+            if unknown:
+                self.fail(line, f"where: axis {axis!r} of this case has no {', '.join(unknown)}")
+        for text in (*entry.get("since", []), *entry.get("until", [])):
+            if not re.fullmatch(r"\d+(\.\d+){0,3}", text):
+                self.fail(line, f"{text!r} is no version")
+                return None
+        if ("outcome" in entry) == ("table" in entry):
+            self.fail(line, "an expectation has either an outcome or a table")
+            return None
+        outcome = entry["outcome"] if "outcome" in entry else self._table(entry["table"], axes, cells, line)
+        if outcome is None:
+            return None
+        span = Span(tuple(entry.get("since", ())), tuple(entry.get("until", ())))
+        where = {axis: tuple(values) for axis, values in entry.get("where", {}).items()}
+        on, evidence = tuple(entry["on"]), tuple(entry.get("evidence", ()))
+        return Statement(on, span, where, outcome, entry["basis"], evidence, entry.get("note", ""), Source(self.path, line))
+
+    def _table(self, text: str, axes: Any, cells: Mapping[str, Any], line: int) -> Table | None:
+        r"""``row axes \ column axis | column values``, then ``row values | cells``; a row value may be ``*`` or ``a,b``."""
+        lines = [row for row in text.strip().splitlines() if row.strip()]
+        head = re.fullmatch(r"\s*(.*?)\s*\\\s*(\S+)\s*\|(.*)", lines[0] if lines else "")
+        if not head or any(axis not in axes for axis in (*head[1].split(), head[2])):
+            self.fail(line, r"the first line of a table should be 'row axes \ column axis | values', of axes of this case")
+            return None
+        rows, column, values = tuple(head[1].split()), head[2], head[3].split()
+        found: dict[tuple[str, ...], str] = {}
+        for row in lines[1:]:
+            left, _, right = row.partition("|")
+            keys = [tuple(axes[axis]) if key == "*" else tuple(key.split(",")) for axis, key in zip(rows, left.split(), strict=False)]
+            names = right.split()
+            known = all(value in axes[axis] for axis, key in zip(rows, keys, strict=False) for value in key)
+            unknown = [name for name in names if name not in cells and name != "?"]
+            if len(keys) != len(rows) or not known or unknown or len(names) != len(values) or set(values) - set(axes[column]):
+                self.fail(line, f"table row {row.strip()!r}: {len(rows)} row values, '|', then {len(values)} of {' '.join(cells)} ?")
+                return None
+            for key in itertools.product(*keys):
+                for value, name in zip(values, names, strict=True):
+                    if found.setdefault((*key, value), name) is not name:
+                        self.fail(line, f"table row {row.strip()!r} states {' '.join(key)} a second time")
+                        return None
+        return Table(rows, column, found)
+
+    def _check(self, case: Case) -> None:
+        """What can only be seen with the case whole: each scenario, each label, no two statements for one platform."""
+        names: set[str] = set()
+        for variant in case.variants:
+            try:
+                scenario = variant.scenario
+            except ScenarioError as error:
+                line = case.scenario_at.line + (error.line - 1 if len(variant.values) == 0 else 0)
+                self.fail(line, f"{variant.name}: line {error.line}, column {error.column} of the scenario: {error.expected}")
+                return
+            names |= scenario.labels
+        outcomes = [(case.at.line, o) for o in (*case.claims.values(), *case.cells.values())]
+        outcomes += [(s.at.line, s.outcome) for s in case.statements if not isinstance(s.outcome, Table)]
+        for line, outcome in outcomes:
+            try:
+                check_outcome(outcome, names)
+            except ExpectationError as error:
+                self.fail(line, f"case {case.id}: {error}")
+        for a, b in itertools.combinations(case.statements, 2):
+            if set(a.on) & set(b.on) and a.span.overlaps(b.span):
+                both = next((v for v in case.variants if a.covers(v.named_values) and b.covers(v.named_values)), None)
+                if both is not None:
+                    stack = sorted(set(a.on) & set(b.on))[0]
+                    self.fail(b.at.line, f"speaks of {stack} in {both.name}, as line {a.at.line} does; statements must not overlap")
+
+
+def load(root: Path = CONFORMANCE, rules: Sequence[str] | None = None) -> Suite:
+    """Read the suite, or some of its rules. Raises SuiteError."""
+    return _Reader(root).suite(rules)
+
+
+def rule_ids(root: Path = CONFORMANCE) -> list[str]:
+    """The ids of all rules, without reading them."""
+    return sorted(path.stem for path in (root / "rules").glob("*.toml"))
+
+
+def behaves_like(variant: Variant, matches: Any) -> Iterator[str]:
+    """The known platforms whose stated outcome satisfies `matches(outcome)`, as ranges for a reader."""
+    from .platforms import known
+
+    by_stack: dict[str, list[tuple[str, bool]]] = {}
+    for platform in known():
+        expected = variant.expected(platform)
+        by_stack.setdefault(platform.stack, []).append((platform.label, expected is not None and matches(expected.outcome)))
+    for stack, labels in by_stack.items():
+        title = registry()[stack]["title"]
+        for same, group in itertools.groupby(labels, key=lambda entry: entry[1]):
+            if same:
+                names = [label for label, _ in group]
+                if len(names) == len(labels):
+                    yield title
+                else:
+                    yield f"{title} {names[0]}" if len(names) == 1 else f"{title} {names[0]} to {names[-1]}"

@@ -1,0 +1,97 @@
+"""Outcomes held against an expectation.
+
+An expectation names the steps that do not just succeed: ``{"outgoing.bind": "EADDRINUSE"}``. Alternatives stand side by
+side, ``"EADDRINUSE|EACCES"``; a recorded value may be expected too, with a port symbol or a range of ports.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from .scenario import Observation, StepOutcome
+
+Outcome = Mapping[str, str]
+
+#: match: as expected · mismatch: not so · unknown: seen, nothing expected · unsupported: this machine cannot ask ·
+#: broken: the machinery failed where it should not.
+VERDICTS = ("match", "mismatch", "unknown", "unsupported", "broken")
+FAILURES = frozenset({"mismatch", "broken"})
+
+_OUTCOME = re.compile(r"ok|timeout|unreached|E[A-Z0-9]+")
+_ABSENT = {"EPROTONOSUPPORT": "protocol", "ESOCKTNOSUPPORT": "socket type", "EAFNOSUPPORT": "address family"}
+
+
+class ExpectationError(ValueError):
+    """An expectation that no observation could meet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """How an observation compares: `wrong` are the labels of the steps that differ, `reason` why it was not compared."""
+
+    state: str
+    wrong: tuple[str, ...] = ()
+    reason: str = ""
+
+
+def check_outcome(outcome: Outcome, labels: Iterable[str]) -> None:
+    """Raise ExpectationError where `outcome` names a step that does not exist or an alternative that cannot be."""
+    labels = set(labels)
+    for label, text in outcome.items():
+        if label not in labels:
+            raise ExpectationError(f"no step {label!r} in the scenario (it has {', '.join(sorted(labels))})")
+        recorded = label.partition("#")[0].rsplit(".", 1)[1] in ("name", "get")
+        if not isinstance(text, str) or not all(text.split("|")):
+            raise ExpectationError(f"step {label!r} expects {text!r}, which should be alternatives joined by '|'")
+        for alternative in text.split("|"):
+            if not _OUTCOME.fullmatch(alternative) and not recorded:
+                raise ExpectationError(f"step {label!r} expects {alternative!r}: neither ok, timeout, unreached nor an errno name")
+
+
+def meets(step: StepOutcome, expected: str, ports: Mapping[str, int]) -> bool:
+    """Whether a step did one of the alternatives of `expected`; `ports` are what the port symbols stood for."""
+    return any(
+        step.outcome == alternative if _OUTCOME.fullmatch(alternative) else step.outcome == "ok" and _same_value(step.value or "", alternative, ports)
+        for alternative in expected.split("|")
+    )
+
+
+def _same_value(value: str, expected: str, ports: Mapping[str, int]) -> bool:
+    host, _, port = expected.rpartition(":")
+    if not host or not re.fullmatch(r"\d+(\.\.\d+)?|[A-Z][A-Z0-9]*", port):
+        return value == expected
+    seen_host, _, seen_port = value.rpartition(":")
+    if seen_host != host or not seen_port.isdigit():
+        return False
+    if ".." in port:
+        low, high = map(int, port.split(".."))
+        return low <= int(seen_port) <= high
+    return int(seen_port) == (ports.get(port) if port.isalnum() and not port.isdigit() else int(port))
+
+
+def differences(expected: Outcome, observation: Observation) -> tuple[str, ...]:
+    """The labels of the steps that did not do what `expected` says; none named means ok, or unreached."""
+    return tuple(
+        step.step
+        for step in observation.steps
+        if not (
+            meets(step, expected[step.step], observation.ports)
+            if step.step in expected
+            else step.outcome == "ok" or (step.outcome == "unreached" and expected)
+        )
+    )
+
+
+def judge(expected: Outcome | None, observation: Observation) -> Verdict:
+    """Hold an observation against an expectation (None: nothing is expected)."""
+    if observation.not_run is not None:
+        return Verdict("unsupported", reason=observation.not_run)
+    for step in observation.steps:
+        if step.step.endswith(".socket") and step.outcome in _ABSENT and step.step not in (expected or {}):
+            return Verdict("unsupported", reason=f"this system lacks the {_ABSENT[step.outcome]} ({step.outcome})")
+    if expected is None:
+        return Verdict("unknown")
+    wrong = differences(expected, observation)
+    return Verdict("mismatch", wrong) if wrong else Verdict("match")
