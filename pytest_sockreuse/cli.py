@@ -38,7 +38,10 @@ def _show(observation: Observation, title: str | None) -> str:
     if observation.not_run is not None:
         return f"{head}not run: {observation.not_run}"
     width = max((len(step.step) for step in observation.steps), default=0)
-    rows = (f"{step.step:<{width}}  {step.outcome}" + (f"  {step.value}" if step.value is not None else "") for step in observation.steps)
+    rows = (
+        f"{step.step:<{width}}  {step.outcome}" + (f"  {step.value}" if step.value is not None else "")
+        for step in observation.steps
+    )
     return head + "\n".join(rows)
 
 

@@ -179,14 +179,15 @@ def _address(scan: _Scan) -> Address:
         host = _host(scan, 4)
     scan.take(":", "':' and a port")
     port = scan.take(
-        rf"\d{{1,5}}(?!\w)|{_NAME}\.port\b|[A-Z][A-Z0-9]*(?![\w.])", "a port: a number, a symbol such as P, or NAME.port"
+        rf"\d{{1,5}}(?!\w)|{_NAME}\.port\b|[A-Z][A-Z0-9]*(?![\w.])",
+        "a port: a number, a symbol such as P, or NAME.port",
     )
     if port.isdigit() and int(port) > 65535:
         scan.fail("a port from 0 to 65535", scan.start)
     return Address(host, int(port) if port.isdigit() else port)
 
 
-def _nothing(scan: _Scan, step: Step) -> Step:
+def _nothing(_: _Scan, step: Step) -> Step:
     return step
 
 
@@ -273,7 +274,7 @@ class _Builder:
             return
         original: Callable[[int], int] = lambda at: at  # noqa: E731
         try:
-            for expanded, original in _expand(body):
+            for expanded, original in _expand(body):  # noqa: B007 the handler needs the last
                 item = _syntax(expanded)
                 self._keep(item, line)
         except _Wrong as wrong:
@@ -302,13 +303,13 @@ class _Builder:
 
     def _names(self, step: Step) -> None:
         """A name is bound once, and `close` ends it; a port may be asked of one that is closed."""
-        if step.verb in ("socket", "accept"):
-            if step.name in self.open:
-                raise _Wrong(0, f"expected a new name, {step.name} is bound already")
-        for name in (step.listener or step.name,):
-            if step.verb != "socket" and not self.open.get(name):
-                how = "was closed" if name in self.open else "is not"
-                raise _Wrong(0, f"expected a socket that was made above and is open, {name} {how}")
+        if step.verb in ("socket", "accept") and step.name in self.open:
+            raise _Wrong(0, f"expected a new name, {step.name} is bound already")
+        used = step.listener or step.name
+        if step.verb != "socket" and not self.open.get(used):
+            how = "was closed" if used in self.open else "is not"
+            at = len(f"{step.name} = ") if step.listener else 0
+            raise _Wrong(at, f"expected a socket that was made above and is open, {used} {how}")
         owner = step.address.owner if step.address else None
         if owner is not None and owner not in self.open:
             at = len(f"{step.name}.{step.verb}(") + str(step.address).rindex(":") + 1

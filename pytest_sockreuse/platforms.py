@@ -1,6 +1,7 @@
 """Platforms: their names, their versions, and which one this is.
 
-A platform is a network *stack* before it is a version: gVisor, WSL 1 and Wine say they are Linux or Windows and are not.
+A platform is a network *stack* before it is a version: gVisor, WSL 1 and Wine say they are Linux or Windows, and
+are not.
 The table of known ones is `conformance/platforms.toml`.
 """
 
@@ -19,7 +20,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-#: The data: cases, claims, platforms, evidence, schemas. A symbolic link in a checkout, the files themselves in a wheel.
+#: The data: cases, claims, platforms, evidence. A symbolic link in a checkout, the files themselves in a wheel.
 CONFORMANCE = Path(__file__).parent / "conformance"
 
 Version = tuple[int, ...]
@@ -55,7 +56,10 @@ class Span:
     def overlaps(self, other: Span) -> bool:
         """Whether some version lies in both; decided at the bounds, between which neither changes."""
         bounds = [version(text) for text in (*self.since, *self.until, *other.since, *other.until)]
-        below = [(b[0], b[1] if len(b) > 1 else 0, b[2] - 1) if len(b) > 2 and b[2] else (*b[:1], *_minus(b[1:])) for b in bounds]
+        below = [
+            (b[0], b[1] if len(b) > 1 else 0, b[2] - 1) if len(b) > 2 and b[2] else (*b[:1], *_minus(b[1:]))
+            for b in bounds
+        ]
         return any(at in self and at in other for at in [(0,), LATEST, *bounds, *below])
 
     def __str__(self) -> str:
@@ -138,8 +142,9 @@ def named(name: str) -> Platform:
 # --- which one is this ------------------------------------------------------------------------------------------------
 
 _KNOBS = {
-    "linux": """ip_local_port_range ip_local_reserved_ports ip_autobind_reuse ip_unprivileged_port_start tcp_tw_reuse
-        tcp_tw_reuse_delay tcp_timestamps tcp_fin_timeout tcp_max_tw_buckets ip_nonlocal_bind ip_local_port_step_width""",
+    "linux": """ip_local_port_range ip_local_reserved_ports ip_autobind_reuse ip_unprivileged_port_start
+        tcp_tw_reuse tcp_tw_reuse_delay tcp_timestamps tcp_fin_timeout tcp_max_tw_buckets ip_nonlocal_bind
+        ip_local_port_step_width""",
     "freebsd": """net.inet.ip.portrange.first net.inet.ip.portrange.last net.inet.ip.portrange.reservedhigh
         net.inet.tcp.nolocaltimewait net.inet.tcp.msl net.inet.tcp.require_unique_port net.inet6.ip6.v6only""",
     "macos": """net.inet.ip.portrange.first net.inet.ip.portrange.last net.inet.tcp.msl net.inet6.ip6.v6only""",

@@ -11,7 +11,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 #: Transport and address family of each socket kind.
-KINDS = {f"{proto}{family}": (proto, family) for proto in ("tcp", "udp", "mptcp", "sctp", "udplite") for family in (4, 6)}
+KINDS = {
+    f"{proto}{family}": (proto, family) for proto in ("tcp", "udp", "mptcp", "sctp", "udplite") for family in (4, 6)
+}
 USERS = ("user1", "user2", "root")
 
 #: Every option of the language and the form of its value: flag, int, linger, range or text.
@@ -152,7 +154,6 @@ class Scenario:
     steps: tuple[Step, ...]
     title: str | None = None
 
-
     def __str__(self) -> str:
         head = f"--- {self.title}\n" if self.title is not None else ""
         return head + "".join(line + "\n" for line in self.lines)
@@ -189,7 +190,7 @@ class StepOutcome:
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """A scenario performed: on `platform`, its steps, the `ports` that its symbols stood for; or why it was `not_run`."""
+    """A scenario performed: what its steps did, the `ports` that its symbols stood for; or why it was `not_run`."""
 
     platform: str
     steps: tuple[StepOutcome, ...] = ()

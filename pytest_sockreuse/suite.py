@@ -159,7 +159,11 @@ class Variant:
     def expected(self, platform: Platform) -> Expectation | None:
         """What `platform` is stated to do, or None where nothing is known."""
         for statement in self.case.statements:
-            if platform.stack in statement.on and platform.version in statement.span and statement.covers(self.named_values):
+            if (
+                platform.stack in statement.on
+                and platform.version in statement.span
+                and statement.covers(self.named_values)
+            ):
                 outcome = statement.outcome
                 if isinstance(outcome, Table):
                     outcome = self.case.cells[outcome.cell(self.named_values)]
@@ -273,7 +277,9 @@ class _RuleReader:
                 cases.append(case)
         return Rule(self.path.stem, self.data.get("title", ""), self.data.get("about", ""), tuple(cases))
 
-    def _keys(self, entry: Mapping[str, Any], needed: dict[str, type], optional: dict[str, type], line: int, what: str) -> bool:
+    def _keys(
+        self, entry: Mapping[str, Any], needed: dict[str, type], optional: dict[str, type], line: int, what: str
+    ) -> bool:
         allowed = needed | optional
         known = ", ".join(sorted(allowed))
         bad = [f"{key!r} is no key of {what} (it has {known})" for key in entry if key not in allowed]
@@ -301,7 +307,9 @@ class _RuleReader:
         if not entry.get("claims") and not entry.get("fact"):
             self.fail(start, f"case {id_}: name the claims it shows, or the fact it pins")
         axes = self._axes(entry.get("axes", {}), start)
-        expects = [n for n in range(start, end) if n <= len(self.lines) and self.lines[n - 1].strip() == "[[case.expect]]"]
+        expects = [
+            n for n in range(start, end) if n <= len(self.lines) and self.lines[n - 1].strip() == "[[case.expect]]"
+        ]
         body = next((n for n in range(start, end) if self.lines[n - 1].startswith("scenario")), start)
         cells = {".": {}, **entry.get("cells", {})}
         statements = [
@@ -372,25 +380,41 @@ class _RuleReader:
         span = Span(tuple(entry.get("since", ())), tuple(entry.get("until", ())))
         where = {axis: tuple(values) for axis, values in entry.get("where", {}).items()}
         on, evidence = tuple(entry["on"]), tuple(entry.get("evidence", ()))
-        return Statement(on, span, where, outcome, entry["basis"], evidence, entry.get("note", ""), Source(self.path, line))
+        return Statement(
+            on, span, where, outcome, entry["basis"], evidence, entry.get("note", ""), Source(self.path, line)
+        )
 
     def _table(self, text: str, axes: Any, cells: Mapping[str, Any], line: int) -> Table | None:
-        r"""``row axes \ column axis | column values``, then ``row values | cells``; a row value may be ``*`` or ``a,b``."""
+        r"""``row axes \ column axis | columns``, then ``row values | cells``; a row value may be ``*`` or ``a,b``."""
         lines = [row for row in text.strip().splitlines() if row.strip()]
         head = re.fullmatch(r"\s*(.*?)\s*\\\s*(\S+)\s*\|(.*)", lines[0] if lines else "")
         if not head or any(axis not in axes for axis in (*head[1].split(), head[2])):
-            self.fail(line, r"the first line of a table should be 'row axes \ column axis | values', of axes of this case")
+            self.fail(
+                line, r"the first line of a table should be 'row axes \ column axis | values', of axes of this case"
+            )
             return None
         rows, column, values = tuple(head[1].split()), head[2], head[3].split()
         found: dict[tuple[str, ...], str] = {}
         for row in lines[1:]:
             left, _, right = row.partition("|")
-            keys = [tuple(axes[axis]) if key == "*" else tuple(key.split(",")) for axis, key in zip(rows, left.split(), strict=False)]
+            keys = [
+                tuple(axes[axis]) if key == "*" else tuple(key.split(","))
+                for axis, key in zip(rows, left.split(), strict=False)
+            ]
             names = right.split()
             known = all(value in axes[axis] for axis, key in zip(rows, keys, strict=False) for value in key)
             unknown = [name for name in names if name not in cells and name != "?"]
-            if len(keys) != len(rows) or not known or unknown or len(names) != len(values) or set(values) - set(axes[column]):
-                self.fail(line, f"table row {row.strip()!r}: {len(rows)} row values, '|', then {len(values)} of {' '.join(cells)} ?")
+            if (
+                len(keys) != len(rows)
+                or not known
+                or unknown
+                or len(names) != len(values)
+                or set(values) - set(axes[column])
+            ):
+                self.fail(
+                    line,
+                    f"table row {row.strip()!r} needs {len(rows)} values, '|', {len(values)} of {' '.join(cells)} ?",
+                )
                 return None
             for key in itertools.product(*keys):
                 for value, name in zip(values, names, strict=True):
@@ -407,7 +431,9 @@ class _RuleReader:
                 scenario = variant.scenario
             except ScenarioError as error:
                 line = case.scenario_at.line + (error.line - 1 if len(variant.values) == 0 else 0)
-                self.fail(line, f"{variant.name}: line {error.line}, column {error.column} of the scenario: {error.expected}")
+                self.fail(
+                    line, f"{variant.name}: line {error.line}, column {error.column} of the scenario: {error.expected}"
+                )
                 return
             names |= scenario.labels
         outcomes = [(case.at.line, o) for o in (*case.claims.values(), *case.cells.values())]
@@ -422,7 +448,10 @@ class _RuleReader:
                 both = next((v for v in case.variants if a.covers(v.named_values) and b.covers(v.named_values)), None)
                 if both is not None:
                     stack = sorted(set(a.on) & set(b.on))[0]
-                    self.fail(b.at.line, f"speaks of {stack} in {both.name}, as line {a.at.line} does; statements must not overlap")
+                    self.fail(
+                        b.at.line,
+                        f"speaks of {stack} in {both.name}, as line {a.at.line} does; statements must not overlap",
+                    )
 
 
 def load(root: Path = CONFORMANCE, rules: Sequence[str] | None = None) -> Suite:
@@ -442,7 +471,9 @@ def behaves_like(variant: Variant, matches: Any) -> Iterator[str]:
     by_stack: dict[str, list[tuple[str, bool]]] = {}
     for platform in known():
         expected = variant.expected(platform)
-        by_stack.setdefault(platform.stack, []).append((platform.label, expected is not None and matches(expected.outcome)))
+        by_stack.setdefault(platform.stack, []).append(
+            (platform.label, expected is not None and matches(expected.outcome))
+        )
     for stack, labels in by_stack.items():
         title = registry()[stack]["title"]
         for same, group in itertools.groupby(labels, key=lambda entry: entry[1]):

@@ -29,7 +29,7 @@ class ExpectationError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """How an observation compares: `wrong` are the labels of the steps that differ, `reason` why it was not compared."""
+    """How an observation compares: the `wrong` steps' labels, or the `reason` why it was not compared."""
 
     state: str
     wrong: tuple[str, ...] = ()
@@ -43,17 +43,21 @@ def check_outcome(outcome: Outcome, labels: Iterable[str]) -> None:
         if label not in labels:
             raise ExpectationError(f"no step {label!r} in the scenario (it has {', '.join(sorted(labels))})")
         recorded = label.partition("#")[0].rsplit(".", 1)[1] in ("name", "get")
-        if not isinstance(text, str) or not all(text.split("|")):
+        if not all(str(text).split("|")):
             raise ExpectationError(f"step {label!r} expects {text!r}, which should be alternatives joined by '|'")
         for alternative in text.split("|"):
             if not _OUTCOME.fullmatch(alternative) and not recorded:
-                raise ExpectationError(f"step {label!r} expects {alternative!r}: neither ok, timeout, unreached nor an errno name")
+                raise ExpectationError(
+                    f"step {label!r} expects {alternative!r}: neither ok, timeout, unreached nor an errno name"
+                )
 
 
 def meets(step: StepOutcome, expected: str, ports: Mapping[str, int]) -> bool:
     """Whether a step did one of the alternatives of `expected`; `ports` are what the port symbols stood for."""
     return any(
-        step.outcome == alternative if _OUTCOME.fullmatch(alternative) else step.outcome == "ok" and _same_value(step.value or "", alternative, ports)
+        step.outcome == alternative
+        if _OUTCOME.fullmatch(alternative)
+        else step.outcome == "ok" and _same_value(step.value or "", alternative, ports)
         for alternative in expected.split("|")
     )
 

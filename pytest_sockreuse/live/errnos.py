@@ -24,6 +24,6 @@ _NAMES = _table()
 
 
 def name_of(error: OSError) -> str:
-    """The errno name of an exception: by `winerror` where Windows set it, since `errno` is translated for some codes."""
-    number = getattr(error, "winerror", None) or error.errno
+    """The errno name of an exception: by `winerror` where Windows set it: its `errno` is translated for some."""
+    number: int = getattr(error, "winerror", None) or error.errno or 0
     return _NAMES.get(number, f"E{number}")

@@ -1,4 +1,5 @@
-"""Ports for scenarios that run beside everything else on the host: held against other runs, and tried before each use.
+"""Ports for scenarios that run beside everything else on the host: held against other runs, tried
+before each use.
 
 The ports from 1024 up to the ephemeral range are dealt in blocks. Whoever binds a block's first port, and listens on it,
 owns the block for as long as that socket lives: no file is left, and a killed process lets go.
@@ -23,7 +24,9 @@ def _end() -> int:
         with open("/proc/sys/net/ipv4/ip_local_port_range") as file:
             return int(file.read().split()[0])
     if sys.platform.startswith("freebsd"):
-        first = subprocess.run(["sysctl", "-n", "net.inet.ip.portrange.first"], capture_output=True, text=True, check=False)
+        first = subprocess.run(
+            ["sysctl", "-n", "net.inet.ip.portrange.first"], capture_output=True, text=True, check=False
+        )
         return int(first.stdout.strip() or 10000)
     return _LAST
 

@@ -8,6 +8,9 @@ import itertools
 import os
 import socket
 import struct
+import sys
+
+assert sys.platform == "linux"
 
 _REQUEST, _ACK, _REPLACE, _EXCL, _CREATE = 1, 4, 0x100, 0x200, 0x400
 _NEWLINK, _NEWADDR, _NEWROUTE, _DELROUTE, _DIAG = 16, 20, 24, 25, 20
@@ -70,7 +73,9 @@ def acknowledge_at_once() -> None:
         for host, bits in (("127.0.0.0", 8), ("127.0.0.1", 32), ("::1", 128)):
             v6 = ":" in host
             family = socket.AF_INET6 if v6 else socket.AF_INET
-            local = struct.pack("=BBBBBBBBI", family, bits, 0, 0, 255, 2, 0 if v6 else 254, 2, 0)  # table, kernel, host, local
+            local = struct.pack(
+                "=BBBBBBBBI", family, bits, 0, 0, 255, 2, 0 if v6 else 254, 2, 0
+            )  # table, kernel, host, local
             local += _attribute(1, socket.inet_pton(family, host)) + _attribute(4, struct.pack("=I", 1))  # dst, oif lo
             metrics = _attribute(8, _attribute(15, struct.pack("=I", 1)))
             source = b"" if v6 else _attribute(7, socket.inet_pton(family, "127.0.0.1"))
@@ -92,7 +97,9 @@ class Diag:
         """The state number (include/net/tcp_states.h) of the connection between two (host, port); None if there is none."""
         family = socket.AF_INET6 if ":" in local[0] else socket.AF_INET
         source, target = (socket.inet_pton(family, host).ljust(16, b"\0") for host in (local[0], foreign[0]))
-        identity = struct.pack("!HH", local[1], foreign[1]) + source + target + struct.pack("=III", 0, 2**32 - 1, 2**32 - 1)
+        identity = (
+            struct.pack("!HH", local[1], foreign[1]) + source + target + struct.pack("=III", 0, 2**32 - 1, 2**32 - 1)
+        )
         request = struct.pack("=BBBxI", family, socket.IPPROTO_TCP, 0, 2**32 - 1) + identity
         try:
             answer = _exchange(self._link, _DIAG, 0, request)

@@ -281,7 +281,7 @@ _CALLS: dict[str, Callable[[Performance, Step, _Socket, socket.socket], str | No
 
 def _await_readable(sock: socket.socket) -> None:
     """Wait until the socket has something to return, for `PATIENCE` at the most."""
-    if hasattr(select, "poll"):
+    if sys.platform != "win32":
         poll = select.poll()
         poll.register(sock, select.POLLIN)
         poll.poll(PATIENCE * 1000)
@@ -291,8 +291,9 @@ def _await_readable(sock: socket.socket) -> None:
 
 def _connect_unspec(sock: socket.socket) -> None:
     """connect(2) with an address of AF_UNSPEC, which Python cannot spell."""
-    library = ctypes.WinDLL("ws2_32") if sys.platform == "win32" else ctypes.CDLL(None, use_errno=True)
-    if library.connect(sock.fileno(), bytes(28), 28):
-        if sys.platform == "win32":
+    if sys.platform == "win32":
+        library = ctypes.WinDLL("ws2_32")
+        if library.connect(sock.fileno(), bytes(28), 28):
             raise OSError(None, "connect", None, library.WSAGetLastError())
+    elif ctypes.CDLL(None, use_errno=True).connect(sock.fileno(), bytes(28), 28):
         raise OSError(ctypes.get_errno(), "connect")

@@ -1,4 +1,4 @@
-"""The parent's side of the worker process: scenarios go in, observations come out, and a dead worker costs one scenario."""
+"""The parent's side of the worker process: scenarios in, observations out; a dead worker costs one scenario."""
 
 from __future__ import annotations
 
@@ -19,8 +19,6 @@ from ..scenario import Observation, Scenario, StepOutcome
 TIMEOUT = 10.0  # seconds a scenario may take beside its waits
 _GRACE = 5.0  # seconds beyond that until a worker that does not answer is killed
 
-#: Whether pipes can be polled. Elsewhere (Windows) nothing is sent ahead, and the worker's own watchdog ends it.
-_POLLS = sys.platform != "win32"
 _START = "import sys; sys.path.append(sys.argv[1]); from pytest_sockreuse.live.worker import main; main()"
 
 
@@ -71,6 +69,11 @@ class Runner:
             raise Broken(f"the runner failed:\n{error}")
         return Observation(current().name, tuple(StepOutcome(*step) for step in steps), ports, not_run)
 
+    def isolation(self) -> str:
+        """How the worker isolates scenarios (see `sandbox.isolation`); to be asked before any scenario."""
+        self._send(None)
+        return str(json.loads(self._line(self.timeout + _GRACE) or b'"none"'))
+
     def close(self) -> None:
         """End the worker; its namespace and sockets go with it."""
         self._asked.clear()
@@ -79,7 +82,7 @@ class Runner:
 
     # --- the process ----------------------------------------------------------------------------------------------
 
-    def _send(self, scenario: Scenario) -> None:
+    def _send(self, scenario: Scenario | None) -> None:
         if self._worker is None:
             package = str(Path(__file__).parents[2])
             self._worker = subprocess.Popen(
@@ -90,10 +93,11 @@ class Runner:
             )
             self._unsent, self._unread = b"", b""
             assert self._worker.stdin is not None
-            if _POLLS:
+            if sys.platform != "win32":
                 os.set_blocking(self._worker.stdin.fileno(), False)
-        self._unsent += json.dumps(["\n".join(scenario.lines), self.timeout]).encode() + b"\n"
-        if _POLLS:
+        request = None if scenario is None else ["\n".join(scenario.lines), self.timeout]
+        self._unsent += json.dumps(request).encode() + b"\n"
+        if sys.platform != "win32":  # where pipes cannot be polled nothing is sent ahead
             self._pump(0)
 
     def _line(self, seconds: float) -> bytes | None:
@@ -110,15 +114,15 @@ class Runner:
         """Move bytes both ways, as the pipes take them, waiting at most `seconds`; false when the worker has ended."""
         assert self._worker is not None and self._worker.stdin is not None and self._worker.stdout is not None
         requests, answers = self._worker.stdin, self._worker.stdout
-        ready = {answers.fileno()} if not _POLLS else set()
-        if _POLLS:
+        ready = {answers.fileno(), requests.fileno()}
+        if sys.platform != "win32":  # there the worker's own watchdog sees to it that it answers
             poll = select.poll()
             poll.register(answers, select.POLLIN)
             if self._unsent:
                 poll.register(requests, select.POLLOUT)
             ready = {descriptor for descriptor, _ in poll.poll(seconds * 1000)}
         try:
-            if self._unsent and (requests.fileno() in ready or not _POLLS):
+            if self._unsent and requests.fileno() in ready:
                 self._unsent = self._unsent[requests.write(self._unsent) or 0 :]
         except OSError:  # it has ended, as reading will show
             self._unsent = b""
@@ -140,4 +144,3 @@ class Runner:
         worker.wait()
         worker.stdout.close()
         return "did not answer and was killed" if status is None else f"ended with status {status}"
-

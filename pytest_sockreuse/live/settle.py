@@ -11,7 +11,8 @@ import sys
 import time
 from collections.abc import Callable, Iterable
 
-from .netlink import Diag
+if sys.platform == "linux":
+    from .netlink import Diag
 
 LIMIT = 0.5  # seconds, after which a close returns whatever the states are
 _PASSING = {4, 9, 11}  # include/net/tcp_states.h
@@ -34,15 +35,17 @@ class Settler:
 
     def __init__(self) -> None:
         self._ended: dict[Pair, None] = {}
-        self._diag: Diag | None = None
+        if sys.platform == "linux":
+            self._diag: Diag | None = None
 
     def ended(self, connection: Pair | None) -> None:
         if connection is not None:
             self._ended[connection] = None
 
     def close(self) -> None:
-        if self._diag is not None:
-            self._diag.close()
+        if sys.platform == "linux":
+            if self._diag is not None:
+                self._diag.close()
 
     def wait(self, others: Callable[[], Iterable[socket.socket]]) -> None:
         """Return when every ended connection has settled, after `LIMIT` at the latest.
@@ -63,16 +66,16 @@ class Settler:
                 time.sleep(0.0005)
 
     def _passing(self) -> bool:
-        if sys.platform != "linux":
-            return _any_passing()
-        try:
-            self._diag = self._diag or Diag()
-            for connection in list(self._ended):
-                if self._diag.state(*connection) not in _PASSING:
-                    del self._ended[connection]
-        except OSError:  # a kernel without inet_diag, or gVisor
-            return _proc_passing()
-        return bool(self._ended)
+        if sys.platform == "linux":
+            try:
+                self._diag = self._diag or Diag()
+                for connection in list(self._ended):
+                    if self._diag.state(*connection) not in _PASSING:
+                        del self._ended[connection]
+            except OSError:  # a kernel without inet_diag, or gVisor
+                return _proc_passing()
+            return bool(self._ended)
+        return _any_passing()
 
 
 def _proc_passing() -> bool:

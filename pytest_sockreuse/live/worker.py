@@ -1,6 +1,7 @@
-"""The worker process: reads scenarios from standard input, performs each, answers on standard output; ends with its input.
+"""The worker process: reads scenarios from standard input, performs each, answers; ends with its input.
 
-One JSON array a line each way: ``[text, seconds]``, and back ``[steps, ports, not_run, error]``.
+One JSON array a line each way: ``[text, seconds]``, and back ``[steps, ports, not_run, error]``; to ``null`` how it
+isolates.
 """
 
 from __future__ import annotations
@@ -12,19 +13,20 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO
 
 from ..parser import parse
 from ..scenario import Scenario
+from . import NotRun
 from .perform import Performance, TimeUp
-from .sandbox import NotRun, Sandbox
+from .sandbox import Sandbox, isolation
 
 
 @contextlib.contextmanager
-def _alarm(seconds: float, late: Any) -> Iterator[None]:
-    """Interrupt the body after `seconds`; where the OS has no alarm, call `late` from a thread, which ends the process."""
-    if not hasattr(signal, "setitimer"):
+def _alarm(seconds: float, late: Callable[[], None]) -> Iterator[None]:
+    """Interrupt the body after `seconds`; where there is no alarm, call `late` from a thread, which ends the process."""
+    if sys.platform == "win32":
         timer = threading.Timer(seconds, late)
         timer.daemon = True
         timer.start()
@@ -32,19 +34,19 @@ def _alarm(seconds: float, late: Any) -> Iterator[None]:
             yield
         finally:
             timer.cancel()
-        return
-    signal.setitimer(signal.ITIMER_REAL, seconds)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
+    else:
+        signal.setitimer(signal.ITIMER_REAL, seconds)
+        try:
+            yield
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 def _up(*_: object) -> None:
     raise TimeUp
 
 
-def _perform(sandbox: Sandbox, scenario: Scenario, seconds: float, answer: Any) -> list[Any]:
+def _perform(sandbox: Sandbox, scenario: Scenario, seconds: float, answer: Callable[[Any], None]) -> list[Any]:
     try:
         ports = sandbox.enter(scenario)
     except NotRun as why:
@@ -69,14 +71,18 @@ def _perform(sandbox: Sandbox, scenario: Scenario, seconds: float, answer: Any) 
 def serve(requests: BinaryIO, answers: BinaryIO) -> None:
     """Answer every request until the input ends."""
 
-    def answer(reply: list[Any]) -> None:
+    def answer(reply: Any) -> None:
         answers.write(json.dumps(reply).encode() + b"\n")
         answers.flush()
 
     sandbox: Sandbox | None = None
     for line in requests:
+        request = json.loads(line)
+        if request is None:
+            answer(isolation())
+            continue
         try:
-            text, seconds = json.loads(line)
+            text, seconds = request
             sandbox = sandbox or Sandbox()
             reply = _perform(sandbox, parse(text), seconds, answer)
         except Exception:
@@ -87,18 +93,14 @@ def serve(requests: BinaryIO, answers: BinaryIO) -> None:
 def main() -> None:
     """Serve on this process's standard streams; an interrupt is the parent's business, which closes our input."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if hasattr(signal, "setitimer"):
-        signal.signal(signal.SIGALRM, _up)
-    with contextlib.suppress(ImportError, OSError, ValueError):
+    if sys.platform != "win32":
         import resource
 
-        limits = resource.getrlimit(resource.RLIMIT_NOFILE)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (limits[1], limits[1]))
+        signal.signal(signal.SIGALRM, _up)
+        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     requests, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     with contextlib.suppress(BrokenPipeError):
         serve(requests, answers)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,0 +1,128 @@
+"""Linux: a private network namespace for each scenario, its settings, and other users inside of it.
+
+The namespace is root's, or one that an unprivileged user owns by a user namespace.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import fcntl
+import os
+import re
+import socket
+import struct
+import sys
+from collections.abc import Iterator
+
+from ..scenario import Scenario, Setting
+from . import NotRun, netlink
+from .errnos import name_of
+
+assert sys.platform == "linux"
+
+_NEWUSER, _NEWNET = 0x10000000, 0x40000000
+_UIDS = {"root": 0, "user1": 64001, "user2": 64002}
+_SIOCSIFFLAGS, _UP_AND_RUNNING = 0x8914, 0x1 | 0x40
+_RANGE, _START = "net.ipv4.ip_local_port_range", "net.ipv4.ip_unprivileged_port_start"
+
+
+def _unshare(flags: int) -> None:
+    if ctypes.CDLL(None, use_errno=True).unshare(flags):
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code))
+
+
+def own_user_namespace() -> None:
+    """Become root of a user namespace of one's own, in which network namespaces may be made. Raises OSError."""
+    uid, gid = os.geteuid(), os.getegid()
+    _unshare(_NEWUSER)
+    for name, text in (("setgroups", "deny"), ("uid_map", f"0 {uid} 1"), ("gid_map", f"0 {gid} 1")):
+        with open(f"/proc/self/{name}", "w") as file:
+            file.write(text)
+
+
+def _new() -> None:
+    _unshare(_NEWNET)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        fcntl.ioctl(sock, _SIOCSIFFLAGS, struct.pack("16sH14x", b"lo", _UP_AND_RUNNING))
+
+
+def isolation() -> str:
+    """netns where this process can make a network namespace, userns where it needs a user namespace first, else none.
+
+    Tried in children, for a half-made namespace cannot be left again.
+    """
+    for how in ("netns", "userns"):
+        child = os.fork()
+        if not child:
+            status = 1
+            with contextlib.suppress(BaseException):
+                if how == "userns":
+                    own_user_namespace()
+                _new()
+                status = 0
+            os._exit(status)
+        if not os.waitpid(child, 0)[1]:
+            return how
+    return "none"
+
+
+def enter(scenario: Scenario) -> None:
+    """Make a new namespace with the scenario's environment, and move into it. Raises NotRun, OSError."""
+    _new()
+    if any(step.verb == "connect" for step in scenario.steps):
+        with contextlib.suppress(OSError):
+            netlink.acknowledge_at_once()
+    for setting in scenario.environment:
+        try:
+            _apply(setting)
+        except OSError as error:
+            raise NotRun(f"'{setting}' is refused ({name_of(error)})") from None
+
+
+def _apply(setting: Setting) -> None:
+    match setting.kind:
+        case "sysctl":
+            _write(setting.name, setting.value)
+        case "ephemeral":
+            _write(_RANGE, "{} {}".format(*setting.ports))
+        case "address":
+            netlink.add_address(setting.value)
+        case _:
+            netlink.add_device(setting.value)
+
+
+def _write(name: str, value: str) -> None:
+    """Set a setting of this network namespace; no other is touched."""
+    if not re.fullmatch(r"net\.ipv[46](\.[A-Za-z0-9_]+){1,4}", name):
+        raise NotRun(f"{name} is no setting that a network namespace isolates (net.ipv4.…, net.ipv6.…)")
+    try:
+        with open("/proc/sys/" + name.replace(".", "/"), "w") as file:
+            file.write(value)
+    except FileNotFoundError:
+        raise NotRun(f"this kernel has no setting {name}") from None
+
+
+def _read(name: str) -> tuple[int, ...]:
+    try:
+        with open("/proc/sys/" + name.replace(".", "/")) as file:
+            return tuple(map(int, file.read().split()))
+    except (OSError, ValueError):
+        return ()
+
+
+def ports_in_force() -> tuple[int, int, int]:
+    """Low and high of the ephemeral range of this namespace, and the first port that needs no privilege."""
+    low, high = _read(_RANGE) or (32768, 60999)
+    return low, high, (_read(_START) or (1024,))[0]
+
+
+@contextlib.contextmanager
+def become(user: str) -> Iterator[None]:
+    """Make the calls inside as `user`. Raises OSError where the user id cannot be taken."""
+    os.seteuid(_UIDS[user])
+    try:
+        yield
+    finally:
+        os.seteuid(0)

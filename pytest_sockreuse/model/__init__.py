@@ -1,0 +1,158 @@
+"""The executable models: what a stack does with a scenario, every outcome it may show, and the clause that decides.
+
+A family of stacks is a module with `BOOK`, its clauses, and `rules(platform, on)`, its `machine.Rules`; `families` lists
+them by stack.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from types import ModuleType
+
+from ..platforms import Platform
+from ..scenario import Observation, Scenario
+from .clause import Clause, ModelError, Unknown
+from .machine import PLAIN, Course, Machine
+from .ports import Contradiction, Value
+
+__all__ = ["Clause", "ModelError", "Prediction", "StepPrediction", "Value", "clauses", "families", "predict"]
+
+MAX_STEPS = 60_000  # steps performed for one prediction, over all courses of events
+_FAMILIES = {"linux": "linux"}  # stack -> module of this package
+
+
+@dataclass(frozen=True, slots=True)
+class StepPrediction:
+    """What one step may show: `outcomes` sorted; `values` that name and get may record (None: any); the `rule` that
+    decides. Where the model does not know, `outcomes` is empty and `unknown` says why."""
+
+    step: str
+    outcomes: tuple[str, ...] = ()
+    values: tuple[Value, ...] | None = None
+    rule: str = ""
+    unknown: str = ""
+
+    def matches(self, outcome: str, value: str | None, ports: Mapping[str, int]) -> bool:
+        """Whether this was foretold; everything is where the model does not know."""
+        if self.unknown:
+            return True
+        if outcome not in self.outcomes:
+            return False
+        return outcome != "ok" or not self.values or any(may.matches(value, ports) for may in self.values)
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """A scenario predicted: one entry for each labelled step, in order."""
+
+    platform: str
+    steps: tuple[StepPrediction, ...]
+
+    @property
+    def unknown(self) -> str:
+        """Why a step is not covered, of the first such step; else empty."""
+        return next((step.unknown for step in self.steps if step.unknown), "")
+
+
+def families() -> dict[str, ModuleType]:
+    """The family module of each stack that is modelled."""
+    return {stack: importlib.import_module(f".{name}", __name__) for stack, name in _FAMILIES.items()}
+
+
+def clauses(platform: Platform) -> tuple[Clause, ...]:
+    """The clauses that hold on `platform`, in the order of its family's files; none where it is not modelled."""
+    if platform.stack not in _FAMILIES:
+        return ()
+    book = families()[platform.stack].BOOK
+    return tuple(clause for name, clause in book.clauses.items() if name in book.on(platform))
+
+
+@lru_cache(256)
+def _rules(platform: Platform, without: frozenset[str]) -> tuple[object, frozenset[str]]:
+    family = families()[platform.stack]
+    if lost := without - family.BOOK.clauses.keys():
+        raise ModelError(f"no clause {', '.join(sorted(lost))} in the model of {platform.stack}")
+    on = family.BOOK.on(platform) - without
+    return family.rules(platform, on), on
+
+
+class _Sums:
+    """What the courses of events showed, step by step."""
+
+    __slots__ = ("outcomes", "values", "rules", "unknown", "done")
+
+    def __init__(self, count: int) -> None:
+        self.outcomes: list[dict[str, str]] = [{} for _ in range(count)]
+        self.values: list[dict[Value | None, None] | None] = [None] * count
+        self.unknown: dict[int, str] = {}
+        self.done = 0
+
+    def add(self, at: int, outcome: str, value: Value | None, rule: str) -> None:
+        self.done += 1
+        self.outcomes[at].setdefault(outcome, rule)
+        if value is not None:
+            values = self.values[at]
+            if values is None:
+                values = self.values[at] = {}
+            values[value] = None
+
+
+def predict(
+    scenario: Scenario,
+    platform: Platform,
+    observed: Observation | None = None,
+    without: Iterable[str] = (),
+) -> Prediction:
+    """What `platform` may do with `scenario`, step by step; `without` disables clauses by name.
+
+    With `observed` each step is predicted from what was seen of the steps before it. Raises ModelError where the scenario
+    is too large.
+    """
+    steps = scenario.steps
+    if platform.stack not in _FAMILIES:
+        return _all_unknown(scenario, platform, f"there is no model of {platform.stack}")
+    rules, on = _rules(platform, frozenset(without))
+    sums, course = _Sums(len(steps)), Course()
+    first = len(steps)  # the first step after a choice
+    while True:
+        machine = None
+        try:
+            machine = Machine(scenario, rules, on, course, observed)  # type: ignore[arg-type]
+            machine.run(sums.add)
+        except Contradiction:
+            pass
+        except Unknown as why:
+            sums.unknown.setdefault(machine.at if machine else 0, str(why))
+        if not course.next():
+            break
+        if sums.done > MAX_STEPS:
+            first = 0
+            break
+    return Prediction(platform.name, tuple(_steps(scenario, sums, first == 0)))
+
+
+def _steps(scenario: Scenario, sums: _Sums, cut: bool) -> Iterable[StepPrediction]:
+    lost = min(sums.unknown, default=len(scenario.steps))
+    for at, step in enumerate(scenario.steps):
+        if not step.label:
+            continue
+        outcomes = sums.outcomes[at]
+        if at >= lost:
+            yield StepPrediction(step.label, unknown=sums.unknown[lost])
+        elif cut and (len(outcomes) > 1 or at):
+            yield StepPrediction(step.label, unknown="more courses of events are possible than are followed")
+        elif not outcomes:
+            yield StepPrediction(step.label, unknown="what was observed before this step is not what the model says")
+        else:
+            names = sorted(outcomes)
+            values = sums.values[at]
+            yield StepPrediction(
+                step.label, tuple(names), None if values is None else tuple(values), outcomes[names[0]]  # type: ignore[arg-type]
+            )
+
+
+def _all_unknown(scenario: Scenario, platform: Platform, why: str) -> Prediction:
+    return Prediction(platform.name, tuple(StepPrediction(s.label, unknown=why) for s in scenario.steps if s.label))

@@ -1,0 +1,222 @@
+"""Linux 5.7 to 7.3: the calls, and the checks that come before a protocol's own rules.
+
+The clauses stand where they act: addresses, the choice of ports, TCP, UDP and options have a file each. A sentence says
+what holds since or until the version that its clause names; the sources are of Linux 6.18.
+"""
+
+from __future__ import annotations
+
+from ..platforms import Platform
+from ..scenario import Option
+from . import linux_address, linux_choice, linux_options, linux_tcp, linux_udp, stream
+from .clause import Book, Errno, TimeUp, Unknown
+from .linux_address import check_family, check_local, route
+from .machine import CLOSE, CLOSE_WAIT, ESTABLISHED, LISTEN, Machine, Sock
+from .ports import Value
+
+BOOK = Book()
+
+BOUND_ONCE = BOOK("bind-once", "bind() of a socket that has a port, or is connected, is EINVAL.", "net/ipv4/af_inet.c __inet_bind (inet_num)")
+LOW_PORT = BOOK("low-port-privileged", "A port below ip_unprivileged_port_start needs CAP_NET_BIND_SERVICE, else EACCES.", "net/ipv4/af_inet.c")
+NO_UDPLITE = BOOK("udplite-gone", "UDP-Lite sockets are EPROTONOSUPPORT.", "removed in 7.1", since=("7.1",))
+LISTEN_STATE = BOOK("listen-once-connected", "listen() on a connected socket is EINVAL.", "net/ipv4/af_inet.c inet_listen")
+DATAGRAM = BOOK("datagram-has-no-listener", "listen() and accept() on UDP are EOPNOTSUPP.", "net/core/sock.c sock_no_listen")
+CONNECTED = BOOK("connected-once", "connect() on a connected or listening TCP socket is EISCONN.", "net/ipv4/af_inet.c __inet_stream_connect")
+NOT_LISTENING = BOOK("accept-needs-listener", "accept() on a socket that does not listen is EINVAL.", "net/ipv4/inet_connection_sock.c inet_csk_accept")
+NOT_CONNECTED = BOOK("not-connected", "shutdown() and reading without a connection is ENOTCONN.", "net/ipv4/af_inet.c inet_shutdown")
+SHUT_LISTENER = BOOK("shutdown-ends-listening", "shutdown(RD) of a listener ends it; shutdown(WR) does nothing.", "net/ipv4/af_inet.c inet_shutdown")
+PEER = BOOK("peer-decides", "What the peer did before shows: data, the end of stream, or an error once.", "net/ipv4/tcp.c tcp_recvmsg_locked")
+BOOK("shut-down", "Sending after shutdown(WR) is EPIPE.", "net/core/sock.c sock_alloc_send_pskb")
+
+for _part in (linux_address, linux_choice, linux_tcp, linux_udp, linux_options):
+    BOOK.clauses.update(_part.BOOK.clauses)
+
+
+class Linux:
+    """The calls on Linux."""
+
+    def __init__(self) -> None:
+        self.tcp, self.udp = linux_tcp.Tcp(), linux_udp.Udp()
+
+    def begin(self, m: Machine) -> None:
+        """Nothing to prepare."""
+
+    def socket(self, m: Machine, proto: str, family: int, user: str) -> Sock:
+        if proto == "udplite" and NO_UDPLITE in m.on:
+            raise Errno("EPROTONOSUPPORT", NO_UDPLITE)
+        if proto in ("udplite", "sctp"):
+            raise Unknown(f"{proto} is not modelled")
+        sk = Sock(proto, family, user)
+        if family == 6 and m.env.get("net.ipv6.bindv6only", "0") != "0":
+            sk.v6only = True
+        return sk
+
+    def set(self, m: Machine, sk: Sock, option: Option) -> None:
+        linux_options.apply(m, sk, option)
+
+    def get(self, m: Machine, sk: Sock, option: Option) -> str | None:
+        return linux_options.read(m, sk, option)
+
+    def name(self, m: Machine, sk: Sock) -> Value:
+        return m.space.value(sk.host, sk.shown)
+
+    def bind(self, m: Machine, sk: Sock, host: str, port: int) -> None:
+        """__inet_bind, __inet6_bind."""
+        check_family(sk, host)
+        if sk.family == 4:
+            address = check_local(m, sk, host)
+            self._privilege(m, sk, port)
+            self._unbound(m, sk)
+        else:
+            self._privilege(m, sk, port)
+            self._unbound(m, sk)
+            address = check_local(m, sk, host)
+        before = sk.laddr, sk.v6only
+        sk.laddr = address
+        if ":" in address and address != "::" and linux_address.SPECIFIC_V6ONLY in m.on:
+            sk.v6only = True
+        if port or not (sk.no_port and linux_tcp.NO_PORT in m.on):
+            try:
+                linux_tcp.get_port(m, sk, port) if sk.proto == "tcp" else self.udp.get_port(m, sk, port)
+            except Errno:
+                sk.v6only, sk.laddr = before[1], "0.0.0.0" if sk.family == 4 else "::"
+                raise
+        sk.addr_lock = sk.addr_lock or not sk.any_ or (sk.family == 6 and address == "0.0.0.0")
+        sk.port_lock = sk.port_lock or bool(port)
+        sk.shown = sk.port
+
+    @staticmethod
+    def _privilege(m: Machine, sk: Sock, port: int) -> None:
+        low = int(m.env.get("net.ipv4.ip_unprivileged_port_start", "1024"))
+        if 0 < port < low and sk.user != "root" and LOW_PORT in m.on:
+            raise Errno("EACCES", LOW_PORT)
+
+    @staticmethod
+    def _unbound(m: Machine, sk: Sock) -> None:
+        if (sk.state != CLOSE or sk.port) and BOUND_ONCE in m.on:
+            raise Errno("EINVAL", BOUND_ONCE)
+
+    def listen(self, m: Machine, sk: Sock, backlog: int) -> None:
+        """inet_listen."""
+        if sk.proto == "udp":
+            raise Errno("EOPNOTSUPP", DATAGRAM)
+        if sk.connected or sk.state not in (CLOSE, LISTEN):
+            raise Errno("EINVAL", LISTEN_STATE)
+        if sk.shut_rd or sk.shut_wr:
+            raise Unknown("listen() after shutdown() without a connection")
+        self.tcp.listen(m, sk, backlog)
+
+    def connect(self, m: Machine, sk: Sock, host: str, port: int) -> None:
+        """inet_dgram_connect, __inet_stream_connect."""
+        if sk.proto == "udp":
+            self.udp.autobind(m, sk)
+            if sk.family == 4:
+                check_family(sk, host)
+            elif ":" not in host and sk.v6only:
+                raise Errno("EAFNOSUPPORT", linux_address.MAPPED_ON_V6ONLY)
+            self.udp.connect(m, sk, host, port)
+            return
+        if sk.connected or sk.state != CLOSE:
+            raise Errno("EISCONN", CONNECTED)
+        check_family(sk, host)
+        source, destination = route(m, sk, host)
+        if sk.shut_rd or sk.shut_wr:
+            raise Unknown("connect() after shutdown() without a connection")
+        self.tcp.connect(m, sk, source, destination, port)
+
+    def disconnect(self, m: Machine, sk: Sock) -> None:
+        """__udp_disconnect, tcp_disconnect."""
+        if sk.proto == "udp":
+            self.udp.disconnect(m, sk)
+            return
+        self._end(m, sk)
+        sk.connected = False
+
+    def _end(self, m: Machine, sk: Sock) -> None:
+        """tcp_disconnect."""
+        error = ""
+        if sk.state == LISTEN:
+            stream.stop_listening(m, self.tcp, sk)
+            self.tcp.done(m, sk)
+        elif sk.state != CLOSE:
+            stream.send_reset(m, self.tcp, sk)
+            error = "ECONNRESET"
+        self.tcp.reset_address(sk)
+        sk.raddr, sk.rport, sk.rx, sk.error = "", 0, 0, error
+        sk.fin = sk.shut_rd = sk.shut_wr = False
+
+    def accept(self, m: Machine, sk: Sock) -> Sock | None:
+        """inet_csk_accept."""
+        if sk.proto == "udp":
+            raise Errno("EOPNOTSUPP", DATAGRAM)
+        if sk.state != LISTEN:
+            raise Errno("EINVAL", NOT_LISTENING)
+        if not sk.queue:
+            return None
+        child = sk.queue.pop(0)
+        child.open = True
+        return child
+
+    def shutdown(self, m: Machine, sk: Sock, how: str) -> None:
+        """inet_shutdown."""
+        if sk.state == LISTEN:
+            if how != "WR":
+                m.rule = SHUT_LISTENER
+                self._end(m, sk)
+            return
+        sk.shut_rd = sk.shut_rd or how != "WR"
+        if sk.state == CLOSE:
+            sk.shut_wr = sk.shut_wr or how != "RD"
+            raise Errno("ENOTCONN", NOT_CONNECTED)
+        if how == "RD":
+            return
+        if sk.proto == "tcp" and sk.state in (ESTABLISHED, CLOSE_WAIT):
+            stream.send_fin(m, self.tcp, sk)
+        sk.shut_wr = True
+
+    def eof(self, m: Machine, sk: Sock) -> None:
+        if not self._receive(m, sk, True):
+            raise TimeUp(PEER)
+
+    def recv(self, m: Machine, sk: Sock) -> bool:
+        return self._receive(m, sk, False)
+
+    def _receive(self, m: Machine, sk: Sock, all_: bool) -> bool:
+        if sk.proto == "udp":
+            outcome = self._datagram(sk, all_)
+        else:
+            outcome = stream.receive(m, sk, all_)
+        if outcome not in ("ok", "nothing"):
+            raise Errno(outcome, NOT_CONNECTED if outcome == "ENOTCONN" else PEER)
+        return outcome == "ok"
+
+    @staticmethod
+    def _datagram(sk: Sock, all_: bool) -> str:
+        if sk.error:
+            error, sk.error = sk.error, ""
+            return error
+        if sk.rx:
+            sk.rx = 0 if all_ else sk.rx - 1
+            if not all_:
+                return "ok"
+        return "ok" if sk.shut_rd and all_ else "nothing"
+
+    def send(self, m: Machine, sk: Sock, host: str, port: int) -> None:
+        if sk.proto == "udp":
+            self.udp.autobind(m, sk)
+            self.udp.send(m, sk, host, port)
+            return
+        outcome = stream.send(m, self.tcp, sk)
+        if outcome != "ok":
+            raise Errno(outcome, PEER if outcome != "EPIPE" else "shut-down")
+
+    def close(self, m: Machine, sk: Sock) -> None:
+        if sk.proto == "udp":
+            self.udp.unhash(m, sk)
+        else:
+            stream.close(m, self.tcp, sk)
+
+
+def rules(platform: Platform, on: frozenset[str]) -> Linux:
+    """The rules of a Linux. Raises nothing: before 5.7 the oldest clauses hold."""
+    return Linux()

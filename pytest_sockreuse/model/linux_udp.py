@@ -1,0 +1,196 @@
+"""Linux UDP: who may share a port, and which socket gets a datagram."""
+
+from __future__ import annotations
+
+from . import linux_address as at
+from .clause import Book, Errno
+from .linux_choice import datagram
+from .machine import CLOSE, ESTABLISHED, PLAIN, Machine, Sock
+
+BOOK = Book()
+_UDP = "net/ipv4/udp.c"
+
+CONFLICT = BOOK("udp-conflict", "UDP sockets at one port whose addresses overlap conflict unless both share.", f"{_UDP} udp_lib_lport_inuse")
+REUSEADDR = BOOK("udp-reuseaddr-shares", "They share if both have SO_REUSEADDR, whoever owns them.", f"{_UDP} udp_lib_lport_inuse")
+REUSEPORT = BOOK("udp-reuseport-shares", "They share if both have SO_REUSEPORT and one owner.", f"{_UDP} udp_lib_lport_inuse")
+FIRST_REUSEPORT = BOOK(
+    "udp-first-reuseport-decides",
+    "The sockets are looked at from the newest on, and the first that shares by SO_REUSEPORT ends the search.",
+    f"{_UDP} udp_lib_lport_inuse (return 0)",
+)
+MISSED = BOOK(
+    "udp-wildcard-misses-many",
+    "With more than 10 sockets at a port a wildcard bind() looked at wildcard sockets only.",
+    "until e537dd15d0d4 udp: Fix wildcard bind conflict check when using hash2",
+    until=("6.1.168", "6.12.80", "6.18.44", "7.0"),
+)
+SHARED_ZERO = BOOK(
+    "udp-bind0-may-share",
+    "bind(0) may choose a port in use if the sockets share it.",
+    f"{_UDP} udp_lib_get_port",
+)
+EXHAUSTED = BOOK(
+    "udp-ports-exhausted",
+    "No port is left: EADDRINUSE for bind, EAGAIN where connect or sendto would bind.",
+    "net/ipv4/af_inet.c inet_autobind",
+)
+DISCONNECT = BOOK(
+    "udp-disconnect-drops-port", "Disconnecting drops a port that bind() did not name, and getsockname shows 0.", f"{_UDP} __udp_disconnect"
+)
+REFUSED = BOOK("udp-refused", "A datagram to nobody makes the next call on a connected socket ECONNREFUSED.", f"{_UDP} __udp4_lib_err")
+NEWEST = BOOK("udp-newest-gets-it", "Of equal sockets the one bound last gets the datagram.", f"{_UDP} udp4_lib_lookup2")
+SPREAD = BOOK("udp-reuseport-group", "Datagrams spread over the unconnected sockets of a SO_REUSEPORT group.", f"{_UDP} lookup_reuseport")
+
+
+def owners(m: Machine, port: int) -> list[Sock]:
+    """The UDP sockets of a port, newest first."""
+    return m.buckets.get(("udp", port), [])  # type: ignore[return-value]
+
+
+def in_use(m: Machine, sk: Sock, port: int, many: bool = True) -> bool:
+    """udp_lib_lport_inuse: whether a socket of the port stands against `sk`; `many`: bind() by number."""
+    on, here = m.on, owners(m, port)
+    m.spend(len(here))
+    for sk2 in here:
+        if sk2 is sk or not at.overlap(on, sk, sk2) or (sk2.device and sk.device and sk2.device != sk.device):
+            continue
+        if many and len(here) > 10 and sk.any_ and not sk2.any_ and MISSED in on:
+            continue
+        if sk.ra and sk2.ra and REUSEADDR in on:
+            m.rule = REUSEADDR
+        elif sk.rp and sk2.rp and sk.user == sk2.user and REUSEPORT in on:
+            m.rule = REUSEPORT
+            if many and FIRST_REUSEPORT in on:
+                return False
+        elif CONFLICT in on:
+            return True
+    return False
+
+
+class Udp:
+    """The rules of a UDP socket's calls after the checks that all protocols share."""
+
+    def get_port(self, m: Machine, sk: Sock, port: int, errno: str = "EADDRINUSE") -> None:
+        """udp_lib_get_port. Raises Errno."""
+        if port:
+            if in_use(m, sk, port):
+                raise Errno("EADDRINUSE", CONFLICT)
+        else:
+            port = datagram(m, sk, lambda p: not (owners(m, p) and SHARED_ZERO not in m.on) and not in_use(m, sk, p, False))
+            m.rule = PLAIN
+            if not port:
+                raise Errno(errno, EXHAUSTED)
+        here = m.buckets.setdefault(("udp", port), [])
+        assert isinstance(here, list)
+        if sk.rp:
+            self._join(sk, here)
+        here.insert(0, sk)
+        sk.port = port
+        self.rehash(m, sk)
+
+    @staticmethod
+    def _join(sk: Sock, here: list[Sock]) -> None:
+        """udp_reuseport_add_sock."""
+        for sk2 in here:
+            if (
+                sk2.rp
+                and (sk2.family, sk2.v6only, sk2.device, sk2.user, sk2.laddr) == (sk.family, sk.v6only, sk.device, sk.user, sk.laddr)
+            ):
+                if sk2.group is None:
+                    sk2.group = [sk2]
+                sk2.group.append(sk)
+                sk.group = sk2.group
+                return
+        sk.group = [sk]
+
+    @staticmethod
+    def rehash(m: Machine, sk: Sock) -> None:
+        """udp_lib_rehash: the socket is the newest at its address; with SO_REUSEPORT on IPv6 the oldest."""
+        m.clock += 1
+        sk.bound_at = -m.clock if sk.rp and sk.family == 6 else m.clock
+
+    def autobind(self, m: Machine, sk: Sock) -> None:
+        """inet_autobind. Raises Errno EAGAIN."""
+        if not sk.port:
+            self.get_port(m, sk, 0, "EAGAIN")
+            sk.shown = sk.port
+
+    def unhash(self, m: Machine, sk: Sock) -> None:
+        """udp_lib_unhash."""
+        if sk.port:
+            here = owners(m, sk.port)
+            here.remove(sk)
+            if not here:
+                del m.buckets["udp", sk.port]
+            if sk.group is not None:
+                sk.group.remove(sk)
+                sk.group = None
+            sk.port = 0
+
+    def connect(self, m: Machine, sk: Sock, host: str, port: int) -> None:
+        """__ip4_datagram_connect, __ip6_datagram_connect."""
+        source, destination = at.route(m, sk, host)
+        if sk.laddr != source:
+            sk.laddr = source
+            self.rehash(m, sk)
+        sk.raddr, sk.rport, sk.state = destination, port, ESTABLISHED
+        if sk.group is not None and len(sk.group) > 1:
+            sk.group.remove(sk)
+            sk.group = None
+
+    def disconnect(self, m: Machine, sk: Sock) -> None:
+        """__udp_disconnect."""
+        sk.state, sk.raddr, sk.rport, sk.device = CLOSE, "", 0, ""
+        if not sk.addr_lock:
+            sk.laddr = "0.0.0.0" if sk.family == 4 else "::"
+            if sk.port_lock:
+                self.rehash(m, sk)
+        if not sk.port_lock and DISCONNECT in m.on:
+            self.unhash(m, sk)
+            sk.shown = 0
+
+    def send(self, m: Machine, sk: Sock, host: str, port: int) -> None:
+        """udp_sendmsg, udpv6_sendmsg. Raises Errno."""
+        if host and port == 0:
+            raise Errno("EINVAL", "udp-port-zero")
+        if not host and sk.state != ESTABLISHED:
+            raise Errno("EDESTADDRREQ", "udp-no-destination")
+        if sk.family == 4 and ":" in host:
+            raise Errno("EAFNOSUPPORT", at.FAMILY)
+        source, destination = at.route(m, sk, host) if host else (sk.laddr, sk.raddr)
+        if sk.error:
+            error, sk.error = sk.error, ""
+            raise Errno(error, REFUSED)
+        if sk.shut_wr:
+            raise Errno("EPIPE", "shut-down")
+        found = self._receiver(m, source, sk.port, destination, port if host else sk.rport)
+        if found is not None:
+            found.rx += 1
+        elif sk.state == ESTABLISHED and (destination, port if host else sk.rport) == (sk.raddr, sk.rport) and REFUSED in m.on:
+            sk.error = "ECONNREFUSED"
+
+    def _receiver(self, m: Machine, source: str, sport: int, destination: str, dport: int) -> Sock | None:
+        """udp4_lib_lookup2: the best score, of equal ones the newest."""
+        best: Sock | None = None
+        score = (-1, 0)
+        v4 = ":" not in destination
+        for other in owners(m, dport):
+            wild = other.any_ and other.laddr != destination
+            if (other.laddr != destination and not wild) or (":" in other.laddr and v4 and other.v6only):
+                continue
+            if (not v4 and ":" not in other.laddr) or other.device not in ("", "lo"):
+                continue
+            if other.raddr and (other.raddr, other.rport) != (source, sport):
+                continue
+            points = 64 * (not wild) + 8 * bool(other.raddr) + 4 * bool(other.device) + (other.family == 4)
+            age = other.bound_at if NEWEST in m.on else -other.bound_at
+            if (points, age) > score:
+                best, score = other, (points, age)
+        if best is not None and best.rp and not best.raddr and best.group is not None and len(best.group) > 1 and SPREAD in m.on:
+            m.rule = SPREAD
+            return best.group[m.choose(len(best.group))]
+        return best
+
+
+BOOK("udp-port-zero", "A datagram to port 0 is EINVAL.", f"{_UDP} udp_sendmsg")
+BOOK("udp-no-destination", "send() on an unconnected socket is EDESTADDRREQ.", f"{_UDP} udp_sendmsg")

@@ -1,0 +1,345 @@
+"""The abstract machine: it interprets a scenario step by step and asks the family's rules what each call does.
+
+It runs one course of events. Where the OS may choose, `choose` asks for one of the ways; `predict` runs the machine again
+until every way was taken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+from ..scenario import KINDS, Address, Observation, Option, Scenario, Step, StepOutcome
+from .clause import Errno, ModelError, TimeUp, Unknown
+from .ports import Contradiction, PortSpace, Value
+
+CLOSE, LISTEN, ESTABLISHED = "CLOSE", "LISTEN", "ESTABLISHED"
+FIN_WAIT2, CLOSE_WAIT, TIME_WAIT = "FIN_WAIT2", "CLOSE_WAIT", "TIME_WAIT"
+
+PATIENCE = 0.2  # seconds that accept and recv wait
+MAX_WORK = 5_000_000  # comparisons of sockets in one prediction
+PLAIN = "nothing-against"  # the rule of a step that no clause decided
+
+_ALWAYS = frozenset({"close", "name", "get", "set"})
+_MOVES = frozenset({"bind", "connect", "disconnect", "listen", "sendto", "close"})
+
+Tuple4 = tuple[str, int, str, int]
+
+
+class Sock:
+    """A socket as the kernel has it: one that a name holds, a child, an orphan, or what TIME_WAIT keeps of one.
+
+    `laddr` is canonical, a v4-mapped address is its IPv4 address; `port` is the port it holds (0: none), `shown` the one
+    that getsockname reports.
+    """
+
+    __slots__ = (
+        "proto mptcp family user options ra rp v6only device no_port port_range linger linger2 nonlocal_ laddr port shown "
+        "raddr rport state connected addr_lock port_lock auto queue backlog group peer rx error fin shut_rd shut_wr open "
+        "half since timestamps bound_at"
+    ).split()
+
+    def __init__(self, proto: str, family: int, user: str) -> None:
+        self.proto, self.mptcp = ("tcp", True) if proto == "mptcp" else (proto, False)
+        self.family, self.user = family, user
+        self.options: dict[str, str] = {}  # those with no bearing on ports
+        self.ra = self.rp = self.v6only = self.no_port = self.nonlocal_ = False
+        self.device = ""
+        self.port_range = (0, 0)
+        self.linger = self.linger2 = -1
+        self.laddr = "0.0.0.0" if family == 4 else "::"
+        self.port = self.shown = 0
+        self.raddr, self.rport = "", 0
+        self.state = CLOSE
+        self.connected = False  # the descriptor was connected and not disconnected since
+        self.addr_lock = self.port_lock = False  # bind() named the address, the port
+        self.auto = False  # connect() chose the port
+        self.queue: list[Sock] = []
+        self.backlog = 0
+        self.group: list[Sock] | None = None  # SO_REUSEPORT members, shared
+        self.peer: Sock | None = None
+        self.rx = 0
+        self.error = ""
+        self.fin = self.shut_rd = self.shut_wr = False
+        self.open = True  # a descriptor refers to it
+        self.half = False  # TIME_WAIT: in truth FIN_WAIT2
+        self.since = 0.0
+        self.timestamps = True
+        self.bound_at = 0
+
+    @property
+    def key(self) -> Tuple4:
+        return self.laddr, self.port, self.raddr, self.rport
+
+    @property
+    def any_(self) -> bool:
+        return self.laddr == "0.0.0.0" or self.laddr == "::"
+
+    @property
+    def host(self) -> str:
+        """The local address as getsockname prints it."""
+        if self.family == 4:
+            return self.laddr
+        return f"[{self.laddr}]" if ":" in self.laddr else f"[::ffff:{self.laddr}]"
+
+
+class Held:
+    """A name of the scenario: its socket, whether it failed, its last reported port, why its steps are not covered."""
+
+    __slots__ = ("sock", "failed", "port", "unknown")
+
+    def __init__(self, sock: Sock | None = None, unknown: str = "") -> None:
+        self.sock, self.failed, self.port, self.unknown = sock, False, 0, unknown
+
+
+class Rules(Protocol):
+    """What a family answers for each call; a call raises Errno, TimeUp or Unknown, and notes what decided in `m.rule`."""
+
+    def begin(self, m: Machine) -> None: ...
+    def socket(self, m: Machine, proto: str, family: int, user: str) -> Sock: ...
+    def set(self, m: Machine, sk: Sock, option: Option) -> None: ...
+    def get(self, m: Machine, sk: Sock, option: Option) -> str | None: ...
+    def bind(self, m: Machine, sk: Sock, host: str, port: int) -> None: ...
+    def listen(self, m: Machine, sk: Sock, backlog: int) -> None: ...
+    def connect(self, m: Machine, sk: Sock, host: str, port: int) -> None: ...
+    def disconnect(self, m: Machine, sk: Sock) -> None: ...
+    def accept(self, m: Machine, sk: Sock) -> Sock | None: ...
+    def shutdown(self, m: Machine, sk: Sock, how: str) -> None: ...
+    def eof(self, m: Machine, sk: Sock) -> None: ...
+    def send(self, m: Machine, sk: Sock, host: str, port: int) -> None: ...
+    def recv(self, m: Machine, sk: Sock) -> bool: ...
+    def close(self, m: Machine, sk: Sock) -> None: ...
+    def name(self, m: Machine, sk: Sock) -> Value: ...
+
+
+class Course:
+    """The choices of one course of events: those given are repeated, those beyond take the first way."""
+
+    __slots__ = ("trail", "at")
+
+    def __init__(self) -> None:
+        self.trail: list[list[int]] = []  # [chosen, of how many]
+        self.at = 0
+
+    def choose(self, ways: int) -> int:
+        """One of `ways` numbers from 0."""
+        if self.at == len(self.trail):
+            self.trail.append([0, ways])
+        self.at += 1
+        return self.trail[self.at - 1][0]
+
+    def next(self) -> bool:
+        """Turn to the next course; False if there is none."""
+        trail = self.trail
+        del trail[self.at :]
+        while trail and trail[-1][0] + 1 == trail[-1][1]:
+            trail.pop()
+        self.at = 0
+        if trail:
+            trail[-1][0] += 1
+        return bool(trail)
+
+
+Report = Callable[[int, str, Value | None, str], None]
+
+
+class Machine:
+    """One scenario on one stack, in one course of events."""
+
+    __slots__ = (
+        "scenario rules on course choose space names now rule work observed ports at env addresses devices buckets tuples "
+        "listeners clock"
+    ).split()
+
+    def __init__(
+        self, scenario: Scenario, rules: Rules, on: frozenset[str], course: Course, observed: Observation | None
+    ) -> None:
+        self.scenario, self.rules, self.on, self.course, self.observed = scenario, rules, on, course, observed
+        self.choose = course.choose
+        self.space = PortSpace(course.choose)
+        self.names: dict[str, Held] = {}
+        self.ports: dict[str, int] = {}  # port symbol -> id
+        self.now = 0.0  # seconds that have passed at least
+        self.rule = PLAIN
+        self.work = self.at = self.clock = 0
+        self.env: dict[str, str] = {}  # settings by name; "ephemeral"
+        self.addresses: set[str] = set()
+        self.devices = {"lo"}
+        self.buckets: dict[tuple[str, int], object] = {}  # (proto, port) -> what the family keeps of it
+        self.tuples: dict[Tuple4, Sock] = {}
+        self.listeners: dict[int, list[Sock]] = {}
+        for setting in scenario.environment:
+            if setting.kind == "address":
+                self.addresses.add(setting.value)
+            elif setting.kind == "device":
+                self.devices.add(setting.value)
+            else:
+                self.env[setting.name or "ephemeral"] = setting.value
+        rules.begin(self)
+
+    def run(self, report: Report) -> None:
+        """Do every step and report it; ends early where the course cannot be, or departs from what was observed."""
+        seen = self.observed.steps if self.observed is not None else ()
+        over = False
+        label = 0
+        for self.at, step in enumerate(self.scenario.steps):
+            if not step.label:
+                self.now += float(step.seconds)
+                continue
+            if over:
+                report(self.at, "unreached", None, PLAIN)
+                continue
+            self.rule = PLAIN
+            outcome, value = self.step(step)
+            over = outcome == "time up"
+            report(self.at, "timeout" if over else outcome, value, self.rule)
+            if label < len(seen):
+                self.compare(step, outcome, value, seen[label])
+            label += 1
+
+    def step(self, step: Step) -> tuple[str, Value | None]:
+        """Do one step: its outcome and what it records."""
+        if step.verb == "socket":
+            return self.create(step), None
+        held = self.names.get(step.listener or step.name)
+        if held is not None and held.unknown:
+            raise Unknown(held.unknown)
+        if held is None or held.sock is None or (held.failed and step.verb not in _ALWAYS):
+            return "unreached", None
+        address, port = step.address, 0
+        if address is not None:
+            number = self.port(address)
+            if number is None:
+                if not step.survives:
+                    held.failed = held.failed or False
+                return "unreached", None
+            port = number
+        try:
+            value = self.call(step, held, held.sock, port)
+        except Errno as error:
+            self.rule = error.rule
+            outcome = error.name
+        except TimeUp as late:
+            self.rule = str(late) or PLAIN
+            return "time up", None
+        else:
+            if value is not _NOTHING:
+                return "ok", value
+            outcome = "timeout"
+            self.now += PATIENCE
+        if step.verb != "accept" and not step.survives:
+            held.failed = True
+        return outcome, None
+
+    def create(self, step: Step) -> str:
+        """socket(2) and its options."""
+        proto, family = KINDS[step.kind]
+        held = self.names[step.name] = Held()
+        try:
+            held.sock = self.rules.socket(self, proto, family, step.user or "root")
+            for option in step.options:
+                self.rules.set(self, held.sock, option)
+        except Errno as error:
+            self.rule = error.rule
+            held.failed = not step.survives
+            return error.name
+        except Unknown as why:
+            held.unknown = str(why)
+            raise
+        return "ok"
+
+    def call(self, step: Step, held: Held, sk: Sock, port: int) -> Value | None:
+        """The calls of the language, on the family's rules."""
+        rules, verb = self.rules, step.verb
+        host = step.address.host if step.address is not None else ""
+        if verb == "bind":
+            rules.bind(self, sk, host, port)
+        elif verb == "listen":
+            rules.listen(self, sk, 8 if step.backlog is None else step.backlog)
+        elif verb == "connect":
+            rules.connect(self, sk, host, port)
+        elif verb == "close":
+            held.port, held.sock = rules.name(self, sk) and sk.shown, None
+            rules.close(self, sk)
+        elif verb == "name":
+            return rules.name(self, sk)
+        elif verb == "accept":
+            child = rules.accept(self, sk)
+            if child is None:
+                return _NOTHING
+            self.names[step.name] = Held(child)
+        elif verb == "set":
+            rules.set(self, sk, step.options[0])
+        elif verb == "get":
+            text = rules.get(self, sk, step.options[0])
+            return None if text is None else Value(text)
+        elif verb == "disconnect":
+            rules.disconnect(self, sk)
+        elif verb == "shutdown":
+            rules.shutdown(self, sk, step.how)
+        elif verb == "eof":
+            rules.eof(self, sk)
+        elif verb == "recv":
+            return None if rules.recv(self, sk) else _NOTHING
+        else:
+            rules.send(self, sk, host, port)
+        return None
+
+    def port(self, address: Address) -> int | None:
+        """The id of the port that an address names; None where ``NAME.port`` has none."""
+        named = address.port
+        if isinstance(named, int):
+            return self.space.number(named) if named else 0
+        symbol = address.symbol
+        if symbol is not None:
+            if symbol not in self.ports:
+                known = self.observed.ports.get(symbol) if self.observed is not None else None
+                self.ports[symbol] = self.space.number(known) if known else self.space.symbol(symbol)
+            return self.ports[symbol]
+        held = self.names.get(address.owner or "")
+        if held is None:
+            return None
+        if held.unknown:
+            raise Unknown(held.unknown)
+        if held.sock is not None:
+            held.port = held.sock.shown
+        return held.port or None
+
+    def wanted(self) -> int:
+        """The number of the port that the step under way was observed to choose, as the socket's next `name` tells; or 0."""
+        if self.observed is None:
+            return 0
+        steps, name = self.scenario.steps, self.scenario.steps[self.at].name
+        seen = self.observed.steps
+        before = sum(1 for step in steps[: self.at + 1] if step.label)
+        for step in steps[self.at + 1 :]:
+            if step.name == name:
+                if step.verb == "name" and before < len(seen) and seen[before].value:
+                    return int((seen[before].value or "").rpartition(":")[2])
+                if step.verb in _MOVES:
+                    return 0
+            before += bool(step.label)
+        return 0
+
+    def compare(self, step: Step, outcome: str, value: Value | None, seen: StepOutcome) -> None:
+        """Hold the step against what was observed. Raises Contradiction where this course is not the one."""
+        if outcome.replace("time up", "timeout") != seen.outcome:
+            raise Contradiction
+        if value is None or seen.value is None:
+            return
+        assert self.observed is not None
+        if step.verb == "name" and value.ports and value.matches(seen.value, {}):
+            held = self.names[step.name]
+            if held.sock is not None:
+                self.space.is_number(held.sock.shown, int(seen.value.rpartition(":")[2]))
+        elif not value.matches(seen.value, self.observed.ports):
+            raise Contradiction
+
+    def spend(self, work: int) -> None:
+        """Count comparisons. Raises ModelError beyond the bound."""
+        self.work += work
+        if self.work > MAX_WORK:
+            raise ModelError(f"this scenario takes more than {MAX_WORK} comparisons of sockets to predict")
+
+
+_NOTHING = Value("nothing")  # accept and recv: nothing to return within their time

@@ -1,0 +1,150 @@
+"""A TCP connection's life after the handshake: data, ends, resets and what they leave. Common to all families.
+
+What differs is the family's: `Lives.release` (a socket gives its port back), `Lives.remain` (TIME_WAIT keeps something).
+Segments on loopback arrive at once: FIN_WAIT1, CLOSING and LAST_ACK have passed when a call returns.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from .machine import CLOSE, CLOSE_WAIT, ESTABLISHED, FIN_WAIT2, LISTEN, TIME_WAIT, Machine, Sock
+
+
+class Lives(Protocol):
+    """What a family decides at the ends of a connection."""
+
+    def release(self, m: Machine, sk: Sock) -> None:
+        """`sk` holds its port no longer."""
+
+    def done(self, m: Machine, sk: Sock) -> None:
+        """`sk` went to CLOSE with its descriptor open: what becomes of its port."""
+
+    def remain(self, m: Machine, sk: Sock, half: bool) -> None:
+        """`sk` enters TIME_WAIT; with `half` it is FIN_WAIT2 and no descriptor refers to it."""
+
+
+def leave_tuple(m: Machine, sk: Sock) -> None:
+    """The 4-tuple of `sk` is free again, if it is still its own."""
+    if sk.raddr and m.tuples.get(sk.key) is sk:
+        del m.tuples[sk.key]
+
+
+def finish(m: Machine, lives: Lives, sk: Sock) -> None:
+    """The connection of `sk` is over on its side."""
+    leave_tuple(m, sk)
+    sk.state = CLOSE
+    if sk.open:
+        lives.done(m, sk)
+    else:
+        lives.release(m, sk)
+
+
+def send_fin(m: Machine, lives: Lives, sk: Sock) -> None:
+    """`sk` ends its direction; whoever ends first keeps FIN_WAIT2, then TIME_WAIT."""
+    peer, sk.shut_wr = sk.peer, True
+    if peer is sk:
+        sk.fin = True
+        lives.remain(m, sk, False)
+        return
+    if sk.state == CLOSE_WAIT:
+        finish(m, lives, sk)
+    elif sk.state == ESTABLISHED:
+        sk.state = FIN_WAIT2
+        if not sk.open:
+            lives.remain(m, sk, True)
+    if peer is not None:
+        _take_fin(m, lives, peer)
+
+
+def _take_fin(m: Machine, lives: Lives, sk: Sock) -> None:
+    sk.fin = True
+    if sk.state == ESTABLISHED:
+        sk.state = CLOSE_WAIT
+    elif sk.state == FIN_WAIT2:
+        lives.remain(m, sk, False)
+    elif sk.state == TIME_WAIT and sk.half:
+        sk.half, sk.since = False, m.now
+
+
+def send_reset(m: Machine, lives: Lives, sk: Sock) -> None:
+    """`sk` aborts its connection: nothing remains on either side."""
+    peer = sk.peer
+    sk.peer = None
+    finish(m, lives, sk)
+    if peer is not None and peer is not sk:
+        take_reset(m, lives, peer)
+
+
+def take_reset(m: Machine, lives: Lives, sk: Sock) -> None:
+    """The peer of `sk` has reset the connection."""
+    sk.peer = None
+    if sk.state == TIME_WAIT:
+        leave_tuple(m, sk)
+        lives.release(m, sk)
+    elif sk.state != CLOSE:
+        sk.error = "EPIPE" if sk.state == CLOSE_WAIT else "ECONNRESET"
+        sk.fin = True
+        finish(m, lives, sk)
+
+
+def close(m: Machine, lives: Lives, sk: Sock) -> None:
+    """close(2) of a stream socket: by FIN, or by reset where data is unread or SO_LINGER is 0 s."""
+    sk.open = False
+    if sk.state == LISTEN:
+        stop_listening(m, lives, sk)
+        lives.release(m, sk)
+    elif sk.state == CLOSE:
+        lives.release(m, sk)
+    elif sk.rx or sk.linger == 0 or (sk.state == FIN_WAIT2 and sk.linger2 < -1):
+        send_reset(m, lives, sk)
+    elif sk.state == FIN_WAIT2:
+        lives.remain(m, sk, True)
+    else:
+        send_fin(m, lives, sk)
+
+
+def stop_listening(m: Machine, lives: Lives, sk: Sock) -> None:
+    """The listener goes: connections that nobody accepted are reset."""
+    queue, sk.queue = sk.queue, []
+    m.listeners[sk.port].remove(sk)
+    if sk.group is not None:
+        sk.group.remove(sk)
+        sk.group = None
+    sk.state = CLOSE
+    for child in queue:
+        child.open = False
+        send_reset(m, lives, child)
+
+
+def send(m: Machine, lives: Lives, sk: Sock) -> str:
+    """One byte to the peer: ok, or the errno."""
+    if sk.error:
+        error, sk.error = sk.error, ""
+        return error
+    if sk.shut_wr or sk.state not in (ESTABLISHED, CLOSE_WAIT):
+        return "EPIPE"
+    peer = sk.peer
+    if peer is None or peer.state in (TIME_WAIT, CLOSE) or (peer.state == FIN_WAIT2 and peer.shut_rd):
+        if peer is not None:
+            take_reset(m, lives, peer)
+        take_reset(m, lives, sk)
+    else:
+        peer.rx += 1
+    return "ok"
+
+
+def receive(m: Machine, sk: Sock, all_: bool) -> str:
+    """Read one byte, or `all_` up to the end of stream: ok, an errno, or nothing where there is nothing to return."""
+    if sk.state == LISTEN:
+        return "ENOTCONN"
+    if sk.rx:
+        sk.rx = 0 if all_ else sk.rx - 1
+        if not all_:
+            return "ok"
+    if sk.error:
+        error, sk.error = sk.error, ""
+        return error
+    if sk.fin or sk.shut_rd:
+        return "ok"
+    return "ENOTCONN" if sk.state == CLOSE else "nothing"

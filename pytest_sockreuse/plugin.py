@@ -1,0 +1,52 @@
+"""The pytest plugin's door: options, and nothing else imported until one of them is used."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("sockreuse", "socket address reuse, held against the live OS")
+    group.addoption(
+        "--sockreuse",
+        nargs="?",
+        const="all",
+        metavar="RULES",
+        help="add the conformance suite to the run, or some of its rules (--sockreuse=RULE,…)",
+    )
+    group.addoption("--sockreuse-only", action="store_true", help="run the conformance suite and no other test")
+    group.addoption("--sockreuse-report", metavar="FILE", help="write the suite's results to FILE (JSON lines)")
+    group.addoption(
+        "--sockreuse-select",
+        action="append",
+        default=[],
+        metavar="NODEID",
+        help="a node of the suite, as sockreuse::RULE::CASE",
+    )
+    parser.addini("sockreuse_rules", "the rules that a bare --sockreuse runs (all)", type="args", default=[])
+    parser.addini("sockreuse_timeout", "seconds that one scenario may take beside its waits (10)", default="10")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_load_initial_conftests(early_config: pytest.Config, parser: pytest.Parser, args: list[str]) -> None:
+    """Let ``--sockreuse PATH`` mean a bare --sockreuse and a path, and ``sockreuse::…`` be given like any node id."""
+    nodes = [arg for arg in args if arg == "sockreuse" or arg.startswith("sockreuse::")]
+    if not nodes and "--sockreuse" not in args:
+        return
+    changed = ["--sockreuse=all" if arg == "--sockreuse" else arg for arg in args if arg not in nodes]
+    known = parser.parse_known_args(changed, namespace=copy.copy(early_config.option))
+    if nodes and not known.file_or_dir:
+        changed.append("--sockreuse-only")
+    args[:] = changed + [f"--sockreuse-select={node}" for node in nodes]
+    early_config.known_args_namespace = parser.parse_known_args(args, namespace=copy.copy(early_config.option))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "sockreuse: a case of the socket address reuse suite (added by --sockreuse)")
+    option = config.option
+    if option.sockreuse or option.sockreuse_only or option.sockreuse_report or option.sockreuse_select:
+        from .session import SuiteSession
+
+        config.pluginmanager.register(SuiteSession(config), "sockreuse-session")

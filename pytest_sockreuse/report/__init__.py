@@ -1,0 +1,1 @@
+"""Results written and drawn."""

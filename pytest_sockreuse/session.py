@@ -1,0 +1,252 @@
+"""The suite as part of a pytest run: collected, performed ahead of need, reported from wherever it ran."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections import deque
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from . import suite
+from .live.runner import Broken, Runner
+from .platforms import current, describe
+from .report.mismatch import explain
+from .report.results import Result, Results, write
+from .report.summary import summarize
+from .scenario import Observation
+from .suite import Rule, Suite, SuiteError, Variant
+from .verdict import FAILURES, Verdict, differences, judge
+
+_ISOLATION = {
+    "netns": "network namespace",
+    "userns": "network namespace of a user namespace",
+    "none": "no network namespace",
+}
+
+
+class SuiteSession:
+    """One run's state: the suite, the runner, and on the controller what came back."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self.config = config
+        try:
+            seconds = float(config.getini("sockreuse_timeout"))
+        except ValueError:
+            raise pytest.UsageError(
+                f"sockreuse_timeout: {config.getini('sockreuse_timeout')!r} is no number of seconds"
+            ) from None
+        self.runner = Runner(seconds)
+        self.suite = self._load()
+        self.isolation = self.runner.isolation()
+        self.ahead = _Ahead(self.runner)
+        self.results: dict[str, Results] = {}
+        self.selected = 0
+        self.report = self._report_path()
+
+    def _load(self) -> Suite:
+        text = self.config.option.sockreuse or "all"
+        ini: list[str] = self.config.getini("sockreuse_rules")
+        wanted = ini if text == "all" else [text]
+        rules = [rule for entry in wanted for rule in entry.split(",") if rule]
+        known = suite.rule_ids()
+        for rule in rules:
+            if rule not in known:
+                close = difflib.get_close_matches(rule, known, 1, 0.4)
+                hint = f"; perhaps {close[0]}?" if close else ""
+                raise pytest.UsageError(f"--sockreuse: no rule {rule!r}{hint} (there are {', '.join(known)})")
+        try:
+            return suite.load(rules=rules or None)
+        except SuiteError as error:
+            raise pytest.UsageError(f"the conformance data is wrong:\n{error}") from None
+
+    def _report_path(self) -> Path | None:
+        if not self.config.option.sockreuse_report or hasattr(self.config, "workerinput"):
+            return None
+        path = Path(self.config.invocation_params.dir, self.config.option.sockreuse_report)
+        if path.is_dir() or not path.parent.is_dir():
+            raise pytest.UsageError(f"--sockreuse-report: {path} is no file in a directory that exists")
+        return path
+
+    # --- collecting -----------------------------------------------------------------------------------------------
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_make_collect_report(self, collector: pytest.Collector) -> Iterator[None]:
+        if not isinstance(collector, pytest.Session):
+            return (yield)
+        root = Root.from_parent(collector, name="sockreuse", nodeid="sockreuse", owner=self)
+        if self.config.option.sockreuse_only:
+            collector.collect = lambda: iter(())  # type: ignore[method-assign]
+        report: Any = yield
+        if report.passed:
+            report.result.append(root)
+        return report  # type: ignore[no-any-return]
+
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        nodes: list[str] = self.config.option.sockreuse_select
+        for node in nodes:
+            if not any(_under(item.nodeid, node) for item in items):
+                raise pytest.UsageError(
+                    f"no node {node!r} in the suite (see pytest --sockreuse-only --collect-only -q)"
+                )
+        if nodes:
+            gone = [i for i in items if isinstance(i, SuiteItem) and not any(_under(i.nodeid, node) for node in nodes)]
+            self.config.hook.pytest_deselected(items=gone)
+            items[:] = [item for item in items if item not in set(gone)]
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        self.selected = sum(isinstance(item, SuiteItem) for item in session.items)
+
+    # --- running --------------------------------------------------------------------------------------------------
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_protocol(self, item: pytest.Item, nextitem: pytest.Item | None) -> None:
+        """Have the worker process perform this and the next case while pytest is busy with reports."""
+        for coming in (item, nextitem):
+            if isinstance(coming, SuiteItem):
+                self.ahead.ask(coming.variant)
+
+    def observe(self, variant: Variant) -> tuple[Observation | None, Verdict, suite.Expectation | None]:
+        """Perform a variant, or fetch what was performed ahead, and judge it."""
+        expected = variant.expected(current())
+        try:
+            observation = self.ahead.fetch(variant)
+        except Broken as error:
+            return None, Verdict("broken", reason=str(error)), expected
+        return observation, judge(expected.outcome if expected else None, observation), expected
+
+    # --- reporting ------------------------------------------------------------------------------------------------
+
+    def pytest_report_header(self) -> str:
+        here = current()
+        flavour = f" ({here.flavour})" if here.flavour else ""
+        cases = sum(len(rule.cases) for rule in self.suite.rules.values())
+        return (
+            f"sockreuse: {here}{flavour}, {_ISOLATION[self.isolation]}, {cases} cases in "
+            f"{len(self.suite.variants)} variants, suite {self.suite.version}"
+        )
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.when != "call" or hasattr(self.config, "workerinput"):
+            return
+        properties = dict(report.user_properties)
+        if "sockreuse_case" in properties:
+            result = Result.from_properties(properties)
+            platform = str(properties["sockreuse_platform"])
+            self.results.setdefault(platform, Results({"platform": platform})).add(result)
+
+    def _about(self) -> dict[str, Any]:
+        return {**describe(), "isolation": self.isolation, "suite": self.suite.version, "selected": self.selected}
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        self.runner.close()
+        if hasattr(self.config, "workeroutput"):
+            self.config.workeroutput["sockreuse"] = json.dumps(self._about())
+            return
+        if self.selected:
+            self._note(self._about())
+        if self.report is not None:
+            write(self.report, self.results.values())
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        """What an xdist worker says of itself at its end; one that crashed does not, and its results lack a footer."""
+        about = getattr(node, "workeroutput", {}).get("sockreuse")
+        if about:
+            self._note(json.loads(about))
+
+    def _note(self, about: dict[str, Any]) -> None:
+        self.results.setdefault(about["platform"], Results({})).about.update(about)
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        for results in self.results.values():
+            summarize(terminalreporter, results, self.suite)
+
+    def pytest_unconfigure(self) -> None:
+        self.runner.close()
+
+
+class _Ahead:
+    """A queue of scenarios that the worker process performs while nobody waits for them."""
+
+    def __init__(self, runner: Runner) -> None:
+        self._runner = runner
+        self._asked: deque[Variant] = deque()
+        self._answers: dict[str, Observation | Broken] = {}
+
+    def ask(self, variant: Variant) -> None:
+        if variant not in self._asked and variant.id not in self._answers:
+            self._runner.ask(variant.scenario)
+            self._asked.append(variant)
+
+    def fetch(self, variant: Variant) -> Observation:
+        self.ask(variant)
+        while variant.id not in self._answers:
+            asked = self._asked.popleft()
+            try:
+                self._answers[asked.id] = self._runner.answer()
+            except Broken as error:
+                self._answers[asked.id] = error
+        answer = self._answers.pop(variant.id)
+        if isinstance(answer, Broken):
+            raise answer
+        return answer
+
+
+def _under(nodeid: str, node: str) -> bool:
+    return nodeid == node or nodeid.startswith((f"{node}::", f"{node}["))
+
+
+class Root(pytest.Collector):
+    """``sockreuse``: the suite."""
+
+    def __init__(self, owner: SuiteSession, **rest: Any) -> None:
+        super().__init__(**rest)
+        self.owner = owner
+
+    def collect(self) -> Iterator[pytest.Collector]:
+        for rule in self.owner.suite.rules.values():
+            yield RuleNode.from_parent(self, name=rule.id, rule=rule)
+
+
+class RuleNode(pytest.Collector):
+    """``sockreuse::RULE``."""
+
+    parent: Root
+
+    def __init__(self, rule: Rule, **rest: Any) -> None:
+        super().__init__(**rest)
+        self.rule = rule
+
+    def collect(self) -> Iterator[pytest.Item]:
+        for case in self.rule.cases:
+            for variant in case.variants:
+                yield SuiteItem.from_parent(self, name=variant.name, variant=variant, owner=self.parent.owner)
+
+
+class SuiteItem(pytest.Item):
+    """``sockreuse::RULE::CASE[VARIANT]``: one scenario, performed and judged."""
+
+    def __init__(self, variant: Variant, owner: SuiteSession, **rest: Any) -> None:
+        super().__init__(**rest)
+        self.variant, self.owner = variant, owner
+        self.add_marker(pytest.mark.sockreuse)
+
+    def reportinfo(self) -> tuple[Path, int, str]:
+        return self.variant.case.at.file, self.variant.case.at.line - 1, self.nodeid
+
+    def runtest(self) -> None:
+        observation, verdict, expected = self.owner.observe(self.variant)
+        claims = {}
+        if observation is not None and observation.not_run is None and verdict.state != "unsupported":
+            claims = {id_: not differences(claim, observation) for id_, claim in self.variant.case.claims.items()}
+        result = Result.of(self.variant, observation, verdict, expected.basis if expected else "", claims)
+        self.user_properties += [*result.to_properties().items(), ("sockreuse_platform", current().name)]
+        if verdict.state == "unsupported":
+            pytest.skip(f"unsupported: {verdict.reason}")
+        if verdict.state in FAILURES:
+            pytest.fail(explain(self.variant, observation, verdict, expected, self.owner.suite), pytrace=False)
