@@ -83,6 +83,20 @@ def _syntax(text: str) -> Setting | Step:
     return item
 
 
+@lru_cache(4096)
+def _placed(text: str, label: str, line: int) -> Step:
+    """The step of a line, with its place in the scenario."""
+    step = _syntax(text)
+    assert isinstance(step, Step)
+    return replace(step, label=label, line=line)
+
+
+@lru_cache(4096)
+def _spelled(text: str) -> str:
+    """A line in canonical spelling."""
+    return _spell(text) if _RANGE.search(text) else str(_syntax(text))
+
+
 def _setting(scan: _Scan, word: str) -> Setting:
     match word:
         case "sysctl":
@@ -275,14 +289,14 @@ class _Builder:
         original: Callable[[int], int] = lambda at: at  # noqa: E731
         try:
             for expanded, original in _expand(body):  # noqa: B007 the handler needs the last
-                item = _syntax(expanded)
-                self._keep(item, line)
+                self._keep(expanded, line)
         except _Wrong as wrong:
             raise ScenarioError(line, indent + original(wrong.at) + 1, wrong.expected) from None
-        shown = _spell(body) if _RANGE.search(body) else str(item)
+        shown = _spelled(body)
         self.lines.append(f"{shown}  {note}" if note else shown)
 
-    def _keep(self, item: Setting | Step, line: int) -> None:
+    def _keep(self, text: str, line: int) -> None:
+        item = _syntax(text)
         if len(self.steps) + len(self.environment) >= MAX_STEPS:
             raise _Wrong(0, f"expected at most {MAX_STEPS} steps in a scenario")
         if isinstance(item, Setting):
@@ -294,12 +308,12 @@ class _Builder:
             self.waits += float(item.seconds)
             if self.waits > MAX_WAIT:
                 raise _Wrong(0, f"expected waits of at most {MAX_WAIT:g} s in all")
-            self.steps.append(replace(item, line=line))
+            self.steps.append(_placed(text, "", line))
             return
         self._names(item)
         label = f"{item.name}.{item.verb}"
         count = self.count[label] = self.count.get(label, 0) + 1
-        self.steps.append(replace(item, label=label if count == 1 else f"{label}#{count}", line=line))
+        self.steps.append(_placed(text, label if count == 1 else f"{label}#{count}", line))
 
     def _names(self, step: Step) -> None:
         """A name is bound once, and `close` ends it; a port may be asked of one that is closed."""

@@ -1,8 +1,7 @@
-"""Ports for scenarios that run beside everything else on the host: held against other runs, tried
-before each use.
+"""Ports for scenarios that run beside everything else on the host: held against other runs, tried before use.
 
-The ports from 1024 up to the ephemeral range are dealt in blocks. Whoever binds a block's first port, and listens on it,
-owns the block for as long as that socket lives: no file is left, and a killed process lets go.
+The ports below the ephemeral range are dealt in blocks. Whoever binds a block's first port, and listens on it, owns the
+block for as long as that socket lives: no file is left, and a killed process lets go.
 """
 
 from __future__ import annotations

@@ -27,8 +27,11 @@ _SIOCSIFFLAGS, _UP_AND_RUNNING = 0x8914, 0x1 | 0x40
 _RANGE, _START = "net.ipv4.ip_local_port_range", "net.ipv4.ip_unprivileged_port_start"
 
 
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
 def _unshare(flags: int) -> None:
-    if ctypes.CDLL(None, use_errno=True).unshare(flags):
+    if _libc.unshare(flags):
         code = ctypes.get_errno()
         raise OSError(code, os.strerror(code))
 

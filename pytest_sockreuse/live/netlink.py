@@ -73,9 +73,8 @@ def acknowledge_at_once() -> None:
         for host, bits in (("127.0.0.0", 8), ("127.0.0.1", 32), ("::1", 128)):
             v6 = ":" in host
             family = socket.AF_INET6 if v6 else socket.AF_INET
-            local = struct.pack(
-                "=BBBBBBBBI", family, bits, 0, 0, 255, 2, 0 if v6 else 254, 2, 0
-            )  # table, kernel, host, local
+            table, kernel, scope, kind = 255, 2, 0 if v6 else 254, 2  # local, RTPROT_KERNEL, host, RTN_LOCAL
+            local = struct.pack("=BBBBBBBBI", family, bits, 0, 0, table, kernel, scope, kind, 0)
             local += _attribute(1, socket.inet_pton(family, host)) + _attribute(4, struct.pack("=I", 1))  # dst, oif lo
             metrics = _attribute(8, _attribute(15, struct.pack("=I", 1)))
             source = b"" if v6 else _attribute(7, socket.inet_pton(family, "127.0.0.1"))
@@ -94,7 +93,7 @@ class Diag:
         self._link.close()
 
     def state(self, local: tuple[str, int], foreign: tuple[str, int]) -> int | None:
-        """The state number (include/net/tcp_states.h) of the connection between two (host, port); None if there is none."""
+        """The state of the connection between two (host, port), as in include/net/tcp_states.h; None if there is none."""
         family = socket.AF_INET6 if ":" in local[0] else socket.AF_INET
         source, target = (socket.inet_pton(family, host).ljust(16, b"\0") for host in (local[0], foreign[0]))
         identity = (

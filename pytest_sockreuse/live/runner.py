@@ -19,6 +19,8 @@ from ..scenario import Observation, Scenario, StepOutcome
 TIMEOUT = 10.0  # seconds a scenario may take beside its waits
 _GRACE = 5.0  # seconds beyond that until a worker that does not answer is killed
 
+# Nothing of the project under test is imported by the worker; psutil is, but not on Linux (see settle).
+_FLAGS = ["-I", "-S"] if sys.platform == "linux" else ["-I"]
 _START = "import sys; sys.path.append(sys.argv[1]); from pytest_sockreuse.live.worker import main; main()"
 
 
@@ -86,7 +88,7 @@ class Runner:
         if self._worker is None:
             package = str(Path(__file__).parents[2])
             self._worker = subprocess.Popen(
-                [sys.executable, "-I", "-S", "-c", _START, package],
+                [sys.executable, *_FLAGS, "-c", _START, package],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 bufsize=0,

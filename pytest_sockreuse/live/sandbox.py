@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
+import itertools
 import socket
 import sys
 
@@ -88,8 +89,7 @@ class Sandbox:
         raise AssertionError("such a scenario is not run here")
 
     def _in_a_namespace(self, scenario: Scenario) -> dict[str, int]:
-        if sys.platform != "linux":
-            raise AssertionError("no namespace is made here")
+        assert sys.platform == "linux"
         for user in {step.user for step in scenario.steps} - {"", "root"}:
             self._try_user(user)
         namespace.enter(scenario)
@@ -100,7 +100,7 @@ class Sandbox:
             found = self._defaults
         low, high, start = found
         taken = {address.port for address in scenario.addresses}
-        likely = (*range(10000, 65536), *range(1024, 10000))
+        likely = itertools.chain(range(10000, 65536), range(1024, 10000))
         free = (port for port in likely if port >= start and not low <= port <= high and port not in taken)
         ports = dict(zip(scenario.symbols, free, strict=False))
         for symbol in scenario.symbols[len(ports) :]:

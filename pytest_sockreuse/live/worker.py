@@ -25,7 +25,7 @@ from .sandbox import Sandbox, isolation
 
 @contextlib.contextmanager
 def _alarm(seconds: float, late: Callable[[], None]) -> Iterator[None]:
-    """Interrupt the body after `seconds`; where there is no alarm, call `late` from a thread, which ends the process."""
+    """Interrupt the body after `seconds`; without alarms call `late` from a thread, which ends the process."""
     if sys.platform == "win32":
         timer = threading.Timer(seconds, late)
         timer.daemon = True

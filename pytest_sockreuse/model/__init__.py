@@ -1,4 +1,4 @@
-"""The executable models: what a stack does with a scenario, every outcome it may show, and the clause that decides.
+"""The executable models: what a stack does with a scenario, every outcome it may show, the clause that decides.
 
 A family of stacks is a module with `BOOK`, its clauses, and `rules(platform, on)`, its `machine.Rules`; `families` lists
 them by stack.
@@ -15,7 +15,7 @@ from types import ModuleType
 from ..platforms import Platform
 from ..scenario import Observation, Scenario
 from .clause import Clause, ModelError, Unknown
-from .machine import PLAIN, Course, Machine
+from .machine import UNKNOWN, Course, Machine, Rules
 from .ports import Contradiction, Value
 
 __all__ = ["Clause", "ModelError", "Prediction", "StepPrediction", "Value", "clauses", "families", "predict"]
@@ -71,7 +71,7 @@ def clauses(platform: Platform) -> tuple[Clause, ...]:
 
 
 @lru_cache(256)
-def _rules(platform: Platform, without: frozenset[str]) -> tuple[object, frozenset[str]]:
+def _rules(platform: Platform, without: frozenset[str]) -> tuple[Rules, frozenset[str]]:
     family = families()[platform.stack]
     if lost := without - family.BOOK.clauses.keys():
         raise ModelError(f"no clause {', '.join(sorted(lost))} in the model of {platform.stack}")
@@ -82,12 +82,13 @@ def _rules(platform: Platform, without: frozenset[str]) -> tuple[object, frozens
 class _Sums:
     """What the courses of events showed, step by step."""
 
-    __slots__ = ("outcomes", "values", "rules", "unknown", "done")
+    __slots__ = ("outcomes", "values", "rules", "unknown", "first", "done")
 
     def __init__(self, count: int) -> None:
         self.outcomes: list[dict[str, str]] = [{} for _ in range(count)]
-        self.values: list[dict[Value | None, None] | None] = [None] * count
-        self.unknown: dict[int, str] = {}
+        self.values: list[dict[Value, None] | None] = [None] * count
+        self.unknown: dict[int, str] = {}  # from which step on, and why
+        self.first = count  # the first step at which the OS may choose
         self.done = 0
 
     def add(self, at: int, outcome: str, value: Value | None, rule: str) -> None:
@@ -111,47 +112,45 @@ def predict(
     With `observed` each step is predicted from what was seen of the steps before it. Raises ModelError where the scenario
     is too large.
     """
-    steps = scenario.steps
     if platform.stack not in _FAMILIES:
         return _all_unknown(scenario, platform, f"there is no model of {platform.stack}")
     rules, on = _rules(platform, frozenset(without))
-    sums, course = _Sums(len(steps)), Course()
-    first = len(steps)  # the first step after a choice
+    count = len(scenario.steps)
+    sums, course = _Sums(count), Course()
     while True:
-        machine = None
+        machine = Machine(scenario, rules, on, course, observed)
         try:
-            machine = Machine(scenario, rules, on, course, observed)  # type: ignore[arg-type]
             machine.run(sums.add)
         except Contradiction:
             pass
         except Unknown as why:
-            sums.unknown.setdefault(machine.at if machine else 0, str(why))
+            sums.unknown.setdefault(machine.at, str(why))
+        if not course.trail:
+            break
+        sums.first = min(sums.first, course.first)
         if not course.next():
             break
         if sums.done > MAX_STEPS:
-            first = 0
+            sums.unknown.setdefault(sums.first, "more courses of events are possible than are followed")
             break
-    return Prediction(platform.name, tuple(_steps(scenario, sums, first == 0)))
+    return Prediction(platform.name, tuple(_steps(scenario, sums)))
 
 
-def _steps(scenario: Scenario, sums: _Sums, cut: bool) -> Iterable[StepPrediction]:
+def _steps(scenario: Scenario, sums: _Sums) -> Iterable[StepPrediction]:
     lost = min(sums.unknown, default=len(scenario.steps))
     for at, step in enumerate(scenario.steps):
         if not step.label:
             continue
-        outcomes = sums.outcomes[at]
+        outcomes, values = sums.outcomes[at], sums.values[at]
         if at >= lost:
             yield StepPrediction(step.label, unknown=sums.unknown[lost])
-        elif cut and (len(outcomes) > 1 or at):
-            yield StepPrediction(step.label, unknown="more courses of events are possible than are followed")
+        elif UNKNOWN in outcomes:
+            yield StepPrediction(step.label, unknown=outcomes[UNKNOWN])
         elif not outcomes:
             yield StepPrediction(step.label, unknown="what was observed before this step is not what the model says")
         else:
-            names = sorted(outcomes)
-            values = sums.values[at]
-            yield StepPrediction(
-                step.label, tuple(names), None if values is None else tuple(values), outcomes[names[0]]  # type: ignore[arg-type]
-            )
+            names = tuple(sorted(outcomes))
+            yield StepPrediction(step.label, names, None if values is None else tuple(values), outcomes[names[0]])
 
 
 def _all_unknown(scenario: Scenario, platform: Platform, why: str) -> Prediction:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from ..platforms import Platform
 from ..scenario import Option
-from . import linux_address, linux_choice, linux_options, linux_tcp, linux_udp, stream
+from . import linux_address, linux_bind, linux_choice, linux_options, linux_tcp, linux_udp, stream
 from .clause import Book, Errno, TimeUp, Unknown
 from .linux_address import check_family, check_local, route
 from .machine import CLOSE, CLOSE_WAIT, ESTABLISHED, LISTEN, Machine, Sock
@@ -16,19 +16,49 @@ from .ports import Value
 
 BOOK = Book()
 
-BOUND_ONCE = BOOK("bind-once", "bind() of a socket that has a port, or is connected, is EINVAL.", "net/ipv4/af_inet.c __inet_bind (inet_num)")
-LOW_PORT = BOOK("low-port-privileged", "A port below ip_unprivileged_port_start needs CAP_NET_BIND_SERVICE, else EACCES.", "net/ipv4/af_inet.c")
+BOUND_ONCE = BOOK(
+    "bind-once",
+    "bind() of a socket that has a port, or is connected, is EINVAL.",
+    "net/ipv4/af_inet.c __inet_bind (inet_num)",
+)
+LOW_PORT = BOOK(
+    "low-port-privileged",
+    "A port below ip_unprivileged_port_start needs CAP_NET_BIND_SERVICE, else EACCES.",
+    "net/ipv4/af_inet.c",
+)
 NO_UDPLITE = BOOK("udplite-gone", "UDP-Lite sockets are EPROTONOSUPPORT.", "removed in 7.1", since=("7.1",))
-LISTEN_STATE = BOOK("listen-once-connected", "listen() on a connected socket is EINVAL.", "net/ipv4/af_inet.c inet_listen")
-DATAGRAM = BOOK("datagram-has-no-listener", "listen() and accept() on UDP are EOPNOTSUPP.", "net/core/sock.c sock_no_listen")
-CONNECTED = BOOK("connected-once", "connect() on a connected or listening TCP socket is EISCONN.", "net/ipv4/af_inet.c __inet_stream_connect")
-NOT_LISTENING = BOOK("accept-needs-listener", "accept() on a socket that does not listen is EINVAL.", "net/ipv4/inet_connection_sock.c inet_csk_accept")
-NOT_CONNECTED = BOOK("not-connected", "shutdown() and reading without a connection is ENOTCONN.", "net/ipv4/af_inet.c inet_shutdown")
-SHUT_LISTENER = BOOK("shutdown-ends-listening", "shutdown(RD) of a listener ends it; shutdown(WR) does nothing.", "net/ipv4/af_inet.c inet_shutdown")
-PEER = BOOK("peer-decides", "What the peer did before shows: data, the end of stream, or an error once.", "net/ipv4/tcp.c tcp_recvmsg_locked")
+LISTEN_STATE = BOOK(
+    "listen-once-connected", "listen() on a connected socket is EINVAL.", "net/ipv4/af_inet.c inet_listen"
+)
+DATAGRAM = BOOK(
+    "datagram-has-no-listener", "listen() and accept() on UDP are EOPNOTSUPP.", "net/core/sock.c sock_no_listen"
+)
+CONNECTED = BOOK(
+    "connected-once",
+    "connect() on a connected or listening TCP socket is EISCONN.",
+    "net/ipv4/af_inet.c __inet_stream_connect",
+)
+NOT_LISTENING = BOOK(
+    "accept-needs-listener",
+    "accept() on a socket that does not listen is EINVAL.",
+    "net/ipv4/inet_connection_sock.c inet_csk_accept",
+)
+NOT_CONNECTED = BOOK(
+    "not-connected", "shutdown() and reading without a connection is ENOTCONN.", "net/ipv4/af_inet.c inet_shutdown"
+)
+SHUT_LISTENER = BOOK(
+    "shutdown-ends-listening",
+    "shutdown(RD) of a listener ends it; shutdown(WR) does nothing.",
+    "net/ipv4/af_inet.c inet_shutdown",
+)
+PEER = BOOK(
+    "peer-decides",
+    "What the peer did before shows: data, the end of stream, or an error once.",
+    "net/ipv4/tcp.c tcp_recvmsg_locked",
+)
 BOOK("shut-down", "Sending after shutdown(WR) is EPIPE.", "net/core/sock.c sock_alloc_send_pskb")
 
-for _part in (linux_address, linux_choice, linux_tcp, linux_udp, linux_options):
+for _part in (linux_address, linux_choice, linux_bind, linux_tcp, linux_udp, linux_options):
     BOOK.clauses.update(_part.BOOK.clauses)
 
 
@@ -75,15 +105,21 @@ class Linux:
         sk.laddr = address
         if ":" in address and address != "::" and linux_address.SPECIFIC_V6ONLY in m.on:
             sk.v6only = True
-        if port or not (sk.no_port and linux_tcp.NO_PORT in m.on):
+        if port or not (sk.no_port and linux_bind.NO_PORT in m.on):
             try:
-                linux_tcp.get_port(m, sk, port) if sk.proto == "tcp" else self.udp.get_port(m, sk, port)
+                self._get_port(m, sk, port)
             except Errno:
                 sk.v6only, sk.laddr = before[1], "0.0.0.0" if sk.family == 4 else "::"
                 raise
         sk.addr_lock = sk.addr_lock or not sk.any_ or (sk.family == 6 and address == "0.0.0.0")
         sk.port_lock = sk.port_lock or bool(port)
         sk.shown = sk.port
+
+    def _get_port(self, m: Machine, sk: Sock, port: int) -> None:
+        if sk.proto == "tcp":
+            linux_bind.get_port(m, sk, port)
+        else:
+            self.udp.get_port(m, sk, port)
 
     @staticmethod
     def _privilege(m: Machine, sk: Sock, port: int) -> None:
@@ -102,8 +138,6 @@ class Linux:
             raise Errno("EOPNOTSUPP", DATAGRAM)
         if sk.connected or sk.state not in (CLOSE, LISTEN):
             raise Errno("EINVAL", LISTEN_STATE)
-        if sk.shut_rd or sk.shut_wr:
-            raise Unknown("listen() after shutdown() without a connection")
         self.tcp.listen(m, sk, backlog)
 
     def connect(self, m: Machine, sk: Sock, host: str, port: int) -> None:
@@ -120,8 +154,6 @@ class Linux:
             raise Errno("EISCONN", CONNECTED)
         check_family(sk, host)
         source, destination = route(m, sk, host)
-        if sk.shut_rd or sk.shut_wr:
-            raise Unknown("connect() after shutdown() without a connection")
         self.tcp.connect(m, sk, source, destination, port)
 
     def disconnect(self, m: Machine, sk: Sock) -> None:
@@ -182,10 +214,7 @@ class Linux:
         return self._receive(m, sk, False)
 
     def _receive(self, m: Machine, sk: Sock, all_: bool) -> bool:
-        if sk.proto == "udp":
-            outcome = self._datagram(sk, all_)
-        else:
-            outcome = stream.receive(m, sk, all_)
+        outcome = self._datagram(sk, all_) if sk.proto == "udp" else stream.receive(m, sk, all_)
         if outcome not in ("ok", "nothing"):
             raise Errno(outcome, NOT_CONNECTED if outcome == "ENOTCONN" else PEER)
         return outcome == "ok"

@@ -45,6 +45,11 @@ V6ONLY = BOOK(
     "`::` with IPV6_V6ONLY overlaps no IPv4 address.",
     "net/ipv4/inet_connection_sock.c ipv6_rcv_saddr_equal",
 )
+CONNECTED_V6 = BOOK(
+    "v4-wildcard-sees-connected-v6",
+    "0.0.0.0 overlaps the IPv6 address that a socket without IPV6_V6ONLY took by connect() or accept().",
+    "net/ipv4/inet_connection_sock.c ipv4_rcv_saddr_equal (inet_rcv_saddr is LOOPBACK4_IPV6)",
+)
 TW_UNSEEN = BOOK(
     "time-wait-unseen",
     "bind() to a specific address did not see sockets in TIME_WAIT, which were missing from bhash2.",
@@ -103,6 +108,8 @@ def overlap(on: frozenset[str], sk: Sock, sk2: Sock) -> bool:
     if v6 == v6_two:
         return WILDCARD in on and (sk.any_ or sk2.any_)
     wild = sk if v6 else sk2
+    if one == "0.0.0.0" and sk.family == 4 and two != "::" and CONNECTED_V6 in on:
+        return not sk2.v6only
     if wild.laddr != "::" or DUAL not in on:
         return False
     return not wild.v6only or V6ONLY not in on

@@ -8,7 +8,11 @@ from .machine import Machine, Sock
 
 BOOK = Book()
 
-NO_OPTION = BOOK("option-unknown", "An option that the protocol does not have is ENOPROTOOPT.", "net/core/sock.c sk_setsockopt; ip_setsockopt")
+NO_OPTION = BOOK(
+    "option-unknown",
+    "An option that the protocol does not have is ENOPROTOOPT.",
+    "net/core/sock.c sk_setsockopt; ip_setsockopt",
+)
 RANGE_SINCE = BOOK(
     "local-range-option",
     "IP_LOCAL_PORT_RANGE exists.",
@@ -16,7 +20,9 @@ RANGE_SINCE = BOOK(
     since=("6.1.32", "6.3"),
 )
 RANGE_CHECK = BOOK(
-    "local-range-checked", "IP_LOCAL_PORT_RANGE takes 4 bytes, and not low > high unless a side is 0, else EINVAL.", "net/ipv4/ip_sockglue.c"
+    "local-range-checked",
+    "IP_LOCAL_PORT_RANGE takes 4 bytes, and not low > high unless a side is 0, else EINVAL.",
+    "net/ipv4/ip_sockglue.c",
 )
 MPTCP_OPTIONS = BOOK(
     "mptcp-port-options",
@@ -24,10 +30,22 @@ MPTCP_OPTIONS = BOOK(
     "c85636a29264 mptcp: support IP_LOCAL_PORT_RANGE",
     since=("6.8",),
 )
-V6ONLY_LATE = BOOK("v6only-before-bind", "IPV6_V6ONLY after a port was bound is EINVAL.", "net/ipv6/ipv6_sockglue.c (inet_num)")
-TOO_SHORT = BOOK("option-too-short", "A value shorter than an int is EINVAL, for IPv4's options shorter than a byte.", "net/core/sock.c")
-NO_DEVICE = BOOK("device-unknown", "SO_BINDTODEVICE to a device that does not exist is ENODEV.", "net/core/sock.c sock_bindtoindex")
-PRIVILEGED = BOOK("option-privileged", "IP_TRANSPARENT, SO_MARK and high priorities need CAP_NET_ADMIN, else EPERM.", "net/core/sock.c")
+V6ONLY_LATE = BOOK(
+    "v6only-before-bind", "IPV6_V6ONLY after a port was bound is EINVAL.", "net/ipv6/ipv6_sockglue.c (inet_num)"
+)
+TOO_SHORT = BOOK(
+    "option-too-short",
+    "A value shorter than an int is EINVAL, for IPv4's options shorter than a byte.",
+    "net/core/sock.c",
+)
+NO_DEVICE = BOOK(
+    "device-unknown", "SO_BINDTODEVICE to a device that does not exist is ENODEV.", "net/core/sock.c sock_bindtoindex"
+)
+PRIVILEGED = BOOK(
+    "option-privileged",
+    "IP_TRANSPARENT, SO_MARK and high priorities need CAP_NET_ADMIN, else EPERM.",
+    "net/core/sock.c",
+)
 
 _ABSENT = frozenset(
     """SO_REUSEPORT_LB SO_EXCLUSIVEADDRUSE SO_REUSE_UNICASTPORT SO_PORT_SCALABILITY SO_RANDOMIZE_PORT IP_BINDANY IPV6_BINDANY
@@ -75,10 +93,10 @@ def apply(m: Machine, sk: Sock, option: Option) -> None:
     field = _FIELDS.get(name)
     _exists(m, sk, name)
     if field is not None:
-        value = bool(_number(option))
+        flag = bool(_number(option))
         if name == "IPV6_V6ONLY" and sk.port and V6ONLY_LATE in m.on:
             raise Errno("EINVAL", V6ONLY_LATE)
-        setattr(sk, field, value)
+        setattr(sk, field, flag)
     elif name == "IP_LOCAL_PORT_RANGE":
         _range(m, sk, option)
     elif name == "SO_LINGER":

@@ -10,9 +10,17 @@ from .machine import CLOSE, ESTABLISHED, PLAIN, Machine, Sock
 BOOK = Book()
 _UDP = "net/ipv4/udp.c"
 
-CONFLICT = BOOK("udp-conflict", "UDP sockets at one port whose addresses overlap conflict unless both share.", f"{_UDP} udp_lib_lport_inuse")
-REUSEADDR = BOOK("udp-reuseaddr-shares", "They share if both have SO_REUSEADDR, whoever owns them.", f"{_UDP} udp_lib_lport_inuse")
-REUSEPORT = BOOK("udp-reuseport-shares", "They share if both have SO_REUSEPORT and one owner.", f"{_UDP} udp_lib_lport_inuse")
+CONFLICT = BOOK(
+    "udp-conflict",
+    "UDP sockets at one port whose addresses overlap conflict unless both share.",
+    f"{_UDP} udp_lib_lport_inuse",
+)
+REUSEADDR = BOOK(
+    "udp-reuseaddr-shares", "They share if both have SO_REUSEADDR, whoever owns them.", f"{_UDP} udp_lib_lport_inuse"
+)
+REUSEPORT = BOOK(
+    "udp-reuseport-shares", "They share if both have SO_REUSEPORT and one owner.", f"{_UDP} udp_lib_lport_inuse"
+)
 FIRST_REUSEPORT = BOOK(
     "udp-first-reuseport-decides",
     "The sockets are looked at from the newest on, and the first that shares by SO_REUSEPORT ends the search.",
@@ -35,15 +43,29 @@ EXHAUSTED = BOOK(
     "net/ipv4/af_inet.c inet_autobind",
 )
 DISCONNECT = BOOK(
-    "udp-disconnect-drops-port", "Disconnecting drops a port that bind() did not name, and getsockname shows 0.", f"{_UDP} __udp_disconnect"
+    "udp-disconnect-drops-port",
+    "Disconnecting drops a port that bind() did not name, and getsockname shows 0.",
+    f"{_UDP} __udp_disconnect",
 )
-REFUSED = BOOK("udp-refused", "A datagram to nobody makes the next call on a connected socket ECONNREFUSED.", f"{_UDP} __udp4_lib_err")
-NEWEST = BOOK("udp-newest-gets-it", "Of equal sockets the one bound last gets the datagram.", f"{_UDP} udp4_lib_lookup2")
-SPREAD = BOOK("udp-reuseport-group", "Datagrams spread over the unconnected sockets of a SO_REUSEPORT group.", f"{_UDP} lookup_reuseport")
+REFUSED = BOOK(
+    "udp-refused",
+    "A datagram to nobody makes the next call on a connected socket ECONNREFUSED.",
+    f"{_UDP} __udp4_lib_err",
+)
+NEWEST = BOOK(
+    "udp-newest-gets-it", "Of equal sockets the one bound last gets the datagram.", f"{_UDP} udp4_lib_lookup2"
+)
+SPREAD = BOOK(
+    "udp-reuseport-group",
+    "Datagrams spread over the unconnected sockets of a SO_REUSEPORT group.",
+    f"{_UDP} lookup_reuseport",
+)
+PORT_ZERO = BOOK("udp-port-zero", "A datagram to port 0 is EINVAL.", f"{_UDP} udp_sendmsg")
+NO_DESTINATION = BOOK("udp-no-destination", "send() on an unconnected socket is EDESTADDRREQ.", f"{_UDP} udp_sendmsg")
 
 
 def owners(m: Machine, port: int) -> list[Sock]:
-    """The UDP sockets of a port, newest first."""
+    """The UDP sockets of a port, newest first, but those of IPv6 with SO_REUSEPORT last."""
     return m.buckets.get(("udp", port), [])  # type: ignore[return-value]
 
 
@@ -76,7 +98,9 @@ class Udp:
             if in_use(m, sk, port):
                 raise Errno("EADDRINUSE", CONFLICT)
         else:
-            port = datagram(m, sk, lambda p: not (owners(m, p) and SHARED_ZERO not in m.on) and not in_use(m, sk, p, False))
+            port = datagram(
+                m, sk, lambda p: not (owners(m, p) and SHARED_ZERO not in m.on) and not in_use(m, sk, p, False)
+            )
             m.rule = PLAIN
             if not port:
                 raise Errno(errno, EXHAUSTED)
@@ -84,17 +108,23 @@ class Udp:
         assert isinstance(here, list)
         if sk.rp:
             self._join(sk, here)
-        here.insert(0, sk)
+        last = sk.rp and sk.family == 6  # sk_add_node_rcu
+        here.insert(len(here) if last else 0, sk)
         sk.port = port
         self.rehash(m, sk)
+        if last:
+            sk.bound_at = -m.clock
 
     @staticmethod
     def _join(sk: Sock, here: list[Sock]) -> None:
         """udp_reuseport_add_sock."""
         for sk2 in here:
-            if (
-                sk2.rp
-                and (sk2.family, sk2.v6only, sk2.device, sk2.user, sk2.laddr) == (sk.family, sk.v6only, sk.device, sk.user, sk.laddr)
+            if sk2.rp and (sk2.family, sk2.v6only, sk2.device, sk2.user, sk2.laddr) == (
+                sk.family,
+                sk.v6only,
+                sk.device,
+                sk.user,
+                sk.laddr,
             ):
                 if sk2.group is None:
                     sk2.group = [sk2]
@@ -105,9 +135,9 @@ class Udp:
 
     @staticmethod
     def rehash(m: Machine, sk: Sock) -> None:
-        """udp_lib_rehash: the socket is the newest at its address; with SO_REUSEPORT on IPv6 the oldest."""
+        """udp_lib_rehash: the socket is the newest at its address."""
         m.clock += 1
-        sk.bound_at = -m.clock if sk.rp and sk.family == 6 else m.clock
+        sk.bound_at = m.clock
 
     def autobind(self, m: Machine, sk: Sock) -> None:
         """inet_autobind. Raises Errno EAGAIN."""
@@ -151,22 +181,26 @@ class Udp:
 
     def send(self, m: Machine, sk: Sock, host: str, port: int) -> None:
         """udp_sendmsg, udpv6_sendmsg. Raises Errno."""
-        if host and port == 0:
-            raise Errno("EINVAL", "udp-port-zero")
         if not host and sk.state != ESTABLISHED:
-            raise Errno("EDESTADDRREQ", "udp-no-destination")
+            raise Errno("EDESTADDRREQ", NO_DESTINATION)
         if sk.family == 4 and ":" in host:
             raise Errno("EAFNOSUPPORT", at.FAMILY)
+        native = sk.family == 6 and ":" in at.parsed(host)[0] if host else False
+        if native and not port and PORT_ZERO in m.on:
+            raise Errno("EINVAL", PORT_ZERO)
         source, destination = at.route(m, sk, host) if host else (sk.laddr, sk.raddr)
+        port = port if host else sk.rport
+        if not port and (host or (sk.family == 6 and ":" not in destination)) and PORT_ZERO in m.on:
+            raise Errno("EINVAL", PORT_ZERO)
         if sk.error:
             error, sk.error = sk.error, ""
             raise Errno(error, REFUSED)
         if sk.shut_wr:
             raise Errno("EPIPE", "shut-down")
-        found = self._receiver(m, source, sk.port, destination, port if host else sk.rport)
+        found = self._receiver(m, source, sk.port, destination, port)
         if found is not None:
             found.rx += 1
-        elif sk.state == ESTABLISHED and (destination, port if host else sk.rport) == (sk.raddr, sk.rport) and REFUSED in m.on:
+        elif sk.state == ESTABLISHED and (destination, port) == (sk.raddr, sk.rport) and REFUSED in m.on:
             sk.error = "ECONNREFUSED"
 
     def _receiver(self, m: Machine, source: str, sport: int, destination: str, dport: int) -> Sock | None:
@@ -186,11 +220,14 @@ class Udp:
             age = other.bound_at if NEWEST in m.on else -other.bound_at
             if (points, age) > score:
                 best, score = other, (points, age)
-        if best is not None and best.rp and not best.raddr and best.group is not None and len(best.group) > 1 and SPREAD in m.on:
+        if (
+            best is not None
+            and best.rp
+            and not best.raddr
+            and best.group is not None
+            and len(best.group) > 1
+            and SPREAD in m.on
+        ):
             m.rule = SPREAD
             return best.group[m.choose(len(best.group))]
         return best
-
-
-BOOK("udp-port-zero", "A datagram to port 0 is EINVAL.", f"{_UDP} udp_sendmsg")
-BOOK("udp-no-destination", "send() on an unconnected socket is EDESTADDRREQ.", f"{_UDP} udp_sendmsg")

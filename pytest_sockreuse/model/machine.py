@@ -19,6 +19,7 @@ FIN_WAIT2, CLOSE_WAIT, TIME_WAIT = "FIN_WAIT2", "CLOSE_WAIT", "TIME_WAIT"
 PATIENCE = 0.2  # seconds that accept and recv wait
 MAX_WORK = 5_000_000  # comparisons of sockets in one prediction
 PLAIN = "nothing-against"  # the rule of a step that no clause decided
+UNKNOWN = "unknown"  # reported as the outcome of a step whose socket is not covered; the rule says why
 
 _ALWAYS = frozenset({"close", "name", "get", "set"})
 _MOVES = frozenset({"bind", "connect", "disconnect", "listen", "sendto", "close"})
@@ -36,7 +37,7 @@ class Sock:
     __slots__ = (
         "proto mptcp family user options ra rp v6only device no_port port_range linger linger2 nonlocal_ laddr port shown "
         "raddr rport state connected addr_lock port_lock auto queue backlog group peer rx error fin shut_rd shut_wr open "
-        "half since timestamps bound_at"
+        "half since timestamps bound_at mapped"
     ).split()
 
     def __init__(self, proto: str, family: int, user: str) -> None:
@@ -66,6 +67,7 @@ class Sock:
         self.since = 0.0
         self.timestamps = True
         self.bound_at = 0
+        self.mapped = False  # an AF_INET6 socket that sent a SYN by IPv4
 
     @property
     def key(self) -> Tuple4:
@@ -115,14 +117,17 @@ class Rules(Protocol):
 class Course:
     """The choices of one course of events: those given are repeated, those beyond take the first way."""
 
-    __slots__ = ("trail", "at")
+    __slots__ = ("trail", "at", "step", "first")
 
     def __init__(self) -> None:
         self.trail: list[list[int]] = []  # [chosen, of how many]
-        self.at = 0
+        self.at = self.step = 0
+        self.first = 0  # the step of the first choice
 
     def choose(self, ways: int) -> int:
         """One of `ways` numbers from 0."""
+        if not self.at:
+            self.first = self.step
         if self.at == len(self.trail):
             self.trail.append([0, ways])
         self.at += 1
@@ -190,7 +195,16 @@ class Machine:
                 report(self.at, "unreached", None, PLAIN)
                 continue
             self.rule = PLAIN
-            outcome, value = self.step(step)
+            self.course.step = self.at
+            try:
+                outcome, value = self.step(step)
+            except Unknown as why:
+                held = self.names.get(step.listener or step.name)
+                if held is None or not held.unknown:
+                    raise
+                report(self.at, UNKNOWN, None, str(why))  # a protocol that bears on no other
+                label += 1
+                continue
             over = outcome == "time up"
             report(self.at, "timeout" if over else outcome, value, self.rule)
             if label < len(seen):
@@ -210,8 +224,6 @@ class Machine:
         if address is not None:
             number = self.port(address)
             if number is None:
-                if not step.survives:
-                    held.failed = held.failed or False
                 return "unreached", None
             port = number
         try:
@@ -244,7 +256,7 @@ class Machine:
             held.failed = not step.survives
             return error.name
         except Unknown as why:
-            held.unknown = str(why)
+            held.unknown = "" if held.sock is not None else str(why)
             raise
         return "ok"
 
@@ -259,7 +271,7 @@ class Machine:
         elif verb == "connect":
             rules.connect(self, sk, host, port)
         elif verb == "close":
-            held.port, held.sock = rules.name(self, sk) and sk.shown, None
+            held.port, held.sock = sk.shown, None
             rules.close(self, sk)
         elif verb == "name":
             return rules.name(self, sk)

@@ -138,7 +138,9 @@ class PortSpace:
             return port if usable(port) else 0
         inside = [number for number in self.concrete if ports >> number & 1]
         inside = [self.concrete[number] for number in inside]
-        inside += [p for p, may in list(self.domain.items()) if may & ports and p not in inside and self._inside(p, ports)]
+        inside += [
+            p for p, may in list(self.domain.items()) if may & ports and p not in inside and self._inside(p, ports)
+        ]
         size = ports.bit_count()
         options = [port for port in inside if usable(port)] if size <= RARE or len(inside) * 2 > size else []
         if size > len(inside):
@@ -151,7 +153,9 @@ class PortSpace:
     def any_usable(self, ports: int, usable: Callable[[int], bool]) -> bool:
         """Whether one of `ports` could be picked."""
         inside = [self.concrete[number] for number in self.concrete if ports >> number & 1]
-        inside += [p for p, may in list(self.domain.items()) if may & ports and p not in inside and self._inside(p, ports)]
+        inside += [
+            p for p, may in list(self.domain.items()) if may & ports and p not in inside and self._inside(p, ports)
+        ]
         return ports.bit_count() > len(inside) or any(usable(port) for port in inside)
 
     def _same(self, number: int) -> int:

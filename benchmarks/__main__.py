@@ -1,0 +1,103 @@
+"""What the project costs, as ratios against references taken in the same run: ``python benchmarks [NAME …]``."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+HERE = Path(__file__).parent
+SCENARIO = (HERE / "order.scenario").read_text()
+
+
+def _wall(command: list[str], directory: Path) -> float:
+    """Seconds of one run, which must succeed."""
+    start = time.perf_counter()
+    subprocess.run(command, cwd=directory, check=True, stdout=subprocess.DEVNULL)
+    return time.perf_counter() - start
+
+
+def _cpu(command: list[str], directory: Path) -> float:
+    """CPU seconds of one run and its children."""
+    before = os.times()
+    subprocess.run(command, cwd=directory, check=True, stdout=subprocess.DEVNULL)
+    after = os.times()
+    return after.children_user + after.children_system - before.children_user - before.children_system
+
+
+def _pairs(count: int, measure: Callable[[list[str], Path], float], a: list[str], b: list[str], at: Path) -> list[float]:
+    """`measure(a) - measure(b)` of runs in turn, so that a drifting machine bears on both alike; the first is not counted."""
+    return [measure(a, at) - measure(b, at) for _ in range(count + 1)][1:]
+
+
+def _pytest(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments]
+
+
+def case() -> str:
+    """(a) wall time per case variant beyond that of as many empty parametrized tests"""
+    listing = subprocess.run(
+        _pytest("--sockreuse-only", "--collect-only"), cwd=HERE, capture_output=True, text=True, check=True
+    ).stdout
+    count = sum(line.startswith("sockreuse::") for line in listing.splitlines())
+    with tempfile.TemporaryDirectory() as name:
+        empty = Path(name, "test_empty.py")
+        empty.write_text(f"import pytest\n@pytest.mark.parametrize('n', range({count}))\ndef test(n): pass\n")
+        extra = _pairs(3, _wall, _pytest("--sockreuse-only"), _pytest("test_empty.py", "-p", "no:sockreuse"), empty.parent)
+    return f"{statistics.median(extra) / count * 1000:.2f} ms a variant, of {count} (at most 1, aim 0.4)"
+
+
+def unused() -> str:
+    """(b) CPU that the installed but unused plugin adds to a one-test run"""
+    with tempfile.TemporaryDirectory() as name:
+        Path(name, "test_one.py").write_text("def test(): pass\n")
+        commands = _pytest("test_one.py"), _pytest("test_one.py", "-p", "no:sockreuse")
+        runs = [(_cpu(commands[0], Path(name)), _cpu(commands[1], Path(name))) for _ in range(20)]
+        extra = min(used for used, _ in runs) - min(without for _, without in runs)  # the least disturbed of each
+    modules = subprocess.run(
+        [sys.executable, "-c", "import pytest, sys; before = set(sys.modules); import pytest_sockreuse.plugin\n"
+         "print(*sorted(set(sys.modules) - before))"],
+        capture_output=True, text=True, check=True,
+    ).stdout.strip()  # fmt: skip
+    return f"{extra * 1000:.1f} ms (at most 5); it imports {modules}"
+
+
+def runner() -> str:
+    """(c) the runner's time per scenario, to that of a C program doing the same system calls"""
+    from pytest_sockreuse.live.runner import Runner
+    from pytest_sockreuse.parser import parse
+
+    compiler = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
+    if compiler is None:
+        return "not measured: no C compiler"
+    rounds, scenario = 500, parse(SCENARIO)
+    ratios = []
+    with tempfile.TemporaryDirectory() as name, Runner() as worker:
+        program = str(Path(name, "order"))
+        subprocess.run([compiler, "-O2", "-o", program, str(HERE / "order.c")], check=True)
+        worker.run(scenario)
+        for _ in range(6):
+            start = time.perf_counter()
+            for _ in range(rounds):
+                worker.ask(scenario)
+            for _ in range(rounds):
+                worker.answer()
+            ours = (time.perf_counter() - start) / rounds
+            ratios.append(ours / (_wall([program, str(rounds)], Path(name)) / rounds))
+    return f"{statistics.median(ratios[1:]):.2f} times (at most 2)"
+
+
+def main() -> None:
+    benchmarks = {call.__name__: call for call in (case, unused, runner)}
+    for name in sys.argv[1:] or benchmarks:
+        print(f"{benchmarks[name].__doc__}: {benchmarks[name]()}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
