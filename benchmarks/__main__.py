@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import shutil
 import statistics
 import subprocess
@@ -25,10 +26,10 @@ def _wall(command: list[str], directory: Path) -> float:
 
 def _cpu(command: list[str], directory: Path) -> float:
     """CPU seconds of one run and its children."""
-    before = os.times()
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     subprocess.run(command, cwd=directory, check=True, stdout=subprocess.DEVNULL)
-    after = os.times()
-    return after.children_user + after.children_system - before.children_user - before.children_system
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
 def _pairs(count: int, measure: Callable[[list[str], Path], float], a: list[str], b: list[str], at: Path) -> list[float]:
@@ -57,8 +58,10 @@ def unused() -> str:
     """(b) CPU that the installed but unused plugin adds to a one-test run"""
     with tempfile.TemporaryDirectory() as name:
         Path(name, "test_one.py").write_text("def test(): pass\n")
-        commands = _pytest("test_one.py"), _pytest("test_one.py", "-p", "no:sockreuse")
-        runs = [(_cpu(commands[0], Path(name)), _cpu(commands[1], Path(name))) for _ in range(20)]
+        os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # whatever else is installed here would only add noise
+        commands = _pytest("test_one.py", "-p", "pytest_sockreuse.plugin"), _pytest("test_one.py")
+        runs = [(_cpu(commands[0], Path(name)), _cpu(commands[1], Path(name))) for _ in range(30)]
+        del os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"]
         extra = min(used for used, _ in runs) - min(without for _, without in runs)  # the least disturbed of each
     modules = subprocess.run(
         [sys.executable, "-c", "import pytest, sys; before = set(sys.modules); import pytest_sockreuse.plugin\n"

@@ -53,7 +53,7 @@ class _Scan:
         """Consume a regular expression after white space, if it stands there; `start` is where."""
         space = re.compile(r"[ \t]*").match(self.text, self.at)
         self.at = self.start = space.end() if space else self.at
-        found = re.compile(pattern).match(self.text, self.at)
+        found = re.compile(pattern, re.ASCII).match(self.text, self.at)
         if not found:
             return None
         self.at = found.end()
@@ -131,12 +131,13 @@ def _step(scan: _Scan, name: str) -> Step:
 
 def _creation(scan: _Scan, name: str) -> Step:
     maker = scan.take(_NAME, "a socket kind or LISTENER.accept()")
+    at = scan.start
     if scan.maybe(r"\."):
         scan.take(r"accept\b", "accept()")
         scan.take(r"\([ \t]*\)", "'()'")
         return Step("accept", name, listener=maker)
     if maker not in KINDS:
-        scan.fail(f"a socket kind ({' '.join(KINDS)}) or LISTENER.accept()", scan.start)
+        scan.fail(f"a socket kind ({' '.join(KINDS)}) or LISTENER.accept()", at)
     scan.take(r"\(", "'('")
     options: list[Option] = []
     while not scan.maybe(r"\)"):
@@ -235,7 +236,7 @@ _ARGUMENTS: dict[str, Callable[[_Scan, Step], Step]] = {
     "shutdown": _shutdown,
 }
 
-_RANGE = re.compile(r"\[(\d{1,9})-(\d{1,9})\]")
+_RANGE = re.compile(r"\[(\d{1,9})-(\d{1,9})\]", re.ASCII)
 
 
 def _expand(body: str) -> Iterator[tuple[str, Callable[[int], int]]]:

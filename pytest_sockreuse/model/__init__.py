@@ -1,7 +1,7 @@
 """The executable models: what a stack does with a scenario, every outcome it may show, the clause that decides.
 
-A family of stacks is a module with `BOOK`, its clauses, and `rules(platform, on)`, its `machine.Rules`; `families` lists
-them by stack.
+A family of stacks is a module with `BOOK`, its clauses, and `rules(platform, on)`, its `machine.Rules`; `families`
+lists them by stack.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from .ports import Contradiction, Value
 
 __all__ = ["Clause", "ModelError", "Prediction", "StepPrediction", "Value", "clauses", "families", "predict"]
 
-MAX_STEPS = 60_000  # steps performed for one prediction, over all courses of events
+MAX_STEPS = 20_000  # steps performed for one prediction, over all courses of events
 _FAMILIES = {"linux": "linux"}  # stack -> module of this package
 
 
@@ -109,8 +109,8 @@ def predict(
 ) -> Prediction:
     """What `platform` may do with `scenario`, step by step; `without` disables clauses by name.
 
-    With `observed` each step is predicted from what was seen of the steps before it. Raises ModelError where the scenario
-    is too large.
+    With `observed` each step is predicted from what was seen of the steps before it. Raises ModelError where the
+    scenario is too large.
     """
     if platform.stack not in _FAMILIES:
         return _all_unknown(scenario, platform, f"there is no model of {platform.stack}")

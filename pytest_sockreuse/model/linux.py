@@ -166,7 +166,7 @@ class Linux:
 
     def _end(self, m: Machine, sk: Sock) -> None:
         """tcp_disconnect."""
-        error = ""
+        error = sk.error
         if sk.state == LISTEN:
             stream.stop_listening(m, self.tcp, sk)
             self.tcp.done(m, sk)

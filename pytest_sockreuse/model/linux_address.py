@@ -12,12 +12,12 @@ BOOK = Book()
 
 FAMILY = BOOK(
     "address-family",
-    "An AF_INET6 address on an AF_INET socket is EAFNOSUPPORT; an AF_INET one is too short for an AF_INET6 socket, EINVAL.",
+    "An AF_INET6 address on an AF_INET socket is EAFNOSUPPORT, the reverse EINVAL (too short).",
     "net/ipv4/af_inet.c inet_bind_sk; net/ipv6/af_inet6.c inet6_bind; tcp_v4_connect, tcp_v6_connect",
 )
 NOT_LOCAL = BOOK(
     "address-not-local",
-    "bind() to an address that is not this host's is EADDRNOTAVAIL, unless IP_FREEBIND, IP_TRANSPARENT or ip_nonlocal_bind.",
+    "bind() to an address that is not local is EADDRNOTAVAIL, but for IP_FREEBIND, IP_TRANSPARENT, ip_nonlocal_bind.",
     "net/ipv4/af_inet.c inet_addr_valid_or_nonlocal; net/ipv6/af_inet6.c __inet6_bind",
 )
 MAPPED_ON_V6ONLY = BOOK(
@@ -140,7 +140,7 @@ def unseen(on: frozenset[str], sk: Sock, sk2: Sock, owners: list[Sock]) -> str:
 
 @lru_cache(4096)
 def parsed(host: str) -> tuple[str, int, str]:
-    """The canonical address, its family (4 for v4-mapped) and its kind: any, loopback, multicast, broadcast, linklocal, other."""
+    """The canonical address, its family (4 for v4-mapped) and its kind, such as any, loopback or other."""
     address = ipaddress.ip_address(host)
     if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
         address = address.ipv4_mapped

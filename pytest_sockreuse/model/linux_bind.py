@@ -57,7 +57,7 @@ BIND0_STRICT = BOOK(
 )
 AUTOBIND_REUSE = BOOK(
     "autobind-reuse",
-    "With ip_autobind_reuse=1 bind(0), when the range is used up, shares by SO_REUSEADDR, not if both have SO_REUSEPORT too.",
+    "With ip_autobind_reuse=1 bind(0) shares by SO_REUSEADDR when no port is left, unless both have SO_REUSEPORT too.",
     "4b01a9674231 tcp: bind(0) remove the SO_REUSEADDR restriction when ephemeral ports are exhausted.",
     since=("5.7",),
 )

@@ -39,7 +39,7 @@ RESERVED = BOOK(
 )
 LOCAL_RANGE = BOOK(
     "local-range-narrows",
-    "Each side of IP_LOCAL_PORT_RANGE counts if it lies in the range of the namespace, else the namespace's side holds.",
+    "A side of IP_LOCAL_PORT_RANGE that lies outside of the namespace's range gives way to the namespace's.",
     "net/ipv4/inet_connection_sock.c inet_sk_get_local_port_range",
     since=("6.1.32", "6.3"),
 )

@@ -19,7 +19,7 @@ RELISTEN = BOOK(
 )
 UNLOCKED = BOOK(
     "chosen-port-is-lost",
-    "A port that bind(0) or connect() chose is given back when the socket fails, disconnects or stops to listen; getsockname still shows it.",
+    "A chosen port is given back when the socket fails, disconnects or stops listening; getsockname still shows it.",
     "net/ipv4/tcp.c tcp_set_state (SOCK_BINDPORT_LOCK)",
 )
 TUPLE = BOOK("tuple-busy", "connect() over a 4-tuple in use is EADDRNOTAVAIL.", f"{_HASH} __inet_check_established")
@@ -45,12 +45,12 @@ KEEPS_SADDR = BOOK(
 )
 TW_BOUND = BOOK(
     "time-wait-bound-reconnect",
-    "A bound socket may connect over its 4-tuple in TIME_WAIT if TCP timestamps were in use, whatever tcp_tw_reuse says.",
+    "A bound socket may connect over TIME_WAIT if TCP timestamps were in use, whatever tcp_tw_reuse says.",
     "net/ipv4/tcp_ipv4.c tcp_twsk_unique (twp == NULL)",
 )
 TW_REUSE = BOOK(
     "time-wait-reuse",
-    "connect() may choose a port whose 4-tuple is in TIME_WAIT, by tcp_tw_reuse=1, or 2 on loopback, with TCP timestamps.",
+    "connect() may choose a 4-tuple in TIME_WAIT by tcp_tw_reuse=1, or 2 on loopback, with TCP timestamps.",
     "net/ipv4/tcp_ipv4.c tcp_twsk_unique",
 )
 TW_DELAY = BOOK(

@@ -1,6 +1,6 @@
 """A TCP connection's life after the handshake: data, ends, resets and what they leave. Common to all families.
 
-What differs is the family's: `Lives.release` (a socket gives its port back), `Lives.remain` (TIME_WAIT keeps something).
+What differs is the family's: `Lives.release` (a socket gives back its port), `Lives.remain` (what TIME_WAIT keeps).
 Segments on loopback arrive at once: FIN_WAIT1, CLOSING and LAST_ACK have passed when a call returns.
 """
 

@@ -1,0 +1,109 @@
+"""What the tests share: a runner on this machine, and small conformance directories."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import textwrap
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from pytest_sockreuse.live.runner import Runner
+from pytest_sockreuse.platforms import CONFORMANCE
+
+pytest_plugins = ["pytester"]
+
+CLAIMS = """
+[X-1]
+document = "A document"
+text = "Two sockets never share a port"
+"""
+EVIDENCE = """
+[here]
+title = "A run of these tests"
+"""
+AXES = """
+[family.ip4]
+tcp = "tcp4"
+lo = "127.0.0.1"
+[family.ip6]
+tcp = "tcp6"
+lo = "[::1]"
+"""
+RULE = """
+title = "Sharing"
+about = "What these tests ask."
+
+[[case]]
+id = "taken"
+title = "A port that is taken is taken"
+why = "A server that is started twice must notice."
+claims.X-1 = { "B.bind" = "EADDRINUSE" }
+axes.family = ["ip4"]
+scenario = '''
+A = {tcp}()
+A.bind({lo}:P)
+B = {tcp}()
+B.bind({lo}:P)
+'''
+  [[case.expect]]
+  on = ["linux", "gvisor", "freebsd", "macos", "netbsd", "openbsd", "windows"]
+  outcome = { "B.bind" = "EADDRINUSE" }
+  basis = "measured"
+  evidence = ["here"]
+"""
+
+
+@pytest.fixture(scope="session")
+def runner() -> Iterator[Runner]:
+    with Runner() as runner:
+        yield runner
+
+
+@pytest.fixture(scope="session")
+def isolation() -> str:
+    """netns, userns or none: what this machine and user allow."""
+    with Runner() as runner:
+        return runner.isolation()
+
+
+@pytest.fixture
+def namespaces(isolation: str) -> str:
+    """Skips where a scenario cannot have a network namespace of its own."""
+    if isolation == "none":
+        pytest.skip("needs network namespaces")
+    return isolation
+
+
+@pytest.fixture
+def root_namespaces(isolation: str) -> str:
+    if isolation != "netns":
+        pytest.skip("needs root: other users exist only in its namespaces")
+    return isolation
+
+
+Conformance = Callable[..., Path]
+
+
+@pytest.fixture
+def conformance(tmp_path: Path) -> Conformance:
+    """Makes a conformance directory; a keyword replaces a file (`axes`, …) or adds a rule."""
+
+    def make(**files: str) -> Path:
+        root = tmp_path / "conformance"
+        (root / "rules").mkdir(parents=True, exist_ok=True)
+        (root / "platforms.toml").write_bytes((CONFORMANCE / "platforms.toml").read_bytes())
+        content = {"claims": CLAIMS, "evidence": EVIDENCE, "axes": AXES, "sharing": RULE, **files}
+        for name, text in content.items():
+            place = root if name in ("claims", "evidence", "axes") else root / "rules"
+            (place / f"{name.replace('_', '-')}.toml").write_text(textwrap.dedent(text).lstrip("\n"), encoding="utf-8")
+        return root
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def installed() -> bool:
+    """Whether pytest finds the plugin by itself."""
+    return any(entry.name == "sockreuse" for entry in importlib.metadata.entry_points(group="pytest11"))

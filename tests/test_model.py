@@ -1,0 +1,220 @@
+"""The model of Linux: its API, the rules that documents and measurements agree on, and the boundaries of versions."""
+
+from __future__ import annotations
+
+import pytest
+
+from pytest_sockreuse.model import ModelError, clauses, families, predict
+from pytest_sockreuse.parser import parse
+from pytest_sockreuse.platforms import Platform, known, named, version
+from pytest_sockreuse.scenario import Observation, StepOutcome
+
+NOW = named("linux-6.18.44")
+
+
+def linux(label: str) -> Platform:
+    return Platform("linux", version(label), label)
+
+
+def outcomes(text: str, platform: Platform = NOW, **more: object) -> dict[str, str]:
+    """What is not plainly ok or unreached, as an expectation spells it."""
+    steps = predict(parse(text), platform, **more).steps  # type: ignore[arg-type]
+    return {s.step: s.unknown or "|".join(s.outcomes) for s in steps if s.outcomes not in (("ok",), ("unreached",))}
+
+
+def bound(first: str, second: str, kind: str = "tcp", listen: bool = False) -> str:
+    """Two sockets, each as OPTIONS@ADDRESS, bound to one port."""
+    text = ""
+    for name, what in (("A", first), ("B", second)):
+        options, _, address = what.partition("@")
+        family = 6 if "[" in address else 4
+        text += f"{name} = {kind}{family}({options})\n{name}.bind({address}:P)\n"
+        if listen and name == "A":
+            text += "A.listen()\n"
+    return text
+
+
+RA, RP, V6 = "SO_REUSEADDR", "SO_REUSEPORT", "IPV6_V6ONLY"
+USED = {"B.bind": "EADDRINUSE"}
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "free", "heard"),
+    [
+        ("@127.0.0.1", "@127.0.0.1", False, False),
+        (f"{RA}@127.0.0.1", f"{RA}@127.0.0.1", True, False),
+        (f"{RA}@127.0.0.1", f"{RP}@127.0.0.1", False, False),
+        (f"{RP}@127.0.0.1", f"{RA}, {RP}@0.0.0.0", True, True),
+        ("@127.0.0.1", "@127.0.0.2", True, True),
+        ("@0.0.0.0", "@127.0.0.2", False, False),
+        ("@[::]", "@127.0.0.1", False, False),
+        (f"{V6}@[::]", "@127.0.0.1", True, True),
+        ("@[::1]", "@127.0.0.1", True, True),
+        ("@[::ffff:127.0.0.1]", "@127.0.0.1", False, False),
+        ("@0.0.0.0", f"{V6}@[::]", True, True),
+    ],
+)
+def test_bind_conflicts(first: str, second: str, free: bool, heard: bool) -> None:
+    assert outcomes(bound(first, second)) == ({} if free else USED)
+    assert outcomes(bound(first, second, listen=True)) == ({} if heard else USED)
+    assert outcomes(bound(first, second, "udp")) == ({} if free else USED)
+
+
+def test_the_clause_is_named() -> None:
+    steps = predict(parse(bound(f"{RA}@127.0.0.1", f"{RA}@127.0.0.1", listen=True)), NOW).steps
+    assert steps[-1].rule == "listener-excludes"
+    assert {steps[-1].rule} <= {clause.name for clause in clauses(NOW)}
+
+
+def test_every_clause_says_what_and_where() -> None:
+    for clause in families()["linux"].BOOK.clauses.values():
+        assert clause.sentence.endswith(".") and clause.source, clause.name
+
+
+def test_a_clause_can_be_taken_away() -> None:
+    text = bound(f"{RA}@127.0.0.1", f"{RA}@127.0.0.1", listen=True)
+    assert outcomes(text, without={"listener-excludes"}) == {}
+    with pytest.raises(ModelError, match="no clause nonsense"):
+        predict(parse(text), NOW, without={"nonsense"})
+
+
+def test_reuseport_needs_one_user() -> None:
+    text = f"A = tcp4({RP}) as user1\nA.bind(127.0.0.1:P)\nB = tcp4({RP}) as user2\nB.bind(127.0.0.1:P)\n"
+    assert outcomes(text) == USED
+    assert outcomes(text.replace("user2", "user1")) == {}
+    assert outcomes("A = tcp4() as user1\nA.bind(127.0.0.1:80)\n") == {"A.bind": "EACCES"}
+
+
+SERVER = "L = tcp4({0})\nL.bind(127.0.0.1:P)\nL.listen()\nC = tcp4()\nC.connect(127.0.0.1:P)\nS = L.accept()\n"
+RESTART = "L.close()\nN = tcp4({1})\nN.bind(127.0.0.1:P)\n"
+
+
+def test_time_wait_is_the_active_closers() -> None:
+    active, passive = "S.close()\nC.close()\n", "C.close()\nS.close()\n"
+    busy = {"N.bind": "EADDRINUSE"}
+    assert outcomes((SERVER + active + RESTART).format("", RA)) == busy
+    assert outcomes((SERVER + active + RESTART).format(RA, "")) == busy
+    assert outcomes((SERVER + active + RESTART).format(RA, RA)) == {}
+    assert outcomes((SERVER + passive + RESTART).format("", "")) == {}
+    assert outcomes((SERVER + "S.set(SO_LINGER=0)\n" + active + RESTART).format("", "")) == {}
+
+
+def test_tuple_and_ports_of_connect() -> None:
+    text = "ephemeral 40000-40000\nL = tcp4()\nL.bind(127.0.0.1:P)\nL.listen()\nC[1-2] = tcp4()\nC[1-2].connect(127.0.0.1:P)\n"
+    assert outcomes(text) == {"C2.connect": "EADDRNOTAVAIL"}
+    assert outcomes(text.replace("127.0.0.1:P)\nL.l", "0.0.0.0:P)\nL.l").replace("C[1-2].connect(127.0.0.1", "C[1-2].connect(127.0.0.[1-2]")) == {}
+
+
+def test_a_range_is_used_up() -> None:
+    text = "ephemeral 40000-40003\nS[1-5] = tcp4()\nS[1-5].bind(127.0.0.1:0)\n"
+    assert outcomes(text) == {"S5.bind": "EADDRINUSE"}
+    assert outcomes(text.replace("tcp", "udp")) == {"S5.bind": "EADDRINUSE"}
+    assert outcomes("ephemeral 40000-40000\nS[1-2] = udp4()\nS[1-2].connect(127.0.0.1:P)\n") == {"S2.connect": "EAGAIN"}
+
+
+def test_odd_ranges_lose_ports() -> None:
+    text = "ephemeral 40000-40002\nS[1-3] = tcp4()\nS[1-3].bind(127.0.0.1:0)\n"
+    assert outcomes(text) == {"S3.bind": "EADDRINUSE"}
+    five = "ephemeral 40000-40004\nS[1-5] = tcp4()\nS[1-5].bind(127.0.0.1:0)\n"
+    assert outcomes(five)["S5.bind"] == "EADDRINUSE|ok"
+
+
+def test_values_tell_what_may_be_chosen() -> None:
+    step = predict(parse("ephemeral 40000-40007\nA = tcp4()\nA.bind(127.0.0.1:0)\nA.name()\n"), NOW).steps[-1]
+    assert step.values is not None
+    (value,) = step.values
+    assert value.matches("127.0.0.1:40001", {}) and not value.matches("127.0.0.1:40000", {})
+    assert not value.matches("127.0.0.2:40001", {}) and not value.matches(None, {})
+
+
+def test_what_was_observed_narrows() -> None:
+    text = "ephemeral 40000-40007\nA = tcp4()\nA.bind(127.0.0.1:0)\nA.name()\nB = tcp4()\nB.bind(127.0.0.1:40003)\n"
+    assert outcomes(text) == {"B.bind": "EADDRINUSE|ok"}
+    for port, seen in (("40003", {"B.bind": "EADDRINUSE"}), ("40005", {})):
+        steps = [StepOutcome(s, "ok") for s in ("A.socket", "A.bind")] + [StepOutcome("A.name", "ok", f"127.0.0.1:{port}")]
+        assert outcomes(text, observed=Observation("here", tuple(steps))) == seen
+
+
+def test_a_group_spreads_and_a_specific_listener_wins() -> None:
+    pair = "L[1-2] = tcp4(SO_REUSEPORT)\nL[1-2].bind(127.0.0.1:P)\nL[1-2].listen()\nC = tcp4()\nC.connect(127.0.0.1:P)\n"
+    text = pair + "A = L1.accept()\nB = L2.accept()\n"
+    assert outcomes(text) == {"A.accept": "ok|timeout", "B.accept": "ok|timeout"}
+    one = text.replace("L[1-2].bind(127.0.0.1:P)", "L1.bind(0.0.0.0:P)\nL2.bind(127.0.0.1:P)")
+    assert outcomes(one) == {"A.accept": "timeout"}
+
+
+def test_a_chosen_port_is_lost_by_failure() -> None:
+    text = "A = tcp4()\nA.bind(127.0.0.1:0)\nA.connect(127.0.0.1:P)?\nB = tcp4()\nB.bind(127.0.0.1:A.port)\n"
+    assert outcomes(text) == {"A.connect": "ECONNREFUSED"}
+    assert outcomes(text.replace(":0)", ":Q)")) == {"A.connect": "ECONNREFUSED", "B.bind": "EADDRINUSE"}
+
+
+CLEARED = f"A = tcp4({RA})\nA.bind(127.0.0.1:P)\nA.set({RA}=0)\nB = tcp4({RA})\nB.bind(127.0.0.1:P)\n"
+MANY = "S[1-11] = udp4()\nS[1-11].bind(127.0.0.[1-11]:P)\nB = udp4()\nB.bind(0.0.0.0:P)\n"
+HIDDEN = f"A = tcp4()\nA.bind(0.0.0.0:P)\nC = tcp6({V6})\nC.bind([::]:P)\nB = tcp4()\nB.bind(127.0.0.1:P)\n"
+UNBLOCKED = """ephemeral 40000-40000
+L = tcp4()
+L.bind(0.0.0.0:P)
+L.listen()
+A = tcp4()
+A.connect(127.0.0.1:P)
+B = tcp4()
+B.bind(127.0.0.2:40000)
+B.close()
+C = tcp4()
+C.connect(127.0.0.2:P)
+"""
+ORPHAN = f"""L = tcp4({RP}) as user1
+L.bind(127.0.0.1:P)
+L.listen()
+C = tcp4()
+C.connect(127.0.0.1:P)
+X = tcp4() as user1
+X.bind(127.0.0.2:P)
+B = tcp4({RP}) as user1
+B.bind(127.0.0.1:P)
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "step", "old", "new", "last", "first"),
+    [
+        (bound("@[::]", "@127.0.0.1"), "B.bind", "", "EADDRINUSE", "6.1.20 6.2.16", "6.0.19 6.1.21 6.3"),
+        (bound("@[::ffff:127.0.0.1]", "@127.0.0.1"), "B.bind", "", "EADDRINUSE", "6.1.53 6.5.3", "6.0 6.1.54 6.5.4 6.6"),
+        (bound("@[::ffff:0.0.0.0]", "@[::ffff:127.0.0.1]"), "B.bind", "", "EADDRINUSE", "6.1.176", "5.10.223 6.1.160 6.12.107"),
+        (bound(f"{V6}@[::]", "@[::ffff:127.0.0.1]"), "B.bind", "EADDRINUSE", "", "6.8.1", "6.7.12 6.8.12 6.9"),
+        (HIDDEN, "B.bind", "", "EADDRINUSE", "6.1.84 6.2 6.8.4", "6.0 6.1.85 6.9"),
+        (CLEARED, "B.bind", "", "EADDRINUSE", "5.10.223 6.7.12", "6.8 6.12.107"),
+        (MANY, "B.bind", "", "EADDRINUSE", "5.10.223 6.12.79", "6.1.168 6.12.80 6.18.44 7.0"),
+        (UNBLOCKED, "C.connect", "EADDRNOTAVAIL", "", "5.10.223 6.17.13", "6.18"),
+        (ORPHAN, "B.bind", "EADDRINUSE", "", "5.10.223 6.16.12", "6.17.13"),
+        ("A = udplite4()\n", "A.socket", "udplite is not modelled", "EPROTONOSUPPORT", "7.0", "7.1"),
+        ("A = tcp4(IP_LOCAL_PORT_RANGE=1-2)\n", "A.socket", "ENOPROTOOPT", "", "6.1.31 6.2", "6.1.32 6.3"),
+    ],
+)
+def test_versions(text: str, step: str, old: str, new: str, last: str, first: str) -> None:
+    for label in last.split():
+        assert outcomes(text, linux(label)).get(step, "") == old, label
+    for label in first.split():
+        assert outcomes(text, linux(label)).get(step, "") == new, label
+
+
+def test_what_is_not_covered_says_so() -> None:
+    steps = predict(parse("A = sctp4()\nA.bind(127.0.0.1:P)\nB = tcp4()\nB.bind(127.0.0.1:P)\n"), NOW).steps
+    assert [bool(step.unknown) for step in steps] == [True, True, False, False]
+    assert predict(parse("A = tcp4()\n"), Platform("plan9", (4,), "4")).unknown
+    assert clauses(Platform("plan9", (4,), "4")) == ()
+
+
+def test_hostile_sizes_end() -> None:
+    many = "S[1-4000] = tcp4(SO_REUSEADDR)\nS[1-4000].bind(127.0.0.1:P)\n"
+    with pytest.raises(ModelError, match="more than"):
+        predict(parse(many), NOW)
+    open_ended = predict(parse("ephemeral 40000-40255\nS[1-200] = tcp4(SO_REUSEADDR)\nS[1-200].bind(127.0.0.[1-200]:0)\n"), NOW)
+    assert "more courses" in open_ended.unknown
+
+
+def test_every_platform_of_the_registry_answers() -> None:
+    for platform in known():
+        if platform.stack == "linux":
+            assert predict(parse(CLEARED), platform).platform == platform.name

@@ -1,0 +1,230 @@
+"""Results files: written whole, read with suspicion."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pytest_sockreuse.report.results import Result, Results, ResultsError, read, write
+from pytest_sockreuse.scenario import Observation, StepOutcome
+from pytest_sockreuse.suite import load
+from pytest_sockreuse.verdict import VERDICTS, Verdict
+
+PROPERTY = settings(derandomize=True, deadline=None, database=None, max_examples=60)
+
+ONE = Result("rule/case", "0123456789ab", "match", {"A.bind": "EADDRINUSE"}, "measured", {"X-1": True})
+TWO = Result("rule/other[ip4]", "ba9876543210", "unsupported", {}, reason="needs user1")
+ABOUT = {"platform": "linux-6.18.44", "suite": "abc"}
+
+
+def results(*entries: Result, platform: str = "linux-6.18.44") -> Results:
+    return Results(
+        {**ABOUT, "platform": platform, "selected": len(entries)}, {result.id: result for result in entries}
+    )
+
+
+@pytest.fixture
+def lines(tmp_path: Path) -> list[str]:
+    """A file of two results."""
+    write(tmp_path / "good.jsonl", [results(ONE, TWO)])
+    return (tmp_path / "good.jsonl").read_text().splitlines()
+
+
+Refused = Callable[[str | bytes], str]
+
+
+@pytest.fixture
+def refused(tmp_path: Path) -> Refused:
+    """Says why a content is no results file; in one line that names it."""
+
+    def read_it(content: str | bytes) -> str:
+        path = tmp_path / "bad.jsonl"
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+        with pytest.raises(ResultsError) as caught:
+            read(path)
+        message = str(caught.value)
+        assert message.startswith(f"{path}")
+        assert "\n" not in message
+        return message.removeprefix(f"{path}")
+
+    return read_it
+
+
+def test_what_was_written_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "r.jsonl"
+    write(path, [results(TWO, ONE), results(ONE, platform="freebsd-14.3")])
+    here, there = read(path)
+    assert list(here.results.values()) == [ONE, TWO]  # by id
+    assert here.about["platform"] == "linux-6.18.44"
+    assert there.results == {ONE.id: ONE}
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_every_line_is_an_object_with_header_and_footer(lines: list[str]) -> None:
+    header, one, two, footer = map(json.loads, lines)
+    assert header == {"sockreuse": 1, **ABOUT}
+    assert one == {
+        "id": "rule/case", "content": "0123456789ab", "verdict": "match", "outcome": {"A.bind": "EADDRINUSE"},
+        "basis": "measured", "claims": {"X-1": True},
+    }  # fmt: skip
+    assert two["reason"] == "needs user1"
+    assert footer == {"footer": True, "results": 2}
+
+
+TEXT = st.text(st.characters(codec="utf-8"), max_size=20)
+RESULTS = st.builds(
+    Result,
+    TEXT,
+    TEXT,
+    st.sampled_from(VERDICTS),
+    st.dictionaries(TEXT, TEXT, max_size=3),
+    TEXT,
+    st.dictionaries(TEXT, st.booleans(), max_size=3),
+    TEXT,
+)
+
+
+@PROPERTY
+@given(st.lists(st.tuples(TEXT, st.lists(RESULTS, max_size=4, unique_by=lambda result: result.id)), min_size=1, max_size=3))
+def test_round_trip(platforms: list[tuple[str, list[Result]]]) -> None:
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory, "r.jsonl")
+        write(path, [results(*entries, platform=platform) for platform, entries in platforms])
+        found = read(path)
+    assert [one.about["platform"] for one in found] == [platform for platform, _ in platforms]
+    assert [one.results for one in found] == [{r.id: r for r in entries} for _, entries in platforms]
+
+
+@PROPERTY
+@given(RESULTS)
+def test_properties_carry_a_result(result: Result) -> None:
+    assert Result.from_properties(result.to_properties()) == result
+
+
+@pytest.mark.parametrize("kept", [1, 2, 3])
+def test_a_truncated_file_is_never_read(lines: list[str], refused: Refused, kept: int) -> None:
+    assert "no footer" in refused("\n".join(lines[:kept]) + "\n")
+
+
+def test_a_file_cut_anywhere_is_never_read(lines: list[str], refused: Refused) -> None:
+    content = "\n".join(lines).encode()
+    for size in range(0, len(content), 7):
+        refused(content[:size])
+
+
+def test_a_run_cut_short_has_no_footer(tmp_path: Path, refused: Refused) -> None:
+    path = tmp_path / "r.jsonl"
+    short = results(ONE, TWO)
+    del short.results[TWO.id]
+    write(path, [short])
+    assert "no footer" in refused(path.read_bytes())
+    write(path, [Results(dict(ABOUT), {ONE.id: ONE})])  # a worker that never said what it had selected
+    assert "no footer" in refused(path.read_bytes())
+
+
+def replaced(lines: list[str], number: int, **changes: Any) -> str:
+    entry = {**json.loads(lines[number]), **changes}
+    return "\n".join([*lines[:number], json.dumps(entry), *lines[number + 1 :]])
+
+
+@pytest.mark.parametrize(
+    ("number", "changes", "says"),
+    [
+        (3, {"results": 3}, ":4: 3 results announced, 2 there"),
+        (3, {"results": "2"}, ":4:"),
+        (0, {"sockreuse": 2}, ":1: a header of format 1"),
+        (0, {"platform": 3}, ":1: a header"),
+        (2, {"id": "rule/case"}, ":3: rule/case a second time"),
+        (1, {"verdict": "fine"}, ":2: not a line"),
+        (1, {"outcome": 3}, ":2: not a line"),
+        (1, {"outcome": {"A.bind": 3}}, ":2: not a line"),
+        (1, {"claims": {"X-1": "yes"}}, ":2: not a line"),
+        (1, {"claims": []}, ":2: not a line"),
+        (1, {"id": None}, ":2: not a line"),
+        (1, {"content": "x" * 10_001}, ":2: not a line"),
+        (1, {"sockreuse": 1}, ":2: "),
+    ],
+)
+def test_a_line_that_is_wrong(lines: list[str], refused: Refused, number: int, changes: Any, says: str) -> None:
+    assert refused(replaced(lines, number, **changes)).startswith(says)
+
+
+def test_lines_out_of_place(lines: list[str], refused: Refused) -> None:
+    header, one, two, footer = lines
+    assert refused("\n".join([one, two, footer])).startswith(":1: a header should stand here")
+    assert refused("\n".join([header, one, two, footer, one])).startswith(":5: a header should stand here")
+    assert refused("\n".join([header, one, header, two, footer])).startswith(":3: ")
+    assert refused("\n".join([header, one, "{", two, footer])).startswith(":3: not a line")
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", "\n", "null", "[]", "3", '"sockreuse"', "{}", "{" * 100_000, "[" * 100_000, "\0", b"\xff", bytes(range(256))],
+)
+def test_junk(refused: Refused, content: str | bytes) -> None:
+    refused(content)
+
+
+def test_no_file(tmp_path: Path) -> None:
+    for path in (tmp_path, tmp_path / "absent"):
+        with pytest.raises(ResultsError, match=str(path)):
+            read(path)
+
+
+@PROPERTY
+@given(st.binary(max_size=200))
+def test_random_bytes_are_refused(content: bytes) -> None:
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory, "r.jsonl")
+        path.write_bytes(content)
+        with pytest.raises(ResultsError):
+            read(path)
+
+
+def test_an_old_file_stays_whole_where_writing_fails(tmp_path: Path) -> None:
+    path = tmp_path / "r.jsonl"
+    write(path, [results(ONE)])
+    before = path.read_bytes()
+    broken = Results({"platform": "x"}, {"a": Result("a", "b", "match", {"c": object()})})  # type: ignore[dict-item]
+    with pytest.raises(TypeError):
+        write(path, [broken])
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_of_two_results_the_failure_is_kept() -> None:
+    kept = Results({"platform": "x"})
+    good, bad = ONE, Result(ONE.id, ONE.content, "mismatch", {})
+    for order in ([good, bad], [bad, good]):
+        kept.results.clear()
+        for result in order:
+            kept.add(result)
+        assert kept.results[ONE.id] == bad
+
+
+def test_a_result_names_ports_by_their_symbols(conformance: Callable[..., Path]) -> None:
+    (variant,) = load(conformance()).variants
+    steps = (
+        StepOutcome("A.bind", "ok"),
+        StepOutcome("A.name", "ok", "127.0.0.1:10000"),
+        StepOutcome("A.name#2", "ok", "[::1]:40000"),
+        StepOutcome("A.get", "ok", "10000"),
+        StepOutcome("B.bind", "EADDRINUSE"),
+    )
+    seen = Observation("linux-6.18.44", steps, {"P": 10000})
+    result = Result.of(variant, seen, Verdict("match"), "measured", {"X-1": True})
+    assert result.outcome == {
+        "A.name": "127.0.0.1:P",
+        "A.name#2": "[::1]:40000",
+        "A.get": "10000",
+        "B.bind": "EADDRINUSE",
+    }
+    assert (result.id, result.content) == (variant.id, variant.content)
+    assert Result.of(variant, None, Verdict("broken", reason="why"), "", {}).outcome == {}
