@@ -10,6 +10,8 @@ from collections.abc import Sequence
 
 from . import __version__
 from .parser import MAX_TEXT, decode, parse_file
+from .platforms import Platform, PlatformError, describe, named
+from .platforms import known as known_platforms
 from .scenario import Observation, Scenario, ScenarioError
 
 
@@ -68,15 +70,55 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _platform(arguments: argparse.Namespace) -> int:
-    from . import platforms
-
-    found = platforms.describe()
+    found = describe()
     if arguments.json:
         print(json.dumps(found))
         return 0
     settings = found.pop("knobs")
     for name, value in {**found, **settings}.items():
         print(f"{name:<36} {value}")
+    return 0
+
+
+def _named(names: str) -> list[Platform]:
+    try:
+        return [named(name) for name in names.split(",")]
+    except PlatformError as error:
+        raise UsageError(str(error)) from None
+
+
+def _predict(arguments: argparse.Namespace) -> int:
+    from .model import ModelError, clauses, predict
+    from .report.predictions import show, to_json
+
+    (platform,) = _named(arguments.on)
+    known = {clause.name: clause for clause in clauses(platform)}
+    for scenario in _scenarios(arguments.file):
+        try:
+            prediction = predict(scenario, platform)
+        except ModelError as error:
+            raise UsageError(f"{scenario.title or arguments.file}: {error}") from None
+        if arguments.json:
+            print(to_json(prediction, scenario.title))
+        else:
+            print(f"--- {scenario.title}\n" if scenario.title else "", end="")
+            print(show(prediction, known, arguments.why))
+    return 0
+
+
+def _compare(arguments: argparse.Namespace) -> int:
+    from .model import ModelError, families, predict
+    from .report.predictions import compare
+
+    stacks = families()
+    platforms = _named(arguments.on) if arguments.on else [p for p in known_platforms() if p.stack in stacks]
+    for scenario in _scenarios(arguments.file):
+        try:
+            predictions = [(platform, predict(scenario, platform)) for platform in platforms]
+        except ModelError as error:
+            raise UsageError(f"{scenario.title or arguments.file}: {error}") from None
+        print(f"--- {scenario.title}\n" if scenario.title else "", end="")
+        print(compare(predictions))
     return 0
 
 
@@ -89,6 +131,18 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("file", metavar="FILE", help="a scenario file; - is standard input")
     run.add_argument("--json", action="store_true", help="print one JSON object per scenario")
     run.set_defaults(call=_run)
+
+    predict = commands.add_parser("predict", help="say what the model of a platform does with the scenarios of FILE")
+    predict.add_argument("file", metavar="FILE", help="a scenario file; - is standard input")
+    predict.add_argument("--on", metavar="PLATFORM", required=True, help="such as linux-6.1.176 or macos-15")
+    predict.add_argument("--json", action="store_true", help="print one JSON object per scenario")
+    predict.add_argument("--why", action="store_true", help="print the sentence and source of each clause that decides")
+    predict.set_defaults(call=_predict)
+
+    compare = commands.add_parser("compare", help="show where platforms part over the scenarios of FILE")
+    compare.add_argument("file", metavar="FILE", help="a scenario file; - is standard input")
+    compare.add_argument("--on", metavar="A,B,…", help="these platforms (all that are modelled)")
+    compare.set_defaults(call=_compare)
 
     platform = commands.add_parser("platform", help="say which platform this is")
     platform.add_argument("--json", action="store_true", help="print one JSON object")

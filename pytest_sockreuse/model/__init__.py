@@ -66,16 +66,22 @@ def clauses(platform: Platform) -> tuple[Clause, ...]:
     """The clauses that hold on `platform`, in the order of its family's files; none where it is not modelled."""
     if platform.stack not in _FAMILIES:
         return ()
-    book = families()[platform.stack].BOOK
-    return tuple(clause for name, clause in book.clauses.items() if name in book.on(platform))
+    book, on = families()[platform.stack].BOOK, _on(platform)
+    return tuple(clause for name, clause in book.clauses.items() if name in on)
 
 
 @lru_cache(256)
+def _on(platform: Platform) -> frozenset[str]:
+    on: frozenset[str] = families()[platform.stack].BOOK.on(platform)
+    return on
+
+
+@lru_cache(4096)
 def _rules(platform: Platform, without: frozenset[str]) -> tuple[Rules, frozenset[str]]:
     family = families()[platform.stack]
     if lost := without - family.BOOK.clauses.keys():
         raise ModelError(f"no clause {', '.join(sorted(lost))} in the model of {platform.stack}")
-    on = family.BOOK.on(platform) - without
+    on = _on(platform) - without
     return family.rules(platform, on), on
 
 

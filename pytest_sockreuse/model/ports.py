@@ -57,18 +57,15 @@ class Value:
         return ports.get(self.symbol) == int(port) if self.symbol else bool(self.ports >> int(port) & 1)
 
     def __str__(self) -> str:
-        """As an expectation spells it: ``127.0.0.1:40000..40007``."""
+        """As an expectation spells it, ``127.0.0.1:40000..40007``; of many ports with gaps the hull."""
         if self.symbol:
             return f"{self.text}:{self.symbol}"
         if not self.ports:
             return self.text
-        numbers = members(self.ports)
-        low, high = numbers[0], numbers[-1]
-        if len(numbers) == high - low + 1:
-            return f"{self.text}:{low}" + (f"..{high}" if high > low else "")
-        if len(numbers) <= 8:
-            return "|".join(f"{self.text}:{port}" for port in numbers)
-        return f"{self.text}:{low}..{high}"
+        low, high, count = (self.ports & -self.ports).bit_length() - 1, self.ports.bit_length() - 1, self.ports.bit_count()
+        if count <= 8 and count != high - low + 1:
+            return "|".join(f"{self.text}:{port}" for port in members(self.ports))
+        return f"{self.text}:{low}" + (f"..{high}" if high > low else "")
 
 
 class PortSpace:

@@ -131,7 +131,7 @@ def read(path: Path) -> list[Results]:
         raise ResultsError(f"{path}: {error}") from None
     found: list[Results] = []
     open_ = False
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(text.removesuffix("\n").split("\n"), 1):
         try:
             entry = json.loads(line)
             if "sockreuse" in entry:
