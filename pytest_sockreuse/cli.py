@@ -122,6 +122,24 @@ def _compare(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _audit(arguments: argparse.Namespace) -> int:
+    from .expected import disagreements
+    from .model import families
+    from .suite import SuiteError, load
+
+    stacks = families()
+    platforms = _named(arguments.on) if arguments.on else [p for p in known_platforms() if p.stack in stacks]
+    try:
+        suite = load()
+    except SuiteError as error:
+        raise UsageError(f"the conformance data is wrong:\n{error}") from None
+    status = 0
+    for disagreement in disagreements(suite, platforms):
+        print(disagreement)
+        status = 1
+    return status
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("sockreuse", description=sys.modules["pytest_sockreuse"].__doc__)
     parser.add_argument("--version", action="version", version=f"sockreuse {__version__}")
@@ -143,6 +161,10 @@ def _parser() -> argparse.ArgumentParser:
     compare.add_argument("file", metavar="FILE", help="a scenario file; - is standard input")
     compare.add_argument("--on", metavar="A,B,…", help="these platforms (all that are modelled)")
     compare.set_defaults(call=_compare)
+
+    audit = commands.add_parser("audit", help="find where a statement of the suite and a model disagree")
+    audit.add_argument("--on", metavar="A,B,…", help="these platforms (all that are modelled)")
+    audit.set_defaults(call=_audit)
 
     platform = commands.add_parser("platform", help="say which platform this is")
     platform.add_argument("--json", action="store_true", help="print one JSON object")

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from . import suite
+from .expected import expected as expectation
 from .live.runner import Broken, Runner
 from .platforms import current, describe
 from .report.mismatch import explain
@@ -111,11 +112,11 @@ class SuiteSession:
 
     def observe(self, variant: Variant) -> tuple[Observation | None, Verdict, suite.Expectation | None]:
         """Perform a variant, or fetch what was performed ahead, and judge it."""
-        expected = variant.expected(current())
         try:
             observation = self.ahead.fetch(variant)
         except Broken as error:
-            return None, Verdict("broken", reason=str(error)), expected
+            return None, Verdict("broken", reason=str(error)), None
+        expected = expectation(variant, current(), observation)
         return observation, judge(expected.outcome if expected else None, observation), expected
 
     # --- reporting ------------------------------------------------------------------------------------------------

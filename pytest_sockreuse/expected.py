@@ -1,0 +1,89 @@
+"""What a platform is expected to do with a variant: what is stated, else what its model says; where the two part."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from .model import Prediction, StepPrediction, families, predict
+from .model.ports import Value, mask
+from .platforms import Platform
+from .report.predictions import outcome_text
+from .scenario import Observation
+from .suite import Expectation, Suite, Variant
+
+
+def expected(variant: Variant, platform: Platform, observation: Observation) -> Expectation | None:
+    """The expectation to hold `observation` against, or None where nobody knows.
+
+    The model is asked with what was observed, so that it can follow a choice that is the OS's to make.
+    """
+    stated = variant.expected(platform)
+    if stated is not None or platform.stack not in families() or observation.not_run is not None:
+        return stated
+    prediction = predict(variant.scenario, platform, observation)
+    if prediction.unknown:
+        return None
+    outcome = {step.step: outcome_text(step) for step in prediction.steps if step.outcomes != ("ok",) or step.values}
+    rules = ", ".join(dict.fromkeys(step.rule for step in prediction.steps if step.outcomes != ("ok",)))
+    return Expectation(outcome, "model", note=f"clauses {rules}" if rules else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Disagreement:
+    """A statement and a model that cannot both be right, and the steps in question."""
+
+    variant: Variant
+    platform: Platform
+    stated: Expectation
+    steps: tuple[StepPrediction, ...]
+
+    def __str__(self) -> str:
+        parts = (
+            f"{step.step}: stated {self.stated.outcome.get(step.step, 'ok')} ({self.stated.basis}), "
+            f"modelled {outcome_text(step)} ({step.rule})"
+            for step in self.steps
+        )
+        return f"{self.variant.id} on {self.platform}: {'; '.join(parts)}"
+
+
+def disagreements(suite: Suite, platforms: Sequence[Platform]) -> Iterator[Disagreement]:
+    """Every variant and platform where statement and model part. What the model does not know is no disagreement."""
+    for variant in suite.variants:
+        for platform in platforms:
+            stated = variant.expected(platform)
+            if stated is not None and stated.basis != "model":
+                steps = tuple(_parting(stated, predict(variant.scenario, platform)))
+                if steps:
+                    yield Disagreement(variant, platform, stated, steps)
+
+
+def _parting(stated: Expectation, prediction: Prediction) -> Iterator[StepPrediction]:
+    for step in prediction.steps:
+        if step.unknown:
+            continue
+        text = stated.outcome.get(step.step)
+        if text is None:
+            allowed = {"ok", "unreached"} if stated.outcome else {"ok"}
+            if not allowed.issuperset(step.outcomes):
+                yield step
+        elif not all(_stated(outcome, step.values, text.split("|")) for outcome in step.outcomes):
+            yield step
+
+
+def _stated(outcome: str, values: Sequence[Value] | None, alternatives: Sequence[str]) -> bool:
+    if outcome in alternatives:
+        return True
+    return outcome == "ok" and bool(values) and all(_value_stated(value, alternatives) for value in values or ())
+
+
+def _value_stated(value: Value, alternatives: Sequence[str]) -> bool:
+    if not value.ports:
+        return str(value) in alternatives
+    covered = 0
+    for alternative in alternatives:
+        host, _, port = alternative.rpartition(":")
+        if host == value.text and (found := re.fullmatch(r"(\d+)(?:\.\.(\d+))?", port)):
+            covered |= mask(int(found[1]), int(found[2] or found[1]))
+    return not value.ports & ~covered
