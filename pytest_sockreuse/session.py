@@ -164,7 +164,7 @@ class SuiteSession:
         self.results.setdefault(about["platform"], Results({})).about.update(about)
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        for results in self.results.values():
+        for results in filter(lambda results: results.results, self.results.values()):
             summarize(terminalreporter, results, self.suite)
 
     def pytest_unconfigure(self) -> None:

@@ -36,6 +36,11 @@ class Verdict:
     reason: str = ""
 
 
+def is_outcome(text: str) -> bool:
+    """Whether `text` is an outcome, and not a recorded value."""
+    return bool(_OUTCOME.fullmatch(text))
+
+
 def check_outcome(outcome: Outcome, labels: Iterable[str]) -> None:
     """Raise ExpectationError where `outcome` names a step that does not exist or an alternative that cannot be."""
     labels = set(labels)
@@ -46,7 +51,7 @@ def check_outcome(outcome: Outcome, labels: Iterable[str]) -> None:
         if not all(str(text).split("|")):
             raise ExpectationError(f"step {label!r} expects {text!r}, which should be alternatives joined by '|'")
         for alternative in text.split("|"):
-            if not _OUTCOME.fullmatch(alternative) and not recorded:
+            if not is_outcome(alternative) and not recorded:
                 raise ExpectationError(
                     f"step {label!r} expects {alternative!r}: neither ok, timeout, unreached nor an errno name"
                 )
@@ -56,16 +61,18 @@ def meets(step: StepOutcome, expected: str, ports: Mapping[str, int]) -> bool:
     """Whether a step did one of the alternatives of `expected`; `ports` are what the port symbols stood for."""
     return any(
         step.outcome == alternative
-        if _OUTCOME.fullmatch(alternative)
+        if is_outcome(alternative)
         else step.outcome == "ok" and _same_value(step.value or "", alternative, ports)
         for alternative in expected.split("|")
     )
 
 
 def _same_value(value: str, expected: str, ports: Mapping[str, int]) -> bool:
+    if value == expected:
+        return True
     host, _, port = expected.rpartition(":")
     if not host or not re.fullmatch(r"\d+(\.\.\d+)?|[A-Z][A-Z0-9]*", port):
-        return value == expected
+        return False
     seen_host, _, seen_port = value.rpartition(":")
     if seen_host != host or not seen_port.isdigit():
         return False

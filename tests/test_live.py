@@ -118,8 +118,8 @@ PERFORMED: dict[str, tuple[str, dict[str, str]]] = {
         {"B.name": "127.0.0.1:P"},
     ),
     "the port of a socket that was never made": (
-        "L = tcp4()\nL.bind(127.0.0.1:P)\nL.listen()\nS = L.accept()\nB = tcp4()\nB.bind(127.0.0.1:S.port)\nB.listen()\nB.name()",
-        {"S.accept": "timeout", "B.bind": "unreached", "B.name": "0.0.0.0:0"} | {"B.listen": ""},
+        "L = tcp4()\nL.bind(127.0.0.1:P)\nL.listen()\nS = L.accept()\nB = tcp4()\nB.bind(127.0.0.1:S.port)\nB.name()",
+        {"S.accept": "timeout", "B.bind": "unreached", "B.name": "0.0.0.0:0"},
     ),
     "the port of a socket that has none": (
         "A = tcp4()\nB = tcp4()\nB.connect(127.0.0.1:A.port)", {"B.connect": "unreached"},
@@ -200,13 +200,12 @@ PERFORMED: dict[str, tuple[str, dict[str, str]]] = {
 
 
 @linux_only
-@in_namespaces
 @pytest.mark.parametrize(("text", "expected"), PERFORMED.values(), ids=PERFORMED)
-def test_performed(runner: Runner, text: str, expected: dict[str, str]) -> None:
-    # "" stands for a step of which the contract leaves open what follows from the one before it
-    found = shown(runner.run(parsed(text)))
-    open_ = {label for label, outcome in expected.items() if not outcome}
-    assert {k: v for k, v in found.items() if k not in open_} == {k: v for k, v in expected.items() if k not in open_}
+def test_performed(runner: Runner, isolation: str, text: str, expected: dict[str, str]) -> None:
+    seen = runner.run(parsed(text))
+    if isolation == "none" and seen.not_run:
+        pytest.skip(seen.not_run)
+    assert shown(seen) == expected
 
 
 @linux_only
@@ -305,8 +304,7 @@ def test_other_users_need_root(runner: Runner, isolation: str) -> None:
         ("sysctl net.ipv4.no_such_setting = 1", "no setting net.ipv4.no_such_setting"),
         ("sysctl net.ipv4.ip_local_port_range = 9 8 7", "is refused (EINVAL)"),
         ("sysctl net.ipv4.ip_local_port_range = high", "is refused (EINVAL)"),
-        ("ephemeral 1-65535", "no port outside the ephemeral range 1-65535 is left for P"),
-        ("ephemeral 1024-65535", "is left for P"),
+        ("ephemeral 1024-65535", "no port outside the ephemeral range 1024-65535 is left for P"),
     ],
 )
 def test_an_environment_that_cannot_be(runner: Runner, line: str, why: str) -> None:
@@ -449,7 +447,7 @@ def test_no_descriptor_process_or_namespace_is_left() -> None:
 
     runner = Runner()
     with runner:
-        texts = [CONNECTED + "C.close()\nS.close()", CHANGES, "A = tcp4()\nA.bind(10.1.1.1:P)", "A = tcp5()"[:3] + "= udp4()"]
+        texts = [CONNECTED + "C.close()\nS.close()", CHANGES, "A = tcp4()\nA.bind(10.1.1.1:P)", "A = udp4()"]
         for text in texts:
             runner.run(parsed(text))
         assert runner._worker is not None
@@ -613,10 +611,11 @@ try:
     for kind in ("net", "user"):
         with open(f"/proc/sys/user/max_{kind}_namespaces", "w") as file:
             file.write("0")
-except OSError as error:
-    sys.exit(f"cannot forbid: {error}")
+except OSError:
+    pass  # perhaps they are forbidden already
 with Runner() as one, Runner() as other:
-    assert one.isolation() == "none", one.isolation()
+    if one.isolation() != "none":
+        sys.exit("cannot forbid namespaces here")
     for runner in (one, other):
         for text in texts:
             runner.ask(parse(text))

@@ -282,7 +282,12 @@ def scenario_texts(draw: st.DrawFn) -> str:
         lines.append(
             draw(
                 st.sampled_from(
-                    [f"sysctl net.ipv4.x_{low} = {more}", f"ephemeral {low}-{low + more}", f"address {host}", "device d1"]
+                    [
+                        f"sysctl net.ipv4.x_{low} = {more}",
+                        f"ephemeral {low}-{low + more}",
+                        f"address {host}",
+                        "device d1",
+                    ]
                 )
             )
         )

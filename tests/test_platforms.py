@@ -94,9 +94,7 @@ OTHERS = {
 
 
 @pytest.mark.parametrize(("sysname", "release", "output", "name", "flavour"), OTHERS.values(), ids=OTHERS)
-def test_other_unix(
-    unix: Unix, sysname: str, release: str, output: dict[str, str], name: str, flavour: str
-) -> None:
+def test_other_unix(unix: Unix, sysname: str, release: str, output: dict[str, str], name: str, flavour: str) -> None:
     found = unix(sysname, release, output=output)
     assert (found.name, found.flavour) == (name, flavour)
 

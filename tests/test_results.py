@@ -25,9 +25,7 @@ ABOUT = {"platform": "linux-6.18.44", "suite": "abc"}
 
 
 def results(*entries: Result, platform: str = "linux-6.18.44") -> Results:
-    return Results(
-        {**ABOUT, "platform": platform, "selected": len(entries)}, {result.id: result for result in entries}
-    )
+    return Results({**ABOUT, "platform": platform, "selected": len(entries)}, {result.id: result for result in entries})
 
 
 @pytest.fixture
@@ -92,7 +90,9 @@ RESULTS = st.builds(
 
 
 @PROPERTY
-@given(st.lists(st.tuples(TEXT, st.lists(RESULTS, max_size=4, unique_by=lambda result: result.id)), min_size=1, max_size=3))
+@given(
+    st.lists(st.tuples(TEXT, st.lists(RESULTS, max_size=4, unique_by=lambda result: result.id)), min_size=1, max_size=3)
+)
 def test_round_trip(platforms: list[tuple[str, list[Result]]]) -> None:
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory, "r.jsonl")

@@ -1,7 +1,7 @@
 """The executable models: what a stack does with a scenario, every outcome it may show, the clause that decides.
 
-A family of stacks is a module with `BOOK`, its clauses, and `rules(platform, on)`, its `machine.Rules`; `families`
-lists them by stack.
+A family of stacks is a module with `BOOK`, its clauses, `covers(platform)`, why a version is not modelled if it is not,
+and `rules(platform, on)`, its `machine.Rules`; `families` lists them by stack.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from types import ModuleType
 
 from ..platforms import Platform
@@ -57,6 +57,7 @@ class Prediction:
         return next((step.unknown for step in self.steps if step.unknown), "")
 
 
+@cache
 def families() -> dict[str, ModuleType]:
     """The family module of each stack that is modelled."""
     return {stack: importlib.import_module(f".{name}", __name__) for stack, name in _FAMILIES.items()}
@@ -120,6 +121,8 @@ def predict(
     """
     if platform.stack not in _FAMILIES:
         return _all_unknown(scenario, platform, f"there is no model of {platform.stack}")
+    if why := families()[platform.stack].covers(platform):
+        return _all_unknown(scenario, platform, why)
     rules, on = _rules(platform, frozenset(without))
     count = len(scenario.steps)
     sums, course = _Sums(count), Course()

@@ -82,16 +82,20 @@ class Linux:
         return sk
 
     def set(self, m: Machine, sk: Sock, option: Option) -> None:
+        _covered(sk)
         linux_options.apply(m, sk, option)
 
     def get(self, m: Machine, sk: Sock, option: Option) -> str | None:
         return linux_options.read(m, sk, option)
 
     def name(self, m: Machine, sk: Sock) -> Value:
+        if not sk.connected:
+            _covered(sk)
         return m.space.value(sk.host, sk.shown)
 
     def bind(self, m: Machine, sk: Sock, host: str, port: int) -> None:
         """__inet_bind, __inet6_bind."""
+        _covered(sk, host)
         check_family(sk, host)
         if sk.family == 4:
             address = check_local(m, sk, host)
@@ -136,6 +140,7 @@ class Linux:
         """inet_listen."""
         if sk.proto == "udp":
             raise Errno("EOPNOTSUPP", DATAGRAM)
+        _covered(sk)
         if sk.connected or sk.state not in (CLOSE, LISTEN):
             raise Errno("EINVAL", LISTEN_STATE)
         self.tcp.listen(m, sk, backlog)
@@ -150,8 +155,10 @@ class Linux:
                 raise Errno("EAFNOSUPPORT", linux_address.MAPPED_ON_V6ONLY)
             self.udp.connect(m, sk, host, port)
             return
+        _covered(sk, host)
         if sk.connected or sk.state != CLOSE:
             raise Errno("EISCONN", CONNECTED)
+        sk.tried = sk.mptcp
         check_family(sk, host)
         source, destination = route(m, sk, host)
         self.tcp.connect(m, sk, source, destination, port)
@@ -166,6 +173,7 @@ class Linux:
 
     def _end(self, m: Machine, sk: Sock) -> None:
         """tcp_disconnect."""
+        _covered(sk)
         error = sk.error
         if sk.state == LISTEN:
             stream.stop_listening(m, self.tcp, sk)
@@ -191,8 +199,9 @@ class Linux:
 
     def shutdown(self, m: Machine, sk: Sock, how: str) -> None:
         """inet_shutdown."""
+        _covered(sk)
         if sk.state == LISTEN:
-            if how != "WR":
+            if how != "WR" and SHUT_LISTENER in m.on:
                 m.rule = SHUT_LISTENER
                 self._end(m, sk)
             return
@@ -214,6 +223,7 @@ class Linux:
         return self._receive(m, sk, False)
 
     def _receive(self, m: Machine, sk: Sock, all_: bool) -> bool:
+        _covered(sk)
         outcome = self._datagram(sk, all_) if sk.proto == "udp" else stream.receive(m, sk, all_)
         if outcome not in ("ok", "nothing"):
             raise Errno(outcome, NOT_CONNECTED if outcome == "ENOTCONN" else PEER)
@@ -235,6 +245,7 @@ class Linux:
             self.udp.autobind(m, sk)
             self.udp.send(m, sk, host, port)
             return
+        _covered(sk)
         outcome = stream.send(m, self.tcp, sk)
         if outcome != "ok":
             raise Errno(outcome, PEER if outcome != "EPIPE" else "shut-down")
@@ -243,9 +254,21 @@ class Linux:
         if sk.proto == "udp":
             self.udp.unhash(m, sk)
         else:
+            _covered(sk)
             stream.close(m, self.tcp, sk)
 
 
+def _covered(sk: Sock, host: str = "") -> None:
+    """Of MPTCP the first subflow's bind, listen and connect are modelled. Raises Unknown for what comes after."""
+    if sk.mptcp and (sk.tried or sk.queue or sk.shut_rd or (":" in host) != (sk.family == 6 and bool(host))):
+        raise Unknown("MPTCP after connect()")
+
+
+def covers(platform: Platform) -> str:
+    """Why this version is not modelled; empty if it is."""
+    return "" if platform.version >= (5, 7) else "Linux before 5.7 is not modelled"
+
+
 def rules(platform: Platform, on: frozenset[str]) -> Linux:
-    """The rules of a Linux. Raises nothing: before 5.7 the oldest clauses hold."""
+    """The rules of a Linux; what differs between versions is in `on`."""
     return Linux()

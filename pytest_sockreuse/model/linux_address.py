@@ -77,18 +77,18 @@ MAPPED_UNSEEN = BOOK(
 V6ONLY_HIDES = BOOK(
     "v6only-hides-wildcard",
     "bind() to a specific IPv4 address did not see 0.0.0.0 if `::` with IPV6_V6ONLY was bound after it.",
-    "d91ef1e1b55f tcp: Fix bind() regression for v6-only wildcard and v4-mapped-v6 non-wildcard addresses.",
+    "fixed by d91ef1e1b55f; the 6.6 and 6.8 stable releases by their date",
     since=("6.1",),
     until=("6.1.85", "6.6.26", "6.8.5", "6.9"),
-    confidence="source",
+    confidence="inferred",
 )
 V6ONLY_REFUSED = BOOK(
     "v6only-refuses-mapped",
     "`::` with IPV6_V6ONLY was taken to overlap v4-mapped addresses.",
-    "ea111449501e tcp: Fix NULL/v6only check of bhash2 conflicts",
+    "fixed by ea111449501e",
     since=("6.8",),
     until=("6.8.5", "6.9"),
-    confidence="source",
+    confidence="inferred",
 )
 MAPPED_WILDCARD_UNSEEN = BOOK(
     "mapped-wildcard-unseen",

@@ -41,6 +41,7 @@ KEEPS_SADDR = BOOK(
     "failed-connect-keeps-address",
     "After EADDRNOTAVAIL the source address that connect() chose stays.",
     "until 77934dc6db0d dccp/tcp: Reset saddr on failure after inet6?_hash_connect().",
+    confidence="inferred",
     until=("5.10.157", "5.15.81", "6.0.11", "6.1"),
 )
 TW_BOUND = BOOK(
@@ -56,7 +57,7 @@ TW_REUSE = BOOK(
 TW_DELAY = BOOK(
     "time-wait-reuse-delay",
     "tcp_tw_reuse counts after tcp_tw_reuse_delay milliseconds, 1000 by default.",
-    "19ce8cd30465, ca6a6f93867a tcp: add sysctl_tcp_tw_reuse_delay",
+    "19ce8cd30465, ca6a6f93867a",
     since=("6.14",),
 )
 TW_SECOND = BOOK(
@@ -283,6 +284,7 @@ class Tcp:
             name
         ) in "mptcp ra rp v6only device no_port port_range linger linger2 nonlocal_ addr_lock shut_rd shut_wr".split():
             setattr(child, name, getattr(listener, name))
+        child.tried = child.mptcp
         child.options = dict(listener.options)
         child.laddr, child.port, child.raddr, child.rport = sk.raddr, sk.rport, sk.laddr, sk.port
         child.shown, child.timestamps, child.open = child.port, sk.timestamps, False

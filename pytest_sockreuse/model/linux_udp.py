@@ -172,8 +172,8 @@ class Udp:
         """__udp_disconnect."""
         sk.state, sk.raddr, sk.rport, sk.device = CLOSE, "", 0, ""
         if not sk.addr_lock:
-            sk.laddr = "0.0.0.0" if sk.family == 4 else "::"
-            if sk.port_lock:
+            before, sk.laddr = sk.laddr, "0.0.0.0" if sk.family == 4 else "::"
+            if sk.port_lock and sk.laddr != before:
                 self.rehash(m, sk)
         if not sk.port_lock and DISCONNECT in m.on:
             self.unhash(m, sk)
@@ -200,10 +200,13 @@ class Udp:
         found = self._receiver(m, source, sk.port, destination, port)
         if found is not None:
             found.rx += 1
-        elif sk.state == ESTABLISHED and (destination, port) == (sk.raddr, sk.rport) and REFUSED in m.on:
-            sk.error = "ECONNREFUSED"
+            return
+        victim = self._lookup(m, destination, port, source, sk.port)
+        if victim is not None and victim.state == ESTABLISHED and REFUSED in m.on:
+            victim.error = "ECONNREFUSED"
 
-    def _receiver(self, m: Machine, source: str, sport: int, destination: str, dport: int) -> Sock | None:
+    @staticmethod
+    def _lookup(m: Machine, source: str, sport: int, destination: str, dport: int) -> Sock | None:
         """udp4_lib_lookup2: the best score, of equal ones the newest."""
         best: Sock | None = None
         score = (-1, 0)
@@ -214,20 +217,26 @@ class Udp:
                 continue
             if (not v4 and ":" not in other.laddr) or other.device not in ("", "lo"):
                 continue
-            if other.raddr and (other.raddr, other.rport) != (source, sport):
+            if other.raddr and (other.raddr != source or other.rport not in (0, sport)):
                 continue
-            points = 64 * (not wild) + 8 * bool(other.raddr) + 4 * bool(other.device) + (other.family == 4)
+            points = (
+                64 * (not wild)
+                + 8 * bool(other.raddr)
+                + 8 * bool(other.rport)
+                + 4 * bool(other.device)
+                + (other.family == 4)
+            )
             age = other.bound_at if NEWEST in m.on else -other.bound_at
             if (points, age) > score:
                 best, score = other, (points, age)
-        if (
-            best is not None
-            and best.rp
-            and not best.raddr
-            and best.group is not None
-            and len(best.group) > 1
-            and SPREAD in m.on
-        ):
-            m.rule = SPREAD
-            return best.group[m.choose(len(best.group))]
         return best
+
+    def _receiver(self, m: Machine, source: str, sport: int, destination: str, dport: int) -> Sock | None:
+        """The socket that gets a datagram, by lookup_reuseport one of its group."""
+        best = self._lookup(m, source, sport, destination, dport)
+        if best is None or not best.rp or best.raddr or SPREAD not in m.on:
+            return best
+        if best.group is None or len(best.group) < 2:
+            return best
+        m.rule = SPREAD
+        return best.group[m.choose(len(best.group))]

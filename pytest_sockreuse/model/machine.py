@@ -22,7 +22,7 @@ PLAIN = "nothing-against"  # the rule of a step that no clause decided
 UNKNOWN = "unknown"  # reported as the outcome of a step whose socket is not covered; the rule says why
 
 _ALWAYS = frozenset({"close", "name", "get", "set"})
-_MOVES = frozenset({"bind", "connect", "disconnect", "listen", "sendto", "close"})
+_MOVES = frozenset({"bind", "connect", "disconnect", "listen", "close"})
 
 Tuple4 = tuple[str, int, str, int]
 
@@ -37,7 +37,7 @@ class Sock:
     __slots__ = (
         "proto mptcp family user options ra rp v6only device no_port port_range linger linger2 nonlocal_ laddr port "
         "shown raddr rport state connected addr_lock port_lock auto queue backlog group peer rx error fin shut_rd "
-        "shut_wr open half since timestamps bound_at mapped"
+        "shut_wr open half since timestamps bound_at mapped tried"
     ).split()
 
     def __init__(self, proto: str, family: int, user: str) -> None:
@@ -67,6 +67,7 @@ class Sock:
         self.since = 0.0
         self.timestamps = True
         self.bound_at = 0
+        self.tried = False  # an MPTCP socket that a connection was tried with
         self.mapped = False  # an AF_INET6 socket that sent a SYN by IPv4
 
     @property

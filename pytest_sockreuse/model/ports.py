@@ -62,7 +62,11 @@ class Value:
             return f"{self.text}:{self.symbol}"
         if not self.ports:
             return self.text
-        low, high, count = (self.ports & -self.ports).bit_length() - 1, self.ports.bit_length() - 1, self.ports.bit_count()
+        low, high, count = (
+            (self.ports & -self.ports).bit_length() - 1,
+            self.ports.bit_length() - 1,
+            self.ports.bit_count(),
+        )
         if count <= 8 and count != high - low + 1:
             return "|".join(f"{self.text}:{port}" for port in members(self.ports))
         return f"{self.text}:{low}" + (f"..{high}" if high > low else "")
@@ -129,9 +133,7 @@ class PortSpace:
         `wanted` is the number that is known to have been picked, if it was.
         """
         if wanted and ports >> wanted & 1:
-            port = self.concrete.get(wanted) or self._same(wanted)
-            if not port:
-                return self.fresh(1 << wanted)
+            port = self.number(wanted)
             return port if usable(port) else 0
         inside = [number for number in self.concrete if ports >> number & 1]
         inside = [self.concrete[number] for number in inside]
@@ -154,10 +156,6 @@ class PortSpace:
             p for p, may in list(self.domain.items()) if may & ports and p not in inside and self._inside(p, ports)
         ]
         return ports.bit_count() > len(inside) or any(usable(port) for port in inside)
-
-    def _same(self, number: int) -> int:
-        """The id that is this number for sure, by what is known, else 0."""
-        return next((port for port, may in self.domain.items() if may == 1 << number), 0)
 
     def _inside(self, port: int, ports: int) -> bool:
         """Whether a chosen port is one of `ports`; a choice where both may be."""

@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..scenario import Observation
+from ..scenario import Observation, StepOutcome
 from ..suite import Variant
-from ..verdict import FAILURES, VERDICTS, Verdict
+from ..verdict import FAILURES, VERDICTS, Verdict, is_outcome
 
 FORMAT = 1
 _MAX = 64 * 1024 * 1024
@@ -50,6 +50,14 @@ class Result:
                 elif step.value is not None:
                     outcome[step.step] = _symbolic(step.value, names)
         return cls(variant.id, variant.content, verdict.state, outcome, basis, claims, verdict.reason)
+
+    def observation(self, variant: Variant, platform: str) -> Observation:
+        """What was seen, as far as a result keeps it: values carry port symbols, not numbers."""
+        steps = []
+        for label in (step.label for step in variant.scenario.steps if step.label):
+            text = self.outcome.get(label, "ok")
+            steps.append(StepOutcome(label, text) if is_outcome(text) else StepOutcome(label, "ok", text))
+        return Observation(platform, tuple(steps), not_run=self.reason if self.verdict == "unsupported" else None)
 
     def to_properties(self) -> dict[str, str]:
         """As properties of a test report, which travel through xdist and into JUnit XML."""

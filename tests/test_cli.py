@@ -1,0 +1,233 @@
+"""The command `sockreuse`: what it prints, and that a user's mistake is one line and exit status 2."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_sockreuse import __version__, cli, platforms
+from pytest_sockreuse.live.runner import Broken, Runner
+from pytest_sockreuse.parser import MAX_LINE
+
+TAKEN = "A = tcp4()\nA.bind(127.0.0.1:P)\nA.name()\nB = tcp4()\nB.bind(127.0.0.1:P)\n"
+
+Capture = pytest.CaptureFixture[str]
+
+
+@pytest.fixture
+def scenario(tmp_path: Path) -> Path:
+    path = tmp_path / "taken.txt"
+    path.write_text(TAKEN)
+    return path
+
+
+def mistake(capsys: Capture, *arguments: str) -> str:
+    """The one line that a mistake prints."""
+    assert cli.main(arguments) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("sockreuse: ")
+    assert err.count("\n") == 1
+    return err.removeprefix("sockreuse: ").rstrip("\n")
+
+
+def test_run_prints_a_line_for_each_step(scenario: Path, capsys: Capture) -> None:
+    assert cli.main(["run", str(scenario)]) == 0
+    out, err = capsys.readouterr()
+    rows = [line.split() for line in out.splitlines()]
+    assert err == ""
+    assert [row[:2] for row in rows] == [
+        ["A.socket", "ok"],
+        ["A.bind", "ok"],
+        ["A.name", "ok"],
+        ["B.socket", "ok"],
+        ["B.bind", "EADDRINUSE"],
+    ]
+    assert rows[2][2].startswith("127.0.0.1:")
+
+
+def test_run_json_is_the_object_of_the_contract(scenario: Path, capsys: Capture) -> None:
+    assert cli.main(["run", "--json", str(scenario)]) == 0
+    (line,) = capsys.readouterr().out.splitlines()
+    found = json.loads(line)
+    assert list(found) == ["platform", "steps"]
+    assert found["platform"] == platforms.current().name
+    assert found["steps"][4] == {"step": "B.bind", "outcome": "EADDRINUSE", "value": None}
+    assert isinstance(found["steps"][2]["value"], str)
+
+
+def test_many_scenarios(tmp_path: Path, capsys: Capture) -> None:
+    path = tmp_path / "many.txt"
+    path.write_text("".join(f"--- number {n}\n{TAKEN}" for n in range(30)))
+    assert cli.main(["run", str(path), "--json"]) == 0
+    found = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [entry["title"] for entry in found] == [f"number {n}" for n in range(30)]
+    assert {entry["steps"][4]["outcome"] for entry in found} == {"EADDRINUSE"}
+    assert cli.main(["run", str(path)]) == 0
+    assert capsys.readouterr().out.count("--- number ") == 30
+
+
+def test_not_run_says_why(tmp_path: Path, capsys: Capture) -> None:
+    path = tmp_path / "kernel.txt"
+    path.write_text("sysctl kernel.hostname = x\nA = tcp4()\n")
+    assert cli.main(["run", str(path), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert list(found) == ["platform", "not_run"]
+    assert found["not_run"]
+    assert cli.main(["run", str(path)]) == 0
+    assert capsys.readouterr().out == f"not run: {found['not_run']}\n"
+
+
+def stdin(monkeypatch: pytest.MonkeyPatch, data: bytes) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data)))
+
+
+def test_standard_input(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+    stdin(monkeypatch, TAKEN.encode())
+    assert cli.main(["run", "-"]) == 0
+    assert "EADDRINUSE" in capsys.readouterr().out
+    stdin(monkeypatch, b"A = tcp5()")
+    assert mistake(capsys, "run", "-").startswith("<stdin>:1:5: expected a socket kind")
+
+
+@pytest.mark.parametrize(
+    ("data", "place", "says"),
+    [
+        (b"A = tcp4()\n  A.bnd(1)", "2:5", "expected one of "),
+        (b"--- a\nA = tcp4()\n--- b\nA = tcp4()\nA = tcp4()", "5:1", "bound already"),
+        (b"A = tcp4(SO_REUSEADDRR)", "1:10", "SO_REUSEADDR"),
+        (b"x" * 10_000_000, f"1:{MAX_LINE + 1}", "at most"),
+        (b"S[1-1000000000] = tcp4()", "1:2", "expected"),
+        (b"S[1-999999999] = tcp4()", "1:2", "at most"),
+        (b"A = tcp4()\0", "1:11", "printable"),
+        (b"\xff\xfeA", "1:1", "UTF-8"),
+    ],
+    ids=["call", "second", "option", "line", "huge", "large", "nul", "utf-16"],
+)
+def test_a_scenario_that_does_not_parse(tmp_path: Path, capsys: Capture, data: bytes, place: str, says: str) -> None:
+    path = tmp_path / "bad.txt"
+    path.write_bytes(data)
+    line = mistake(capsys, "run", str(path))
+    assert line.startswith(f"{path}:{place}: ")
+    assert says in line
+    assert len(line) < len(str(path)) + 400
+
+
+def test_files_that_cannot_be_read(tmp_path: Path, capsys: Capture, scenario: Path) -> None:
+    absent = tmp_path / "absent.txt"
+    assert mistake(capsys, "run", str(absent)) == f"{absent}: No such file or directory"
+    assert mistake(capsys, "run", str(tmp_path)).startswith(f"{tmp_path}: ")
+    assert mistake(capsys, "run", str(scenario / "below")).startswith(f"{scenario / 'below'}: ")
+
+
+@pytest.mark.skipif(sys.platform == "win32" or os.geteuid() == 0, reason="root reads everything")
+def test_a_file_that_may_not_be_read(capsys: Capture, scenario: Path) -> None:
+    scenario.chmod(0)
+    assert mistake(capsys, "run", str(scenario)) == f"{scenario}: Permission denied"
+
+
+@pytest.mark.parametrize("arguments", [[], ["fly"], ["run"], ["run", "a", "b"], ["run", "--yaml", "a"]])
+def test_arguments_that_are_none(arguments: list[str], capsys: Capture) -> None:
+    with pytest.raises(SystemExit) as caught:
+        cli.main(arguments)
+    assert caught.value.code == 2
+    assert "usage: sockreuse" in capsys.readouterr().err
+
+
+def test_version(capsys: Capture) -> None:
+    with pytest.raises(SystemExit) as caught:
+        cli.main(["--version"])
+    assert caught.value.code == 0
+    assert capsys.readouterr().out == f"sockreuse {__version__}\n"
+
+
+def test_a_scenario_that_breaks_does_not_take_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    path = tmp_path / "many.txt"
+    path.write_text("--- one\nA = tcp4()\n--- two\nB = tcp4()\n")
+    real, calls = Runner.answer, iter([True, False])
+
+    def answer(self: Runner) -> Any:
+        observation = real(self)
+        if next(calls):
+            raise Broken("the worker process ended with status -9 in the middle of the scenario")
+        return observation
+
+    monkeypatch.setattr(Runner, "answer", answer)
+    assert cli.main(["run", str(path)]) == 1
+    out, err = capsys.readouterr()
+    assert out.split() == ["---", "two", "B.socket", "ok"]
+    assert err == "sockreuse: one: the worker process ended with status -9 in the middle of the scenario\n"
+
+
+def test_platform(capsys: Capture) -> None:
+    assert cli.main(["platform", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found == json.loads(json.dumps(platforms.describe()))
+    assert {"platform", "stack", "version", "flavour", "release", "machine", "python", "knobs"} <= set(found)
+    assert cli.main(["platform"]) == 0
+    out = capsys.readouterr().out
+    assert out.splitlines()[0].split() == ["platform", found["platform"]]
+    for name, value in found["knobs"].items():
+        assert f"{name} " in out
+        assert value in out
+
+
+# --- as a process -----------------------------------------------------------------------------------------------------
+
+
+def command(*arguments: str, **options: Any) -> subprocess.CompletedProcess[bytes]:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    return subprocess.run(
+        [sys.executable, "-m", "pytest_sockreuse.cli", *arguments], env=environment, timeout=60, check=False, **options
+    )
+
+
+def test_it_is_a_program(scenario: Path) -> None:
+    run = command("run", "-", input=TAKEN.encode(), capture_output=True)
+    assert (run.returncode, run.stderr) == (0, b"")
+    assert b"EADDRINUSE" in run.stdout
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes of Unix")
+def test_a_reader_that_goes_leaves_no_traceback(tmp_path: Path) -> None:
+    path = tmp_path / "many.txt"
+    path.write_text("".join(f"--- {n}\n{TAKEN}" for n in range(5)))
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        for arguments in (["run", str(path)], ["platform"]):
+            run = command(*arguments, stdout=writer, stderr=subprocess.PIPE)
+            assert (run.returncode, run.stderr) == (1, b"")
+    finally:
+        os.close(writer)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a shell that closes descriptors")
+@pytest.mark.parametrize("closed", [">&-", "<&-"])
+def test_a_closed_stream_leaves_no_traceback(scenario: Path, closed: str) -> None:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    for arguments in (f"run {scenario}", "run -"):
+        shell = f'"{sys.executable}" -m pytest_sockreuse.cli {arguments} {closed}'
+        run = subprocess.run(
+            shell, shell=True, env=environment, stdin=subprocess.DEVNULL, capture_output=True, timeout=60, check=False
+        )
+        assert b"Traceback" not in run.stderr
+        assert run.stderr.count(b"\n") <= 1
+
+
+def test_no_space_for_the_output_leaves_no_traceback(scenario: Path) -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("no /dev/full")
+    with open("/dev/full", "wb") as full:
+        run = command("run", str(scenario), stdout=full, stderr=subprocess.PIPE)
+    assert run.returncode != 0
+    assert b"Traceback" not in run.stderr

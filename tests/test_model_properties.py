@@ -1,0 +1,68 @@
+"""Properties of every prediction: it ends, it is complete, and what was observed only narrows it."""
+
+from __future__ import annotations
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pytest_sockreuse.model import predict
+from pytest_sockreuse.parser import parse
+from pytest_sockreuse.platforms import named
+from pytest_sockreuse.scenario import Observation, Scenario, StepOutcome
+
+NOW, OLD = named("linux-6.18.44"), named("linux-5.10.223")
+ADDRESS = st.sampled_from(["127.0.0.1", "127.0.0.2", "0.0.0.0"])
+PORT = st.sampled_from(["P", "0", "A.port", "40001"])
+CALLS = st.one_of(
+    st.builds("{}.bind({}:{})?".format, st.sampled_from("ABC"), ADDRESS, PORT),
+    st.builds("{}.connect({}:{})?".format, st.sampled_from("ABC"), ADDRESS, PORT),
+    st.builds("{}.{}()?".format, st.sampled_from("ABC"), st.sampled_from(["listen", "disconnect", "send", "name"])),
+    st.builds(
+        "{}.set({}={})".format,
+        st.sampled_from("ABC"),
+        st.sampled_from(["SO_REUSEADDR", "SO_REUSEPORT"]),
+        st.sampled_from("01"),
+    ),
+)
+
+
+@st.composite
+def scenarios(draw: st.DrawFn) -> Scenario:
+    """Three sockets, few ports, and calls that collide."""
+    size = draw(st.integers(1, 6))
+    kinds = draw(st.lists(st.sampled_from(["tcp4", "udp4"]), min_size=3, max_size=3))
+    options = draw(st.sampled_from(["", "SO_REUSEADDR", "SO_REUSEPORT"]))
+    lines = [f"ephemeral 40000-{39999 + size}"]
+    lines += [f"{name} = {kind}({options})" for name, kind in zip("ABC", kinds, strict=True)]
+    return parse("\n".join(lines + draw(st.lists(CALLS, max_size=8))) + "\n")
+
+
+@given(scenarios())
+@settings(max_examples=150, deadline=None)
+def test_a_prediction_is_complete(scenario: Scenario) -> None:
+    for platform in (NOW, OLD):
+        steps = predict(scenario, platform).steps
+        assert [step.step for step in steps] == [step.label for step in scenario.steps if step.label]
+        for step in steps:
+            assert bool(step.outcomes) != bool(step.unknown)
+            assert list(step.outcomes) == sorted(set(step.outcomes))
+
+
+@given(scenarios())
+@settings(max_examples=100, deadline=None)
+def test_what_was_observed_only_narrows(scenario: Scenario) -> None:
+    free = predict(scenario, NOW)
+    if free.unknown:
+        return
+    seen: list[StepOutcome] = []
+    for at, step in enumerate(free.steps):
+        narrowed = predict(scenario, NOW, observed=Observation("model", tuple(seen))).steps[at]
+        assert set(narrowed.outcomes) <= set(step.outcomes)
+        assert narrowed.outcomes
+        seen.append(StepOutcome(step.step, narrowed.outcomes[0]))
+
+
+@given(scenarios())
+@settings(max_examples=50, deadline=None)
+def test_a_prediction_repeats(scenario: Scenario) -> None:
+    assert predict(scenario, NOW) == predict(scenario, NOW)
