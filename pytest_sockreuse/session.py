@@ -36,17 +36,19 @@ class SuiteSession:
         self.config = config
         try:
             seconds = float(config.getini("sockreuse_timeout"))
+            if not 0 < seconds <= 86_400:
+                raise ValueError
         except ValueError:
             raise pytest.UsageError(
                 f"sockreuse_timeout: {config.getini('sockreuse_timeout')!r} is no number of seconds"
             ) from None
         self.runner = Runner(seconds)
         self.suite = self._load()
+        self.report = self._report_path()
         self.isolation = self.runner.isolation()
         self.ahead = _Ahead(self.runner)
         self.results: dict[str, Results] = {}
         self.selected = 0
-        self.report = self._report_path()
 
     def _load(self) -> Suite:
         text = self.config.option.sockreuse or "all"
@@ -226,7 +228,10 @@ class RuleNode(pytest.Collector):
     def collect(self) -> Iterator[pytest.Item]:
         for case in self.rule.cases:
             for variant in case.variants:
-                yield SuiteItem.from_parent(self, name=variant.name, variant=variant, owner=self.parent.owner)
+                node = f"{self.nodeid}::{variant.name}"  # whole, for pytest to see the brackets
+                yield SuiteItem.from_parent(
+                    self, name=variant.name, nodeid=node, variant=variant, owner=self.parent.owner
+                )
 
 
 class SuiteItem(pytest.Item):

@@ -191,7 +191,7 @@ def command(*arguments: str, **options: Any) -> subprocess.CompletedProcess[byte
     )
 
 
-def test_it_is_a_program(scenario: Path) -> None:
+def test_it_is_a_program() -> None:
     run = command("run", "-", input=TAKEN.encode(), capture_output=True)
     assert (run.returncode, run.stderr) == (0, b"")
     assert b"EADDRINUSE" in run.stdout

@@ -24,6 +24,7 @@ from pytest_sockreuse.live.runner import Broken, Runner
 from pytest_sockreuse.parser import parse
 from pytest_sockreuse.scenario import OPTIONS, Observation, Scenario
 
+KILL = getattr(signal, "SIGKILL", signal.SIGTERM)
 LINUX = sys.platform == "linux" and platforms.current().stack == "linux"
 linux_only = pytest.mark.skipif(not LINUX, reason="what is expected here is Linux's")
 in_namespaces = pytest.mark.usefixtures("namespaces")
@@ -81,7 +82,8 @@ PERFORMED: dict[str, tuple[str, dict[str, str]]] = {
         {"S.accept": "timeout", "S.name": "unreached", "L.name": "127.0.0.1:P"},
     ),
     "the listener goes on after an accept that failed": (
-        "L = tcp4()\nL.bind(127.0.0.1:P)\nL.listen()\nS = L.accept()\nC = tcp4()\nC.connect(127.0.0.1:P)\nT = L.accept()",
+        "L = tcp4()\nL.bind(127.0.0.1:P)\nL.listen()\nS = L.accept()\nC = tcp4()\nC.connect(127.0.0.1:P)\n"
+        "T = L.accept()",
         {"S.accept": "timeout"},
     ),
     "accept on what does not listen": ("L = tcp4()\nL.bind(127.0.0.1:P)\nS = L.accept()", {"S.accept": "EINVAL"}),
@@ -90,7 +92,8 @@ PERFORMED: dict[str, tuple[str, dict[str, str]]] = {
     ),
     "recv on what is not connected": ("A = tcp4()\nA.recv()", {"A.recv": "ENOTCONN"}),
     "a failed step ends its socket, not the others": (
-        "A = tcp4()\nA.bind(127.0.0.1:P)\nB = tcp4()\nB.bind(127.0.0.1:P)\nB.listen()\nB.connect(127.0.0.1:Q)\nA.listen()\n"
+        "A = tcp4()\nA.bind(127.0.0.1:P)\nB = tcp4()\nB.bind(127.0.0.1:P)\nB.listen()\nB.connect(127.0.0.1:Q)\n"
+        "A.listen()\n"
         "B.name()\nB.get(SO_REUSEADDR)\nB.set(SO_REUSEADDR)\nB.close()",
         {
             "B.bind": "EADDRINUSE", "B.listen": "unreached", "B.connect": "unreached", "B.name": "0.0.0.0:0",
@@ -136,14 +139,16 @@ PERFORMED: dict[str, tuple[str, dict[str, str]]] = {
         },
     ),
     "an IPv6 datagram socket sends to an IPv4 address": (
-        "A = udp4()\nA.bind(127.0.0.1:P)\nB = udp6()\nB.sendto(127.0.0.1:P)\nA.recv()\nB.connect(127.0.0.1:P)\nB.send()\nA.recv()",
+        "A = udp4()\nA.bind(127.0.0.1:P)\nB = udp6()\nB.sendto(127.0.0.1:P)\nA.recv()\nB.connect(127.0.0.1:P)\n"
+        "B.send()\nA.recv()",
         {},
     ),
     "disconnect and connect again": (
         CONNECTED + "C.disconnect()\nC.name()\nC.connect(127.0.0.1:P)\nT = L.accept()", {"C.name": "127.0.0.1:Q"},
     ),
     "flags": (
-        "A = tcp4()\nA.get(SO_REUSEADDR)\nA.set(SO_REUSEADDR)\nA.get(SO_REUSEADDR)\nA.set(SO_REUSEADDR=0)\nA.get(SO_REUSEADDR)\n"
+        "A = tcp4()\nA.get(SO_REUSEADDR)\nA.set(SO_REUSEADDR)\nA.get(SO_REUSEADDR)\nA.set(SO_REUSEADDR=0)\n"
+        "A.get(SO_REUSEADDR)\n"
         "A.set(SO_REUSEPORT=7)\nA.get(SO_REUSEPORT)",
         {"A.get": "0", "A.get#2": "1", "A.get#3": "0", "A.get#4": "1"},
     ),
@@ -158,7 +163,8 @@ PERFORMED: dict[str, tuple[str, dict[str, str]]] = {
         {"A.get": "1", "A.get#2": "1"},
     ),
     "raw values": (
-        "A = tcp4(SO_REUSEADDR=raw:01000000)\nA.get(SO_REUSEADDR)\nA.set(SO_LINGER=raw:0100000003000000)\nA.get(SO_LINGER)\n"
+        "A = tcp4(SO_REUSEADDR=raw:01000000)\nA.get(SO_REUSEADDR)\nA.set(SO_LINGER=raw:0100000003000000)\n"
+        "A.get(SO_LINGER)\n"
         "A.set(SO_REUSEADDR=raw:)?\nA.set(SO_REUSEADDR=raw:01)?",
         {"A.get": "1", "A.get#2": "3", "A.set#2": "EINVAL", "A.set#3": "EINVAL"},
     ),
@@ -182,12 +188,14 @@ PERFORMED: dict[str, tuple[str, dict[str, str]]] = {
     "a wait": ("A = tcp4()\nwait 0.01\nA.bind(127.0.0.1:P)", {}),
     "nothing": ("", {}),
     "a dead socket in TIME_WAIT keeps its port": (
-        CONNECTED + "C.close()\nS.eof()\nS.close()\nD = tcp4()\nD.bind(127.0.0.1:Q)\nE = tcp4(SO_REUSEADDR)\nE.bind(127.0.0.1:Q)\n"
+        CONNECTED + "C.close()\nS.eof()\nS.close()\nD = tcp4()\nD.bind(127.0.0.1:Q)\nE = tcp4(SO_REUSEADDR)\n"
+        "E.bind(127.0.0.1:Q)\n"
         "E.listen()",
         {"D.bind": "EADDRINUSE"},
     ),
     "where there is no TIME_WAIT the port is free": (
-        "sysctl net.ipv4.tcp_max_tw_buckets = 0\n" + CONNECTED + "C.close()\nS.eof()\nS.close()\nD = tcp4()\nD.bind(127.0.0.1:Q)",
+        "sysctl net.ipv4.tcp_max_tw_buckets = 0\n" + CONNECTED + "C.close()\nS.eof()\nS.close()\nD = tcp4()\n"
+        "D.bind(127.0.0.1:Q)",
         {},
     ),
     "a dead socket in FIN_WAIT2 keeps its port": (
@@ -223,7 +231,8 @@ def test_further_kinds_or_their_errno(runner: Runner, kind: str) -> None:
 @linux_only
 @in_namespaces
 def test_a_multipath_connection(runner: Runner) -> None:
-    text = "L = mptcp4()\nL.bind(127.0.0.1:P)\nL.listen()\nC = mptcp4()\nC.connect(127.0.0.1:P)\nS = L.accept()\nC.send()\nS.recv()"
+    text = "L = mptcp4()\nL.bind(127.0.0.1:P)\nL.listen()\nC = mptcp4()\nC.connect(127.0.0.1:P)\n"
+    "S = L.accept()\nC.send()\nS.recv()"
     found = shown(runner.run(parsed(text)))
     assert not found or found["L.socket"] in ABSENT | {"ENOPROTOOPT"}
 
@@ -270,7 +279,8 @@ def test_a_device_more(runner: Runner) -> None:
 
 
 @linux_only
-def test_other_users(runner: Runner, root_namespaces: str) -> None:
+@pytest.mark.usefixtures("root_namespaces")
+def test_other_users(runner: Runner) -> None:
     text = """
         A = tcp4(SO_REUSEPORT) as user1
         A.bind(127.0.0.1:80)?
@@ -473,12 +483,12 @@ def test_a_killed_worker_costs_one_scenario() -> None:
         runner.ask(parsed("B = tcp4()\nB.name()"))
         runner.ask(parsed("C = tcp4()\nC.name()"))
         assert runner._worker is not None
-        os.kill(runner._worker.pid, signal.SIGKILL)
+        os.kill(runner._worker.pid, KILL)
         with pytest.raises(Broken, match=r"ended with status -9 in the middle of the scenario"):
             runner.answer()
         assert shown(runner.answer()) == {"B.name": "0.0.0.0:0"}
         assert shown(runner.answer()) == {"C.name": "0.0.0.0:0"}
-        os.kill(runner._worker.pid, signal.SIGKILL)  # while it has nothing to do
+        os.kill(runner._worker.pid, KILL)  # while it has nothing to do
         with contextlib.suppress(Broken):
             runner.run(parsed("D = tcp4()"))
         assert shown(runner.run(parsed("D = tcp4()\nD.name()"))) == {"D.name": "0.0.0.0:0"}

@@ -59,6 +59,21 @@ A[1-2].recv()
     "fin-wait2-not-reused": "ephemeral 40000-40000\nsysctl net.ipv4.tcp_tw_reuse = 1\n"
     + LISTENER
     + "C = tcp4()\nC.connect(127.0.0.1:P)\nC.close()\nwait 1.5\nB = tcp4()\nB.connect(127.0.0.1:P)\n",
+    "connected-wildcard-hides": """ephemeral 40000-40000
+L = tcp4()
+L.bind(127.0.0.1:P)
+L.listen()
+C = tcp4(SO_REUSEADDR)
+C.connect(127.0.0.1:P)
+C.close()
+A = L.accept()
+A.close()
+B = tcp4(SO_REUSEADDR)
+B.bind(0.0.0.0:40000)
+B.connect(127.0.0.1:P)
+D = tcp4()
+D.connect(127.0.0.2:Q)
+""",
     "orphan-is-root": """L = tcp4(SO_REUSEPORT) as user1
 L.bind(127.0.0.1:P)
 L.listen()

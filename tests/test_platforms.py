@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform as std_platform
+import sys
 import types
 from collections.abc import Callable, Iterator
 
@@ -32,7 +33,7 @@ def unix(monkeypatch: pytest.MonkeyPatch) -> Iterator[Unix]:
     ) -> Platform:
         uname = types.SimpleNamespace(sysname=sysname, release=release, version=build, machine="x86_64", nodename="n")
         monkeypatch.setattr(os, "uname", lambda: uname, raising=False)
-        monkeypatch.setattr(platforms.sys, "platform", sysname.lower())
+        monkeypatch.setattr(sys, "platform", sysname.lower())
         monkeypatch.setattr(platforms, "_read", lambda path: (files or {}).get(path, ""))
         monkeypatch.setattr(platforms, "_output", lambda *command: (output or {}).get(" ".join(command), ""))
         platforms.current.cache_clear()
@@ -64,7 +65,7 @@ LINUXES = {
     "debian": ("6.1.0-44-amd64", "#1 SMP PREEMPT_DYNAMIC Debian 6.1.176-1 (2026-09-02)", {}, "linux-6.1.176", "debian"),
     "debian cloud": ("6.12.0-5-cloud-amd64", "#1 SMP Debian 6.12.101-1", {}, "linux-6.12.101", "debian"),
     "wsl2": ("6.6.87.2-microsoft-standard-WSL2", "#1 SMP", {}, "linux-6.6.87.2", "microsoft-standard-WSL2"),
-    "uml": ("6.1.176", "#1", {"/proc/cpuinfo": "vendor_id\t: User Mode Linux\nmodel name\t: UML"}, "linux-6.1.176", "uml"),
+    "uml": ("6.1.176", "#1", {"/proc/cpuinfo": "vendor_id\t: User Mode Linux\n"}, "linux-6.1.176", "uml"),
     "red hat": ("5.14.0-503.11.1.el9_5.x86_64", "#1 SMP", {}, "linux-5.14.0", "503.11.1.el9_5.x86_64"),
     "android": ("5.10.223-android13-4-00001-g0123", "#1 SMP", {}, "linux-5.10.223", "android13-4-00001-g0123"),
     "wsl1": ("4.4.0-19041-Microsoft", "#5072-Microsoft Fri Dec 31 2021", {}, "wsl1-4.4.0", ""),
@@ -121,8 +122,8 @@ WINDOWS = {
 def windows(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Platform]]:
     def fake(build: tuple[int, int, int], product: int, wine: bool = False) -> Platform:
         found = types.SimpleNamespace(major=build[0], minor=build[1], build=build[2], product_type=product)
-        monkeypatch.setattr(platforms.sys, "platform", "win32")
-        monkeypatch.setattr(platforms.sys, "getwindowsversion", lambda: found, raising=False)
+        monkeypatch.setattr(sys, "platform", "win32")
+        monkeypatch.setattr(sys, "getwindowsversion", lambda: found, raising=False)
         monkeypatch.setattr(platforms, "_is_wine", lambda: wine)
         platforms.current.cache_clear()
         return platforms.current()

@@ -12,12 +12,10 @@ from typing import Any
 
 import pytest
 
-from pytest_sockreuse import platforms, session, suite
+from pytest_sockreuse import platforms, suite
 from pytest_sockreuse.live.runner import Runner
 from pytest_sockreuse.platforms import current
 from pytest_sockreuse.report.results import ResultsError, read
-
-assert session  # loaded once, not anew for each run within this process
 
 ALL = '["linux", "gvisor", "freebsd", "macos", "netbsd", "openbsd", "windows"]'
 ORDER = f"""
@@ -44,7 +42,7 @@ title = "Nobody knows, neither data nor model"
 why = "It is data all the same."
 fact = "Unknown is no failure."
 scenario = '''
-A = udp4(SO_PRIORITY=1)
+A = udp4(SO_PRIORITY=raw:01000000)
 A.bind(127.0.0.1:P)
 '''
 
@@ -85,9 +83,8 @@ Runner.answer = answer
 class Project:
     """A project with one test of its own, and a small suite in place of the one that ships."""
 
-    def __init__(self, pytester: pytest.Pytester) -> None:
-        self.pytester, self.path = pytester, pytester.path
-        self.root = pytester.path / "conformance"
+    def __init__(self, pytester: pytest.Pytester, root: Path) -> None:
+        self.pytester, self.path, self.root = pytester, pytester.path, root
 
     def run(self, *arguments: str | Path) -> pytest.RunResult:
         """Run pytest within this process."""
@@ -125,7 +122,7 @@ def project(
     for function in (suite.load, suite.rule_ids):
         monkeypatch.setattr(function, "__defaults__", function.__defaults__)
     pytester.makepyfile(test_own="def test_own(): pass")
-    return Project(pytester)
+    return Project(pytester, root)
 
 
 def refuses(result: pytest.RunResult) -> str:
@@ -246,7 +243,9 @@ def test_collect_only_shows_the_node_ids(project: Project) -> None:
     ],
 )
 def test_selection(project: Project, arguments: list[str], passed: int, skipped: int) -> None:
-    project.run("--sockreuse", *arguments).assert_outcomes(passed=passed, skipped=skipped, deselected=5 - passed - skipped)
+    project.run("--sockreuse", *arguments).assert_outcomes(
+        passed=passed, skipped=skipped, deselected=5 - passed - skipped
+    )
 
 
 def test_switched_off(project: Project, installed: bool) -> None:
@@ -496,5 +495,5 @@ def test_data_that_is_wrong(project: Project) -> None:
     (project.root / "rules" / "order.toml").write_text(ORDER.replace('id = "free"', 'id = "free"\nide = 1'))
     result = project.run("--sockreuse")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    assert "order.toml:4: 'ide' is no key of a case" in str(result.stderr)
+    assert "order.toml:5: 'ide' is no key of a case" in str(result.stderr)
     assert "Traceback" not in str(result.stderr)

@@ -181,7 +181,7 @@ class Linux:
         elif sk.state != CLOSE:
             stream.send_reset(m, self.tcp, sk)
             error = "ECONNRESET"
-        self.tcp.reset_address(sk)
+        self.tcp.reset_address(m, sk)
         sk.raddr, sk.rport, sk.rx, sk.error = "", 0, 0, error
         sk.fin = sk.shut_rd = sk.shut_wr = False
 

@@ -89,15 +89,23 @@ EXHAUSTED = BOOK(
     f"{_CSK}; net/ipv4/inet_hashtables.c",
 )
 
+HIDDEN = BOOK(
+    "connected-wildcard-hides",
+    "A wildcard socket that connects from an address whose sockets got this port by connect() stops keeping it.",
+    "net/ipv4/inet_hashtables.c __inet_bhash2_update_saddr, since d57f4b874946",
+    since=("6.18",),
+)
+
 
 class Bucket:
     """The sockets of one port; what `inet_bind_bucket` remembers of them."""
 
-    __slots__ = ("owners", "blocked", "fast", "fast_rp", "fast_sk")
+    __slots__ = ("owners", "blocked", "fast", "fast_rp", "fast_sk", "free")
 
     def __init__(self) -> None:
         self.owners: list[Sock] = []
         self.blocked = False  # a bind() had it
+        self.free: dict[str, bool] = {}  # inet_bind2_bucket: by address, whether only connect() chose it
         self.fast = self.fast_rp = 0  # fast_rp: 1 any address, 2 the remembered one
         self.fast_sk: tuple[str, int, str, bool] = ("", 0, "", False)  # address, family, user, v6only
 
@@ -108,6 +116,26 @@ class Bucket:
 def bucket(m: Machine, port: int) -> Bucket | None:
     """The bucket of a port, if any socket has it."""
     return m.buckets.get(("tcp", port))  # type: ignore[return-value]
+
+
+def moved(m: Machine, sk: Sock, old: str) -> None:
+    """inet_bhash2_update_saddr: connect() or its end changed the address of a socket that has a port."""
+    entry = bucket(m, sk.port)
+    if entry is not None and sk.laddr != old:
+        left(entry, old)
+        if HIDDEN in m.on:
+            entry.free.setdefault(sk.laddr, sk.auto)
+        else:
+            entry.free[sk.laddr] = sk.auto and entry.free.get(sk.laddr, True)
+
+
+def left(entry: Bucket, address: str) -> None:
+    """inet_bind2_bucket_destroy: a socket left the port's sockets at this address."""
+    others = [other for other in entry.owners if other.laddr == address]
+    if not others:
+        entry.free.pop(address, None)
+    elif all(other.auto for other in others):
+        entry.free[address] = True
 
 
 def shares(m: Machine, sk: Sock, sk2: Sock, relax: bool = True, reuseport_ok: bool = True) -> str:
@@ -160,7 +188,7 @@ def get_port(m: Machine, sk: Sock, port: int) -> None:
             raise Errno("EADDRINUSE", rule)
     entry = bucket(m, port) or new_bucket(m, port)
     _remember(m, sk, entry)
-    entry.blocked = True
+    entry.blocked, entry.free[sk.laddr] = True, False
     if not sk.port:
         sk.port = port
         entry.owners.append(sk)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from . import stream
 from .clause import Book, Errno, TimeUp, Unknown
-from .linux_bind import EXHAUSTED, TW_KEEPS, bucket, get_port, new_bucket
+from .linux_bind import EXHAUSTED, TW_KEEPS, bucket, get_port, left, moved, new_bucket
 from .linux_choice import connect_auto
 from .machine import CLOSE, ESTABLISHED, LISTEN, TIME_WAIT, Machine, Sock
 
@@ -103,9 +103,10 @@ class Tcp:
         entry = bucket(m, sk.port)
         if entry is not None and sk in entry.owners:
             entry.owners.remove(sk)
+            left(entry, sk.laddr)
             if not entry.owners:
                 del m.buckets["tcp", sk.port]
-            elif STICKY not in m.on and all(other.auto for other in entry.owners):
+            elif STICKY not in m.on and all(entry.free.values()):
                 entry.blocked = False
         sk.port = 0
         sk.auto = False
@@ -130,10 +131,11 @@ class Tcp:
         stream.finish(m, self, sk)
         m.tuples[small.key] = small
 
-    def reset_address(self, sk: Sock) -> None:
+    def reset_address(self, m: Machine, sk: Sock) -> None:
         """inet_bhash2_reset_saddr."""
         if not sk.addr_lock:
-            sk.laddr = "0.0.0.0" if sk.family == 4 else "::"
+            old, sk.laddr = sk.laddr, "0.0.0.0" if sk.family == 4 else "::"
+            moved(m, sk, old)
 
     def listen(self, m: Machine, sk: Sock, backlog: int) -> None:
         """inet_csk_listen_start."""
@@ -173,7 +175,8 @@ class Tcp:
 
     def connect(self, m: Machine, sk: Sock, source: str, destination: str, port: int) -> None:
         """tcp_v4_connect, tcp_v6_connect and the answer of the other side."""
-        sk.laddr, sk.raddr, sk.rport = source, destination, port
+        old, sk.laddr, sk.raddr, sk.rport = sk.laddr, source, destination, port
+        moved(m, sk, old)
         sk.timestamps = m.env.get("net.ipv4.tcp_timestamps", "1") != "0"
         try:
             if sk.port:
@@ -185,11 +188,11 @@ class Tcp:
             self._failed(m, sk, KEEPS_SADDR not in m.on)
             raise
         sk.shown = sk.port
-        old = m.tuples.get(sk.key)
-        if old is not None:
-            stream.leave_tuple(m, old)
-            if old.state == TIME_WAIT:
-                self.release(m, old)
+        taken = m.tuples.get(sk.key)
+        if taken is not None:
+            stream.leave_tuple(m, taken)
+            if taken.state == TIME_WAIT:
+                self.release(m, taken)
         m.tuples[sk.key] = sk
         sk.fin, sk.error = False, ""
         if sk.family == 6 and ":" not in destination:
@@ -206,7 +209,7 @@ class Tcp:
     def _failed(self, m: Machine, sk: Sock, reset: bool) -> None:
         self.done(m, sk)
         if reset:
-            self.reset_address(sk)
+            self.reset_address(m, sk)
         sk.raddr, sk.rport, sk.state = "", 0, CLOSE
 
     def _choose(self, m: Machine, sk: Sock) -> None:
@@ -224,6 +227,7 @@ class Tcp:
         entry = bucket(m, port) or new_bucket(m, port)
         sk.port, sk.auto = port, True
         entry.owners.append(sk)
+        entry.free.setdefault(sk.laddr, True)
 
     def _unique(self, m: Machine, sk: Sock, port: int, auto: bool) -> bool:
         """__inet_check_established: whether the 4-tuple with this port is free, or its TIME_WAIT may be taken."""
@@ -292,6 +296,7 @@ class Tcp:
         entry = bucket(m, child.port)
         assert entry is not None
         entry.owners.append(child)
+        entry.free.setdefault(child.laddr, False)
         m.tuples[child.key] = child
         listener.queue.append(child)
         sk.state, sk.connected, sk.peer = ESTABLISHED, True, child

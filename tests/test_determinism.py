@@ -1,0 +1,101 @@
+"""The same verdicts every time: again, in another order, beside another run, and spread over processes.
+
+`SOCKREUSE_REPEATS` asks for more than a glance: so many rounds, of every case.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import random
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from pytest_sockreuse.expected import expected as expectation
+from pytest_sockreuse.live.runner import Runner
+from pytest_sockreuse.platforms import current
+from pytest_sockreuse.report.results import read
+from pytest_sockreuse.suite import Variant, load, rule_ids
+from pytest_sockreuse.verdict import judge
+
+REPEATS = int(os.environ.get("SOCKREUSE_REPEATS", "2"))
+SAMPLE = 40 if REPEATS < 10 else 10**9  # variants of each rule
+FEW = "order-dependence"
+
+
+@pytest.fixture(scope="module")
+def variants() -> list[Variant]:
+    chosen = []
+    for rule in rule_ids():
+        of_rule = load(rules=[rule]).variants
+        quick = [v for v in of_rule if not v.scenario.waits and (REPEATS >= 10 or ".accept()" not in v.text)]
+        chosen += quick[:: 1 + len(quick) // SAMPLE]
+    return chosen
+
+
+def verdicts(runners: list[Runner], variants: list[Variant]) -> list[dict[str, str]]:
+    """What each runner makes of the variants, all of them at once."""
+    found: list[dict[str, str]] = [{} for _ in runners]
+    for start in range(0, len(variants), 200):
+        for variant in variants[start : start + 200]:
+            for runner in runners:
+                runner.ask(variant.scenario)
+        for variant in variants[start : start + 200]:
+            for runner, states in zip(runners, found, strict=True):
+                seen = runner.answer()
+                expected = expectation(variant, current(), seen)
+                states[variant.id] = judge(expected.outcome if expected else None, seen).state
+    return found
+
+
+@pytest.fixture(scope="module")
+def first(variants: list[Variant]) -> dict[str, str]:
+    with Runner() as runner:
+        return verdicts([runner], variants)[0]
+
+
+def test_again_and_in_another_order(variants: list[Variant], first: dict[str, str]) -> None:
+    with Runner() as runner:
+        for turn in range(REPEATS):
+            shuffled = random.Random(turn).sample(variants, len(variants))
+            assert verdicts([runner], shuffled)[0] == first
+
+
+def test_two_runs_at_once(variants: list[Variant], first: dict[str, str]) -> None:
+    with Runner() as one, Runner() as other:
+        for _ in range(REPEATS // 2):
+            assert verdicts([one, other], variants) == [first, first]
+
+
+@pytest.fixture
+def command(installed: bool) -> list[str]:
+    plugin = [] if installed else ["-p", "pytest_sockreuse.plugin"]
+    return [
+        sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "no:hypothesispytest", "-q", *plugin,
+        f"--sockreuse={'all' if REPEATS >= 10 else FEW}", "--sockreuse-only",
+    ]  # fmt: skip
+
+
+def test_runs_of_pytest_beside_each_other_and_spread(tmp_path: Path, command: list[str]) -> None:
+    spread = [["-n", "4"]] if importlib.util.find_spec("xdist") else []
+    runs = []
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "PYTEST_ADDOPTS": ""}
+    for number, arguments in enumerate([[], [], *spread]):
+        path = tmp_path / f"{number}.jsonl"
+        process = subprocess.Popen(
+            [*command, f"--sockreuse-report={path}", *arguments],
+            cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        )  # fmt: skip
+        runs.append((process, path))
+    found = []
+    for process, path in runs:
+        out, _ = process.communicate(timeout=600)
+        assert process.returncode == 0, out
+        (results,) = read(path)
+        found.append(json.dumps({id_: result.verdict for id_, result in sorted(results.results.items())}))
+    assert Counter(found) == {found[0]: len(runs)}
