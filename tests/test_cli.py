@@ -187,7 +187,11 @@ def test_platform(capsys: Capture) -> None:
 def command(*arguments: str, **options: Any) -> subprocess.CompletedProcess[bytes]:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     return subprocess.run(
-        [sys.executable, "-m", "pytest_sockreuse.cli", *arguments], env=environment, timeout=60, check=False, **options
+        [sys.executable, "-P", "-m", "pytest_sockreuse.cli", *arguments],
+        env=environment,
+        timeout=60,
+        check=False,
+        **options,
     )
 
 
@@ -216,7 +220,7 @@ def test_a_reader_that_goes_leaves_no_traceback(tmp_path: Path) -> None:
 def test_a_closed_stream_leaves_no_traceback(scenario: Path, closed: str) -> None:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     for arguments in (f"run {scenario}", "run -"):
-        shell = f'"{sys.executable}" -m pytest_sockreuse.cli {arguments} {closed}'
+        shell = f'"{sys.executable}" -P -m pytest_sockreuse.cli {arguments} {closed}'
         run = subprocess.run(
             shell, shell=True, env=environment, stdin=subprocess.DEVNULL, capture_output=True, timeout=60, check=False
         )

@@ -46,7 +46,8 @@ def own_user_namespace() -> None:
             file.write(text)
 
 
-def _new() -> None:
+def new() -> None:
+    """Make a network namespace and move into it. Raises OSError."""
     _unshare(_NEWNET)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         try:
@@ -68,7 +69,7 @@ def isolation() -> str:
             with contextlib.suppress(BaseException):
                 if how == "userns":
                     own_user_namespace()
-                _new()
+                new()
                 status = 0
             os._exit(status)
         if not os.waitpid(child, 0)[1]:
@@ -78,10 +79,9 @@ def isolation() -> str:
 
 def enter(scenario: Scenario) -> None:
     """Make a new namespace with the scenario's environment, and move into it. Raises NotRun, OSError."""
-    _new()
+    new()
     if any(step.verb == "connect" for step in scenario.steps):
-        with contextlib.suppress(OSError):
-            netlink.acknowledge_at_once()
+        hurry()
     for setting in scenario.environment:
         try:
             _apply(setting)
@@ -89,19 +89,55 @@ def enter(scenario: Scenario) -> None:
             raise NotRun(f"'{setting}' is refused ({name_of(error)})") from None
 
 
+def hurry() -> None:
+    """Have loopback acknowledge at once in this namespace, where the kernel lets it."""
+    with contextlib.suppress(OSError):
+        netlink.acknowledge_at_once()
+
+
+class Place:
+    """The network namespace that this process is in now, to come back to."""
+
+    def __init__(self) -> None:
+        self._handle = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+
+    def enter(self) -> None:
+        """Move there. Raises OSError."""
+        if _libc.setns(self._handle, _NEWNET):
+            code = ctypes.get_errno()
+            raise OSError(code, os.strerror(code))
+
+    def close(self) -> None:
+        os.close(self._handle)
+
+
+def change(setting: Setting) -> tuple[str, str]:
+    """Apply a ``sysctl`` or ``ephemeral`` line; returns the setting's name and what it was. Raises NotRun."""
+    name = setting.name or _RANGE
+    try:
+        with open("/proc/sys/" + name.replace(".", "/")) as file:
+            before = file.read()
+        _apply(setting)
+    except FileNotFoundError:
+        raise NotRun(f"this kernel has no setting {name}") from None
+    except OSError as error:
+        raise NotRun(f"'{setting}' is refused ({name_of(error)})") from None
+    return name, before
+
+
 def _apply(setting: Setting) -> None:
     match setting.kind:
         case "sysctl":
-            _write(setting.name, setting.value)
+            write(setting.name, setting.value)
         case "ephemeral":
-            _write(_RANGE, "{} {}".format(*setting.ports))
+            write(_RANGE, "{} {}".format(*setting.ports))
         case "address":
             netlink.add_address(setting.value)
         case _:
             netlink.add_device(setting.value)
 
 
-def _write(name: str, value: str) -> None:
+def write(name: str, value: str) -> None:
     """Set a setting of this network namespace; no other is touched."""
     if not re.fullmatch(r"net\.ipv[46](\.[A-Za-z0-9_]+){1,4}", name):
         raise NotRun(f"{name} is no setting that a network namespace isolates (net.ipv4.…, net.ipv6.…)")

@@ -64,6 +64,16 @@ def add_address(host: str, device: str = "lo") -> None:
     except OSError as error:
         if error.errno != errno.EEXIST:
             raise
+    if family == socket.AF_INET6:  # whose route the kernel enters later, from a work queue
+        route = _local_route(family, 128, host)
+        _ask(socket.NETLINK_ROUTE, _NEWROUTE, _ACK | _CREATE | _REPLACE, route)
+
+
+def _local_route(family: int, bits: int, host: str) -> bytes:
+    """A route of table local to `host`/`bits` by lo."""
+    table, kernel, scope, kind = 255, 2, 0 if family == socket.AF_INET6 else 254, 2  # RTPROT_KERNEL, host, RTN_LOCAL
+    route = struct.pack("=BBBBBBBBI", family, bits, 0, 0, table, kernel, scope, kind, 0)
+    return route + _attribute(1, socket.inet_pton(family, host)) + _attribute(4, struct.pack("=I", 1))
 
 
 def acknowledge_at_once() -> None:
@@ -73,9 +83,7 @@ def acknowledge_at_once() -> None:
         for host, bits in (("127.0.0.0", 8), ("127.0.0.1", 32), ("::1", 128)):
             v6 = ":" in host
             family = socket.AF_INET6 if v6 else socket.AF_INET
-            table, kernel, scope, kind = 255, 2, 0 if v6 else 254, 2  # local, RTPROT_KERNEL, host, RTN_LOCAL
-            local = struct.pack("=BBBBBBBBI", family, bits, 0, 0, table, kernel, scope, kind, 0)
-            local += _attribute(1, socket.inet_pton(family, host)) + _attribute(4, struct.pack("=I", 1))  # dst, oif lo
+            local = _local_route(family, bits, host)
             metrics = _attribute(8, _attribute(15, struct.pack("=I", 1)))
             source = b"" if v6 else _attribute(7, socket.inet_pton(family, "127.0.0.1"))
             _exchange(link, _NEWROUTE, _ACK | _CREATE | _REPLACE, local + source + metrics)

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections import deque
+from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 
@@ -38,7 +39,7 @@ class Runner:
     def __init__(self, timeout: float = TIMEOUT) -> None:
         self.timeout = timeout
         self._worker: subprocess.Popen[bytes] | None = None
-        self._asked: deque[Scenario] = deque()
+        self._asked: deque[tuple[list[object], float]] = deque()  # requests, and the seconds that each may take
         self._unsent = self._unread = b""
 
     def __enter__(self) -> Runner:
@@ -52,18 +53,24 @@ class Runner:
         self.ask(scenario)
         return self.answer()
 
-    def ask(self, scenario: Scenario) -> None:
-        """Hand a scenario to the worker, which begins at once; its answer is the next that was not yet fetched."""
-        self._asked.append(scenario)
-        self._send(scenario)
+    def ask(self, scenario: Scenario, seconds: float | None = None, glance: Iterable[str] | None = None) -> None:
+        """Hand a scenario to the worker, which begins at once; its answer is the next that was not yet fetched.
+
+        `seconds` is its time instead of `timeout`. With `glance` it is performed quickly: in a namespace that others
+        have used (see `commons`), and without waiting at the steps that `glance` names (see `Performance`).
+        """
+        seconds = self.timeout if seconds is None else seconds
+        request: list[object] = ["\n".join(scenario.lines), seconds, None if glance is None else [*glance]]
+        self._asked.append((request, seconds + scenario.waits))
+        self._send(request)
 
     def answer(self) -> Observation:
         """The observation of the oldest scenario asked. Raises Broken; the ones after it are not lost."""
-        scenario = self._asked.popleft()
-        line = self._line(self.timeout + scenario.waits + _GRACE)
+        _, seconds = self._asked.popleft()
+        line = self._line(seconds + _GRACE)
         if line is None:
             how = self._end()
-            for waiting in self._asked:
+            for waiting, _ in self._asked:
                 self._send(waiting)
             raise Broken(f"the worker process {how} in the middle of the scenario")
         steps, ports, not_run, error = json.loads(line)
@@ -84,7 +91,7 @@ class Runner:
 
     # --- the process ----------------------------------------------------------------------------------------------
 
-    def _send(self, scenario: Scenario | None) -> None:
+    def _send(self, request: list[object] | None) -> None:
         if self._worker is None:
             package = str(Path(__file__).parents[2])
             self._worker = subprocess.Popen(
@@ -97,7 +104,6 @@ class Runner:
             assert self._worker.stdin is not None
             if sys.platform != "win32":
                 os.set_blocking(self._worker.stdin.fileno(), False)
-        request = None if scenario is None else ["\n".join(scenario.lines), self.timeout]
         self._unsent += json.dumps(request).encode() + b"\n"
         if sys.platform != "win32":  # where pipes cannot be polled nothing is sent ahead
             self._pump(0)

@@ -10,15 +10,16 @@ import ipaddress
 import itertools
 import socket
 import sys
+from collections.abc import Iterable
 
 from ..platforms import current
-from ..scenario import KINDS, Scenario
+from ..scenario import KINDS, Scenario, StepOutcome
 from . import NotRun
 from .errnos import name_of
 from .hold import HeldPorts
 
 if sys.platform == "linux":
-    from . import namespace
+    from . import commons, namespace
 
 #: The stacks on which all of 127.0.0.0/8 is local.
 _ALL_LOCAL = ("linux", "gvisor", "windows")
@@ -72,10 +73,19 @@ class Sandbox:
         self._ipv6: bool | None = None
         self._held: HeldPorts | None = None
         self._defaults: tuple[int, int, int] | None = None
+        if sys.platform == "linux":
+            self._commons = commons.Commons()
+        self._shared = False
 
-    def enter(self, scenario: Scenario) -> dict[str, int]:
-        """Make the scenario's environment and return the ports of its symbols. Raises NotRun."""
-        ports = self._on_the_host(scenario) if self.isolation == "none" else self._in_a_namespace(scenario)
+    def enter(self, scenario: Scenario, shared: bool = False) -> dict[str, int]:
+        """Make the scenario's environment and return the ports of its symbols. Raises NotRun.
+
+        With `shared` it need not be in a namespace of its own (see `commons`); `leave` is to be called after it.
+        """
+        if self.isolation == "none":
+            ports = self._on_the_host(scenario)
+        else:
+            ports = self._in_a_namespace(scenario, shared)
         if self._ipv6 is None:
             self._ipv6 = _has_ipv6()
         if not self._ipv6 and _uses_ipv6(scenario):
@@ -88,10 +98,18 @@ class Sandbox:
             return namespace.become(user)
         raise AssertionError("such a scenario is not run here")
 
-    def _in_a_namespace(self, scenario: Scenario) -> dict[str, int]:
+    def leave(self, outcomes: Iterable[StepOutcome]) -> None:
+        """The scenario is over, and did this."""
+        if sys.platform == "linux" and self._shared:
+            self._commons.leave(outcomes)
+
+    def _in_a_namespace(self, scenario: Scenario, shared: bool) -> dict[str, int]:
         assert sys.platform == "linux"
         for user in {step.user for step in scenario.steps} - {"", "root"}:
             self._try_user(user)
+        self._shared = shared and self._commons.takes(scenario)
+        if self._shared:
+            return self._commons.enter(scenario)
         namespace.enter(scenario)
         if scenario.environment or self._defaults is None:
             found = namespace.ports_in_force()

@@ -1,6 +1,6 @@
 """The worker process: reads scenarios from standard input, performs each, answers; ends with its input.
 
-One JSON array a line each way: ``[text, seconds]``, and back ``[steps, ports, not_run, error]``; to ``null`` how it
+One JSON array a line each way: ``[text, seconds, glance]``, and back ``[steps, ports, not_run, error]``; to ``null`` how it
 isolates.
 """
 
@@ -46,12 +46,14 @@ def _up(*_: object) -> None:
     raise TimeUp
 
 
-def _perform(sandbox: Sandbox, scenario: Scenario, seconds: float, answer: Callable[[Any], None]) -> list[Any]:
+def _perform(
+    sandbox: Sandbox, scenario: Scenario, seconds: float, glance: list[str] | None, answer: Callable[[Any], None]
+) -> list[Any]:
     try:
-        ports = sandbox.enter(scenario)
+        ports = sandbox.enter(scenario, glance is not None)
     except NotRun as why:
         return [[], {}, str(why), None]
-    performance = Performance(scenario, ports, sandbox.become)
+    performance = Performance(scenario, ports, sandbox.become, glance or ())
 
     def result(outcomes: Any) -> list[Any]:
         return [[(o.step, o.outcome, o.value) for o in outcomes], ports, None, None]
@@ -65,6 +67,7 @@ def _perform(sandbox: Sandbox, scenario: Scenario, seconds: float, answer: Calla
             outcomes = performance.run()
     except TimeUp:  # the alarm went between the last step and its end
         outcomes = performance.outcomes
+    sandbox.leave(outcomes)
     return result(outcomes)
 
 
@@ -82,9 +85,9 @@ def serve(requests: BinaryIO, answers: BinaryIO) -> None:
             answer(isolation())
             continue
         try:
-            text, seconds = request
+            text, seconds, glance = request
             sandbox = sandbox or Sandbox()
-            reply = _perform(sandbox, parse(text), seconds, answer)
+            reply = _perform(sandbox, parse(text), seconds, glance, answer)
         except Exception:
             reply = [[], {}, None, traceback.format_exc()]
         answer(reply)

@@ -20,8 +20,16 @@ from .ports import Contradiction, Value
 
 __all__ = ["Clause", "ModelError", "Prediction", "StepPrediction", "Value", "clauses", "families", "predict"]
 
+DEPARTED = "what was observed before this step is not what the model says"
 MAX_STEPS = 20_000  # steps performed for one prediction, over all courses of events
-_FAMILIES = {"linux": "linux"}  # stack -> module of this package
+_FAMILIES = {  # stack -> module of this package
+    "linux": "linux",
+    "gvisor": "gvisor",
+    "freebsd": "bsd_freebsd",
+    "macos": "bsd_macos",
+    "netbsd": "bsd_netbsd",
+    "openbsd": "bsd_openbsd",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +164,7 @@ def _steps(scenario: Scenario, sums: _Sums) -> Iterable[StepPrediction]:
         elif UNKNOWN in outcomes:
             yield StepPrediction(step.label, unknown=outcomes[UNKNOWN])
         elif not outcomes:
-            yield StepPrediction(step.label, unknown="what was observed before this step is not what the model says")
+            yield StepPrediction(step.label, unknown=DEPARTED)
         else:
             names = tuple(sorted(outcomes))
             yield StepPrediction(step.label, names, None if values is None else tuple(values), outcomes[names[0]])

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from .clause import Book
-from .machine import ESTABLISHED, TIME_WAIT, Machine, Sock
+from .machine import TIME_WAIT, Machine, Sock
 
 BOOK = Book()
 _PCB = "sys/netinet/in_pcb.c (XNU: bsd/netinet/in_pcb.c)"
@@ -27,8 +27,8 @@ CONNECTED = BOOK(
 )
 BEST = BOOK(
     "closest-owner-counts",
-    "Of several sockets that overlap, bind() looks at one: not connected before connected, equal before wildcard address, "
-    "of equal ones the newest.",
+    "Of several sockets that overlap, bind() looks at one: not connected before connected, equal before "
+    "wildcard address, of equal ones the newest.",
     f"{_PCB} in_pcblookup_local (matchwild)",
 )
 
@@ -38,7 +38,8 @@ NEWEST = "newest-gets-it"
 NEWEST_EXACT = "newest-at-the-address-gets-it"
 MAPPED_COST = "dual-stack-is-last"
 OWN_TABLES = "families-look-apart"
-CHILDREN_UNSEEN = "children-may-be-unseen"
+CHILDREN_UNSEEN = "children-unseen"
+CHILDREN_MAY = "children-may-be-unseen"
 
 
 class Pcb(Sock):
@@ -63,12 +64,21 @@ class Pcb(Sock):
 
 @dataclass(frozen=True, slots=True)
 class Traits:
-    """What a system has by default: port ranges with the settings that hold them, seconds of TIME_WAIT."""
+    """What a system has by default: V6ONLY, port ranges by IP_PORTRANGE (first, last, the settings that hold them),
+    seconds of TIME_WAIT, what it says when ports are used up."""
 
-    ranges: dict[str, tuple[int, int, str, str]]  # default, high, low -> first, last and the names of the settings
-    time_wait: float
+    ranges: dict[str, tuple[int, int, str, str]]
     v6only: bool
-    v6only_setting: str = "net.inet6.ip6.v6only"
+    time_wait: float = 60.0
+    exhausted: tuple[str, ...] = ("EADDRNOTAVAIL",)
+    exhausted_connect: tuple[str, ...] = ("EADDRNOTAVAIL",)
+    low_errno: str = "EACCES"
+
+
+def traits_of(m: Machine) -> Traits:
+    """The traits of the system that `m` runs."""
+    traits: Traits = m.rules.traits  # type: ignore[attr-defined]
+    return traits
 
 
 @lru_cache(4096)
@@ -93,7 +103,8 @@ def owners(m: Machine, proto: str, port: int) -> list[Pcb]:
     """The sockets that hold a port, oldest first; what TIME_WAIT kept too long is gone."""
     here: list[Pcb] = m.buckets.get((proto, port), [])  # type: ignore[assignment]
     if m.now and any(t.state == TIME_WAIT for t in here):
-        limit = m.rules.traits.time_wait  # type: ignore[attr-defined]
+        msl = m.env.get("net.inet.tcp.msl")
+        limit = 2 * int(msl) / 1000 if msl else traits_of(m).time_wait
         for t in [t for t in here if t.state == TIME_WAIT and m.now - t.since >= limit]:
             remove(m, t)
         here = m.buckets.get((proto, port), [])  # type: ignore[assignment]
@@ -122,18 +133,19 @@ def _sees(m: Machine, t: Pcb, laddr: str, v6: bool) -> str:
     if OWN_TABLES in m.on:
         if (t.family == 6) != v6:
             return ""
-        mapped = v6 and ":" not in laddr
-        return laddr_of(t, mapped)
+        return _listed(t, ":" not in laddr) if v6 else t.laddr
     if ":" in laddr:
         return t.laddr if ":" in t.laddr else ""
     return ("0.0.0.0" if t.laddr == "::" else t.laddr) if t.v4 else ""
 
 
-def laddr_of(t: Pcb, mapped: bool) -> str:
-    """NetBSD's IPv6 table: what a v4-mapped address, or another one, is compared with."""
+def _listed(t: Pcb, mapped: bool) -> str:
+    """NetBSD's IPv6 table: the address of `t` where one that is v4-mapped, or is not, is asked for."""
     if t.laddr == "::":
         return "" if mapped and t.v6only else "::"
-    return t.laddr
+    if mapped == (":" not in t.laddr):
+        return t.laddr
+    return "" if mapped or t.laddr == "0.0.0.0" else t.laddr
 
 
 def lookup(m: Machine, proto: str, laddr: str, port: int, wild: bool, v6: bool = False) -> Pcb | None:
@@ -165,11 +177,11 @@ def lookup(m: Machine, proto: str, laddr: str, port: int, wild: bool, v6: bool =
 
 def _seen(m: Machine, t: Pcb) -> bool:
     """Whether bind() sees `t`: not told of NetBSD's accepted connections and TIME_WAIT, alike for one system."""
-    if not (t.child or t.state == TIME_WAIT) or CHILDREN_UNSEEN not in m.on:
-        return True
-    known = m.buckets.get((CHILDREN_UNSEEN, 0))
+    if not (t.child or t.state == TIME_WAIT) or CHILDREN_MAY not in m.on:
+        return CHILDREN_UNSEEN not in m.on or not (t.child or t.state == TIME_WAIT)
+    known = m.buckets.get((CHILDREN_MAY, 0))
     if known is None:
-        known = m.buckets[CHILDREN_UNSEEN, 0] = bool(m.choose(2))
+        known = m.buckets[CHILDREN_MAY, 0] = bool(m.choose(2))
     return bool(known)
 
 
@@ -190,10 +202,9 @@ def receiver(m: Machine, proto: str, dst: str, port: int, src: str, sport: int) 
     ranks: list[list[Pcb]] = [[], [], []]
     for t in reversed(here):
         if t.raddr:
-            if (t.laddr, t.raddr, t.rport) == (dst, src, sport) and CONNECTED in m.on and t.state != TIME_WAIT:
-                if proto == "udp" or t.state == ESTABLISHED:
-                    m.rule = CONNECTED
-                    return t
+            if proto == "udp" and (t.laddr, t.raddr, t.rport) == (dst, src, sport) and CONNECTED in m.on:
+                m.rule = CONNECTED
+                return t
         elif t.laddr == dst:
             ranks[0].append(t)
         elif t.laddr == "0.0.0.0" and v4:
@@ -210,14 +221,12 @@ def _choose(m: Machine, ranks: list[list[Pcb]]) -> Pcb | None:
     for rank in ranks:
         group = [t for t in rank if t.grouped]
         if group and LB_GROUP in m.on:
-            if len(group) > 1:
-                m.rule = LB_GROUP
+            m.rule = LB_GROUP
             return group[m.choose(len(group))] if len(group) > 1 else group[0]
-        if rank:
-            if len(rank) == 1:
-                return rank[0]
-            if NEWEST in m.on or (NEWEST_EXACT in m.on and not rank[0].any_):
-                m.rule = NEWEST if NEWEST in m.on else NEWEST_EXACT
-                return rank[0]
-            return rank[m.choose(len(rank))]
-    return None
+    rank = next((rank for rank in ranks if rank), [])
+    if len(rank) < 2:
+        return rank[0] if rank else None
+    if NEWEST in m.on or (NEWEST_EXACT in m.on and not rank[0].any_):
+        m.rule = NEWEST if NEWEST in m.on else NEWEST_EXACT
+        return rank[0]
+    return rank[m.choose(len(rank))]

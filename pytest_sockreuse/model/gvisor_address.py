@@ -45,7 +45,8 @@ NO_ROUTE = BOOK(
 )
 WRONG_ROUTE = BOOK(
     "wildcard-of-other-family",
-    "From an IPv4 address to `::` is ENETUNREACH, from an IPv6 one to `::ffff:0.0.0.0` EADDRNOTAVAIL.",
+    "From an IPv4 address to `::`, and from an IPv6 one to `::ffff:0.0.0.0`, is EADDRNOTAVAIL; from an IPv4 one that "
+    "bind() did not give, and by connect() of UDP, ENETUNREACH.",
     "pkg/tcpip/stack/stack.go FindRoute",
 )
 
@@ -92,10 +93,10 @@ def check_local(m: Machine, address: str) -> None:
     raise Errno("EADDRNOTAVAIL", NOT_LOCAL)
 
 
-def source(m: Machine, sk: Endpoint, address: str, net: int) -> str:
-    """The source address of what goes from `sk` to `address`. Raises Errno."""
+def source(m: Machine, sk: Endpoint, address: str, net: int, interface: bool) -> str:
+    """The source address of what goes from `sk` to `address`; `interface`: it is tied to one. Raises Errno."""
     if (":" in address) != (net == 6):
-        raise Errno("ENETUNREACH" if net == 6 else "EADDRNOTAVAIL", WRONG_ROUTE)
+        raise Errno("EADDRNOTAVAIL" if net == 4 or interface else "ENETUNREACH", WRONG_ROUTE)
     if sk.device not in ("", "lo"):
         raise Unknown("connections through a device")
     if not is_local(m, address):

@@ -108,21 +108,11 @@ def shared(counter: Counter) -> int:
 class Endpoint(Sock):
     """A socket of gVisor: `laddr` and `raddr` are canonical, and empty where none is given.
 
-    `nets` are its networks, `flags` and `on_device` as latched, `dest` that of its reservation.
+    `nets` are its networks, `flags` and `on_device` as latched, `dest` that of its reservation; `both`: bind() took IPv4's
+    wildcard as well; `fixed`: bind() gave the address, and so the interface.
     """
 
-    __slots__ = (
-        "nets",
-        "flags",
-        "on_device",
-        "dest",
-        "reserved",
-        "registered",
-        "shut",
-        "was_bound",
-        "bind_addr",
-        "both",
-    )
+    __slots__ = "nets flags on_device dest reserved registered shut was_bound bind_addr both fixed".split()
 
     def __init__(self, proto: str, family: int, user: str) -> None:
         super().__init__(proto, family, user)
@@ -131,7 +121,7 @@ class Endpoint(Sock):
         self.flags = 0
         self.on_device = ""
         self.dest: Destination = NOWHERE
-        self.reserved = self.registered = self.was_bound = self.both = False
+        self.reserved = self.registered = self.was_bound = self.both = self.fixed = False
         self.shut: set[str] = set()  # what shutdown() was ever called with
         self.bind_addr = ""
 

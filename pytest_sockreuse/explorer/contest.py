@@ -1,0 +1,194 @@
+"""One scenario, a model and this OS: what was foretold held against what was seen, and the disagreement made small."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+from ..live.runner import Runner
+from ..model import DEPARTED, ModelError, Prediction, StepPrediction, predict
+from ..parser import parse
+from ..platforms import Platform
+from ..report.predictions import outcome_text
+from ..scenario import Observation, Scenario, ScenarioError
+
+HANG = 0.3  # seconds for a scenario in which the model foretells that a call does not return
+TIME = 3.0  # seconds for any other
+_WAITING = ("accept", "recv")
+
+
+@dataclass(frozen=True, slots=True)
+class Disagreement:
+    """A scenario that this OS and the model see differently, from the labelled step number `at` on."""
+
+    scenario: Scenario
+    prediction: Prediction
+    observation: Observation
+    at: int
+
+    @property
+    def signature(self) -> str:
+        """What it is about, for telling one from another: the call, what was foretold and what was seen."""
+        seen, step = self.observation.steps[self.at], self.prediction.steps[self.at]
+        verb = seen.step.rpartition(".")[2].partition("#")[0]
+        return f"{verb}: {_foretold(step)} by {step.rule or 'no clause'}, seen {seen.outcome}"
+
+    def __str__(self) -> str:
+        """The scenario as it may be pasted into a case: what was seen beside each step, and where it is not foretold."""
+        labelled = iter(zip(self.prediction.steps, self.observation.steps, strict=True))
+        texts = [str(step) for step in self.scenario.steps]
+        width = max(map(len, texts), default=0)
+        lines = [str(setting) for setting in self.scenario.environment]
+        for step, text in zip(self.scenario.steps, texts, strict=True):
+            if not step.label:
+                lines.append(text)
+                continue
+            foretold, seen = next(labelled)
+            note = f"# {seen.value or seen.outcome}"
+            if seen.step == self.observation.steps[self.at].step:
+                note += f"   <-- the model: {_foretold(foretold)} ({foretold.rule or foretold.unknown})"
+            elif foretold.rule not in ("", "nothing-against"):
+                note += f" ({foretold.rule})"
+            lines.append(f"{text:<{width}}   {note}")
+        return "\n".join(lines)
+
+
+def _foretold(step: StepPrediction) -> str:
+    return outcome_text(step).replace("|", " or ")
+
+
+def disagreement(
+    scenario: Scenario, platform: Platform, observation: Observation, without: Iterable[str] = ()
+) -> Disagreement | None:
+    """Where the observation is not what the model says, knowing what was seen before each step. Raises ModelError."""
+    prediction = predict(scenario, platform, observation, without)
+    for at, (step, seen) in enumerate(zip(prediction.steps, observation.steps, strict=True)):
+        if step.unknown == DEPARTED or not step.matches(seen.outcome, seen.value, observation.ports):
+            return Disagreement(scenario, prediction, observation, at)
+        if step.unknown:
+            break
+    return None
+
+
+class Contest:
+    """Holds scenarios against a model on this OS. `ask` hands one to the runner, `answer` judges the oldest.
+
+    Args:
+        without: clauses to take out of the model, for trying what would be found.
+    """
+
+    def __init__(self, runner: Runner, platform: Platform, without: Iterable[str] = ()) -> None:
+        self.runner, self.platform, self.without = runner, platform, frozenset(without)
+        self._asked: list[tuple[Scenario, Prediction]] = []
+
+    def known(self, scenario: Scenario) -> tuple[Scenario | None, str]:
+        """The part of a scenario up to what the model does not know, and what that is. Raises ModelError."""
+        prediction = predict(scenario, self.platform, None, self.without)
+        labels = [step.step for step in prediction.steps if step.unknown]
+        if not labels:
+            return scenario, ""
+        line = next(step.line for step in scenario.steps if step.label == labels[0])
+        kept = _trimmed([*scenario.lines[: line - 1]])
+        return kept, prediction.unknown
+
+    def ask(self, scenario: Scenario) -> None:
+        """Perform a scenario that the model knows, without waiting where it foretells that there is nothing."""
+        prediction = predict(scenario, self.platform, None, self.without)
+        nothing = [step.step for step in prediction.steps if "timeout" in step.outcomes]
+        glance = [label for label in nothing if label.rpartition(".")[2].partition("#")[0] in _WAITING]
+        self.runner.ask(scenario, HANG if len(glance) < len(nothing) else TIME, glance)
+        self._asked.append((scenario, prediction))
+
+    def answer(self) -> tuple[Scenario, Observation, Disagreement | None]:
+        """The oldest scenario asked: what was seen, and whether it is not as foretold. Raises Broken."""
+        scenario, prediction = self._asked.pop(0)
+        observation = self.runner.answer()
+        if observation.not_run is not None or _plain_match(prediction, observation):
+            return scenario, observation, None
+        return scenario, observation, disagreement(scenario, self.platform, observation, self.without)
+
+    def patiently(self, scenario: Scenario) -> Disagreement | None:
+        """Perform a scenario once more, as ``sockreuse run`` does; nothing else may be asked for. Raises Broken."""
+        observation = self.runner.run(scenario)
+        if observation.not_run is not None:
+            return None
+        return disagreement(scenario, self.platform, observation, self.without)
+
+
+def _plain_match(prediction: Prediction, observation: Observation) -> bool:
+    """Whether the OS had no choice and did what was foretold: then nothing can be learnt from what it chose."""
+    for step, seen in zip(prediction.steps, observation.steps, strict=True):
+        if step.unknown or step.outcomes != (seen.outcome,):
+            return False
+        if step.values and (len(step.values) > 1 or not step.values[0].matches(seen.value, observation.ports)):
+            return False
+    return True
+
+
+# --- making it small --------------------------------------------------------------------------------------------------
+
+
+def shrink(found: Disagreement, again: Callable[[Scenario], Disagreement | None], tries: int = 400) -> Disagreement:
+    """The smallest scenario found that still disagrees, leaving out sockets, steps, options and marks by and by.
+
+    `again` performs a scenario and compares; it is called `tries` times at the most.
+    """
+    if cut := _trimmed([*found.scenario.lines[: found.scenario.steps[_index(found)].line]]):
+        found = again(cut) or found
+        tries -= 1
+    progress = True
+    while progress and tries > 0:
+        progress = False
+        for smaller in _smaller([*found.scenario.lines]):
+            if tries <= 0:
+                break
+            scenario = _trimmed(smaller)
+            if scenario is None:
+                continue
+            tries -= 1
+            if less := again(scenario):
+                found, progress = less, True
+                break
+    return found
+
+
+def _index(found: Disagreement) -> int:
+    label = found.observation.steps[found.at].step
+    return next(at for at, step in enumerate(found.scenario.steps) if step.label == label)
+
+
+def _trimmed(lines: list[str]) -> Scenario | None:
+    try:
+        scenario = parse("\n".join(lines) + "\n")
+    except ScenarioError:
+        return None
+    return scenario if scenario.steps else None
+
+
+def _smaller(lines: list[str]) -> Iterator[list[str]]:
+    """Texts with less in them, the greatest cuts first; not all of them are scenarios."""
+    names = dict.fromkeys(found[0] for line in lines if (found := re.match(r"\w+(?=\.| = )", line)))
+    for name in reversed(names):
+        yield [line for line in lines if not re.search(rf"\b{name}\b", line)]
+    for size in (4, 2, 1):
+        for at in range(len(lines) - size, -1, -1):
+            yield lines[:at] + lines[at + size :]
+    for at, line in enumerate(lines):
+        for less in _simpler(line):
+            yield [*lines[:at], less, *lines[at + 1 :]]
+
+
+def _simpler(line: str) -> Iterator[str]:
+    if line.endswith("?"):
+        yield line[:-1]
+    if found := re.match(r"(\w+ = \w+\()(.*)(\).*)$", line):
+        options = found[2].split(", ") if found[2] else []
+        for at in range(len(options)):
+            yield found[1] + ", ".join(options[:at] + options[at + 1 :]) + found[3]
+        if " as " in line:
+            yield line.partition(" as ")[0]
+    if re.search(r":\w+\.port|:Q\)", line):
+        yield re.sub(r":(\w+\.port|Q)\)", ":P)", line)
+    if "127.0.0.2" in line:
+        yield line.replace("127.0.0.2", "127.0.0.1")

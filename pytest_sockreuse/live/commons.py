@@ -1,0 +1,103 @@
+"""Linux: namespaces that many scenarios share, for exploration. A new one for each would cost more than the scenario.
+
+Nothing of one scenario can bear on the next. Where no port is named by its number, each gets port symbols of its own out
+of thousands, and what TIME_WAIT keeps is at those (`_roomy`). Where there are settings, or a port has a number, the
+namespace is replaced as soon as a connection was made in it, and the settings are put back (`_small`).
+"""
+
+from __future__ import annotations
+
+import itertools
+import sys
+from collections.abc import Iterable, Iterator
+
+from ..scenario import Scenario, StepOutcome
+from . import NotRun, namespace
+
+assert sys.platform == "linux"
+
+_MOST = 4000  # scenarios of one namespace: few enough for its port symbols, and for net.ipv4.tcp_max_tw_buckets
+_SYMBOLS = range(10000, 32768)  # below the default ephemeral range
+_TIME_WAITS = "net.ipv4.tcp_max_tw_buckets"
+
+
+class _Room:
+    """One namespace: how many scenarios it has had, the ports that symbols may yet stand for."""
+
+    def __init__(self) -> None:
+        namespace.new()
+        namespace.hurry()
+        self._here = namespace.Place()
+        self.left = _MOST
+        self.ports: Iterator[int] = iter(_SYMBOLS)
+        self.before: dict[str, str] = {}  # settings as they were
+
+    def enter(self) -> None:
+        self._here.enter()
+        self.left -= 1
+
+    def close(self) -> None:
+        self._here.close()
+
+
+class Commons:
+    """The two namespaces of a worker process. `enter` one, perform the scenario, tell `leave` what it did."""
+
+    def __init__(self) -> None:
+        self._roomy: _Room | None = None
+        self._small: _Room | None = None
+        self._in_small = False
+
+    @staticmethod
+    def takes(scenario: Scenario) -> bool:
+        """Whether a scenario can be performed here: further addresses and devices would stay."""
+        return all(setting.kind in ("sysctl", "ephemeral") for setting in scenario.environment)
+
+    def enter(self, scenario: Scenario) -> dict[str, int]:
+        """Move to a namespace where nothing is in this scenario's way; returns its ports. Raises NotRun, OSError."""
+        self._in_small = bool(scenario.environment) or _numbered(scenario)
+        if not self._in_small:
+            self._roomy = room = self._ready(self._roomy)
+            room.enter()
+            ports: Iterable[int] = room.ports
+        else:
+            self._small = room = self._ready(self._small)
+            room.enter()
+            for setting in scenario.environment:
+                name, before = namespace.change(setting)
+                room.before.setdefault(name, before)
+            ports = _SYMBOLS
+        taken = {address.port for address in scenario.addresses}
+        free = (port for port in ports if port not in taken)
+        return dict(zip(scenario.symbols, itertools.islice(free, len(scenario.symbols)), strict=True))
+
+    def leave(self, outcomes: Iterable[StepOutcome]) -> None:
+        """The scenario is over: what it made is gone, or the namespace is."""
+        room = self._small
+        if not self._in_small or room is None:
+            return
+        if any(outcome.outcome in ("ok", "timeout") and ".connect" in outcome.step for outcome in outcomes):
+            room.left = 0
+        for name, value in reversed(room.before.items()):
+            namespace.write(name, value)
+        room.before.clear()
+
+    @staticmethod
+    def _ready(room: _Room | None) -> _Room:
+        if room is not None and room.left > 0:
+            return room
+        if room is not None:
+            room.close()
+        made = _Room()
+        try:
+            namespace.write(_TIME_WAITS, "65536")
+        except NotRun:
+            made.left = 200
+        return made
+
+
+def _numbered(scenario: Scenario) -> bool:
+    """Whether it says which ports to use, so that what another left there would matter."""
+    if any(isinstance(address.port, int) and address.port for address in scenario.addresses):
+        return True
+    return any(option.name == "IP_LOCAL_PORT_RANGE" for step in scenario.steps for option in step.options)
