@@ -174,6 +174,9 @@ def _parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit status is 0, 1 if what was asked failed, 2 if the question was wrong."""
+    for name in ("stdin", "stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by whoever started us
+            setattr(sys, name, open(os.devnull, "r" if name == "stdin" else "w"))  # noqa: SIM115
     parsed = _parser().parse_args(arguments)
     try:
         status: int = parsed.call(parsed)
@@ -183,7 +186,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt:
         return 130
-    except BrokenPipeError:  # the reader of our output went
+    except OSError as error:  # our output cannot be written; or, with nothing to say about it, its reader went
+        if not isinstance(error, BrokenPipeError):
+            print(f"sockreuse: {error.strerror}", file=sys.stderr)
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     return status

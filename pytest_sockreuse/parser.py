@@ -339,6 +339,8 @@ class _Builder:
 
 def _spell(body: str) -> str:
     """A line with index ranges in canonical spelling: its syntax is that of any expansion, so white space is all."""
+    if re.match(r"(sysctl|ephemeral|address|device)\s", body):
+        return " ".join(body.split())
     tight = re.sub(r"\s*([(),.?=])\s*", r"\1", re.sub(r"\s+", " ", body)).replace(",", ", ")
     tight = re.sub(r"\)as ", ") as ", tight)
     return re.sub(r"^([\w\[\]-]+)=", r"\1 = ", tight)

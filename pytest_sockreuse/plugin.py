@@ -32,12 +32,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_load_initial_conftests(early_config: pytest.Config, parser: pytest.Parser, args: list[str]) -> None:
     """Let ``--sockreuse PATH`` mean a bare --sockreuse and a path, and ``sockreuse::…`` be given like any node id."""
-    nodes = [arg for arg in args if arg == "sockreuse" or arg.startswith("sockreuse::")]
-    if not nodes and "--sockreuse" not in args:
+    asked = [n for n, arg in enumerate(args) if arg == "sockreuse" or arg.startswith("sockreuse::")]
+    if not asked and "--sockreuse" not in args:
         return
-    changed = ["--sockreuse=all" if arg == "--sockreuse" else arg for arg in args if arg not in nodes]
-    known = parser.parse_known_args(changed, namespace=copy.copy(early_config.option))
-    if nodes and not known.file_or_dir:
+    changed = ["--sockreuse=all" if arg == "--sockreuse" else arg for arg in args]
+    marked = [f"\0{n}" if n in asked else arg for n, arg in enumerate(changed)]  # to tell a node from an option's value
+    paths = parser.parse_known_args(marked, namespace=copy.copy(early_config.option)).file_or_dir
+    nodes = [args[n] for n in asked if f"\0{n}" in paths]
+    changed = [arg for n, arg in enumerate(changed) if f"\0{n}" not in paths]
+    if nodes and len(nodes) == len(paths):
         changed.append("--sockreuse-only")
     args[:] = changed + [f"--sockreuse-select={node}" for node in nodes]
     early_config.known_args_namespace = parser.parse_known_args(args, namespace=copy.copy(early_config.option))

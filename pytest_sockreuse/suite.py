@@ -203,6 +203,24 @@ class Suite:
         return hashlib.sha256("".join(f"{v.id} {v.text}" for v in self.variants).encode()).hexdigest()[:12]
 
 
+def _fits(value: Any, form: Any) -> bool:
+    """Whether a value has a form: a type, [form] for a list, {"": form} for a table."""
+    if isinstance(form, list):
+        return isinstance(value, list) and all(_fits(entry, form[0]) for entry in value)
+    if isinstance(form, dict):
+        return isinstance(value, dict) and all(_fits(entry, form[""]) for entry in value.values())
+    return isinstance(value, form)
+
+
+def _called(form: Any) -> str:
+    if isinstance(form, list):
+        return f"list of {_called(form[0])}"
+    return f"table of {_called(form[''])}" if isinstance(form, dict) else str(form.__name__)
+
+
+_OUTCOME = {"": str}
+
+
 # --- reading ----------------------------------------------------------------------------------------------------------
 
 
@@ -233,11 +251,25 @@ class _Reader:
             self.wrong.append(f"{path.name}:{where}: {str(error).partition(' (at')[0]}")
         return {}, ""
 
+    def tables(self, name: str, form: Any, *needed: str) -> dict[str, Any]:
+        """The tables of a file beside the rules that have the right form."""
+        data, text = self.toml(self.root / f"{name}.toml")
+        good = {}
+        for id_, entry in data.items():
+            if _fits(entry, form) and all(key in entry for key in needed):
+                good[id_] = entry
+            else:
+                found = re.search(rf"^\s*(\[\s*)?\"?{re.escape(id_)}\b", text, re.M)
+                line = text[: found.end()].count("\n") + 1 if found else 1
+                what = f"a {_called(form)}" + (f" with {' and '.join(needed)}" if needed else "")
+                self.wrong.append(f"{name}.toml:{line}: {id_!r} should be {what}")
+        return good
+
     def suite(self, wanted: Sequence[str] | None) -> Suite:
-        for id_, entry in self.toml(self.root / "claims.toml")[0].items():
+        for id_, entry in self.tables("claims", {"": str}, "document", "text").items():
             self.claims[id_] = Claim(id_, entry["document"], entry["text"])
-        self.evidence = dict(self.toml(self.root / "evidence.toml")[0])
-        self.axes = self.toml(self.root / "axes.toml")[0]
+        self.evidence = self.tables("evidence", {"": str}, "title")
+        self.axes = self.tables("axes", {"": {"": str}})
         rules: dict[str, Rule] = {}
         for path in sorted((self.root / "rules").glob("*.toml")):
             if wanted is None or path.stem in wanted:
@@ -265,8 +297,9 @@ class _RuleReader:
         self.reader.fail(Source(self.path, line), what)
 
     def rule(self) -> Rule:
-        starts = [n for n, line in enumerate(self.lines, 1) if line.strip() == "[[case]]"]
-        self._keys(self.data, {"title": str, "about": str, "case": list}, {}, 1, "a rule")
+        if not self._keys(self.data, {"title": str, "about": str, "case": [dict]}, {}, 1, "a rule"):
+            self.data["case"] = []
+        starts = self._headers("case", len(self.data["case"]), 1, len(self.lines) + 1)
         cases = []
         for number, (entry, start) in enumerate(zip(self.data.get("case", []), starts, strict=False)):
             end = starts[number + 1] if number + 1 < len(starts) else len(self.lines) + 1
@@ -277,24 +310,32 @@ class _RuleReader:
                 cases.append(case)
         return Rule(self.path.stem, self.data.get("title", ""), self.data.get("about", ""), tuple(cases))
 
+    def _headers(self, name: str, count: int, start: int, end: int) -> list[int]:
+        """The lines of ``[[name]]``; there must be `count`, since what is written otherwise would have no line."""
+        pattern = re.compile(rf"\s*\[\[\s*{re.escape(name)}\s*\]\]")
+        found = [n for n in range(start, end) if n <= len(self.lines) and pattern.match(self.lines[n - 1])]
+        if len(found) != count:
+            self.fail(start, f"{count} {name} here, but {len(found)} lines [[{name}]]; write each by such a line")
+        return found
+
     def _keys(
-        self, entry: Mapping[str, Any], needed: dict[str, type], optional: dict[str, type], line: int, what: str
+        self, entry: Mapping[str, Any], needed: dict[str, Any], optional: dict[str, Any], line: int, what: str
     ) -> bool:
         allowed = needed | optional
         known = ", ".join(sorted(allowed))
         bad = [f"{key!r} is no key of {what} (it has {known})" for key in entry if key not in allowed]
         bad += [f"{what} needs {key!r}" for key in needed if key not in entry]
         bad += [
-            f"{key!r} of {what} should be a {kind.__name__}"
-            for key, kind in allowed.items()
-            if key in entry and not isinstance(entry[key], kind)
+            f"{key!r} of {what} should be a {_called(form)}"
+            for key, form in allowed.items()
+            if key in entry and not _fits(entry[key], form)
         ]
         for message in bad:
             self.fail(line, message)
         return not bad
 
     def _case(self, entry: dict[str, Any], start: int, end: int) -> Case | None:
-        optional: dict[str, type] = {"fact": str, "claims": dict, "axes": dict, "cells": dict, "expect": list}
+        optional = {"fact": str, "claims": {"": _OUTCOME}, "axes": dict, "cells": {"": _OUTCOME}, "expect": [dict]}
         if not self._keys(entry, {"id": str, "title": str, "why": str, "scenario": str}, optional, start, "a case"):
             return None
         id_ = entry["id"]
@@ -307,9 +348,7 @@ class _RuleReader:
         if not entry.get("claims") and not entry.get("fact"):
             self.fail(start, f"case {id_}: name the claims it shows, or the fact it pins")
         axes = self._axes(entry.get("axes", {}), start)
-        expects = [
-            n for n in range(start, end) if n <= len(self.lines) and self.lines[n - 1].strip() == "[[case.expect]]"
-        ]
+        expects = self._headers("case.expect", len(entry.get("expect", [])), start, end)
         body = next((n for n in range(start, end) if self.lines[n - 1].startswith("scenario")), start)
         cells = {".": {}, **entry.get("cells", {})}
         statements = [
@@ -336,7 +375,7 @@ class _RuleReader:
         axes: dict[str, Mapping[str, Mapping[str, str]]] = {}
         for name, values in given.items():
             shared = self.reader.axes.get(name, {})
-            if isinstance(values, dict):
+            if _fits(values, {"": {"": str}}):
                 axes[name] = values
             elif values == "all" and shared:
                 axes[name] = shared
@@ -348,10 +387,11 @@ class _RuleReader:
         return axes
 
     def _statement(self, entry: dict[str, Any], axes: Any, cells: Mapping[str, Any], line: int) -> Statement | None:
-        optional: dict[str, type] = {
-            "since": list, "until": list, "where": dict, "outcome": dict, "table": str, "evidence": list, "note": str,
+        optional = {
+            "since": [str], "until": [str], "where": {"": [str]}, "outcome": _OUTCOME, "table": str,
+            "evidence": [str], "note": str,
         }  # fmt: skip
-        if not self._keys(entry, {"on": list, "basis": str}, optional, line, "an expectation"):
+        if not self._keys(entry, {"on": [str], "basis": str}, optional, line, "an expectation"):
             return None
         for stack in entry["on"]:
             if stack not in registry():
@@ -405,7 +445,7 @@ class _RuleReader:
             known = all(value in axes[axis] for axis, key in zip(rows, keys, strict=False) for value in key)
             unknown = [name for name in names if name not in cells and name != "?"]
             if (
-                len(keys) != len(rows)
+                len(left.split()) != len(rows)
                 or not known
                 or unknown
                 or len(names) != len(values)
@@ -418,7 +458,7 @@ class _RuleReader:
                 return None
             for key in itertools.product(*keys):
                 for value, name in zip(values, names, strict=True):
-                    if found.setdefault((*key, value), name) is not name:
+                    if found.setdefault((*key, value), name) != name:
                         self.fail(line, f"table row {row.strip()!r} states {' '.join(key)} a second time")
                         return None
         return Table(rows, column, found)
@@ -430,7 +470,7 @@ class _RuleReader:
             try:
                 scenario = variant.scenario
             except ScenarioError as error:
-                line = case.scenario_at.line + (error.line - 1 if len(variant.values) == 0 else 0)
+                line = case.scenario_at.line + (error.line if not variant.values else 0)
                 self.fail(
                     line, f"{variant.name}: line {error.line}, column {error.column} of the scenario: {error.expected}"
                 )

@@ -1,4 +1,4 @@
-"""`measured` is written only where a run in conformance/results/ shows it; and every result there is one of this suite."""
+"""`measured` is written only where a run in conformance/results/ shows it; every result there is of this suite."""
 
 from __future__ import annotations
 

@@ -92,7 +92,7 @@ def acknowledge_at_once() -> None:
 
 
 class Diag:
-    """Asks for the state of single TCP sockets, in the namespace where it was made. Raises OSError without inet_diag."""
+    """Tells the state of single TCP sockets in the namespace where it was made. Raises OSError without inet_diag."""
 
     def __init__(self) -> None:
         self._link = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 4)  # NETLINK_SOCK_DIAG
@@ -101,7 +101,7 @@ class Diag:
         self._link.close()
 
     def state(self, local: tuple[str, int], foreign: tuple[str, int]) -> int | None:
-        """The state of the connection between two (host, port), as in include/net/tcp_states.h; None if there is none."""
+        """The state of the connection between two (host, port), as in include/net/tcp_states.h, else None."""
         family = socket.AF_INET6 if ":" in local[0] else socket.AF_INET
         source, target = (socket.inet_pton(family, host).ljust(16, b"\0") for host in (local[0], foreign[0]))
         identity = (
