@@ -315,13 +315,17 @@ def test_a_broken_runner_fails_the_case_and_says_so(project: Project) -> None:
         file.write(
             """
 from pytest_sockreuse.live.runner import Broken, Runner
-real = Runner.answer
+asked, real_ask, real = [], Runner.ask, Runner.answer
+def ask(self, scenario):
+    asked.append(scenario.lines)
+    real_ask(self, scenario)
 def answer(self):
-    if "A = tcp4()" in self._asked[0].lines and len(self._asked[0].lines) == 2:
+    lines = asked.pop(0)
+    if "A = tcp4()" in lines and len(lines) == 2:
         real(self)
         raise Broken("the worker process ended with status -9 in the middle of the scenario")
     return real(self)
-Runner.answer = answer
+Runner.ask, Runner.answer = ask, answer
 """
         )
     result, path = project.report("--sockreuse", "-v")

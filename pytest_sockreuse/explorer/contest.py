@@ -95,9 +95,14 @@ class Contest:
     def ask(self, scenario: Scenario) -> None:
         """Perform a scenario that the model knows, without waiting where it foretells that there is nothing."""
         prediction = predict(scenario, self.platform, None, self.without)
-        nothing = [step.step for step in prediction.steps if "timeout" in step.outcomes]
-        glance = [label for label in nothing if label.rpartition(".")[2].partition("#")[0] in _WAITING]
-        self.runner.ask(scenario, HANG if len(glance) < len(nothing) else TIME, glance)
+        hangs, glance = False, []
+        for step in prediction.steps:
+            if step.step.rpartition(".")[2].partition("#")[0] in _WAITING:
+                if step.outcomes != ("ok",):
+                    glance.append(step.step)
+            elif "timeout" in step.outcomes:
+                hangs = True
+        self.runner.ask(scenario, HANG if hangs else TIME, glance)
         self._asked.append((scenario, prediction))
 
     def answer(self) -> tuple[Scenario, Observation, Disagreement | None]:

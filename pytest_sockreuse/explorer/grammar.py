@@ -147,7 +147,7 @@ class _Draft:
         dice = self.dice
         if not self.open or dice.chance(28):
             self.socket()
-        elif dice.chance(1) and dice.chance(25):
+        elif dice.chance(1) and dice.chance(3):
             self.lines.append("wait 1.1")
         else:
             name = dice.pick(sorted(self.open))

@@ -64,17 +64,21 @@ class Hunt:
     def run(self, count: int | None = None, seconds: float | None = None) -> Tally:
         """Perform `count` scenarios, or as many as `seconds` allow. Raises Broken where the runner fails twice."""
         start = time.monotonic()
-        source = itertools.islice(self._scenarios(), count)
-        more = True
-        while more:
-            batch = list(itertools.islice(source, _AHEAD))
-            more = bool(batch) and (seconds is None or time.monotonic() - start < seconds)
-            for scenario in batch:
-                self._contest.ask(scenario)
-            suspects = [self._judge() for _ in batch]
-            for suspect in suspects:
-                if suspect is not None:
-                    self._believe(suspect)
+        under_way, suspects = 0, []
+        for scenario in itertools.islice(self._scenarios(), count):
+            self._contest.ask(scenario)
+            under_way += 1
+            if under_way == _AHEAD:
+                under_way -= 1
+                suspects += self._judge()
+            if suspects:
+                suspects += self._drain(under_way)
+                under_way = 0
+                self._believe(suspects)
+                suspects = []
+            if seconds is not None and time.monotonic() - start > seconds:
+                break
+        self._believe(suspects + self._drain(under_way))
         self.tally.seconds += time.monotonic() - start
         return self.tally
 
@@ -90,15 +94,23 @@ class Hunt:
             if scenario is not None:
                 yield scenario
 
-    def _judge(self) -> Disagreement | None:
+    def _drain(self, under_way: int) -> list[Disagreement]:
+        return [suspect for _ in range(under_way) for suspect in self._judge()]
+
+    def _judge(self) -> list[Disagreement]:
+        """Judge the oldest scenario that is under way."""
         scenario, observation, suspect = self._contest.answer()
         if observation.not_run is not None:
             self.tally.not_run[observation.not_run] += 1
         else:
             self.tally.performed += 1
-        return suspect
+        return [] if suspect is None else [suspect]
 
-    def _believe(self, suspect: Disagreement) -> None:
+    def _believe(self, suspects: list[Disagreement]) -> None:
+        for suspect in suspects:
+            self._consider(suspect)
+
+    def _consider(self, suspect: Disagreement) -> None:
         """Perform a suspect again with patience; if it still disagrees make it small and keep it."""
         if len(self.tally.found) >= _MOST or self.tally.kinds[suspect.signature]:
             self.tally.kinds[suspect.signature] += 1

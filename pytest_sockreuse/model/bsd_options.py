@@ -20,6 +20,12 @@ V6ONLY_LATE = BOOK(
 PRIVILEGED = BOOK(
     "option-privileged", "IP_BINDANY needs root, else EPERM.", "sys/netinet/ip_output.c", confidence="source"
 )
+TOO_SHORT = BOOK(
+    "option-too-short",
+    "A value shorter than an int is EINVAL.",
+    "sys/kern/uipc_socket.c sooptcopyin",
+    confidence="source",
+)
 
 BINDANY = "bindany"  # FreeBSD's
 
@@ -43,9 +49,13 @@ def _exists(m: Machine, sk: Pcb, name: str) -> None:
 
 
 def _number(option: Option) -> int:
-    if option.raw is not None:
-        raise Unknown(f"raw {option.name}")
-    return int(option.value or "1")
+    """The int that the kernel reads. Raises Errno."""
+    raw = option.raw
+    if raw is None:
+        return int(option.value or "1")
+    if len(raw) < 4:
+        raise Errno("EINVAL", TOO_SHORT)
+    return int.from_bytes(raw[:4], "little", signed=True)
 
 
 def apply(m: Machine, sk: Pcb, option: Option) -> None:

@@ -127,7 +127,7 @@ class Tcp:
         if half:
             sk.shut_rd = True
         elif TIME_WAITS not in m.on or self._vanishes(m):
-            m.rule = NO_LOCAL_TW
+            m.rule = NO_LOCAL_TW if NO_LOCAL_TW in m.on else m.rule
             stream.finish(m, self, sk)
         else:
             sk.state, sk.since = TIME_WAIT, m.now
