@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import random
 import sys
 from collections.abc import Sequence
 
 from . import __version__
 from .parser import MAX_TEXT, decode, parse_file
-from .platforms import Platform, PlatformError, describe, named
+from .platforms import Platform, PlatformError, current, describe, named
 from .platforms import known as known_platforms
 from .scenario import Observation, Scenario, ScenarioError
 
@@ -140,6 +141,21 @@ def _audit(arguments: argparse.Namespace) -> int:
     return status
 
 
+def _explore(arguments: argparse.Namespace) -> int:
+    from .explorer.draw import NeedsHypothesis
+    from .explorer.hunt import explore
+    from .live.runner import Broken
+
+    platform = _named(arguments.on)[0] if arguments.on else current()
+    seed = random.randrange(2**31) if arguments.seed is None else arguments.seed
+    count = arguments.count if arguments.seconds is not None or arguments.count is not None else 1000
+    print(f"random scenarios against the model of {platform}, seed {seed}", flush=True)
+    try:
+        return 0 if explore(platform, seed, count, arguments.seconds, print) else 1
+    except (NeedsHypothesis, Broken) as error:
+        raise UsageError(str(error)) from None
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("sockreuse", description=sys.modules["pytest_sockreuse"].__doc__)
     parser.add_argument("--version", action="version", version=f"sockreuse {__version__}")
@@ -165,6 +181,14 @@ def _parser() -> argparse.ArgumentParser:
     audit = commands.add_parser("audit", help="find where a statement of the suite and a model disagree")
     audit.add_argument("--on", metavar="A,B,…", help="these platforms (all that are modelled)")
     audit.set_defaults(call=_audit)
+
+    explore = commands.add_parser("explore", help="perform random scenarios here and hold them against a model")
+    much = explore.add_mutually_exclusive_group()
+    much.add_argument("--seconds", type=float, metavar="N", help="for N seconds")
+    much.add_argument("--count", type=int, metavar="N", help="N scenarios (1000)")
+    explore.add_argument("--seed", type=int, metavar="S", help="the same scenarios again")
+    explore.add_argument("--on", metavar="PLATFORM", help="the model of this platform (the one that this is)")
+    explore.set_defaults(call=_explore)
 
     platform = commands.add_parser("platform", help="say which platform this is")
     platform.add_argument("--json", action="store_true", help="print one JSON object")

@@ -25,6 +25,14 @@ BOOK(
     table.NEWEST_EXACT,
     "Of several sockets at one specific address the one bound last gets what arrives.",
     f"{_PCB} in_pcblookup_hash_locked (local_exact)",
+    confidence="source",
+    until=("14.0",),
+)
+BOOK(
+    table.NEWEST,
+    "Of several sockets at one address the one bound last gets what arrives.",
+    f"{_PCB} in_pcblookup_hash_wild_smr",
+    since=("14.0",),
 )
 BOOK(
     table.MAPPED_COST,
@@ -132,8 +140,8 @@ TRAITS = table.Traits(
 )
 
 
-def rules(platform: Platform, on: frozenset[str]) -> Bsd:
-    """The rules of a FreeBSD; what differs between versions is in `on`."""
+def rules(_platform: Platform, _on: frozenset[str]) -> Bsd:
+    """The rules of a FreeBSD; what differs between versions is in `m.on`."""
     return Bsd(TRAITS)
 
 

@@ -85,8 +85,8 @@ TRAITS = table.Traits(
 )
 
 
-def rules(platform: Platform, on: frozenset[str]) -> Bsd:
-    """The rules of a NetBSD; what differs between versions is in `on`."""
+def rules(_platform: Platform, _on: frozenset[str]) -> Bsd:
+    """The rules of a NetBSD; what differs between versions is in `m.on`."""
     return Bsd(TRAITS)
 
 

@@ -66,8 +66,8 @@ TRAITS = table.Traits(
 )
 
 
-def rules(platform: Platform, on: frozenset[str]) -> Bsd:
-    """The rules of an OpenBSD; what differs between versions is in `on`."""
+def rules(_platform: Platform, _on: frozenset[str]) -> Bsd:
+    """The rules of an OpenBSD; what differs between versions is in `m.on`."""
     return Bsd(TRAITS)
 
 

@@ -1,0 +1,87 @@
+"""Every clause of the models is pinned: taking it away changes what is said of some case of the suite."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from functools import cache
+
+import pytest
+
+from pytest_sockreuse import model, suite
+from pytest_sockreuse.model import Clause, Prediction, families, predict
+from pytest_sockreuse.platforms import Platform, known, version
+from pytest_sockreuse.suite import Variant
+
+
+class _Noting(frozenset[str]):
+    """The clauses that hold; notes which of them the model asks for: no other could change its answer."""
+
+    asked: set[str]
+
+    def __contains__(self, name: object) -> bool:
+        self.asked.add(str(name))
+        return super().__contains__(name)
+
+
+@cache
+def _variants() -> list[Variant]:
+    """One variant of each text."""
+    return list({variant.text: variant for variant in suite.load().variants}.values())
+
+
+def _platforms(stack: str) -> list[Platform]:
+    """The known versions of a stack, newest first, and those at which a clause begins."""
+    found = [platform for platform in reversed(known()) if platform.stack == stack]
+    spans = [clause.span for clause in families()[stack].BOOK.clauses.values()]
+    labels = dict.fromkeys(label for span in spans for label in span.since)
+    return [*found, *(Platform(stack, version(label), label) for label in labels)]
+
+
+def _clauses(stack: str) -> dict[Platform, list[Clause]]:
+    """Each clause of a stack, by the first platform on which it holds."""
+    found: dict[Platform, list[Clause]] = defaultdict(list)
+    for clause in families()[stack].BOOK.clauses.values():
+        holds = [p for p in _platforms(stack) if p.version in clause.span and not families()[stack].covers(p)]
+        assert holds, f"{clause.name} holds on no version that is modelled"
+        found[holds[0]].append(clause)
+    return found
+
+
+def _asking(platform: Platform, variants: list[Variant]) -> Iterator[tuple[Variant, Prediction, set[str]]]:
+    """Each variant, what is said of it, and the clauses that were asked for on the way."""
+    with pytest.MonkeyPatch.context() as patch:
+        plain: Callable[..., tuple[model.Rules, frozenset[str]]] = model._rules
+        noting = _Noting(plain(platform, frozenset())[1])
+        rules = families()[platform.stack].rules(platform, noting)
+        patch.setattr(model, "_rules", lambda *_: (rules, noting))
+        for variant in variants:
+            noting.asked = set()
+            yield variant, predict(variant.scenario, platform), noting.asked
+
+
+def _said(prediction: Prediction) -> list[object]:
+    return [(step.outcomes, step.values, step.unknown) for step in prediction.steps]
+
+
+def _catching(platform: Platform, wanted: set[str]) -> dict[str, str]:
+    """The first case that catches each of the clauses."""
+    found: dict[str, str] = {}
+    for variant, said, asked in list(_asking(platform, _variants())):
+        for name in (wanted & asked) - found.keys():
+            if _said(predict(variant.scenario, platform, without={name})) != _said(said):
+                found[name] = variant.id
+    return found
+
+
+@pytest.mark.parametrize("stack", families())
+def test_a_case_catches_the_loss_of_every_clause(stack: str, record_property: pytest.RecordProperty) -> None:
+    free = []
+    for platform, clauses in _clauses(stack).items():
+        names = {clause.name for clause in clauses}
+        found = _catching(platform, names)
+        for name, caught in found.items():
+            record_property(name, caught)
+            print(f"{name} on {platform}: {caught}")
+        free += [f"{name} (on {platform})" for name in sorted(names - found.keys())]
+    assert not free, f"clauses of {stack} that no case pins: {', '.join(free)}"
