@@ -299,7 +299,7 @@ def test_other_users(runner: Runner) -> None:
 def test_other_users_need_root(runner: Runner, isolation: str) -> None:
     if isolation != "userns":
         pytest.skip("what an unprivileged user is told")
-    assert "needs user1 (run as root" in (runner.run(parsed("A = tcp4() as user1")).not_run or "")
+    assert "needs other users (run as root" in (runner.run(parsed("A = tcp4() as user1")).not_run or "")
     assert shown(runner.run(parsed("A = tcp4() as root\nA.bind(127.0.0.1:80)"))) == {}
 
 

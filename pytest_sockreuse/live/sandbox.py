@@ -127,12 +127,12 @@ class Sandbox:
 
     def _try_user(self, user: str) -> None:
         if self.isolation != "netns":
-            raise NotRun(f"needs {user} (run as root: a user namespace of one's own holds one user)")
+            raise NotRun("needs other users (run as root: a user namespace of one's own holds one user)")
         try:
             with self.become(user):
                 pass
         except OSError as error:
-            raise NotRun(f"needs {user}, whose id cannot be taken here ({name_of(error)})") from None
+            raise NotRun(f"needs other users (whose ids cannot be taken here: {name_of(error)})") from None
 
     def _on_the_host(self, scenario: Scenario) -> dict[str, int]:
         if touches_the_host(scenario):

@@ -185,6 +185,14 @@ def _seen(m: Machine, t: Pcb) -> bool:
     return bool(known)
 
 
+def held(m: Machine, proto: str, laddr: str, port: int) -> bool:
+    """Whether a socket that is not connected overlaps `laddr` at `port`."""
+    here = owners(m, proto, port)
+    m.spend(len(here))
+    v4 = ":" not in laddr
+    return any(not t.raddr and (t.laddr == laddr or (t.any_ and (t.v4 if v4 else t.laddr == "::"))) for t in here)
+
+
 def find(m: Machine, sk: Pcb, laddr: str, port: int, raddr: str, rport: int) -> Pcb | None:
     """The socket, other than `sk`, that has this 4-tuple."""
     here = owners(m, sk.proto, port)

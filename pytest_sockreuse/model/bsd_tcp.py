@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from . import stream
 from .bsd_bind import FAMILY, NO_MAPPED, choose, pick
-from .bsd_table import Pcb, find, insert, lookup, parsed, receiver, remove
+from .bsd_table import Pcb, find, held, insert, parsed, receiver, remove
 from .clause import Book, Errno, TimeUp, Unknown
 from .machine import CLOSE, ESTABLISHED, LISTEN, TIME_WAIT, Machine, Sock
 
@@ -88,10 +88,10 @@ def occupy(m: Machine, sk: Pcb, source: str, dst: str, port: int) -> None:
     if number:
         if find(m, sk, source, number, dst, port) is not None and TUPLE in m.on:
             raise Errno("EADDRINUSE", TUPLE)
-    elif TUPLE_CHOICE in m.on and m.env.get("net.inet.tcp.require_unique_port", "0") == "0":
+    elif TUPLE_CHOICE in m.on and (sk.proto == "udp" or m.env.get("net.inet.tcp.require_unique_port", "0") == "0"):
 
         def free(p: int) -> bool:
-            return find(m, sk, source, p, dst, port) is None and _unheld(m, sk, source, p)
+            return find(m, sk, source, p, dst, port) is None and not held(m, sk.proto, source, p)
 
         number = pick(m, sk, free, True)
     else:
@@ -99,12 +99,6 @@ def occupy(m: Machine, sk: Pcb, source: str, dst: str, port: int) -> None:
     sk.laddr, sk.raddr, sk.rport = source, dst, port
     if not sk.port:
         insert(m, sk, number)
-
-
-def _unheld(m: Machine, sk: Pcb, source: str, port: int) -> bool:
-    """Whether no socket that is not connected overlaps `source` at `port`."""
-    t = lookup(m, sk.proto, source, port, True)
-    return t is None or bool(t.raddr)
 
 
 class Tcp:

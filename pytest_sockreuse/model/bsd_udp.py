@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .bsd_bind import choose, pick
-from .bsd_table import Pcb, find, insert, lookup, parsed, receiver, remove
+from .bsd_table import Pcb, find, held, insert, parsed, receiver, remove
 from .bsd_tcp import PORT_ZERO, TUPLE_CHOICE, destination, occupy
 from .clause import Book, Errno, Unknown
 from .machine import CLOSE, ESTABLISHED, Machine
@@ -97,7 +97,6 @@ def _port(m: Machine, sk: Pcb, source: str, dst: str, port: int) -> int:
         return choose(m, sk, True)
 
     def free(p: int) -> bool:
-        t = lookup(m, "udp", source, p, True)
-        return (t is None or bool(t.raddr)) and find(m, sk, source, p, dst, port) is None
+        return find(m, sk, source, p, dst, port) is None and not held(m, "udp", source, p)
 
     return pick(m, sk, free, True)

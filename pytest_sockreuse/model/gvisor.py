@@ -88,7 +88,7 @@ class Gvisor:
     def bind(self, m: Machine, sk: Sock, host: str, port: int) -> None:
         self._now(m)
         ep = _endpoint(sk)
-        gvisor_address.check_bind_family(m, ep, host)
+        gvisor_address.check_bind_family(ep, host)
         if ep.proto == "tcp":
             gvisor_tcp.bind(m, ep, host, port)
         else:
@@ -115,14 +115,17 @@ class Gvisor:
     def accept(self, m: Machine, sk: Sock) -> Sock | None:
         if sk.proto == "udp":
             raise Errno("EOPNOTSUPP", DATAGRAM)
-        child = gvisor_tcp.accept(m, _endpoint(sk))
+        child = gvisor_tcp.accept(_endpoint(sk))
         if child is not None:
             self._sockets(m).append(child)
         return child
 
     def shutdown(self, m: Machine, sk: Sock, how: str) -> None:
         self._now(m)
-        (gvisor_stream if sk.proto == "tcp" else gvisor_udp).shutdown(m, _endpoint(sk), how)
+        if sk.proto == "tcp":
+            gvisor_stream.shutdown(m, _endpoint(sk), how)
+        else:
+            gvisor_udp.shutdown(_endpoint(sk), how)
 
     def eof(self, m: Machine, sk: Sock) -> None:
         if not self._receive(m, sk, True):
@@ -133,7 +136,9 @@ class Gvisor:
 
     def _receive(self, m: Machine, sk: Sock, all_: bool) -> bool:
         self._now(m)
-        return (gvisor_stream if sk.proto == "tcp" else gvisor_udp).receive(m, _endpoint(sk), all_)
+        if sk.proto == "tcp":
+            return gvisor_stream.receive(_endpoint(sk), all_)
+        return gvisor_udp.receive(_endpoint(sk), all_)
 
     def send(self, m: Machine, sk: Sock, host: str, port: int) -> None:
         self._now(m)
@@ -146,10 +151,13 @@ class Gvisor:
 
     def close(self, m: Machine, sk: Sock) -> None:
         self._now(m)
-        (gvisor_stream if sk.proto == "tcp" else gvisor_udp).close(m, _endpoint(sk))
+        if sk.proto == "tcp":
+            gvisor_stream.close(m, _endpoint(sk))
+        else:
+            gvisor_udp.close(m, _endpoint(sk))
 
 
-def rules(platform: Platform, on: frozenset[str]) -> Gvisor:
+def rules(_platform: Platform, _on: frozenset[str]) -> Gvisor:
     """The rules of a gVisor."""
     return Gvisor()
 

@@ -51,7 +51,7 @@ WRONG_ROUTE = BOOK(
 )
 
 
-def check_bind_family(m: Machine, sk: Endpoint, host: str) -> None:
+def check_bind_family(sk: Endpoint, host: str) -> None:
     """Raises Errno where the literal is of the other family."""
     if sk.family == 4 and ":" in host:
         raise Errno("EAFNOSUPPORT", FAMILY)
@@ -59,7 +59,7 @@ def check_bind_family(m: Machine, sk: Endpoint, host: str) -> None:
         raise Errno("EINVAL", FAMILY)
 
 
-def check_destination_family(m: Machine, sk: Endpoint, host: str) -> None:
+def check_destination_family(sk: Endpoint, host: str) -> None:
     """Raises Errno where the socket takes no such literal as destination."""
     if (sk.family == 4) == (":" in host) and (sk.family == 4 or sk.v6only):
         raise Errno("EINVAL", FAMILY_CONNECT)

@@ -13,12 +13,12 @@ _SOCK = "pkg/sentry/socket/netstack/netstack.go"
 
 NO_OPTION = BOOK(
     "option-unknown",
-    "An option that Linux does not have, or of another protocol, is ENOPROTOOPT; getsockopt() of IPv6's on IPv4 EOPNOTSUPP.",
+    "An option that Linux does not have, or of another protocol, is ENOPROTOOPT; reading IPv6's on IPv4 EOPNOTSUPP.",
     f"{_SOCK} SetSockOpt, GetSockOpt",
 )
 IGNORED = BOOK(
     "option-ignored",
-    "IP_LOCAL_PORT_RANGE, IP_BIND_ADDRESS_NO_PORT, IP_FREEBIND and others are taken, have no effect, and cannot be read.",
+    "IP_LOCAL_PORT_RANGE, IP_BIND_ADDRESS_NO_PORT and IP_FREEBIND are taken, have no effect, and cannot be read.",
     f"{_SOCK} setSockOptIP",
 )
 IGNORED_SOCKET = BOOK(
@@ -29,7 +29,9 @@ IGNORED_SOCKET = BOOK(
 )
 V6ONLY_LATE = BOOK("v6only-before-bind", "IPV6_V6ONLY after bind() is EINVAL.", f"{_SOCK} setSockOptIPv6")
 TOO_SHORT = BOOK("option-too-short", "A value shorter than an int is EINVAL.", f"{_SOCK} setSockOptSocket")
-NO_DEVICE = BOOK("device-unknown", "SO_BINDTODEVICE to a device that does not exist is ENODEV.", f"{_SOCK} setSockOptSocket")
+NO_DEVICE = BOOK(
+    "device-unknown", "SO_BINDTODEVICE to a device that does not exist is ENODEV.", f"{_SOCK} setSockOptSocket"
+)
 
 _ABSENT = frozenset(
     """SO_REUSEPORT_LB SO_EXCLUSIVEADDRUSE SO_REUSE_UNICASTPORT SO_PORT_SCALABILITY SO_RANDOMIZE_PORT

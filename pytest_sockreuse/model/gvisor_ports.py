@@ -108,8 +108,8 @@ def shared(counter: Counter) -> int:
 class Endpoint(Sock):
     """A socket of gVisor: `laddr` and `raddr` are canonical, and empty where none is given.
 
-    `nets` are its networks, `flags` and `on_device` as latched, `dest` that of its reservation; `both`: bind() took IPv4's
-    wildcard as well; `fixed`: bind() gave the address, and so the interface.
+    `nets` are its networks, `flags` and `on_device` as latched, `dest` that of its reservation; `both`: bind() took
+    IPv4's wildcard as well; `fixed`: bind() gave the address, and so the interface.
     """
 
     __slots__ = "nets flags on_device dest reserved registered shut was_bound bind_addr both fixed".split()
@@ -259,14 +259,14 @@ class Demux:
         self.ids: dict[Id, dict[str, _Several]] = {}
 
     @staticmethod
-    def _flags(sk: Endpoint, flags: int, rport: int) -> int:
+    def _flags(flags: int, rport: int) -> int:
         return flags & (RECENT if rport else RECENT | BALANCED)
 
     def fits(
         self, sk: Endpoint, nets: tuple[int, ...], port: int, flags: int, device: str, remote: Destination
     ) -> bool:
         """Whether the endpoint could be registered."""
-        bits = self._flags(sk, flags, remote[1])
+        bits = self._flags(flags, remote[1])
         for net in nets:
             several = self.ids.get((net, sk.proto, sk.laddr, port, *remote), {}).get(device)
             if several and several.endpoints and not bits & shared(several.flags) and REGISTERED in self.m.on:
@@ -278,7 +278,7 @@ class Demux:
         remote = (sk.raddr, sk.rport)
         if not self.fits(sk, nets, sk.port, sk.flags, sk.on_device, remote):
             return False
-        bits = self._flags(sk, sk.flags, sk.rport)
+        bits = self._flags(sk.flags, sk.rport)
         for net in nets:
             devices = self.ids.setdefault((net, sk.proto, sk.laddr, sk.port, *remote), {})
             several = devices.setdefault(sk.on_device, _Several())
@@ -287,7 +287,7 @@ class Demux:
         return True
 
     def unregister(self, sk: Endpoint, flags: int) -> None:
-        bits = self._flags(sk, flags, sk.rport)
+        bits = self._flags(flags, sk.rport)
         for net in sk.nets:
             name = (net, sk.proto, sk.laddr, sk.port, sk.raddr, sk.rport)
             devices = self.ids.get(name, {})

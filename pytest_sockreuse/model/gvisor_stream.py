@@ -5,6 +5,8 @@ Segments on loopback arrive at once: FIN_WAIT1, CLOSING and LAST_ACK have passed
 
 from __future__ import annotations
 
+import contextlib
+
 from .clause import Book, Errno, Unknown
 from .gvisor_ports import Endpoint, claim_of, demux, ports
 from .machine import CLOSE_WAIT, ESTABLISHED, FIN_WAIT2, LISTEN, TIME_WAIT, Machine
@@ -29,7 +31,9 @@ TW_NO_RESET = BOOK(
     "source",
 )
 UNREAD = BOOK(
-    "unread-data-resets", "close(), or shutdown() of both ways, with unread data resets the connection.", f"{_TCP} shutdownLocked"
+    "unread-data-resets",
+    "close(), or shutdown() of both ways, with unread data resets the connection.",
+    f"{_TCP} shutdownLocked",
 )
 LINGER = BOOK("linger-zero-resets", "close() with SO_LINGER 0 resets the connection.", f"{_TCP} closeLocked")
 NOT_CONNECTED = BOOK(
@@ -147,10 +151,8 @@ def close(m: Machine, sk: Endpoint) -> None:
         reset(m, sk, "ECONNABORTED")
         return
     if sk.state in CONNECTED:
-        try:
+        with contextlib.suppress(Errno):
             shutdown(m, sk, "RDWR")
-        except Errno:
-            pass
         sk.since = m.now if sk.state == FIN_WAIT2 else sk.since
     else:
         cleanup(m, sk)
@@ -189,11 +191,11 @@ def send(m: Machine, sk: Endpoint) -> None:
     assert isinstance(peer, Endpoint)
     if peer.state == FIN_WAIT2 and (peer.shut_rd or not peer.open):
         reset(m, peer, "ECONNABORTED")
-    elif not (peer.shut_rd or peer.fin and peer is not sk):
+    elif not (peer.shut_rd or (peer.fin and peer is not sk)):
         peer.rx += 1
 
 
-def receive(m: Machine, sk: Endpoint, all_: bool) -> bool:
+def receive(sk: Endpoint, all_: bool) -> bool:
     """Read one byte, or `all_` up to the end of stream; False where there is nothing to return. Raises Errno."""
     if sk.rx:
         sk.rx = 0 if all_ else sk.rx - 1

@@ -6,7 +6,19 @@ from . import gvisor_stream as stream
 from .clause import Book, Errno, TimeUp, Unknown
 from .gvisor_address import check_destination_family, check_local, source, unwrap
 from .gvisor_choice import pick
-from .gvisor_ports import BIND0, CONFLICT, DUAL, LATCHED, REGISTERED, Claim, Destination, Endpoint, claim_of, demux, ports
+from .gvisor_ports import (
+    BIND0,
+    CONFLICT,
+    DUAL,
+    LATCHED,
+    REGISTERED,
+    Claim,
+    Destination,
+    Endpoint,
+    claim_of,
+    demux,
+    ports,
+)
 from .gvisor_stream import BOUND, CLOSED, CONNECTED, ERROR, INITIAL
 from .machine import ESTABLISHED, LISTEN, TIME_WAIT, Machine
 
@@ -181,7 +193,7 @@ def listen(m: Machine, sk: Endpoint, backlog: int) -> None:
     sk.state, sk.registered, sk.backlog = LISTEN, True, backlog
 
 
-def accept(m: Machine, sk: Endpoint) -> Endpoint | None:
+def accept(sk: Endpoint) -> Endpoint | None:
     """Endpoint.Accept. Raises Errno."""
     if sk.state != LISTEN or sk.shut_rd:
         raise Errno("EINVAL", NOT_LISTENING)
@@ -195,7 +207,7 @@ def accept(m: Machine, sk: Endpoint) -> Endpoint | None:
 
 def connect(m: Machine, sk: Endpoint, host: str, port: int) -> None:
     """sock.Connect and Endpoint.connect. Raises Errno."""
-    check_destination_family(m, sk, host)
+    check_destination_family(sk, host)
     address, net = unwrap(m, sk, host)
     if sk.state in CONNECTED:
         raise Errno("EISCONN", CONNECTED_ONCE)

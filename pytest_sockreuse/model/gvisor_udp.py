@@ -45,7 +45,9 @@ REFUSED = BOOK(
 )
 PORT_ZERO = BOOK("udp-port-zero", "A datagram to port 0 is EINVAL.", f"{_UDP} prepareForWrite")
 NO_DESTINATION = BOOK(
-    "udp-no-destination", "send() on an unconnected socket binds it and is EDESTADDRREQ.", f"{_UDP} prepareForWriteInner"
+    "udp-no-destination",
+    "send() on an unconnected socket binds it, and is EDESTADDRREQ.",
+    f"{_UDP} prepareForWriteInner",
 )
 NOT_CONNECTED = BOOK(
     "udp-not-connected", "shutdown() of a socket that is not connected is ENOTCONN.", f"{_UDP} Shutdown"
@@ -101,7 +103,7 @@ def bind(m: Machine, sk: Endpoint, host: str, port: int, errno: str = "EADDRINUS
 
 def connect(m: Machine, sk: Endpoint, host: str, port: int) -> None:
     """ConnectAndThen. Raises Errno."""
-    check_destination_family(m, sk, host)
+    check_destination_family(sk, host)
     address, net = unwrap(m, sk, host)
     origin = source(m, sk, address, net, False)
     nets: tuple[int, ...] = (net,)
@@ -158,7 +160,7 @@ def host(sk: Endpoint) -> str:
 def send(m: Machine, sk: Endpoint, to: str, port: int) -> None:
     """endpoint.write. Raises Errno."""
     if to:
-        check_destination_family(m, sk, to)
+        check_destination_family(sk, to)
     if sk.error:
         error, sk.error = sk.error, ""
         raise Errno(error, REFUSED)
@@ -192,7 +194,7 @@ def _deliver(m: Machine, net: int, here: tuple[str, int], there: tuple[str, int]
         back.error = "ECONNREFUSED"
 
 
-def receive(m: Machine, sk: Endpoint, all_: bool) -> bool:
+def receive(sk: Endpoint, all_: bool) -> bool:
     """endpoint.Read; False where there is nothing to return. Raises Errno."""
     if sk.error:
         error, sk.error = sk.error, ""
@@ -204,7 +206,7 @@ def receive(m: Machine, sk: Endpoint, all_: bool) -> bool:
     return False
 
 
-def shutdown(m: Machine, sk: Endpoint, how: str) -> None:
+def shutdown(sk: Endpoint, how: str) -> None:
     """endpoint.Shutdown. Raises Errno."""
     if sk.state == INITIAL:
         raise Errno("ENOTCONN", NOT_CONNECTED)
