@@ -16,6 +16,7 @@ import struct
 import sys
 from collections.abc import Iterator
 
+from ..platforms import current
 from ..scenario import Scenario, Setting
 from . import NotRun, netlink
 from .errnos import name_of
@@ -139,6 +140,8 @@ def _apply(setting: Setting) -> None:
 
 def write(name: str, value: str) -> None:
     """Set a setting of this network namespace; no other is touched."""
+    if current().stack == "gvisor":
+        raise NotRun("the settings of gVisor are those of its whole sandbox, not of a network namespace")
     if not re.fullmatch(r"net\.ipv[46](\.[A-Za-z0-9_]+){1,4}", name):
         raise NotRun(f"{name} is no setting that a network namespace isolates (net.ipv4.…, net.ipv6.…)")
     try:

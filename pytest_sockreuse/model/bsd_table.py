@@ -219,13 +219,13 @@ def receiver(m: Machine, proto: str, dst: str, port: int, src: str, sport: int) 
             ranks[1].append(t)
         elif t.laddr == "::" and (not v4 or not t.v6only):
             ranks[2].append(t)
+    if SPECIFIC not in m.on:
+        ranks = [[t for t in reversed(here) if any(t in rank for rank in ranks)]]
     return _choose(m, ranks)
 
 
 def _choose(m: Machine, ranks: list[list[Pcb]]) -> Pcb | None:
     """One of those that fit, closest first: of a group any, else the newest where that is known."""
-    if SPECIFIC not in m.on:
-        ranks = [[t for rank in ranks for t in rank]]
     for rank in ranks:
         group = [t for t in rank if t.grouped]
         if group and LB_GROUP in m.on:
