@@ -50,7 +50,7 @@ def test_measured_statements_are_shown_by_a_run(suite: Suite, runs: list[Results
     assert not unshown, f"{len(unshown)} cells, such as {unshown[:5]}"
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", FILES, ids=[path.stem for path in FILES])
 def test_results_are_of_this_suite(path: Path, suite: Suite) -> None:
     for run in read(path):
         stale = [i for i, r in run.results.items() if i not in suite.by_id or suite.by_id[i].content != r.content]

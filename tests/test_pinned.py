@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import cache
 
 import pytest
@@ -12,6 +13,9 @@ from pytest_sockreuse import model, suite
 from pytest_sockreuse.model import Clause, Prediction, families, predict
 from pytest_sockreuse.platforms import Platform, known, version
 from pytest_sockreuse.suite import Variant
+
+
+LONG = 16  # steps: there are enough shorter cases
 
 
 class _Noting(frozenset[str]):
@@ -26,8 +30,12 @@ class _Noting(frozenset[str]):
 
 @cache
 def _variants() -> list[Variant]:
-    """One variant of each text."""
-    return list({variant.text: variant for variant in suite.load().variants}.values())
+    """One variant of each text: the cases made for this first, then one of every case, a second one, …, long ones last."""
+    cases = [case for rule in suite.load().rules.values() for case in rule.cases]
+    cases.sort(key=lambda case: case.rule != "clauses")
+    turns = itertools.zip_longest(*(case.variants for case in cases))
+    texts = {variant.text: variant for turn in turns for variant in turn if variant is not None}
+    return sorted(texts.values(), key=lambda variant: len(variant.scenario.steps) > LONG)
 
 
 def _platforms(stack: str) -> list[Platform]:
@@ -48,16 +56,15 @@ def _clauses(stack: str) -> dict[Platform, list[Clause]]:
     return found
 
 
-def _asking(platform: Platform, variants: list[Variant]) -> Iterator[tuple[Variant, Prediction, set[str]]]:
-    """Each variant, what is said of it, and the clauses that were asked for on the way."""
+def _asked(platform: Platform, variant: Variant) -> tuple[Prediction, set[str]]:
+    """What is said of a variant, and the clauses that were asked for on the way."""
+    plain: Callable[..., tuple[model.Rules, frozenset[str]]] = model._rules
+    noting = _Noting(plain(platform, frozenset())[1])
+    noting.asked = set()
+    rules = families()[platform.stack].rules(platform, noting)
     with pytest.MonkeyPatch.context() as patch:
-        plain: Callable[..., tuple[model.Rules, frozenset[str]]] = model._rules
-        noting = _Noting(plain(platform, frozenset())[1])
-        rules = families()[platform.stack].rules(platform, noting)
         patch.setattr(model, "_rules", lambda *_: (rules, noting))
-        for variant in variants:
-            noting.asked = set()
-            yield variant, predict(variant.scenario, platform), noting.asked
+        return predict(variant.scenario, platform), noting.asked
 
 
 def _said(prediction: Prediction) -> list[object]:
@@ -67,7 +74,10 @@ def _said(prediction: Prediction) -> list[object]:
 def _catching(platform: Platform, wanted: set[str]) -> dict[str, str]:
     """The first case that catches each of the clauses."""
     found: dict[str, str] = {}
-    for variant, said, asked in list(_asking(platform, _variants())):
+    for variant in _variants():
+        if not wanted - found.keys():
+            break
+        said, asked = _asked(platform, variant)
         for name in (wanted & asked) - found.keys():
             if _said(predict(variant.scenario, platform, without={name})) != _said(said):
                 found[name] = variant.id

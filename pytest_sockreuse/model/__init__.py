@@ -29,6 +29,7 @@ _FAMILIES = {  # stack -> module of this package
     "macos": "bsd_macos",
     "netbsd": "bsd_netbsd",
     "openbsd": "bsd_openbsd",
+    "windows": "windows",
 }
 
 

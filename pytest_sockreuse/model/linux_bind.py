@@ -238,7 +238,7 @@ def _fast_reuseport(sk: Sock, entry: Bucket) -> bool:
         return True
     if ":" in laddr:
         return laddr == "::" and not (v6only and ":" not in sk.laddr)
-    return laddr == "0.0.0.0" and (":" not in sk.laddr) and not sk.v6only
+    return laddr == "0.0.0.0" and not sk.v6only and (family == 4 or ":" not in sk.laddr)
 
 
 def _remember(m: Machine, sk: Sock, entry: Bucket) -> None:

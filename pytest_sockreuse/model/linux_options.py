@@ -119,6 +119,8 @@ def apply(m: Machine, sk: Sock, option: Option) -> None:
     elif name in _UNSEEN:
         if sk.user != "root" or option.raw is not None:
             raise Unknown(f"{name} for users, and raw")
+        if name == "TCP_USER_TIMEOUT":
+            sk.options[name] = option.value or "1"
     else:
         raise Unknown(f"{name} is not modelled")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NoReturn
+
 from . import stream
 from .clause import Book, Errno, TimeUp, Unknown
 from .linux_bind import EXHAUSTED, TW_KEEPS, bucket, get_port, left, moved, new_bucket
@@ -76,6 +78,11 @@ BACKLOG = BOOK(
     "backlog-full",
     "A listener with more than its backlog waiting answers no SYN.",
     "include/net/sock.h sk_acceptq_is_full",
+)
+USER_TIMEOUT = BOOK(
+    "user-timeout",
+    "Without an answer connect() is ETIMEDOUT after a second if TCP_USER_TIMEOUT is at most that.",
+    "net/ipv4/tcp_timer.c tcp_write_timeout (icsk_user_timeout)",
 )
 SPECIFIC = BOOK(
     "specific-listener-first",
@@ -198,7 +205,7 @@ class Tcp:
         if sk.family == 6 and ":" not in destination:
             sk.mapped = True
         elif sk.mapped and MAPPED_STICKS in m.on:
-            raise TimeUp(MAPPED_STICKS)
+            self._unanswered(m, sk, MAPPED_STICKS)
         if sk.port == port and source == destination:
             if sk.shut_rd or sk.shut_wr:
                 raise Unknown("a connection to itself after shutdown()")
@@ -211,6 +218,16 @@ class Tcp:
         if reset:
             self.reset_address(m, sk)
         sk.raddr, sk.rport, sk.state = "", 0, CLOSE
+
+    def _unanswered(self, m: Machine, sk: Sock, rule: str) -> NoReturn:
+        """The SYN is sent again and again. Raises TimeUp, or Errno ETIMEDOUT."""
+        milliseconds = int(sk.options.get("TCP_USER_TIMEOUT", "0"))
+        if not 0 < milliseconds <= 1000:
+            raise TimeUp(rule)
+        m.now += 1
+        stream.leave_tuple(m, sk)
+        self._failed(m, sk, True)
+        raise Errno("ETIMEDOUT", USER_TIMEOUT)
 
     def _choose(self, m: Machine, sk: Sock) -> None:
         """The search of __inet_hash_connect for a port whose bucket and 4-tuple are free."""
@@ -282,7 +299,7 @@ class Tcp:
             sk.shut_rd = sk.shut_wr = False
             raise Errno("ECONNREFUSED", NO_LISTENER)
         if len(listener.queue) > listener.backlog and BACKLOG in m.on:
-            raise TimeUp(BACKLOG)
+            self._unanswered(m, sk, BACKLOG)
         child = Sock("tcp", listener.family, listener.user)
         for (
             name

@@ -157,9 +157,9 @@ def _across(m: Machine, first: WinSock, second: WinSock) -> Answer:
     if first.mode == second.mode == "ra" and BOTH_RA in m.on:
         return _FREE
     if six.mode == "ex" and DUAL_EXCLUSIVE in m.on:
-        if six is first:
+        if six is first and not (is_any(four.bound) and four.mode == "ex"):
             return ("EACCES",), DUAL_EXCLUSIVE
-        if is_any(four.bound) and four.mode != "none":
+        if six is second and is_any(four.bound) and four.mode != "none":
             raise Unknown("a dual-stack :: with SO_EXCLUSIVEADDRUSE after 0.0.0.0 with an option")
         return ("EADDRINUSE", "EACCES"), DUAL_EXCLUSIVE
     if first.user != second.user:

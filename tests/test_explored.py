@@ -1,0 +1,25 @@
+"""What exploring found the model wrong about: each scenario as it was printed, with what the kernel did."""
+
+from __future__ import annotations
+
+import pytest
+
+from pytest_sockreuse.model import predict
+from pytest_sockreuse.parser import parse
+from pytest_sockreuse.platforms import named
+
+# What an AF_INET socket's SO_REUSEPORT left behind at 0.0.0.0 is taken to hold for :: too, whoever else is there.
+REMEMBERED = """
+A = tcp6()
+A.bind([::1]:P)
+B = tcp4(SO_REUSEPORT)
+B.bind(0.0.0.0:P)
+C = tcp6(SO_REUSEPORT)
+C.bind([::]:P)
+"""
+
+
+@pytest.mark.parametrize(("text", "step", "outcome"), [(REMEMBERED, "C.bind", "ok")])
+def test_the_model_says_what_the_kernel_did(text: str, step: str, outcome: str) -> None:
+    steps = {said.step: said.outcomes for said in predict(parse(text), named("linux-6.18.44")).steps}
+    assert steps[step] == (outcome,)
