@@ -32,7 +32,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_load_initial_conftests(early_config: pytest.Config, parser: pytest.Parser, args: list[str]) -> None:
     """Let ``--sockreuse PATH`` mean a bare --sockreuse and a path, and ``sockreuse::…`` be given like any node id."""
-    asked = [n for n, arg in enumerate(args) if arg == "sockreuse" or arg.startswith("sockreuse::")]
+    asked = [n for n, arg in enumerate(args) if arg.startswith("sockreuse::")]
     if not asked and "--sockreuse" not in args:
         return
     changed = ["--sockreuse=all" if arg == "--sockreuse" else arg for arg in args]
