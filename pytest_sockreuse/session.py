@@ -101,16 +101,21 @@ class SuiteSession:
             items[:] = [item for item in items if item not in set(gone)]
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
-        self.selected = sum(isinstance(item, SuiteItem) for item in session.items)
+        variants = [item.variant for item in session.items if isinstance(item, SuiteItem)]
+        self.selected = len(variants)
+        if not hasattr(self.config, "workerinput"):  # an xdist worker is told of its next case only
+            self.ahead.coming.extend(variants)
 
     # --- running --------------------------------------------------------------------------------------------------
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item, nextitem: pytest.Item | None) -> None:
-        """Have the worker process perform this and the next case while pytest is busy with reports."""
-        for coming in (item, nextitem):
-            if isinstance(coming, SuiteItem):
-                self.ahead.ask(coming.variant)
+        """Have the worker process perform the coming cases while pytest is busy with reports."""
+        if isinstance(item, SuiteItem):
+            self.ahead.ask(item.variant)
+            if isinstance(nextitem, SuiteItem):
+                self.ahead.ask(nextitem.variant)
+            self.ahead.fill()
 
     def observe(self, variant: Variant) -> tuple[Observation | None, Verdict, suite.Expectation | None]:
         """Perform a variant, or fetch what was performed ahead, and judge it."""
@@ -174,26 +179,36 @@ class SuiteSession:
 
 
 class _Ahead:
-    """A queue of scenarios that the worker process performs while nobody waits for them."""
+    """A queue of scenarios that the worker process performs while nobody waits for them.
+
+    It is filled from `coming` by the dozen: one at a time would wake the worker, and lose the processor to it, each time.
+    """
 
     def __init__(self, runner: Runner) -> None:
+        self.coming: deque[Variant] = deque()
         self._runner = runner
-        self._asked: deque[Variant] = deque()
+        self._asked: dict[str, None] = {}  # ids, in order
         self._answers: dict[str, Observation | Broken] = {}
 
     def ask(self, variant: Variant) -> None:
-        if variant not in self._asked and variant.id not in self._answers:
+        if variant.id not in self._asked and variant.id not in self._answers:
             self._runner.ask(variant.scenario)
-            self._asked.append(variant)
+            self._asked[variant.id] = None
+
+    def fill(self) -> None:
+        if len(self._asked) < 4:
+            while self.coming and len(self._asked) < 16:
+                self.ask(self.coming.popleft())
 
     def fetch(self, variant: Variant) -> Observation:
         self.ask(variant)
         while variant.id not in self._answers:
-            asked = self._asked.popleft()
+            asked = next(iter(self._asked))
+            del self._asked[asked]
             try:
-                self._answers[asked.id] = self._runner.answer()
+                self._answers[asked] = self._runner.answer()
             except Broken as error:
-                self._answers[asked.id] = error
+                self._answers[asked] = error
         answer = self._answers.pop(variant.id)
         if isinstance(answer, Broken):
             raise answer

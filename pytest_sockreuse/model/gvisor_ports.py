@@ -252,11 +252,12 @@ class _Several:
 class Demux:
     """The endpoints that something may arrive for."""
 
-    __slots__ = ("m", "ids")
+    __slots__ = ("m", "ids", "hashes")
 
     def __init__(self, m: Machine) -> None:
         self.m = m
         self.ids: dict[Id, dict[str, _Several]] = {}
+        self.hashes: dict[tuple[tuple[Destination, Destination], int], int] = {}
 
     @staticmethod
     def _flags(flags: int, rport: int) -> int:
@@ -317,10 +318,10 @@ class Demux:
             devices = self.ids.get(name)
             if devices:
                 several = devices.get("lo") or devices.get("")
-                return self._one(several) if several else None
+                return self._one(several, (local, remote)) if several else None
         return None
 
-    def _one(self, several: _Several) -> Endpoint:
+    def _one(self, several: _Several, flow: tuple[Destination, Destination]) -> Endpoint:
         endpoints = several.endpoints
         if len(endpoints) == 1:
             return endpoints[0]
@@ -331,7 +332,10 @@ class Demux:
         if SPREAD not in self.m.on:
             return endpoints[0]
         self.m.rule = SPREAD
-        return endpoints[self.m.choose(len(endpoints))]
+        key = (flow, len(endpoints))
+        if key not in self.hashes:
+            self.hashes[key] = self.m.choose(len(endpoints))
+        return endpoints[self.hashes[key]]
 
 
 def ports(m: Machine) -> Ports:
