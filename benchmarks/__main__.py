@@ -96,8 +96,41 @@ def runner() -> str:
     return f"{statistics.median(ratios[1:]):.2f} times (at most 2)"
 
 
+def predict() -> str:
+    """(d) predictions per second of a typical scenario of 6 steps"""
+    from pytest_sockreuse.model import predict
+    from pytest_sockreuse.parser import parse
+    from pytest_sockreuse.platforms import named
+
+    rounds, scenario, platform = 1000, parse("\n".join(SCENARIO.splitlines()[:-1])), named("linux-6.18")
+    best = 0.0
+    for _ in range(10):
+        start = time.process_time()
+        for _ in range(rounds):
+            predict(scenario, platform)
+        best = max(best, rounds / (time.process_time() - start))
+    return f"{best:.0f} of {len(scenario.steps)} steps (at least 20000)"
+
+
+def explore() -> str:
+    """(e) random exploration: the share of its time that drawing, predicting and judging take, not the performing"""
+    from pytest_sockreuse.explorer.hunt import Hunt
+    from pytest_sockreuse.live.runner import Runner
+    from pytest_sockreuse.platforms import current
+
+    shares, memory = [], []
+    with Runner() as worker:
+        for seed in range(4):
+            start, before = time.perf_counter(), time.process_time()
+            Hunt(worker, current(), seed).run(2000)
+            shares.append((time.process_time() - before) / (time.perf_counter() - start))
+            memory.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+    grown = (memory[-1] - memory[0]) / 1024
+    return f"{statistics.median(shares):.2f} (at most 0.5); {grown:.1f} MB more after 6000 scenarios more (flat)"
+
+
 def main() -> None:
-    benchmarks = {call.__name__: call for call in (case, unused, runner)}
+    benchmarks = {call.__name__: call for call in (case, unused, runner, predict, explore)}
     for name in sys.argv[1:] or benchmarks:
         print(f"{benchmarks[name].__doc__}: {benchmarks[name]()}", flush=True)
 

@@ -147,13 +147,62 @@ def _explore(arguments: argparse.Namespace) -> int:
     from .live.runner import Broken
 
     platform = _named(arguments.on)[0] if arguments.on else current()
+    if arguments.exhaustive is not None:
+        return _explore_all(arguments, platform)
     seed = random.randrange(2**31) if arguments.seed is None else arguments.seed
     count = arguments.count if arguments.seconds is not None or arguments.count is not None else 1000
     print(f"random scenarios against the model of {platform}, seed {seed}", flush=True)
     try:
-        return 0 if explore(platform, seed, count, arguments.seconds, print) else 1
+        return 0 if explore(platform, seed, count, arguments.seconds, _say) else 1
     except (NeedsHypothesis, Broken) as error:
         raise UsageError(str(error)) from None
+
+
+def _distinguish(arguments: argparse.Namespace) -> int:
+    from .explorer.distinguish import distinguish
+
+    if len(arguments.platform) < 2:
+        raise UsageError("distinguish needs two platforms at least")
+    distinguish([platform for name in arguments.platform for platform in _named(name)], print)
+    return 0
+
+
+def _resemble(arguments: argparse.Namespace) -> int:
+    from .explorer.distinguish import resemble, show, to_json
+    from .live.runner import Broken
+    from .model import families
+
+    newest = {platform.stack: platform for platform in known_platforms() if platform.stack in families()}
+    platforms = _named(arguments.on) if arguments.on else list(newest.values())
+    try:
+        found = resemble(platforms)
+    except Broken as error:
+        raise UsageError(str(error)) from None
+    print(to_json(found) if arguments.json else show(found))
+    return 0
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)
+
+
+def _explore_all(arguments: argparse.Namespace, platform: Platform) -> int:
+    from .explorer.exhaustive import Unable, explore_all
+    from .explorer.scope import Scope
+
+    scope = Scope(arguments.protocol, arguments.family)
+    try:
+        agreed = explore_all(
+            platform,
+            scope,
+            arguments.exhaustive,
+            arguments.processes,
+            arguments.resume,
+            lambda text: print(text, flush=True),
+        )
+    except Unable as error:
+        raise UsageError(str(error)) from None
+    return 0 if agreed else 1
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -186,9 +235,25 @@ def _parser() -> argparse.ArgumentParser:
     much = explore.add_mutually_exclusive_group()
     much.add_argument("--seconds", type=float, metavar="N", help="for N seconds")
     much.add_argument("--count", type=int, metavar="N", help="N scenarios (1000)")
+    much.add_argument("--exhaustive", type=int, metavar="N", help="instead all scenarios of up to N calls")
+    explore.add_argument(
+        "--processes", type=int, default=os.cpu_count(), metavar="K", help="exhaustive: of K processes"
+    )
+    explore.add_argument("--resume", metavar="FILE", help="exhaustive: keep what is done in FILE, and go on from there")
+    explore.add_argument("--family", type=int, choices=(4, 6), default=4, help="exhaustive: IPv4 or IPv6 (4)")
+    explore.add_argument("--protocol", choices=("tcp", "udp"), default="tcp", help="exhaustive: tcp or udp (tcp)")
     explore.add_argument("--seed", type=int, metavar="S", help="the same scenarios again")
     explore.add_argument("--on", metavar="PLATFORM", help="the model of this platform (the one that this is)")
     explore.set_defaults(call=_explore)
+
+    distinguish = commands.add_parser("distinguish", help="find the shortest scenarios at which platforms part")
+    distinguish.add_argument("platform", nargs="+", metavar="PLATFORM", help="two or more")
+    distinguish.set_defaults(call=_distinguish)
+
+    resemble = commands.add_parser("resemble", help="say which modelled platform this OS behaves like")
+    resemble.add_argument("--on", metavar="A,B,…", help="of these platforms (the newest of each that is modelled)")
+    resemble.add_argument("--json", action="store_true", help="print one JSON object")
+    resemble.set_defaults(call=_resemble)
 
     platform = commands.add_parser("platform", help="say which platform this is")
     platform.add_argument("--json", action="store_true", help="print one JSON object")

@@ -25,6 +25,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="NODEID",
         help="a node of the suite, as sockreuse::RULE::CASE",
     )
+    group.addoption(
+        "--sockreuse-explore",
+        type=int,
+        metavar="N",
+        help="add N random scenarios, held against the model of this platform",
+    )
     parser.addini("sockreuse_rules", "the rules that a bare --sockreuse runs (all)", type="args", default=[])
     parser.addini("sockreuse_timeout", "seconds that one scenario may take beside its waits (10)", default="10")
 
@@ -53,3 +59,7 @@ def pytest_configure(config: pytest.Config) -> None:
         from .session import SuiteSession
 
         config.pluginmanager.register(SuiteSession(config), "sockreuse-session")
+    if option.sockreuse_explore is not None:
+        from .explorer.items import ExploreSession
+
+        config.pluginmanager.register(ExploreSession(config), "sockreuse-explore")

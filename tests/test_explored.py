@@ -18,8 +18,19 @@ C = tcp6(SO_REUSEPORT)
 C.bind([::]:P)
 """
 
+# Connected by IPv6 and then by IPv4, the socket is still found at its IPv6 address only: no error comes back to it.
+RECONNECTED = """
+A = udp6()
+A.connect([::]:P)
+A.connect([::ffff:127.0.0.1]:P)
+A.send()
+A.recv()
+"""
 
-@pytest.mark.parametrize(("text", "step", "outcome"), [(REMEMBERED, "C.bind", "ok")])
+
+@pytest.mark.parametrize(
+    ("text", "step", "outcome"), [(REMEMBERED, "C.bind", "ok"), (RECONNECTED, "A.recv", "timeout")]
+)
 def test_the_model_says_what_the_kernel_did(text: str, step: str, outcome: str) -> None:
     steps = {said.step: said.outcomes for said in predict(parse(text), named("linux-6.18.44")).steps}
     assert steps[step] == (outcome,)

@@ -6,6 +6,7 @@ import itertools
 from collections import defaultdict
 from collections.abc import Callable
 from functools import cache
+from typing import Any
 
 import pytest
 
@@ -13,7 +14,6 @@ from pytest_sockreuse import model, suite
 from pytest_sockreuse.model import Clause, Prediction, families, predict
 from pytest_sockreuse.platforms import Platform, known, version
 from pytest_sockreuse.suite import Variant
-
 
 LONG = 16  # steps: there are enough shorter cases
 
@@ -30,7 +30,7 @@ class _Noting(frozenset[str]):
 
 @cache
 def _variants() -> list[Variant]:
-    """One variant of each text: the cases made for this first, then one of every case, a second one, …, long ones last."""
+    """One variant of each text: the cases made for this first, then one of each case, a second one, …; long ones last."""
     cases = [case for rule in suite.load().rules.values() for case in rule.cases]
     cases.sort(key=lambda case: case.rule != "clauses")
     turns = itertools.zip_longest(*(case.variants for case in cases))
@@ -58,7 +58,7 @@ def _clauses(stack: str) -> dict[Platform, list[Clause]]:
 
 def _asked(platform: Platform, variant: Variant) -> tuple[Prediction, set[str]]:
     """What is said of a variant, and the clauses that were asked for on the way."""
-    plain: Callable[..., tuple[model.Rules, frozenset[str]]] = model._rules
+    plain: Callable[..., tuple[Any, frozenset[str]]] = model._rules
     noting = _Noting(plain(platform, frozenset())[1])
     noting.asked = set()
     rules = families()[platform.stack].rules(platform, noting)
@@ -85,7 +85,7 @@ def _catching(platform: Platform, wanted: set[str]) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("stack", families())
-def test_a_case_catches_the_loss_of_every_clause(stack: str, record_property: pytest.RecordProperty) -> None:
+def test_a_case_catches_the_loss_of_every_clause(stack: str, record_property: Callable[[str, object], None]) -> None:
     free = []
     for platform, clauses in _clauses(stack).items():
         names = {clause.name for clause in clauses}

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from ..live.runner import Runner
-from ..model import DEPARTED, ModelError, Prediction, StepPrediction, predict
+from ..model import DEPARTED, Prediction, StepPrediction, predict
 from ..parser import parse
 from ..platforms import Platform
 from ..report.predictions import outcome_text
@@ -35,7 +35,7 @@ class Disagreement:
         return f"{verb}: {_foretold(step)} by {step.rule or 'no clause'}, seen {seen.outcome}"
 
     def __str__(self) -> str:
-        """The scenario as it may be pasted into a case: what was seen beside each step, and where it is not foretold."""
+        """The scenario as it may be pasted into a case, what was seen beside each step, and where that was not foretold."""
         labelled = iter(zip(self.prediction.steps, self.observation.steps, strict=True))
         texts = [str(step) for step in self.scenario.steps]
         width = max(map(len, texts), default=0)
@@ -105,13 +105,13 @@ class Contest:
         self.runner.ask(scenario, HANG if hangs else TIME, glance)
         self._asked.append((scenario, prediction))
 
-    def answer(self) -> tuple[Scenario, Observation, Disagreement | None]:
+    def answer(self) -> tuple[Observation, Disagreement | None]:
         """The oldest scenario asked: what was seen, and whether it is not as foretold. Raises Broken."""
         scenario, prediction = self._asked.pop(0)
         observation = self.runner.answer()
-        if observation.not_run is not None or _plain_match(prediction, observation):
-            return scenario, observation, None
-        return scenario, observation, disagreement(scenario, self.platform, observation, self.without)
+        if observation.not_run is not None or foretells(prediction, observation):
+            return observation, None
+        return observation, disagreement(scenario, self.platform, observation, self.without)
 
     def patiently(self, scenario: Scenario) -> Disagreement | None:
         """Perform a scenario once more, as ``sockreuse run`` does; nothing else may be asked for. Raises Broken."""
@@ -121,8 +121,8 @@ class Contest:
         return disagreement(scenario, self.platform, observation, self.without)
 
 
-def _plain_match(prediction: Prediction, observation: Observation) -> bool:
-    """Whether the OS had no choice and did what was foretold: then nothing can be learnt from what it chose."""
+def foretells(prediction: Prediction, observation: Observation) -> bool:
+    """Whether the OS had no choice and did what was foretold: then nothing is to be learnt from what it chose."""
     for step, seen in zip(prediction.steps, observation.steps, strict=True):
         if step.unknown or step.outcomes != (seen.outcome,):
             return False

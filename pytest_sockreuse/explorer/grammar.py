@@ -33,16 +33,15 @@ _SETTINGS = (
     "net.ipv6.bindv6only = 1",
 )
 _PROTOCOLS = ("tcp",) * 10 + ("udp",) * 5 + ("mptcp",)
-_TCP = ("bind listen connect accept close set disconnect shutdown name send recv get").split()
+_TCP = "bind listen connect accept close set disconnect shutdown name send recv get".split()
+_UDP = "bind connect close set disconnect name send sendto recv".split()
 _WEIGHT = {
     "bind": 6, "listen": 5, "connect": 7, "accept": 5, "close": 6, "set": 4, "disconnect": 2, "shutdown": 2,
     "name": 4, "send": 2, "recv": 1, "get": 1, "sendto": 5,
 }  # fmt: skip
 _VERBS = {
     "tcp": tuple(verb for verb in _TCP for _ in range(_WEIGHT[verb])),
-    "udp": tuple(
-        verb for verb in ("bind connect close set disconnect name send sendto recv".split()) for _ in range(_WEIGHT[verb])
-    ),
+    "udp": tuple(verb for verb in _UDP for _ in range(_WEIGHT[verb])),
 }
 _NAMED = frozenset({"bind", "listen", "connect", "disconnect"})  # after which getsockname is worth asking
 

@@ -1,4 +1,4 @@
-"""``sockreuse explore``: random scenarios performed here and held against a model, until the time or count is reached."""
+"""``sockreuse explore``: random scenarios performed here and held against a model, for a while or a number of them."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ class Hunt:
 
     def _judge(self) -> list[Disagreement]:
         """Judge the oldest scenario that is under way."""
-        scenario, observation, suspect = self._contest.answer()
+        observation, suspect = self._contest.answer()
         if observation.not_run is not None:
             self.tally.not_run[observation.not_run] += 1
         else:

@@ -1,7 +1,7 @@
 """The small scope: every sequence of calls on two sockets, one port, the reuse options, two addresses of one family.
 
-Up to renaming: the first to act is A, and a socket is made, with any of the four sets of reuse options, when it first acts.
-Making is not counted as a call. Options that are set one after another commute, so they come in one order.
+Up to renaming: the first to act is A, and a socket is made, with any of the four sets of reuse options, when it first
+acts. Making is not counted as a call. Options that are set one after another commute, so they come in one order.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The worker process: reads scenarios from standard input, performs each, answers; ends with its input.
 
-One JSON array a line each way: ``[text, seconds, glance]``, and back ``[steps, ports, not_run, error]``; to ``null`` how it
-isolates.
+One JSON array a line each way: ``[text, seconds, glance]``, and back ``[steps, ports, not_run, error]``; to ``null``
+how it isolates.
 """
 
 from __future__ import annotations

@@ -24,12 +24,6 @@ TW_KEEPS = BOOK(
     "TIME_WAIT, 60 s long, keeps the reservation of the dead connection with its flags.",
     "pkg/tcpip/transport/tcp/protocol.go DefaultTCPTimeWaitTimeout",
 )
-TW_NO_RESET = BOOK(
-    "time-wait-ignores-reset",
-    "A reset does not end TIME_WAIT.",
-    "pkg/tcpip/transport/tcp/rcv.go handleTimeWaitSegment",
-    "source",
-)
 UNREAD = BOOK(
     "unread-data-resets",
     "close(), or shutdown() of both ways, with unread data resets the connection.",
@@ -84,8 +78,6 @@ def reset(m: Machine, sk: Endpoint, error: str) -> None:
 
 def take_reset(m: Machine, sk: Endpoint) -> None:
     """handleReset."""
-    if sk.state == TIME_WAIT and TW_NO_RESET in m.on:
-        return
     sk.peer = None
     late = sk.state == CLOSE_WAIT
     cleanup(m, sk)

@@ -20,6 +20,11 @@ NOT_LOCAL = BOOK(
     "bind() to an address that is not local is EADDRNOTAVAIL, but for IP_FREEBIND, IP_TRANSPARENT, ip_nonlocal_bind.",
     "net/ipv4/af_inet.c inet_addr_valid_or_nonlocal; net/ipv6/af_inet6.c __inet6_bind",
 )
+OTHER_DEVICE = BOOK(
+    "address-of-another-device",
+    "A socket bound to a device cannot bind ::1 of another one, EADDRNOTAVAIL; IPv4 does not look.",
+    "net/ipv6/af_inet6.c __inet6_bind (ipv6_chk_addr with dev)",
+)
 MAPPED_ON_V6ONLY = BOOK(
     "mapped-on-v6only",
     "A v4-mapped address on an IPV6_V6ONLY socket is EINVAL for bind() and ENETUNREACH for connect().",
@@ -84,7 +89,7 @@ V6ONLY_HIDES = BOOK(
 )
 V6ONLY_REFUSED = BOOK(
     "v6only-refuses-mapped",
-    "`::` with IPV6_V6ONLY was taken to overlap v4-mapped addresses.",
+    "bind() to a specific v4-mapped address took `::` with IPV6_V6ONLY for an address that overlaps.",
     "fixed by ea111449501e",
     since=("6.8",),
     until=("6.8.5", "6.9"),
@@ -207,6 +212,8 @@ def check_local(m: Machine, sk: Sock, host: str) -> str:
     address, family, kind = parsed(host)
     if sk.family == 6 and family == 4 and sk.v6only and MAPPED_ON_V6ONLY in m.on:
         raise Errno("EINVAL", MAPPED_ON_V6ONLY)
+    if family == 6 and kind == "loopback" and sk.device not in ("", "lo") and OTHER_DEVICE in m.on and not sk.nonlocal_:
+        raise Errno("EADDRNOTAVAIL", OTHER_DEVICE)
     if kind in ("any", "loopback") or address in m.addresses:
         return address
     if kind in ("multicast", "linklocal"):

@@ -93,7 +93,7 @@ HIDDEN = BOOK(
     "connected-wildcard-hides",
     "A wildcard socket that connects from an address whose sockets got this port by connect() stops keeping it.",
     "net/ipv4/inet_hashtables.c __inet_bhash2_update_saddr, since d57f4b874946",
-    since=("6.18",),
+    since=("6.17.8", "6.18"),
 )
 
 
@@ -166,7 +166,7 @@ def conflict(m: Machine, sk: Sock, owners: list[Sock], relax: bool = True, reuse
         if sk2 is sk or (sk2.device and sk.device and sk.device != sk2.device and DEVICE in on):
             continue
         if not at.overlap(on, sk, sk2):
-            if not (sk.family == 6 and ":" not in sk.laddr and sk2.laddr == "::" and at.V6ONLY_REFUSED in on):
+            if sk.family == 4 or ":" in sk.laddr or sk.any_ or sk2.laddr != "::" or at.V6ONLY_REFUSED not in on:
                 continue
         rule = shares(m, sk, sk2, relax, reuseport_ok)
         if not rule:

@@ -34,7 +34,7 @@ STICKY = BOOK(
     "bound-port-sticks",
     "A port once bound stays unfit for connect() until no socket has it, TIME_WAIT included.",
     f"{_HASH}, until d57f4b874946 tcp: Update bind bucket state on port release",
-    until=("6.18",),
+    until=("6.17.8", "6.18"),
 )
 NO_LISTENER = BOOK(
     "nobody-listens", "connect() to a port without listener is ECONNREFUSED.", "net/ipv4/tcp_ipv4.c tcp_v4_rcv"
@@ -321,19 +321,23 @@ class Tcp:
     def _listener(self, m: Machine, sk: Sock) -> Sock | None:
         """inet_lookup_listener, inet6_lookup_listener: the socket that gets the connection."""
         v4 = ":" not in sk.raddr
+        found: list[Sock] = []
+        for other in m.listeners.get(sk.rport, ()):
+            wild = other.any_ and (not other.v6only if v4 else other.laddr == "::")
+            if other.device in ("", "lo") and (wild or (other.laddr == sk.raddr and not (v4 and other.any_))):
+                found.append(other)
+        if SPECIFIC in m.on and any(not other.any_ for other in found):
+            found = [other for other in found if not other.any_]
         best: Sock | None = None
         score = -1
-        for other in m.listeners.get(sk.rport, ()):
-            exact = other.laddr == sk.raddr
-            wild = other.any_ and (not other.v6only if v4 else other.laddr == "::")
-            if v4 and other.laddr == "::" and other.v6only or not (exact or wild):
+        for other in found:
+            points = 2 * bool(other.device) + (other.family == 4)
+            if points <= score:
                 continue
-            if other.device not in ("", "lo"):
-                continue
-            points = 8 * (exact and SPECIFIC in m.on) + 2 * bool(other.device) + (other.family == 4)
-            if points > score:
-                best, score = other, points
-        if best is not None and best.rp and best.group is not None and len(best.group) > 1:
-            m.rule = GROUP
-            return best.group[m.choose(len(best.group))]
+            best, score = other, points
+            if other.rp and other.group is not None:
+                if len(other.group) == 1:
+                    return other
+                m.rule = GROUP
+                return other.group[m.choose(len(other.group))]
         return best

@@ -60,6 +60,12 @@ SPREAD = BOOK(
     "Datagrams spread over the unconnected sockets of a SO_REUSEPORT group.",
     f"{_UDP} lookup_reuseport",
 )
+CONNECTED_TABLE = BOOK(
+    "udp-last-connected-gets-it",
+    "Of sockets connected to one peer from one address and port the one connected last gets the peer's datagrams.",
+    f"{_UDP} udp_lib_hash4, udp4_lib_lookup4",
+    since=("6.13",),
+)
 PORT_ZERO = BOOK("udp-port-zero", "A datagram to port 0 is EINVAL.", f"{_UDP} udp_sendmsg")
 NO_DESTINATION = BOOK("udp-no-destination", "send() on an unconnected socket is EDESTADDRREQ.", f"{_UDP} udp_sendmsg")
 
@@ -152,9 +158,8 @@ class Udp:
             here.remove(sk)
             if not here:
                 del m.buckets["udp", sk.port]
-            if sk.group is not None:
-                sk.group.remove(sk)
-                sk.group = None
+            self._leave_group(sk)
+            self._unlist(m, sk)
             sk.port = 0
 
     def connect(self, m: Machine, sk: Sock, host: str, port: int) -> None:
@@ -162,18 +167,35 @@ class Udp:
         source, destination = at.route(m, sk, host)
         if sk.laddr != source:
             sk.laddr = source
+            self._leave_group(sk)
             self.rehash(m, sk)
         sk.raddr, sk.rport, sk.state = destination, port, ESTABLISHED
-        if sk.group is not None and len(sk.group) > 1:
+        self._unlist(m, sk)
+        m.buckets.setdefault(("udp connected", sk.port), []).insert(0, sk)  # type: ignore[attr-defined]
+
+    @staticmethod
+    def _leave_group(sk: Sock) -> None:
+        """reuseport_detach_sock."""
+        if sk.group is not None:
             sk.group.remove(sk)
             sk.group = None
+
+    @staticmethod
+    def _unlist(m: Machine, sk: Sock) -> None:
+        """udp_unhash4."""
+        listed = m.buckets.get(("udp connected", sk.port), [])
+        assert isinstance(listed, list)
+        if sk in listed:
+            listed.remove(sk)
 
     def disconnect(self, m: Machine, sk: Sock) -> None:
         """__udp_disconnect."""
         sk.state, sk.raddr, sk.rport, sk.device = CLOSE, "", 0, ""
+        self._unlist(m, sk)
         if not sk.addr_lock:
             before, sk.laddr = sk.laddr, "0.0.0.0" if sk.family == 4 else "::"
             if sk.port_lock and sk.laddr != before:
+                self._leave_group(sk)
                 self.rehash(m, sk)
         if not sk.port_lock and DISCONNECT in m.on:
             self.unhash(m, sk)
@@ -197,6 +219,8 @@ class Udp:
             raise Errno(error, REFUSED)
         if sk.shut_wr:
             raise Errno("EPIPE", "shut-down")
+        if ":" in source and ":" not in destination:  # connected by IPv6 first, which keeps the address it is found by
+            source = "127.0.0.1"
         found = self._receiver(m, source, sk.port, destination, port)
         if found is not None:
             found.rx += 1
@@ -206,37 +230,45 @@ class Udp:
             victim.error = "ECONNREFUSED"
 
     @staticmethod
-    def _lookup(m: Machine, source: str, sport: int, destination: str, dport: int) -> Sock | None:
-        """udp4_lib_lookup2: the best score, of equal ones the newest."""
+    def _candidates(m: Machine, source: str, sport: int, destination: str, dport: int) -> list[Sock]:
+        """The sockets that a datagram fits, the newest first; those at the wildcard only if there are no others."""
+        v4, found = ":" not in destination, []
+        for other in sorted(owners(m, dport), key=lambda other: other.bound_at, reverse=NEWEST in m.on):
+            if other.laddr != destination and not (other.any_ and (":" in other.laddr or v4)):
+                continue
+            if (":" in other.laddr and v4 and other.v6only) or other.device not in ("", "lo"):
+                continue
+            if not other.raddr or (other.raddr == source and other.rport in (0, sport)):
+                found.append(other)
+        exact = [other for other in found if other.laddr == destination]
+        return exact or found
+
+    def _lookup(self, m: Machine, source: str, sport: int, destination: str, dport: int) -> Sock | None:
+        """__udp4_lib_lookup, __udp6_lib_lookup: the best score; a group without connections ends the search."""
+        if CONNECTED_TABLE in m.on:
+            for other in m.buckets.get(("udp connected", dport), []):  # type: ignore[attr-defined]
+                if (other.laddr, other.raddr, other.rport) == (destination, source, sport) and (
+                    other.device in ("", "lo")
+                ):
+                    return other  # type: ignore[no-any-return]
         best: Sock | None = None
-        score = (-1, 0)
-        v4 = ":" not in destination
-        for other in owners(m, dport):
-            wild = other.any_ and other.laddr != destination
-            if (other.laddr != destination and not wild) or (":" in other.laddr and v4 and other.v6only):
-                continue
-            if (not v4 and ":" not in other.laddr) or other.device not in ("", "lo"):
-                continue
-            if other.raddr and (other.raddr != source or other.rport not in (0, sport)):
-                continue
-            points = (
-                64 * (not wild)
-                + 8 * bool(other.raddr)
-                + 8 * bool(other.rport)
-                + 4 * bool(other.device)
-                + (other.family == 4)
-            )
-            age = other.bound_at if NEWEST in m.on else -other.bound_at
-            if (points, age) > score:
-                best, score = other, (points, age)
+        score = -1
+        for other in self._candidates(m, source, sport, destination, dport):
+            points = 8 * bool(other.raddr) + 8 * bool(other.rport) + 4 * bool(other.device) + (other.family == 4)
+            if points > score:
+                best, score = other, points
+                if other.rp and not other.raddr and other.group and SPREAD in m.on:
+                    if not any(member.raddr for member in other.group):
+                        break
         return best
 
     def _receiver(self, m: Machine, source: str, sport: int, destination: str, dport: int) -> Sock | None:
-        """The socket that gets a datagram, by lookup_reuseport one of its group."""
+        """The socket that gets a datagram, by lookup_reuseport one of its group that is not connected."""
         best = self._lookup(m, source, sport, destination, dport)
-        if best is None or not best.rp or best.raddr or SPREAD not in m.on:
+        if best is None or not best.rp or best.raddr or SPREAD not in m.on or best.group is None:
             return best
-        if best.group is None or len(best.group) < 2:
+        members = [member for member in best.group if not member.raddr]
+        if len(members) < 2:
             return best
         m.rule = SPREAD
-        return best.group[m.choose(len(best.group))]
+        return members[m.choose(len(members))]

@@ -63,6 +63,12 @@ FIRST = BOOK(
     f"{_WINE} test_reuseaddr; libwebsockets issue 942; actix-web issue 1335",
     "documented",
 )
+BETWEEN = BOOK(
+    "delivery-between-families",
+    "Of a dual-stack `::` and 0.0.0.0 that both listen either may get an IPv4 connection.",
+    "nothing tells which",
+    "inferred",
+)
 INHERITS = BOOK(
     "child-inherits",
     "An accepted socket has the listener's SO_REUSEADDR.",
@@ -208,8 +214,8 @@ class Tcp:
             elif other.laddr == ("0.0.0.0" if v4 else "::") or (v4 and other.dual):
                 wild.append(other)
         best = exact or wild if SPECIFIC in m.on else wild or exact
-        if len({other.laddr for other in best}) > 1:
-            m.rule = "delivery-between-families"
+        if len({other.laddr for other in best}) > 1 and BETWEEN in m.on:
+            m.rule = BETWEEN
             return best[m.choose(len(best))]
         if len(best) > 1:
             m.rule = FIRST
@@ -235,14 +241,6 @@ def route(m: Machine, sk: WinSock, host: str) -> tuple[str, str]:
     if kind == "loopback" and address not in ("127.0.0.1", "::1"):
         return address, ("127.0.0.1", address)[m.choose(2)]
     return address, address
-
-
-BOOK(
-    "delivery-between-families",
-    "Of a dual-stack `::` and 0.0.0.0 that both listen either may get an IPv4 connection.",
-    "nothing tells which",
-    "inferred",
-)
 
 
 def is_connected(sk: Sock) -> bool:

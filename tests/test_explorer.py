@@ -1,0 +1,199 @@
+"""Exploration: what is drawn, what is found, how small it is made; the small scope; platforms told apart."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from pytest_sockreuse.cli import main
+from pytest_sockreuse.explorer.contest import Disagreement, disagreement, shrink
+from pytest_sockreuse.explorer.distinguish import resemble, shortest, show, to_json
+from pytest_sockreuse.explorer.draw import NeedsHypothesis, texts
+from pytest_sockreuse.explorer.hunt import Hunt
+from pytest_sockreuse.explorer.scope import Scope
+from pytest_sockreuse.live.runner import Runner
+from pytest_sockreuse.model import predict
+from pytest_sockreuse.parser import parse
+from pytest_sockreuse.platforms import current, named
+from pytest_sockreuse.scenario import Observation, Scenario, StepOutcome
+
+LINUX = named("linux-6.18")
+on_linux = pytest.mark.skipif(current().stack != "linux", reason="the model that is tried is that of Linux")
+
+
+def seen(scenario: Scenario) -> Observation:
+    """What the whole model says, as if this OS had done it."""
+    steps, ports = [], {"P": 10000, "Q": 10001}
+    for step in predict(scenario, LINUX).steps:
+        value = str(step.values[0]) if step.values else None
+        for symbol, port in ports.items():
+            value = value and value.replace(f":{symbol}", f":{port}")
+        steps.append(StepOutcome(step.step, step.outcomes[0], value))
+    return Observation(LINUX.name, tuple(steps), ports)
+
+
+def without(clause: str, scenario: Scenario) -> Disagreement | None:
+    return disagreement(scenario, LINUX, seen(scenario), {clause})
+
+
+# --- random -----------------------------------------------------------------------------------------------------------
+
+
+def test_every_text_is_a_scenario_and_a_seed_repeats_it() -> None:
+    drawn = list(itertools.islice(texts(1, True), 300))
+    assert all(parse(text).steps for text in drawn)
+    assert len(set(drawn)) > 290
+    assert drawn == list(itertools.islice(texts(1, True), 300))
+    assert drawn != list(itertools.islice(texts(2, True), 300))
+
+
+def test_users_are_drawn_only_where_there_are_any() -> None:
+    assert any(" as user1" in text for text in itertools.islice(texts(1, True), 300))
+    assert not any(" as user1" in text for text in itertools.islice(texts(1, False), 300))
+
+
+def test_a_disagreement_is_made_small() -> None:
+    text = """
+ephemeral 40000-40004
+S = udp4()
+S.bind(127.0.0.1:Q)
+A = tcp4(SO_REUSEADDR, SO_LINGER=0) as user1
+A.bind(127.0.0.2:P)?
+A.name()
+A.listen()
+B = tcp4(SO_REUSEADDR, IP_FREEBIND)
+B.bind(0.0.0.0:A.port)?
+B.name()
+B.close()
+"""
+    found = without("listener-excludes", parse(text))
+    assert found is not None
+    small = shrink(found, lambda scenario: without("listener-excludes", scenario))
+    assert str(small.scenario) == (
+        "A = tcp4(SO_REUSEADDR)\nA.listen()\nB = tcp4(SO_REUSEADDR)\nB.bind(0.0.0.0:A.port)\n"
+    )
+    assert "B.bind(0.0.0.0:A.port)   # EADDRINUSE   <-- the model: ok (reuseaddr-shares)" in str(small)
+    assert str(parse(str(small)).steps[-1]) == "B.bind(0.0.0.0:A.port)"
+
+
+def test_what_cannot_follow_is_a_disagreement_too() -> None:
+    scenario = parse("A = tcp4()\nA.bind(127.0.0.1:P)\nA.name()\n")
+    right = seen(scenario)
+    wrong = Observation(right.platform, (*right.steps[:2], StepOutcome("A.name", "ok", "127.0.0.1:9")), {"P": 10000})
+    found = disagreement(scenario, LINUX, wrong)
+    assert found is not None
+    assert found.at == 2
+
+
+@on_linux
+@pytest.mark.usefixtures("namespaces")
+def test_a_broken_model_is_found_out() -> None:
+    with Runner() as runner:
+        tally = Hunt(runner, current(), 1, {"bind-conflict"}).run(150)
+    assert tally.found
+    assert tally.performed == 150
+    assert min(len(found.scenario.steps) for found in tally.found) == 4
+
+
+@on_linux
+@pytest.mark.usefixtures("namespaces")
+def test_the_model_is_right_about_a_few() -> None:
+    with Runner() as runner:
+        tally = Hunt(runner, current(), 7).run(200)
+    lines = list(tally.lines())
+    assert not tally.kinds, "\n".join(lines)
+    assert lines[0].startswith("200 scenarios performed in ")
+
+
+def test_without_hypothesis_one_line_says_so(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "hypothesis", None)
+    with pytest.raises(NeedsHypothesis):
+        texts(1, False)
+    assert main(["explore", "--count", "1"]) == 2
+    assert capsys.readouterr().err == (
+        "sockreuse: random exploration needs hypothesis: pip install 'pytest-sockreuse[explore]'\n"
+    )
+
+
+def test_hostile_scenarios_are_predicted_or_refused_soon(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = "S[1-4999] = tcp4()\nS[1-4999].bind(127.0.0.1:P)?\n"
+    assert [step.outcomes for step in predict(parse(text), LINUX).steps][-1] == ("EADDRINUSE",)
+    crowd = "S[1-4999] = tcp4(SO_REUSEADDR)\nS[1-4999].bind(127.0.0.1:P)\n"
+    file = tmp_path / "crowd"
+    file.write_text(crowd + "A = tcp4()\nA.bind(127.0.0.1:P)\n")
+    assert main(["predict", str(file), "--on", "linux-6.18"]) in (0, 2)
+    file.write_text("S[1-99999999] = tcp4()\n")
+    assert main(["predict", str(file), "--on", "linux-6.18"]) == 2
+    assert "expected at most 10000 steps in a scenario" in capsys.readouterr().err
+
+
+# --- exhaustive -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("scope", [Scope("tcp", 4), Scope("udp", 6)])
+def test_the_small_scope_is_made_of_scenarios(scope: Scope) -> None:
+    front = [scope.root]
+    for depth in (1, 2):
+        front = [path.settled(True) for path in itertools.chain.from_iterable(path.longer() for path in front)]
+        for path in front:
+            parsed = parse(str(path.scenario)).steps
+            assert [(str(step), step.label) for step in parsed] == [(str(step), step.label) for step in path.steps]
+            assert sum(step.verb != "socket" for step in path.steps) == path.depth == depth
+    assert len({path.lines for path in front}) == len(front)
+
+
+@on_linux
+@pytest.mark.usefixtures("namespaces")
+def test_everything_of_three_calls(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    progress = str(tmp_path / "progress")
+    arguments = ["explore", "--exhaustive", "3", "--processes", "2", "--protocol", "udp", "--resume", progress]
+    assert main(arguments) == 0
+    first = capfd.readouterr().out
+    assert ": 0 disagreements, 0 that did not repeat" in first
+    assert main(arguments) == 0
+    again = capfd.readouterr().out
+    assert again.split(" pieces, ")[1].startswith(first.partition(" calls: ")[2].partition(" pieces")[0])
+    assert first.splitlines()[-1].partition(";")[0] == again.splitlines()[-1].partition(";")[0]
+    arguments[2] = "2"
+    assert main(arguments) == 2
+    assert "is the progress of another exploration" in capfd.readouterr().err
+
+
+# --- platforms told apart ---------------------------------------------------------------------------------------------
+
+
+def test_platforms_are_told_apart_by_short_scenarios(capsys: pytest.CaptureFixture[str]) -> None:
+    found = shortest([LINUX, named("freebsd-14.0")], 3)
+    assert len(found) == 3
+    assert all(len(set(parting.sides)) == 2 for parting in found)
+    assert len(found[0].scenario.steps) <= 4
+    assert main(["distinguish", "linux-6.18"]) == 2
+    assert capsys.readouterr().err == "sockreuse: distinguish needs two platforms at least\n"
+
+
+@on_linux
+@pytest.mark.usefixtures("namespaces")
+def test_this_linux_resembles_linux() -> None:
+    found = resemble([named("macos-15"), named("linux-7.3"), named("openbsd-7")])
+    assert found[0].platform.stack == "linux"
+    assert not found[0].differs
+    assert found[1].differs
+    assert show(found).startswith("this OS behaves like linux-7.3.4\n")
+    assert json.loads(to_json(found))[0]["platform"] == "linux-7.3.4"
+
+
+@on_linux
+@pytest.mark.usefixtures("namespaces")
+def test_exploration_is_part_of_a_run(pytester: pytest.Pytester, installed: bool) -> None:
+    pytester.makepyfile("def test(): pass")
+    plugin = [] if installed else ["-p", "pytest_sockreuse.plugin"]
+    result = pytester.runpytest_subprocess(*plugin, "-v", "--sockreuse-explore=40")
+    result.assert_outcomes(passed=2)
+    result = pytester.runpytest_subprocess(*plugin, "--sockreuse-explore=0")
+    result.stderr.fnmatch_lines(["ERROR: --sockreuse-explore: the number of scenarios should be 1 or more"])
