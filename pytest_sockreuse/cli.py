@@ -125,8 +125,8 @@ def _compare(arguments: argparse.Namespace) -> int:
 
 def _audit(arguments: argparse.Namespace) -> int:
     from .expected import disagreements
+    from .loader import SuiteError, load
     from .model import families
-    from .suite import SuiteError, load
 
     stacks = families()
     platforms = _named(arguments.on) if arguments.on else [p for p in known_platforms() if p.stack in stacks]

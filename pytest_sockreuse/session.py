@@ -11,15 +11,16 @@ from typing import Any
 
 import pytest
 
-from . import suite
+from . import loader
 from .expected import expected as expectation
 from .live.runner import Broken, Runner
+from .loader import SuiteError
 from .platforms import current, describe
 from .report.mismatch import explain
 from .report.results import Result, Results, write
 from .report.summary import summarize
 from .scenario import Observation
-from .suite import Rule, Suite, SuiteError, Variant
+from .suite import Expectation, Rule, Suite, Variant
 from .verdict import FAILURES, Verdict, differences, judge
 
 _ISOLATION = {
@@ -55,14 +56,14 @@ class SuiteSession:
         ini: list[str] = self.config.getini("sockreuse_rules")
         wanted = ini if text == "all" else [text]
         rules = [rule for entry in wanted for rule in entry.split(",") if rule]
-        known = suite.rule_ids()
+        known = loader.rule_ids()
         for rule in rules:
             if rule not in known:
                 close = difflib.get_close_matches(rule, known, 1, 0.4)
                 hint = f"; perhaps {close[0]}?" if close else ""
                 raise pytest.UsageError(f"--sockreuse: no rule {rule!r}{hint} (there are {', '.join(known)})")
         try:
-            return suite.load(rules=rules or None)
+            return loader.load(rules=rules or None)
         except SuiteError as error:
             raise pytest.UsageError(f"the conformance data is wrong:\n{error}") from None
 
@@ -117,7 +118,7 @@ class SuiteSession:
                 self.ahead.ask(nextitem.variant)
             self.ahead.fill()
 
-    def observe(self, variant: Variant) -> tuple[Observation | None, Verdict, suite.Expectation | None]:
+    def observe(self, variant: Variant) -> tuple[Observation | None, Verdict, Expectation | None]:
         """Perform a variant, or fetch what was performed ahead, and judge it."""
         try:
             observation = self.ahead.fetch(variant)

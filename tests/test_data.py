@@ -13,11 +13,11 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from pytest_sockreuse.live.runner import Runner
+from pytest_sockreuse.loader import load
 from pytest_sockreuse.parser import parse
 from pytest_sockreuse.platforms import CONFORMANCE, current
 from pytest_sockreuse.report.results import Result, Results, write
 from pytest_sockreuse.scenario import Observation, StepOutcome
-from pytest_sockreuse.suite import load
 from pytest_sockreuse.verdict import Verdict, judge
 
 SCHEMAS = {path.stem: json.loads(path.read_text()) for path in sorted((CONFORMANCE / "schema").glob("*.json"))}

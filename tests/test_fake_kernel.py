@@ -9,9 +9,10 @@ import pytest
 
 from pytest_sockreuse.expected import expected as expectation
 from pytest_sockreuse.live.runner import Runner
+from pytest_sockreuse.loader import load, rule_ids
 from pytest_sockreuse.platforms import current
 from pytest_sockreuse.scenario import Observation, StepOutcome
-from pytest_sockreuse.suite import Variant, load, rule_ids
+from pytest_sockreuse.suite import Variant
 from pytest_sockreuse.verdict import judge
 
 SAMPLE = 60  # variants of a rule, spread evenly

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from pytest_sockreuse.loader import load
 from pytest_sockreuse.platforms import CONFORMANCE, named
 from pytest_sockreuse.report.results import Results, read
-from pytest_sockreuse.suite import Statement, Suite, Table, Variant, load
+from pytest_sockreuse.suite import Statement, Suite, Table, Variant
 from pytest_sockreuse.verdict import differences
 
 FILES = sorted((CONFORMANCE / "results").glob("*.jsonl"))

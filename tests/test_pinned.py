@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from pytest_sockreuse import model, suite
+from pytest_sockreuse import loader, model
 from pytest_sockreuse.model import Clause, Prediction, families, predict
 from pytest_sockreuse.platforms import Platform, known, version
 from pytest_sockreuse.suite import Variant
@@ -31,7 +31,7 @@ class _Noting(frozenset[str]):
 @cache
 def _variants() -> list[Variant]:
     """One variant of each text: the cases made for this first, then one of each case, a second one, …; long ones last."""
-    cases = [case for rule in suite.load().rules.values() for case in rule.cases]
+    cases = [case for rule in loader.load().rules.values() for case in rule.cases]
     cases.sort(key=lambda case: case.rule != "clauses")
     turns = itertools.zip_longest(*(case.variants for case in cases))
     texts = {variant.text: variant for turn in turns for variant in turn if variant is not None}

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from pytest_sockreuse import platforms, suite
+from pytest_sockreuse import loader, platforms
 from pytest_sockreuse.live.runner import Runner
 from pytest_sockreuse.platforms import current
 from pytest_sockreuse.report.results import ResultsError, read
@@ -60,10 +60,10 @@ A = tcp4()
 CONFTEST = """
 import pathlib
 import pytest_sockreuse.platforms as p
-from pytest_sockreuse import suite
+from pytest_sockreuse import loader
 
 root = p.CONFORMANCE = pathlib.Path({!r})
-suite.load.__defaults__, suite.rule_ids.__defaults__ = (root, None), (root,)
+loader.load.__defaults__, loader.rule_ids.__defaults__ = (root, None), (root,)
 """
 FAKE = """
 from dataclasses import replace
@@ -119,7 +119,7 @@ def project(
     pytester.makeconftest(CONFTEST.format(str(root)))
     for place, name in ((platforms, "CONFORMANCE"), (platforms, "current"), (Runner, "answer")):
         monkeypatch.setattr(place, name, getattr(place, name))  # put back what the conftest changes
-    for function in (suite.load, suite.rule_ids):
+    for function in (loader.load, loader.rule_ids):
         monkeypatch.setattr(function, "__defaults__", function.__defaults__)
     pytester.makepyfile(test_own="def test_own(): pass")
     return Project(pytester, root)

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pytest_sockreuse.loader import load
 from pytest_sockreuse.report.results import Result, Results, ResultsError, read, write
 from pytest_sockreuse.scenario import Observation, StepOutcome
-from pytest_sockreuse.suite import load
 from pytest_sockreuse.verdict import VERDICTS, Verdict
 
 PROPERTY = settings(derandomize=True, deadline=None, database=None, max_examples=60)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from pytest_sockreuse.loader import SuiteError, load, rule_ids
 from pytest_sockreuse.platforms import CONFORMANCE, named
-from pytest_sockreuse.suite import SuiteError, load, rule_ids
 
 Conformance = Callable[..., Path]
 

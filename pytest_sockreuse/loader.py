@@ -1,0 +1,324 @@
+"""Reading the suite from `conformance/` (its form: conformance/README.md) and checking it.
+
+Whatever is wrong with the data is named by file and line, all of it at once.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from .platforms import CONFORMANCE, Span, registry
+from .scenario import ScenarioError
+from .suite import Case, Claim, Rule, Source, Statement, Suite, Table
+from .verdict import ExpectationError, check_outcome
+
+BASES = ("measured", "documented", "source", "model", "inferred")
+_ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+
+
+class SuiteError(Exception):
+    """What is wrong with the data, one line a mistake: ``file:line: what; remedy``."""
+
+
+def _fits(value: Any, form: Any) -> bool:
+    """Whether a value has a form: a type, [form] for a list, {"": form} for a table."""
+    if isinstance(form, list):
+        return isinstance(value, list) and all(_fits(entry, form[0]) for entry in value)
+    if isinstance(form, dict):
+        return isinstance(value, dict) and all(_fits(entry, form[""]) for entry in value.values())
+    return isinstance(value, form)
+
+
+def _called(form: Any) -> str:
+    if isinstance(form, list):
+        return f"list of {_called(form[0])}"
+    return f"table of {_called(form[''])}" if isinstance(form, dict) else str(form.__name__)
+
+
+_OUTCOME = {"": str}
+
+
+@dataclass
+class _Reader:
+    """Reads the files of one directory and gathers what is wrong."""
+
+    root: Path
+    wrong: list[str] = field(default_factory=list)
+    claims: dict[str, Claim] = field(default_factory=dict)
+    evidence: dict[str, Mapping[str, str]] = field(default_factory=dict)
+    axes: dict[str, dict[str, dict[str, str]]] = field(default_factory=dict)
+
+    def fail(self, at: Source, what: str) -> None:
+        self.wrong.append(f"{at}: {what}")
+
+    def toml(self, path: Path) -> tuple[dict[str, Any], str]:
+        try:
+            text = path.read_text(encoding="utf-8")
+            return tomllib.loads(text), text
+        except OSError as error:
+            self.wrong.append(f"{path.name}: {error.strerror}")
+        except UnicodeDecodeError as error:
+            self.wrong.append(f"{path.name}: not UTF-8 (byte {error.start})")
+        except tomllib.TOMLDecodeError as error:
+            found = re.search(r"\(at line (\d+), column (\d+)\)", str(error))
+            where = f"{found[1]}:{found[2]}" if found else str(len(path.read_text().splitlines()))
+            self.wrong.append(f"{path.name}:{where}: {str(error).partition(' (at')[0]}")
+        return {}, ""
+
+    def tables(self, name: str, form: Any, *needed: str) -> dict[str, Any]:
+        """The tables of a file beside the rules that have the right form."""
+        data, text = self.toml(self.root / f"{name}.toml")
+        good = {}
+        for id_, entry in data.items():
+            if _fits(entry, form) and all(key in entry for key in needed):
+                good[id_] = entry
+            else:
+                found = re.search(rf"^\s*(\[\s*)?\"?{re.escape(id_)}\b", text, re.M)
+                line = text[: found.end()].count("\n") + 1 if found else 1
+                what = f"a {_called(form)}" + (f" with {' and '.join(needed)}" if needed else "")
+                self.wrong.append(f"{name}.toml:{line}: {id_!r} should be {what}")
+        return good
+
+    def suite(self, wanted: Sequence[str] | None) -> Suite:
+        for id_, entry in self.tables("claims", {"": str}, "document", "text").items():
+            self.claims[id_] = Claim(id_, entry["document"], entry["text"])
+        self.evidence = self.tables("evidence", {"": str}, "title")
+        self.axes = self.tables("axes", {"": {"": str}})
+        rules: dict[str, Rule] = {}
+        for path in sorted((self.root / "rules").glob("*.toml")):
+            if wanted is None or path.stem in wanted:
+                rules[path.stem] = _RuleReader(self, path).rule()
+        if not self.wrong and wanted is None:
+            shown = {claim for rule in rules.values() for case in rule.cases for claim in case.claims}
+            missing = ", ".join(id_ for id_ in self.claims if id_ not in shown)
+            if missing:
+                self.wrong.append(f"claims.toml: no case shows {missing}; name the claim in [case.claims] of one")
+        if self.wrong:
+            raise SuiteError("\n".join(self.wrong))
+        return Suite(rules, self.claims, self.evidence)
+
+
+class _RuleReader:
+    """Reads one rules/*.toml."""
+
+    def __init__(self, reader: _Reader, path: Path) -> None:
+        self.reader, self.path = reader, path
+        self.data, text = reader.toml(path)
+        self.lines = text.splitlines()
+        self.ids: set[str] = set()
+
+    def fail(self, line: int, what: str) -> None:
+        self.reader.fail(Source(self.path, line), what)
+
+    def rule(self) -> Rule:
+        if not self._keys(self.data, {"title": str, "about": str, "case": [dict]}, {}, 1, "a rule"):
+            self.data["case"] = []
+        starts = self._headers("case", len(self.data["case"]), 1, len(self.lines) + 1)
+        cases = []
+        for number, (entry, start) in enumerate(zip(self.data.get("case", []), starts, strict=False)):
+            end = starts[number + 1] if number + 1 < len(starts) else len(self.lines) + 1
+            before = len(self.reader.wrong)
+            case = self._case(entry, start, end)
+            if len(self.reader.wrong) == before and case is not None:
+                self._check(case)
+                cases.append(case)
+        return Rule(self.path.stem, self.data.get("title", ""), self.data.get("about", ""), tuple(cases))
+
+    def _headers(self, name: str, count: int, start: int, end: int) -> list[int]:
+        """The lines of ``[[name]]``; there must be `count`, since what is written otherwise would have no line."""
+        pattern = re.compile(rf"\s*\[\[\s*{re.escape(name)}\s*\]\]")
+        found = [n for n in range(start, end) if n <= len(self.lines) and pattern.match(self.lines[n - 1])]
+        if len(found) != count:
+            self.fail(start, f"{count} {name} here, but {len(found)} lines [[{name}]]; write each by such a line")
+        return found
+
+    def _keys(
+        self, entry: Mapping[str, Any], needed: dict[str, Any], optional: dict[str, Any], line: int, what: str
+    ) -> bool:
+        allowed = needed | optional
+        known = ", ".join(sorted(allowed))
+        bad = [f"{key!r} is no key of {what} (it has {known})" for key in entry if key not in allowed]
+        bad += [f"{what} needs {key!r}" for key in needed if key not in entry]
+        bad += [
+            f"{key!r} of {what} should be a {_called(form)}"
+            for key, form in allowed.items()
+            if key in entry and not _fits(entry[key], form)
+        ]
+        for message in bad:
+            self.fail(line, message)
+        return not bad
+
+    def _case(self, entry: dict[str, Any], start: int, end: int) -> Case | None:
+        optional = {"fact": str, "claims": {"": _OUTCOME}, "axes": dict, "cells": {"": _OUTCOME}, "expect": [dict]}
+        if not self._keys(entry, {"id": str, "title": str, "why": str, "scenario": str}, optional, start, "a case"):
+            return None
+        id_ = entry["id"]
+        if not _ID.fullmatch(id_) or id_ in self.ids:
+            self.fail(start, f"case id {id_!r} should be new, of lower case words joined by '-'")
+        self.ids.add(id_)
+        for claim in entry.get("claims", {}):
+            if claim not in self.reader.claims:
+                self.fail(start, f"case {id_}: no claim {claim!r} in claims.toml")
+        if not entry.get("claims") and not entry.get("fact"):
+            self.fail(start, f"case {id_}: name the claims it shows, or the fact it pins")
+        axes = self._axes(entry.get("axes", {}), start)
+        expects = self._headers("case.expect", len(entry.get("expect", [])), start, end)
+        body = next((n for n in range(start, end) if self.lines[n - 1].startswith("scenario")), start)
+        cells = {".": {}, **entry.get("cells", {})}
+        statements = [
+            self._statement(statement, axes, cells, line)
+            for statement, line in zip(entry.get("expect", []), expects, strict=False)
+        ]
+        return Case(
+            id_,
+            self.path.stem,
+            entry["title"],
+            entry["why"],
+            entry.get("fact", ""),
+            entry.get("claims", {}),
+            axes,
+            entry["scenario"],
+            cells,
+            tuple(statement for statement in statements if statement is not None),
+            Source(self.path, start),
+            Source(self.path, body),
+        )
+
+    def _axes(self, given: Mapping[str, Any], line: int) -> dict[str, Mapping[str, Mapping[str, str]]]:
+        """`all`, or names of values, of an axis in axes.toml; or values of the case's own."""
+        axes: dict[str, Mapping[str, Mapping[str, str]]] = {}
+        for name, values in given.items():
+            shared = self.reader.axes.get(name, {})
+            if _fits(values, {"": {"": str}}):
+                axes[name] = values
+            elif values == "all" and shared:
+                axes[name] = shared
+            elif isinstance(values, list) and values and all(value in shared for value in values):
+                axes[name] = {value: shared[value] for value in values}
+            else:
+                known = ", ".join(shared) or "no such axis"
+                self.fail(line, f"axis {name!r} should be 'all', values of axes.toml ({known}), or a table of its own")
+        return axes
+
+    def _statement(self, entry: dict[str, Any], axes: Any, cells: Mapping[str, Any], line: int) -> Statement | None:
+        optional = {
+            "since": [str], "until": [str], "where": {"": [str]}, "outcome": _OUTCOME, "table": str,
+            "evidence": [str], "note": str,
+        }  # fmt: skip
+        if not self._keys(entry, {"on": [str], "basis": str}, optional, line, "an expectation"):
+            return None
+        for stack in entry["on"]:
+            if stack not in registry():
+                self.fail(line, f"no platform {stack!r} in platforms.toml ({', '.join(registry())})")
+        if entry["basis"] not in BASES:
+            self.fail(line, f"basis {entry['basis']!r} is none of {', '.join(BASES)}")
+        for key in entry.get("evidence", []):
+            if key not in self.reader.evidence:
+                self.fail(line, f"no evidence {key!r} in evidence.toml")
+        if not entry.get("evidence") and entry["basis"] != "inferred":
+            self.fail(line, f"basis {entry['basis']!r} needs evidence")
+        for axis, values in entry.get("where", {}).items():
+            unknown = [value for value in values if value not in axes.get(axis, ())]
+            if unknown:
+                self.fail(line, f"where: axis {axis!r} of this case has no {', '.join(unknown)}")
+        for text in (*entry.get("since", []), *entry.get("until", [])):
+            if not re.fullmatch(r"\d+(\.\d+){0,3}", text):
+                self.fail(line, f"{text!r} is no version")
+                return None
+        if ("outcome" in entry) == ("table" in entry):
+            self.fail(line, "an expectation has either an outcome or a table")
+            return None
+        outcome = entry["outcome"] if "outcome" in entry else self._table(entry["table"], axes, cells, line)
+        if outcome is None:
+            return None
+        span = Span(tuple(entry.get("since", ())), tuple(entry.get("until", ())))
+        where = {axis: tuple(values) for axis, values in entry.get("where", {}).items()}
+        on, evidence = tuple(entry["on"]), tuple(entry.get("evidence", ()))
+        return Statement(
+            on, span, where, outcome, entry["basis"], evidence, entry.get("note", ""), Source(self.path, line)
+        )
+
+    def _table(self, text: str, axes: Any, cells: Mapping[str, Any], line: int) -> Table | None:
+        r"""``row axes \ column axis | columns``, then ``row values | cells``; a row value may be ``*`` or ``a,b``."""
+        lines = [row for row in text.strip().splitlines() if row.strip()]
+        head = re.fullmatch(r"\s*(.*?)\s*\\\s*(\S+)\s*\|(.*)", lines[0] if lines else "")
+        if not head or any(axis not in axes for axis in (*head[1].split(), head[2])):
+            self.fail(
+                line, r"the first line of a table should be 'row axes \ column axis | values', of axes of this case"
+            )
+            return None
+        rows, column, values = tuple(head[1].split()), head[2], head[3].split()
+        found: dict[tuple[str, ...], str] = {}
+        for row in lines[1:]:
+            left, _, right = row.partition("|")
+            keys = [
+                tuple(axes[axis]) if key == "*" else tuple(key.split(","))
+                for axis, key in zip(rows, left.split(), strict=False)
+            ]
+            names = right.split()
+            known = all(value in axes[axis] for axis, key in zip(rows, keys, strict=False) for value in key)
+            unknown = [name for name in names if name not in cells and name != "?"]
+            if (
+                len(left.split()) != len(rows)
+                or not known
+                or unknown
+                or len(names) != len(values)
+                or set(values) - set(axes[column])
+            ):
+                self.fail(
+                    line,
+                    f"table row {row.strip()!r} needs {len(rows)} values, '|', {len(values)} of {' '.join(cells)} ?",
+                )
+                return None
+            for key in itertools.product(*keys):
+                for value, name in zip(values, names, strict=True):
+                    if found.setdefault((*key, value), name) != name:
+                        self.fail(line, f"table row {row.strip()!r} states {' '.join(key)} a second time")
+                        return None
+        return Table(rows, column, found)
+
+    def _check(self, case: Case) -> None:
+        """What can only be seen with the case whole: each scenario, each label, no two statements for one platform."""
+        names: set[str] = set()
+        for variant in case.variants:
+            try:
+                scenario = variant.scenario
+            except ScenarioError as error:
+                line = case.scenario_at.line + (error.line if not variant.values else 0)
+                self.fail(
+                    line, f"{variant.name}: line {error.line}, column {error.column} of the scenario: {error.expected}"
+                )
+                return
+            names |= scenario.labels
+        outcomes = [(case.at.line, o) for o in (*case.claims.values(), *case.cells.values())]
+        outcomes += [(s.at.line, s.outcome) for s in case.statements if not isinstance(s.outcome, Table)]
+        for line, outcome in outcomes:
+            try:
+                check_outcome(outcome, names)
+            except ExpectationError as error:
+                self.fail(line, f"case {case.id}: {error}")
+        for a, b in itertools.combinations(case.statements, 2):
+            if set(a.on) & set(b.on) and a.span.overlaps(b.span):
+                both = next((v for v in case.variants if a.covers(v.named_values) and b.covers(v.named_values)), None)
+                if both is not None:
+                    stack = sorted(set(a.on) & set(b.on))[0]
+                    self.fail(
+                        b.at.line,
+                        f"speaks of {stack} in {both.name}, as line {a.at.line} does; statements must not overlap",
+                    )
+
+
+def load(root: Path = CONFORMANCE, rules: Sequence[str] | None = None) -> Suite:
+    """Read the suite, or some of its rules. Raises SuiteError."""
+    return _Reader(root).suite(rules)
+
+
+def rule_ids(root: Path = CONFORMANCE) -> list[str]:
+    """The ids of all rules, without reading them."""
+    return sorted(path.stem for path in (root / "rules").glob("*.toml"))
