@@ -13,6 +13,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+assert sys.platform == "linux", "the references are Linux's system calls"
+
 HERE = Path(__file__).parent
 SCENARIO = (HERE / "order.scenario").read_text()
 
@@ -32,8 +34,10 @@ def _cpu(command: list[str], directory: Path) -> float:
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
-def _pairs(count: int, measure: Callable[[list[str], Path], float], a: list[str], b: list[str], at: Path) -> list[float]:
-    """`measure(a) - measure(b)` of runs in turn, so that a drifting machine bears on both alike; the first is not counted."""
+def _pairs(
+    count: int, measure: Callable[[list[str], Path], float], a: list[str], b: list[str], at: Path
+) -> list[float]:
+    """`measure(a) - measure(b)` of runs in turn, so a drifting machine bears on both; the first does not count."""
     return [measure(a, at) - measure(b, at) for _ in range(count + 1)][1:]
 
 
@@ -50,7 +54,9 @@ def case() -> str:
     with tempfile.TemporaryDirectory() as name:
         empty = Path(name, "test_empty.py")
         empty.write_text(f"import pytest\n@pytest.mark.parametrize('n', range({count}))\ndef test(n): pass\n")
-        extra = _pairs(3, _wall, _pytest("--sockreuse-only"), _pytest("test_empty.py", "-p", "no:sockreuse"), empty.parent)
+        extra = _pairs(
+            3, _wall, _pytest("--sockreuse-only"), _pytest("test_empty.py", "-p", "no:sockreuse"), empty.parent
+        )
     return f"{statistics.median(extra) / count * 1000:.2f} ms a variant, of {count} (at most 1, aim 0.4)"
 
 

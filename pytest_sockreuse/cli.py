@@ -192,14 +192,7 @@ def _explore_all(arguments: argparse.Namespace, platform: Platform) -> int:
 
     scope = Scope(arguments.protocol, arguments.family)
     try:
-        agreed = explore_all(
-            platform,
-            scope,
-            arguments.exhaustive,
-            arguments.processes,
-            arguments.resume,
-            lambda text: print(text, flush=True),
-        )
+        agreed = explore_all(platform, scope, arguments.exhaustive, arguments.processes, arguments.resume, _say)
     except Unable as error:
         raise UsageError(str(error)) from None
     return 0 if agreed else 1

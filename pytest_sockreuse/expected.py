@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from .model import Prediction, StepPrediction, families, predict
+from .model import Prediction, StepPrediction, families, predict, predictions
 from .model.ports import Value, mask
 from .platforms import Platform
 from .report.predictions import outcome_text
@@ -51,12 +51,13 @@ class Disagreement:
 def disagreements(suite: Suite, platforms: Sequence[Platform]) -> Iterator[Disagreement]:
     """Every variant and platform where statement and model part. What the model does not know is no disagreement."""
     for variant in suite.variants:
-        for platform in platforms:
-            stated = variant.expected(platform)
-            if stated is not None and stated.basis != "model":
-                steps = tuple(_parting(stated, predict(variant.scenario, platform)))
-                if steps:
-                    yield Disagreement(variant, platform, stated, steps)
+        stated = {platform: expectation for platform in platforms if (expectation := variant.expected(platform))}
+        stated = {platform: entry for platform, entry in stated.items() if entry.basis != "model"}
+        predicted = predictions(variant.scenario, stated)
+        for (platform, expectation), prediction in zip(stated.items(), predicted, strict=True):
+            steps = tuple(_parting(expectation, prediction))
+            if steps:
+                yield Disagreement(variant, platform, expectation, steps)
 
 
 def _parting(stated: Expectation, prediction: Prediction) -> Iterator[StepPrediction]:

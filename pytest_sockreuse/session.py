@@ -182,7 +182,8 @@ class SuiteSession:
 class _Ahead:
     """A queue of scenarios that the worker process performs while nobody waits for them.
 
-    It is filled from `coming` by the dozen: one at a time would wake the worker, and lose the processor to it, each time.
+    It is filled from `coming` by the dozen: one at a time would wake the worker, and lose the processor to it, each
+    time.
     """
 
     def __init__(self, runner: Runner) -> None:

@@ -1,4 +1,4 @@
-"""The suite: rules, cases, their variants, and what each platform is stated to do. `loader` reads it of `conformance/`."""
+"""The suite: rules, cases, their variants, and what each platform is stated to do. `loader` reads it."""
 
 from __future__ import annotations
 

@@ -91,15 +91,15 @@ def test_another_users_connection() -> None:
 def test_dual_stack(first: str, second: str, shared: str, netbsd: str) -> None:
     for option, cell, net in zip(("", RA, RP), shared, netbsd, strict=True):
         for kind in ("tcp", "udp"):
-            sides = [
-                f"{option}, IPV6_V6ONLY=0".strip(", ") + f"@{a}" if "[" in a else f"{option}@{a}"
-                for a in (first, second)
-            ]
+            a, b = (
+                f"{option}, IPV6_V6ONLY=0".strip(", ") + f"@{side}" if "[" in side else f"{option}@{side}"
+                for side in (first, second)
+            )
             for platform in (FREE, "freebsd-13.0", MAC):
-                assert outcomes(two(*sides, kind), platform) == (USED if cell == "x" else {}), (platform, option)
-            assert outcomes(two(*sides, kind), NET) == (USED if net == "x" else {}), option
-            apart = [side.replace("ONLY=0", "ONLY=1") for side in sides]
-            assert all(outcomes(two(*apart, kind), platform) == {} for platform in ALL)
+                assert outcomes(two(a, b, kind), platform) == (USED if cell == "x" else {}), (platform, option)
+            assert outcomes(two(a, b, kind), NET) == (USED if net == "x" else {}), option
+            apart = two(a.replace("ONLY=0", "ONLY=1"), b.replace("ONLY=0", "ONLY=1"), kind)
+            assert all(outcomes(apart, platform) == {} for platform in ALL)
 
 
 def test_v6only() -> None:

@@ -30,7 +30,7 @@ class _Noting(frozenset[str]):
 
 @cache
 def _variants() -> list[Variant]:
-    """One variant of each text: the cases made for this first, then one of each case, a second one, …; long ones last."""
+    """One variant of each text: the cases made for this first, then one of each case, and so on; long ones last."""
     cases = [case for rule in loader.load().rules.values() for case in rule.cases]
     cases.sort(key=lambda case: case.rule != "clauses")
     turns = itertools.zip_longest(*(case.variants for case in cases))

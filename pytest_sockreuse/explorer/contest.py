@@ -35,7 +35,7 @@ class Disagreement:
         return f"{verb}: {_foretold(step)} by {step.rule or 'no clause'}, seen {seen.outcome}"
 
     def __str__(self) -> str:
-        """The scenario as it may be pasted into a case, what was seen beside each step, and where that was not foretold."""
+        """The scenario as a case could have it: what was seen beside each step, and where that was not foretold."""
         labelled = iter(zip(self.prediction.steps, self.observation.steps, strict=True))
         texts = [str(step) for step in self.scenario.steps]
         width = max(map(len, texts), default=0)

@@ -7,28 +7,23 @@ follow is a scenario without that call, so these end there. The work is dealt in
 
 from __future__ import annotations
 
-import contextlib
 import json
 import multiprocessing
 import os
-import signal
-import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path as File
 
-from ..live.perform import Performance, TimeUp
+from ..live.perform import Performance
 from ..live.runner import Broken, Runner
+from ..live.sandbox import Sandbox, isolation
+from ..live.worker import alarm, heed_alarms
 from ..model import Prediction, predict
 from ..platforms import Platform
 from ..scenario import Observation
 from .contest import Contest, Disagreement, disagreement, foretells
 from .scope import Path, Scope
-
-if sys.platform == "linux":
-    from ..live import namespace
-    from ..live.commons import Commons
 
 _NOTHING_CHANGED = frozenset({"EINVAL", "EISCONN", "ENOTCONN", "EOPNOTSUPP", "timeout"})
 _LIMIT = 5.0  # seconds of one scenario
@@ -92,29 +87,23 @@ class _Hands:
 
     def __init__(self, platform: Platform) -> None:
         self.platform = platform
-        self.commons = Commons()
-        signal.signal(signal.SIGALRM, _late)
+        self.sandbox = Sandbox()
 
     def perform(self, path: Path, prediction: Prediction) -> Disagreement | None:
         scenario = path.scenario
         glance = {step.step for step in prediction.steps if step.outcomes != ("ok",)}  # for accept: nothing will come
-        ports = self.commons.enter(scenario)
-        signal.setitimer(signal.ITIMER_REAL, _LIMIT)
-        outcomes = Performance(scenario, ports, _nobody, glance).run()
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        self.commons.leave(outcomes)
+        ports = self.sandbox.enter(scenario, shared=True)
+        with alarm(_LIMIT, _hung):
+            outcomes = Performance(scenario, ports, self.sandbox.become, glance).run()
+        self.sandbox.leave(outcomes)
         observation = Observation(self.platform.name, tuple(outcomes), ports)
         if foretells(prediction, observation):
             return None
         return disagreement(scenario, self.platform, observation)
 
 
-def _late(*_: object) -> None:
-    raise TimeUp
-
-
-def _nobody(user: str) -> contextlib.AbstractContextManager[None]:
-    raise AssertionError(user)  # the scope has no users
+def _hung() -> None:
+    """Without alarms; no OS without them has the namespaces."""
 
 
 def _explore(source: Iterable[tuple[Path, Prediction]], hands: _Hands, runner: Runner, count: Count) -> None:
@@ -139,11 +128,8 @@ _worker: tuple[_Hands, Runner] | None = None
 def _begin(platform: Platform) -> None:
     """A process of the pool begins."""
     global _worker
-    runner = Runner()
-    how = namespace.isolation()
-    if how == "userns":
-        namespace.own_user_namespace()
-    _worker = _Hands(platform), runner
+    heed_alarms()
+    _worker = _Hands(platform), Runner()
 
 
 def _piece(work: tuple[str, Path, int]) -> tuple[str, Count]:
@@ -159,7 +145,7 @@ def explore_all(
     platform: Platform, scope: Scope, size: int, processes: int, resume: str | None, say: Callable[[str], None]
 ) -> bool:
     """Explore exhaustively and report; whether everything was as foretold. Raises Unable."""
-    if sys.platform != "linux" or namespace.isolation() == "none":
+    if isolation() == "none":
         raise Unable("exhaustive exploration needs network namespaces, of root or of an unprivileged user namespace")
     start = time.monotonic()
     begun, ended, total = pieces(scope, size, platform)

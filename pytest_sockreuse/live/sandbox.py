@@ -104,26 +104,19 @@ class Sandbox:
             self._commons.leave(outcomes)
 
     def _in_a_namespace(self, scenario: Scenario, shared: bool) -> dict[str, int]:
-        assert sys.platform == "linux"
         for user in {step.user for step in scenario.steps} - {"", "root"}:
             self._try_user(user)
-        self._shared = shared and self._commons.takes(scenario)
-        if self._shared:
-            return self._commons.enter(scenario)
-        namespace.enter(scenario)
-        if scenario.environment or self._defaults is None:
+        if sys.platform == "linux":
+            self._shared = shared and commons.Commons.takes(scenario)
+            if self._shared:
+                return self._commons.enter(scenario)
+            namespace.enter(scenario)
+            if not scenario.environment and self._defaults is not None:
+                return _dealt(scenario, *self._defaults)
             found = namespace.ports_in_force()
             self._defaults = self._defaults if scenario.environment else found
-        else:
-            found = self._defaults
-        low, high, start = found
-        taken = {address.port for address in scenario.addresses}
-        likely = itertools.chain(range(10000, 65536), range(1024, 10000))
-        free = (port for port in likely if port >= start and not low <= port <= high and port not in taken)
-        ports = dict(zip(scenario.symbols, free, strict=False))
-        for symbol in scenario.symbols[len(ports) :]:
-            raise NotRun(f"no port outside the ephemeral range {low}-{high} is left for {symbol}")
-        return ports
+            return _dealt(scenario, *found)
+        raise AssertionError("only Linux has them")
 
     def _try_user(self, user: str) -> None:
         if self.isolation != "netns":
@@ -139,6 +132,17 @@ class Sandbox:
             raise NotRun(f"needs a network namespace ({_REMEDY})")
         self._held = self._held or HeldPorts()
         return {symbol: self._held.take() for symbol in scenario.symbols}
+
+
+def _dealt(scenario: Scenario, low: int, high: int, start: int) -> dict[str, int]:
+    """Ports for the symbols, from `start` on and outside the ephemeral range. Raises NotRun."""
+    taken = {address.port for address in scenario.addresses}
+    likely = itertools.chain(range(10000, 65536), range(1024, 10000))
+    free = (port for port in likely if port >= start and not low <= port <= high and port not in taken)
+    ports = dict(zip(scenario.symbols, free, strict=False))
+    for symbol in scenario.symbols[len(ports) :]:
+        raise NotRun(f"no port outside the ephemeral range {low}-{high} is left for {symbol}")
+    return ports
 
 
 def _has_ipv6() -> bool:

@@ -24,7 +24,7 @@ from .sandbox import Sandbox, isolation
 
 
 @contextlib.contextmanager
-def _alarm(seconds: float, late: Callable[[], None]) -> Iterator[None]:
+def alarm(seconds: float, late: Callable[[], None]) -> Iterator[None]:
     """Interrupt the body after `seconds`; without alarms call `late` from a thread, which ends the process."""
     if sys.platform == "win32":
         timer = threading.Timer(seconds, late)
@@ -46,6 +46,12 @@ def _up(*_: object) -> None:
     raise TimeUp
 
 
+def heed_alarms() -> None:
+    """Have an alarm raise TimeUp in this process, where there are alarms."""
+    if sys.platform != "win32":
+        signal.signal(signal.SIGALRM, _up)
+
+
 def _perform(
     sandbox: Sandbox, scenario: Scenario, seconds: float, glance: list[str] | None, answer: Callable[[Any], None]
 ) -> list[Any]:
@@ -63,7 +69,7 @@ def _perform(
         os._exit(0)
 
     try:
-        with _alarm(seconds + scenario.waits, late):
+        with alarm(seconds + scenario.waits, late):
             outcomes = performance.run()
     except TimeUp:  # the alarm went between the last step and its end
         outcomes = performance.outcomes
@@ -96,10 +102,10 @@ def serve(requests: BinaryIO, answers: BinaryIO) -> None:
 def main() -> None:
     """Serve on this process's standard streams; an interrupt is the parent's business, which closes our input."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    heed_alarms()
     if sys.platform != "win32":
         import resource
 
-        signal.signal(signal.SIGALRM, _up)
         _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
         with contextlib.suppress(OSError, ValueError):
             resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

@@ -7,7 +7,7 @@ and `rules(platform, on)`, its `machine.Rules`; `families` lists them by stack.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from types import ModuleType
@@ -18,7 +18,17 @@ from .clause import Clause, ModelError, Unknown
 from .machine import UNKNOWN, Course, Machine, Rules
 from .ports import Contradiction, Value
 
-__all__ = ["Clause", "ModelError", "Prediction", "StepPrediction", "Value", "clauses", "families", "predict"]
+__all__ = [
+    "Clause",
+    "ModelError",
+    "Prediction",
+    "StepPrediction",
+    "Value",
+    "clauses",
+    "families",
+    "predict",
+    "predictions",
+]
 
 DEPARTED = "what was observed before this step is not what the model says"
 MAX_STEPS = 20_000  # steps performed for one prediction, over all courses of events
@@ -133,6 +143,40 @@ def predict(
     if why := families()[platform.stack].covers(platform):
         return _all_unknown(scenario, platform, why)
     rules, on = _rules(platform, frozenset(without))
+    return _predict(scenario, platform, rules, on, observed)
+
+
+class _Noting(frozenset[str]):
+    """The clauses that hold; notes which of them are asked for: no other has a part in the answer."""
+
+    asked: set[str]
+
+    def __contains__(self, name: object) -> bool:
+        self.asked.add(str(name))
+        return super().__contains__(name)
+
+
+def predictions(scenario: Scenario, platforms: Iterable[Platform]) -> Iterator[Prediction]:
+    """What each of the platforms may do, worked out once for all versions that agree on the clauses asked for."""
+    done: dict[str, list[tuple[set[str], set[str], Prediction]]] = {}  # by stack; the clauses asked for, those held
+    for platform in platforms:
+        if platform.stack not in _FAMILIES or families()[platform.stack].covers(platform):
+            yield predict(scenario, platform)
+            continue
+        on, others = _on(platform), done.setdefault(platform.stack, [])
+        found = next((prediction for asked, held, prediction in others if asked & on == held), None)
+        if found is None:
+            noting = _Noting(on)
+            noting.asked = set()
+            rules = families()[platform.stack].rules(platform, noting)
+            found = _predict(scenario, platform, rules, noting, None)
+            others.append((noting.asked, noting.asked & on, found))
+        yield Prediction(platform.name, found.steps)
+
+
+def _predict(
+    scenario: Scenario, platform: Platform, rules: Rules, on: frozenset[str], observed: Observation | None
+) -> Prediction:
     count = len(scenario.steps)
     sums, course = _Sums(count), Course()
     while True:

@@ -122,6 +122,13 @@ BOOK(
 BOOK(
     bsd_options.BINDANY, "IP_BINDANY lets bind() take an address that is not local.", f"{_PCB} (INP_BINDANY)", "source"
 )
+BOOK(bsd_options.PRIVILEGED, "IP_BINDANY needs root, else EPERM.", "sys/netinet/ip_output.c", "source")
+BOOK(
+    bsd_tcp.MAPPED_ON_V6ONLY,
+    "connect() of an IPV6_V6ONLY socket to a v4-mapped address is EINVAL.",
+    "sys/netinet/tcp_usrreq.c tcp6_usr_connect",
+    confidence="source",
+)
 BOOK(
     bsd_tcp.SHUT_KEEPS,
     "shutdown() of a listener is ENOTCONN; it accepts no more, and its port stays held.",

@@ -77,6 +77,12 @@ BOOK(
 )
 BOOK(bsd_tcp.INHERITS, "An accepted socket has its listener's reuse options.", "bsd/kern/uipc_socket2.c sonewconn")
 BOOK(
+    bsd_tcp.MAPPED_ON_V6ONLY,
+    "connect() of an IPV6_V6ONLY socket to a v4-mapped address is EINVAL.",
+    "bsd/netinet/tcp_usrreq.c tcp6_usr_connect",
+    confidence="source",
+)
+BOOK(
     bsd_tcp.SHUT_KEEPS,
     "shutdown() of a listener is ENOTCONN; it accepts no more, and its port stays held.",
     "bsd/kern/uipc_socket.c soshutdown",

@@ -21,6 +21,7 @@ BOOK(
     table.CHILDREN_UNSEEN,
     "bind() without option did not see accepted connections and TIME_WAIT.",
     f"{_PCB} in_pcblookup_port (inph_lhash), 7.99.34",
+    since=("7.99",),
     until=("8.0",),
 )
 BOOK(
@@ -66,6 +67,12 @@ BOOK(
     confidence="source",
 )
 BOOK(bsd_tcp.INHERITS, "An accepted socket has its listener's reuse options.", "sys/kern/uipc_socket2.c sonewconn")
+BOOK(
+    bsd_tcp.MAPPED_ON_V6ONLY,
+    "connect() of an IPV6_V6ONLY socket to a v4-mapped address is EINVAL.",
+    "sys/netinet6/in6_pcb.c in6_pcbconnect",
+    confidence="source",
+)
 BOOK(
     bsd_tcp.SHUT_RELEASES,
     "shutdown(RDWR) of a listener gives its port back.",

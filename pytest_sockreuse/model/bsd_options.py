@@ -17,9 +17,6 @@ V6ONLY_LATE = BOOK(
     "sys/netinet6/ip6_output.c ip6_ctloutput",
     confidence="source",
 )
-PRIVILEGED = BOOK(
-    "option-privileged", "IP_BINDANY needs root, else EPERM.", "sys/netinet/ip_output.c", confidence="source"
-)
 TOO_SHORT = BOOK(
     "option-too-short",
     "A value shorter than an int is EINVAL.",
@@ -28,6 +25,7 @@ TOO_SHORT = BOOK(
 )
 
 BINDANY = "bindany"  # FreeBSD's
+PRIVILEGED = "option-privileged"
 
 _ABSENT = frozenset(
     """SO_EXCLUSIVEADDRUSE SO_REUSE_UNICASTPORT SO_PORT_SCALABILITY SO_RANDOMIZE_PORT IP_BIND_ADDRESS_NO_PORT

@@ -9,7 +9,6 @@ from .clause import Book, Errno, TimeUp, Unknown
 from .machine import CLOSE, ESTABLISHED, LISTEN, TIME_WAIT, Machine, Sock
 
 BOOK = Book()
-_TCP = "sys/netinet/tcp_usrreq.c (XNU: bsd/netinet/tcp_usrreq.c)"
 
 TUPLE = BOOK(
     "tuple-busy",
@@ -26,14 +25,9 @@ TIME_WAITS = BOOK(
 NO_OPTION = BOOK(
     "option-unknown", "An option that the system does not have is ENOPROTOOPT.", "sys/netinet/ip_output.c; tcp_usrreq.c"
 )
-MAPPED_ON_V6ONLY = BOOK(
-    "mapped-on-v6only",
-    "connect() of an IPV6_V6ONLY socket to a v4-mapped address is EINVAL.",
-    f"{_TCP} tcp6_usr_connect",
-    confidence="source",
-)
 
 # Clauses that only some of the systems have; their books enter them.
+MAPPED_ON_V6ONLY = "mapped-on-v6only"
 TUPLE_CHOICE = "connect-shares-ports"
 BINDS_FIRST = "connect-binds-first"
 SELF = "self-connect-refused"

@@ -35,7 +35,7 @@ class Clause:
     sentence: str
     source: str
     confidence: str = "measured"  # or source, documented, inferred
-    span: Span = Span()
+    span: Span = Span()  # noqa: RUF009 frozen
 
 
 class Book:

@@ -141,7 +141,7 @@ def left(entry: Bucket, address: str) -> None:
 def shares(m: Machine, sk: Sock, sk2: Sock, relax: bool = True, reuseport_ok: bool = True) -> str:
     """inet_bind_conflict: empty if the two may share, else the clause by which they conflict."""
     on = m.on
-    same = sk2.state == TIME_WAIT and TW_ANY_USER in on or _user(on, sk2) == sk.user or SAME_USER not in on
+    same = (sk2.state == TIME_WAIT and TW_ANY_USER in on) or _user(on, sk2) == sk.user or SAME_USER not in on
     both_rp = sk.rp and sk2.rp and REUSEPORT in on
     if sk.ra and sk2.ra and REUSEADDR in on and (sk2.state != LISTEN or LISTENER not in on):
         return "" if relax and not (not reuseport_ok and both_rp and same) else BIND0_STRICT
