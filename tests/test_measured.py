@@ -26,9 +26,11 @@ def runs() -> list[Results]:
 
 
 def _shown(variant: Variant, statement: Statement, runs: list[Results]) -> bool:
+    """Whether of every stack that the statement names some run shows it."""
     outcome = statement.outcome
     if isinstance(outcome, Table):
         outcome = variant.case.cells[outcome.cell(variant.named_values)]
+    stacks = set()
     for run in runs:
         platform = named(run.about["platform"])
         result = run.results.get(variant.id)
@@ -36,8 +38,8 @@ def _shown(variant: Variant, statement: Statement, runs: list[Results]) -> bool:
             continue
         seen = result.observation(variant, platform.name)
         if result.content == variant.content and seen.not_run is None and not differences(outcome, seen):
-            return True
-    return False
+            stacks.add(platform.stack)
+    return stacks == set(statement.on)
 
 
 def test_measured_statements_are_shown_by_a_run(suite: Suite, runs: list[Results]) -> None:
