@@ -1,7 +1,7 @@
 """No statement of the suite and no model part, on any version that either names.
 
-Versions between two bounds that data and clauses name behave alike, so the known versions and the bounds are all there
-is to ask. Half a minute in all; the cases with long scenarios, which take most of it, are asked in one address family.
+Of versions that no bound in the data or the models tells apart one is asked. Half a minute in all, most of it for the
+cases with long scenarios, which are therefore asked in one address family only.
 """
 
 from __future__ import annotations
@@ -36,15 +36,17 @@ def _shorter(case: Case) -> Case:
 
 
 def _platforms(stack: str) -> list[Platform]:
-    """The known versions of a stack, and those at which a statement or a clause begins or ends; oldest first."""
-    found = {platform.version: platform for platform in known() if platform.stack == stack}
-    spans = [clause.span for clause in families()[stack].BOOK.clauses.values()]
+    """One of each group of versions that no statement and no clause tells apart, found among the known and the named."""
+    spans = {clause.span for clause in families()[stack].BOOK.clauses.values()}
     for rule in _suite().rules.values():
         for case in rule.cases:
-            spans += [statement.span for statement in case.statements if stack in statement.on]
-    for label in {label for span in spans for label in (*span.since, *span.until)}:
-        found.setdefault(version(label), Platform(stack, version(label), label))
-    return [platform for _, platform in sorted(found.items()) if not families()[stack].covers(platform)]
+            spans |= {statement.span for statement in case.statements if stack in statement.on}
+    labels = {label for span in spans for label in (*span.since, *span.until)}
+    groups = {}
+    for platform in (*(Platform(stack, version(label), label) for label in sorted(labels)), *known()):
+        if platform.stack == stack and not families()[stack].covers(platform):
+            groups[tuple(platform.version in span for span in spans)] = platform
+    return list(groups.values())
 
 
 @pytest.mark.parametrize("stack", registry())
