@@ -1,6 +1,6 @@
 """No statement of the suite and no model part, on any version that either names.
 
-Of versions that no bound in the data or the models tells apart one is asked. Half a minute in all, most of it for the
+Of versions that no bound in the data or the models tells apart one is asked. About a minute in all, most of it for the
 cases with long scenarios, which are therefore asked in one address family only.
 """
 
@@ -36,7 +36,7 @@ def _shorter(case: Case) -> Case:
 
 
 def _platforms(stack: str) -> list[Platform]:
-    """One of each group of versions that no statement and no clause tells apart, found among the known and the named."""
+    """One of each group of versions that no statement and no clause tells apart, known ones if there are."""
     spans = {clause.span for clause in families()[stack].BOOK.clauses.values()}
     for rule in _suite().rules.values():
         for case in rule.cases:

@@ -203,7 +203,7 @@ B.bind(127.0.0.1:P)
         (bound(f"{V6}@[::]", "@[::ffff:127.0.0.1]"), "B.bind", "EADDRINUSE", "", "6.8.1", "6.7.12 6.8.12 6.9"),
         (HIDDEN, "B.bind", "", "EADDRINUSE", "6.1.84 6.2 6.8.4", "6.0 6.1.85 6.9"),
         (CLEARED, "B.bind", "", "EADDRINUSE", "5.10.223 6.7.12", "6.8 6.12.107"),
-        (MANY, "B.bind", "", "EADDRINUSE", "5.10.223 6.12.79", "6.1.168 6.12.80 6.18.44 7.0"),
+        (MANY, "B.bind", "", "EADDRINUSE", "5.10.223 6.12.79 6.18.20", "6.1.168 6.12.80 6.18.21 7.0"),
         (UNBLOCKED, "C.connect", "EADDRNOTAVAIL", "", "5.10.223 6.17.7", "6.17.8 6.18"),
         (ORPHAN, "B.bind", "EADDRINUSE", "", "5.10.223 6.16.12", "6.17.13"),
         ("A = udplite4()\n", "A.socket", "udplite is not modelled", "EPROTONOSUPPORT", "7.0", "7.1"),
