@@ -69,7 +69,7 @@ class Runner:
         _, seconds = self._asked.popleft()
         line = self._line(seconds + _GRACE)
         if line is None:
-            how = self._end()
+            how = self._end(patience=0.5)  # its pipe may close a little before it has ended
             for waiting, _ in self._asked:
                 self._send(waiting)
             raise Broken(f"the worker process {how} in the middle of the scenario")
@@ -140,10 +140,12 @@ class Runner:
             return bool(chunk)
         return True
 
-    def _end(self) -> str:
-        """Kill the worker if it still runs; say how it ended."""
+    def _end(self, patience: float = 0) -> str:
+        """Kill the worker if it still runs after `patience` seconds; say how it ended."""
         worker, self._worker = self._worker, None
         assert worker is not None and worker.stdin is not None and worker.stdout is not None
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            worker.wait(patience)
         status = worker.poll()
         with contextlib.suppress(OSError):
             worker.stdin.close()
