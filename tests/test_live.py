@@ -21,6 +21,7 @@ import pytest
 from pytest_sockreuse import platforms
 from pytest_sockreuse.live import errnos
 from pytest_sockreuse.live.runner import Broken, Runner
+from pytest_sockreuse.live.sandbox import touches_the_host
 from pytest_sockreuse.parser import parse
 from pytest_sockreuse.scenario import OPTIONS, Observation, Scenario
 
@@ -681,3 +682,18 @@ def test_without_namespaces_the_rest_says_why() -> None:
     for answer, _ in forbidden(*texts)[0]:
         assert answer["not_run"].startswith("needs a network namespace (run as root, or allow")
     assert host_settings() == before
+
+
+@pytest.mark.parametrize(
+    ("text", "beyond"),
+    [
+        ("A = tcp4()\nA.bind(127.0.0.1:P)\nA.listen()", False),
+        ("A = tcp4()\nA.listen()", True),
+        ("A = tcp4()\nA.bind(127.0.0.1:P)?\nA.listen()", True),
+        ("A = tcp4()\nA.connect(127.0.0.1:P)?\nA.listen()", True),
+        ("A = udp4()\nA.connect(127.0.0.1:P)\nA.disconnect()\nA.sendto(127.0.0.1:P)", True),
+        ("A = udp4()\nA.connect(127.0.0.1:P)\nA.sendto(127.0.0.1:P)", False),
+    ],
+)
+def test_what_the_os_would_bind_to_a_wildcard_is_left_off_the_host(text: str, beyond: bool) -> None:
+    assert touches_the_host(parsed(text)) is beyond

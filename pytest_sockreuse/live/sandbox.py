@@ -49,8 +49,10 @@ def touches_the_host(scenario: Scenario) -> bool:
     for step in scenario.steps:
         if step.verb in ("listen", "sendto") and step.name not in bound:
             return True  # the OS binds it, to a wildcard address
-        if step.verb in ("bind", "connect"):
+        if step.verb in ("bind", "connect") and not step.survives:  # one that may fail leaves the socket unbound
             bound.add(step.name)
+        elif step.verb == "disconnect":
+            bound.discard(step.name)
         address = step.address
         if address is not None and (not _loopback(address.host) or (isinstance(address.port, int) and address.port)):
             return True
