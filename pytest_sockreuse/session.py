@@ -46,7 +46,10 @@ class SuiteSession:
         self.runner = Runner(seconds)
         self.suite = self._load()
         self.report = self._report_path()
-        self.isolation = self.runner.isolation()
+        try:
+            self.isolation = self.runner.isolation()
+        except Broken as error:
+            raise pytest.UsageError(f"sockreuse: {error}") from None
         self.ahead = _Ahead(self.runner)
         self.results: dict[str, Results] = {}
         self.selected = 0

@@ -697,3 +697,11 @@ def test_without_namespaces_the_rest_says_why() -> None:
 )
 def test_what_the_os_would_bind_to_a_wildcard_is_left_off_the_host(text: str, beyond: bool) -> None:
     assert touches_the_host(parsed(text)) is beyond
+
+
+def test_an_answer_that_came_too_late_is_not_taken_for_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    with Runner() as worker:
+        monkeypatch.setattr("pytest_sockreuse.live.runner._START", 0.0)
+        with pytest.raises(Broken, match="was killed before its first scenario"):
+            worker.isolation()
+        assert worker.run(parsed("A = tcp4()")).steps[0].outcome == "ok"

@@ -19,10 +19,11 @@ from ..scenario import Observation, Scenario, StepOutcome
 
 TIMEOUT = 10.0  # seconds a scenario may take beside its waits
 _GRACE = 5.0  # seconds beyond that until a worker that does not answer is killed
+_START = 60.0  # seconds until a worker's first answer: under emulation Python alone takes many
 
 # Nothing of the project under test is imported by the worker; psutil is, but not on Linux (see settle).
 _FLAGS = ["-I", "-S"] if sys.platform == "linux" else ["-I"]
-_START = "import sys; sys.path.append(sys.argv[1]); from pytest_sockreuse.live.worker import main; main()"
+_MAIN = "import sys; sys.path.append(sys.argv[1]); from pytest_sockreuse.live.worker import main; main()"
 
 
 class Broken(Exception):
@@ -79,9 +80,12 @@ class Runner:
         return Observation(current().name, tuple(StepOutcome(*step) for step in steps), ports, not_run)
 
     def isolation(self) -> str:
-        """How the worker isolates scenarios (see `sandbox.isolation`); to be asked before any scenario."""
+        """How the worker isolates scenarios (see `sandbox.isolation`); to be asked before any scenario. Raises Broken."""
         self._send(None)
-        return str(json.loads(self._line(self.timeout + _GRACE) or b'"none"'))
+        line = self._line(_START)
+        if line is None:
+            raise Broken(f"the worker process {self._end()} before its first scenario")
+        return str(json.loads(line))
 
     def close(self) -> None:
         """End the worker; its namespace and sockets go with it."""
@@ -95,7 +99,7 @@ class Runner:
         if self._worker is None:
             package = str(Path(__file__).parents[2])
             self._worker = subprocess.Popen(
-                [sys.executable, *_FLAGS, "-c", _START, package],
+                [sys.executable, *_FLAGS, "-c", _MAIN, package],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 bufsize=0,
