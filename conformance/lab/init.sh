@@ -1,0 +1,33 @@
+#!/bin/busybox sh
+# The first process of an emulated machine: performs the scenarios as root and as an ordinary user, sends the answers
+# out by the second serial port as a tar archive, and turns the machine off.
+/bin/busybox mkdir -p /proc /sys /dev /tmp
+/bin/busybox --install -s /bin
+export PATH=/bin
+mount -t proc proc /proc
+mount -t sysfs sys /sys
+mount -t devtmpfs dev /dev
+chmod 1777 /tmp
+for module in /modules/*; do
+    insmod "$module" || echo "not loaded: $module"
+done
+
+cd /work || exit
+mkdir out
+for scenarios in explore-*.scenario; do
+    [ -e "$scenarios" ] || continue
+    name=${scenarios%.scenario}
+    options=$(echo "$name" | sed 's/explore//; s/-/ -/g')
+    ./runner $options <"$scenarios" >"out/$name.jsonl"
+    explored=$((explored | $?))
+done
+./runner <suite.scenario >out/root.answers
+root=$?
+start-stop-daemon -S -c 64000:64000 -x ./runner <suite.scenario >out/user.answers
+user=$?
+echo "{\"root\": $root, \"explore\": ${explored:-0}, \"user\": $user}" >out/done.json
+
+stty -F /dev/ttyS1 raw
+tar -c -z -f - -C out . >/dev/ttyS1
+sync
+poweroff -f
