@@ -11,7 +11,7 @@
  * Exit status: 0; 1 if a scenario could not be performed though it should have been; 2 if the text or the arguments are wrong.
  *
  * To build:   cc -std=c99 -O2 -o runner runner.c                              (POSIX; -static makes it easy to carry)
- *             x86_64-w64-mingw32-gcc -O2 -o runner.exe runner.c -lws2_32
+ *             x86_64-w64-mingw32-gcc -O2 -o runner.exe runner.c -lws2_32 -liphlpapi
  */
 #if defined(__linux__)
 #define _GNU_SOURCE /* unshare */
@@ -22,6 +22,7 @@
 #endif
 
 #include <errno.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -33,6 +34,7 @@
 #ifdef _WIN32
 #include <winsock2.h>
 #include <ws2tcpip.h>
+#include <iphlpapi.h>
 #include <fcntl.h>
 #include <io.h>
 #include <process.h>
@@ -48,7 +50,6 @@ typedef SOCKET sock;
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
-#include <signal.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/time.h>
@@ -147,7 +148,7 @@ static int failure(void)
 
 /* --- options --------------------------------------------------------------------------------------------------------- */
 
-enum form { FLAG, INT, LINGER, RANGE, TEXT };
+enum form { FLAG, WHOLE, LINGERING, PORTS, INTERFACE_NAME };
 
 static const char *const form_expected[] = {
 	"a whole number", "a whole number", "seconds or 'off'", "LOW-HIGH, each 0 to 65535", "an interface name",
@@ -159,11 +160,11 @@ static const struct known { const char *name; enum form form; } options[] = {
 	{ "SO_REUSE_UNICASTPORT", FLAG }, { "SO_PORT_SCALABILITY", FLAG }, { "SO_RANDOMIZE_PORT", FLAG }, { "SO_BROADCAST", FLAG },
 	{ "SO_KEEPALIVE", FLAG }, { "SO_DONTROUTE", FLAG }, { "IPV6_V6ONLY", FLAG }, { "IP_BIND_ADDRESS_NO_PORT", FLAG },
 	{ "IP_FREEBIND", FLAG }, { "IPV6_FREEBIND", FLAG }, { "IP_TRANSPARENT", FLAG }, { "IPV6_TRANSPARENT", FLAG },
-	{ "IP_BINDANY", FLAG }, { "IPV6_BINDANY", FLAG }, { "TCP_NODELAY", FLAG }, { "TCP_LINGER2", INT },
-	{ "TCP_DEFER_ACCEPT", INT }, { "TCP_FASTOPEN", INT }, { "TCP_USER_TIMEOUT", INT }, { "TCP_SYNCNT", INT },
-	{ "SO_SNDBUF", INT }, { "SO_RCVBUF", INT }, { "SO_PRIORITY", INT }, { "SO_MARK", INT }, { "IP_TTL", INT }, { "IP_TOS", INT },
-	{ "IP_PORTRANGE", INT }, { "IPV6_PORTRANGE", INT }, { "SO_LINGER", LINGER }, { "IP_LOCAL_PORT_RANGE", RANGE },
-	{ "SO_BINDTODEVICE", TEXT },
+	{ "IP_BINDANY", FLAG }, { "IPV6_BINDANY", FLAG }, { "TCP_NODELAY", FLAG }, { "TCP_LINGER2", WHOLE },
+	{ "TCP_DEFER_ACCEPT", WHOLE }, { "TCP_FASTOPEN", WHOLE }, { "TCP_USER_TIMEOUT", WHOLE }, { "TCP_SYNCNT", WHOLE },
+	{ "SO_SNDBUF", WHOLE }, { "SO_RCVBUF", WHOLE }, { "SO_PRIORITY", WHOLE }, { "SO_MARK", WHOLE }, { "IP_TTL", WHOLE }, { "IP_TOS", WHOLE },
+	{ "IP_PORTRANGE", WHOLE }, { "IPV6_PORTRANGE", WHOLE }, { "SO_LINGER", LINGERING }, { "IP_LOCAL_PORT_RANGE", PORTS },
+	{ "SO_BINDTODEVICE", INTERFACE_NAME },
 };
 
 #define SO(name) { #name, SOL_SOCKET, name }
@@ -266,7 +267,7 @@ static struct {
 	int name_count, slots[1 << 16]; /* of a hash table: 0, or an index into `names` plus 1 */
 	double waits;
 	struct chunk { struct chunk *next; size_t used; char bytes[1 << 16]; } *chunks;
-} the = { .end = the.steps };
+} the;
 
 #define FOR_EACH_STEP(step) for (struct step *step = the.steps; step < the.end; step++)
 #define FOR_EACH_NAME(name) for (struct name *name = the.names; name < the.names + the.name_count; name++)
@@ -345,7 +346,7 @@ static void begin_scenario(void)
 #define DIGIT "0123456789"
 #define UPPER "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 #define LETTER UPPER "abcdefghijklmnopqrstuvwxyz"
-#define WORD LETTER DIGIT "_"
+#define IDENT LETTER DIGIT "_"
 #define HEX DIGIT "abcdefABCDEF"
 #define BLANK " \t"
 
@@ -407,7 +408,7 @@ static bool maybe(const char *text)
 
 static bool maybe_word(const char *text)
 {
-	return strspn(next(), WORD) == strlen(text) && maybe(text);
+	return strspn(next(), IDENT) == strlen(text) && maybe(text);
 }
 
 /* Consume a token of this length; 0: it is not there. */
@@ -438,7 +439,7 @@ static size_t pair_length(const char *at, size_t most, const char *never)
 
 static size_t name_length(const char *at)
 {
-	return strspn(at, LETTER) ? strspn(at, WORD) : 0;
+	return strspn(at, LETTER) ? strspn(at, IDENT) : 0;
 }
 
 static size_t value_length(const char *at, enum form form)
@@ -446,21 +447,21 @@ static size_t value_length(const char *at, enum form form)
 	size_t sign = *at == '-', digits;
 
 	switch (form) {
-	case LINGER:
-		return strspn(at, WORD ".") == 3 && !strncmp(at, "off", 3) ? 3 : span(at, DIGIT, 5, WORD ".");
-	case RANGE:
-		return pair_length(at, 5, WORD ".");
-	case TEXT:
-		return span(at, WORD ".-", 15, WORD ".");
+	case LINGERING:
+		return strspn(at, IDENT ".") == 3 && !strncmp(at, "off", 3) ? 3 : span(at, DIGIT, 5, IDENT ".");
+	case PORTS:
+		return pair_length(at, 5, IDENT ".");
+	case INTERFACE_NAME:
+		return span(at, IDENT ".-", 15, IDENT ".");
 	default:
-		digits = span(at + sign, DIGIT, 10, WORD ".");
+		digits = span(at + sign, DIGIT, 10, IDENT ".");
 		return digits ? sign + digits : 0;
 	}
 }
 
 static const struct known *take_option_name(void)
 {
-	const char *name = take(strspn(next(), UPPER) ? strspn(line.at, WORD) : 0, "an option, such as SO_REUSEADDR");
+	const char *name = take(strspn(next(), UPPER) ? strspn(line.at, IDENT) : 0, "an option, such as SO_REUSEADDR");
 
 	for (size_t i = 0; i < COUNT(options); i++)
 		if (!strcmp(options[i].name, name))
@@ -477,7 +478,7 @@ static struct option take_option(void)
 	size_t length;
 
 	if (!maybe("=")) {
-		NEED(form == FLAG || form == INT, "'=' and %s", form_expected[form]);
+		NEED(form == FLAG || form == WHOLE, "'=' and %s", form_expected[form]);
 		return option;
 	}
 	option.raw = maybe("raw:");
@@ -491,9 +492,9 @@ static struct option take_option(void)
 	}
 	option.value = take(value_length(next(), form), form_expected[form]);
 	number = strtoll(option.value, NULL, 10);
-	if (form == RANGE)
+	if (form == PORTS)
 		NEED_AT(line.token, number <= 65535 && atoi(strchr(option.value, '-') + 1) <= 65535, "%s", form_expected[form]);
-	if (form == FLAG || form == INT)
+	if (form == FLAG || form == WHOLE)
 		NEED_AT(line.token, number >= INT32_MIN && number <= INT32_MAX, "a number of 32 bits");
 	return option;
 }
@@ -521,14 +522,14 @@ static void take_address(struct step *step)
 	}
 	NEED(maybe(":"), "':' and a port");
 	length = name_length(next());
-	if (length && !strncmp(line.at + length, ".port", 5) && !strspn(line.at + length + 5, WORD)) {
+	if (length && !strncmp(line.at + length, ".port", 5) && !strspn(line.at + length + 5, IDENT)) {
 		line.owner = take(length, expected);
 		line.owner_at = strlen(line.name) + strlen(verb_names[step->verb]) + 3 + host;
 		line.at += 5;
 	} else if (strspn(line.at, UPPER)) {
-		line.symbol = take(span(line.at, UPPER DIGIT, MAX_LINE, WORD "."), expected);
+		line.symbol = take(span(line.at, UPPER DIGIT, MAX_LINE, IDENT "."), expected);
 	} else {
-		step->address.port = atoi(take(span(line.at, DIGIT, 5, WORD), expected));
+		step->address.port = atoi(take(span(line.at, DIGIT, 5, IDENT), expected));
 		NEED_AT(line.token, step->address.port <= 65535, "a port from 0 to 65535");
 	}
 }
@@ -599,7 +600,7 @@ static void read_call(struct step *step)
 		break;
 	case LISTEN:
 		sign = *next() == '-';
-		digits = span(line.at + sign, DIGIT, 9, WORD);
+		digits = span(line.at + sign, DIGIT, 9, IDENT);
 		step->argument = digits ? atoi(line.at) : 8;
 		line.at += digits ? sign + digits : 0;
 		break;
@@ -618,16 +619,20 @@ static void read_call(struct step *step)
 /* A value of at most 201 characters, one blank between its words. */
 static const char *take_words(void)
 {
-	char words[4 * MAX_LINE + 1], *to = words;
+	char words[4 * MAX_LINE + 1];
+	size_t length = 0;
 	int count = 0;
 
 	NEED(*next(), "a value");
-	for (; *line.at && (count += characters(line.at, 1)) <= 201; line.at++)
-		if (!strspn(line.at, BLANK))
-			*to++ = *line.at;
-		else if (to[-1] != ' ')
-			*to++ = ' ';
-	return keep_text(words, (size_t)(to - words) - (to[-1] == ' '));
+	for (bool blank = false; *line.at && (count += characters(line.at, 1)) <= 201; line.at++) {
+		if (!strspn(line.at, BLANK)) {
+			words[length] = ' ';
+			length += blank;
+			words[length++] = *line.at;
+		}
+		blank = strspn(line.at, BLANK);
+	}
+	return keep_text(words, length);
 }
 
 static void read_environment(struct step *step)
@@ -637,15 +642,15 @@ static void read_environment(struct step *step)
 
 	switch (step->verb) {
 	case SYSCTL:
-		first = length = strspn(next(), WORD);
-		while (length && strspn(line.at + length, "./") && (more = strspn(line.at + length + 1, WORD "-")) != 0)
+		first = length = strspn(next(), IDENT);
+		while (length && strspn(line.at + length, "./") && (more = strspn(line.at + length + 1, IDENT "-")) != 0)
 			length += 1 + more;
 		step->setting = take(length > first ? length : 0, name_expected);
 		NEED(maybe("="), "'='");
 		step->text = take_words();
 		break;
 	case EPHEMERAL:
-		step->text = take(pair_length(next(), 5, WORD), "LOW-HIGH");
+		step->text = take(pair_length(next(), 5, IDENT), "LOW-HIGH");
 		first = (size_t)atoi(step->text);
 		length = (size_t)atoi(strchr(step->text, '-') + 1);
 		NEED_AT(line.token, 1 <= first && first <= length && length <= 65535, "LOW-HIGH with 1 <= LOW <= HIGH <= 65535");
@@ -655,7 +660,7 @@ static void read_environment(struct step *step)
 		step->text = keep_text(line.token, length);
 		break;
 	default:
-		length = strspn(next(), LETTER) ? span(line.at, WORD ".-", 15, WORD ".-") : 0;
+		length = strspn(next(), LETTER) ? span(line.at, IDENT ".-", 15, IDENT ".-") : 0;
 		step->text = take(length, "an interface name");
 	}
 }
@@ -672,7 +677,7 @@ static void read_wait(struct step *step)
 {
 	size_t length = strspn(next(), DIGIT), part = line.at[length] == '.' ? strspn(line.at + length + 1, DIGIT) : 0;
 
-	if (length > 4 || part > 6 || strspn(line.at + length + (part ? part + 1 : 0), WORD "."))
+	if (length > 4 || part > 6 || strspn(line.at + length + (part ? part + 1 : 0), IDENT "."))
 		length = 0;
 	step->seconds = strtod(take(length ? length + (part ? part + 1 : 0) : 0, "seconds"), NULL);
 }
@@ -747,7 +752,7 @@ static size_t find_ranges(struct range *ranges)
 	size_t count = 0;
 
 	for (const char *c = line.body; (c = strchr(c, '[')) != NULL; c++) {
-		size_t length = pair_length(c + 1, 9, WORD);
+		size_t length = pair_length(c + 1, 9, IDENT);
 		int low = atoi(c + 1);
 
 		if (!length || c[length + 1] != ']')
@@ -901,23 +906,6 @@ static char *read_input(void)
 static char platform[80];
 static bool is_gvisor;
 
-/* The numbers that a release begins with: 6.17.0 of 6.17.0-1022-azure. */
-static const char *version(const char *release)
-{
-	static char numbers[48];
-	int number, digits;
-	char *to = numbers;
-
-	for (int i = 0; i < 4 && strspn(release, DIGIT) && sscanf(release, "%9d%n", &number, &digits) == 1; i++) {
-		to += sprintf(to, i ? ".%d" : "%d", number);
-		release += digits + (release[digits] == '.');
-		if (release[-1] != '.')
-			break;
-	}
-	*to = 0;
-	return numbers;
-}
-
 #ifdef _WIN32
 /* The names of Windows by build, as in conformance/platforms.toml. */
 static const struct { unsigned build; bool server; const char *name; } builds[] = {
@@ -941,7 +929,25 @@ static void find_platform(void)
 		snprintf(platform, sizeof platform, "wine-%lu.%lu.%lu", found.dwMajorVersion, found.dwMinorVersion,
 			found.dwBuildNumber);
 }
-#elif defined(__linux__)
+#else
+/* The numbers that a release begins with: 6.17.0 of 6.17.0-1022-azure. */
+static const char *version(const char *release)
+{
+	static char numbers[48];
+	int number, digits;
+	char *to = numbers;
+
+	for (int i = 0; i < 4 && strspn(release, DIGIT) && sscanf(release, "%9d%n", &number, &digits) == 1; i++) {
+		to += sprintf(to, i ? ".%d" : "%d", number);
+		release += digits + (release[digits] == '.');
+		if (release[-1] != '.')
+			break;
+	}
+	*to = 0;
+	return numbers;
+}
+
+#ifdef __linux__
 /* The first bytes of a file; empty where it cannot be read. */
 static const char *read_file(const char *path)
 {
@@ -996,6 +1002,7 @@ static void find_platform(void)
 		snprintf(platform, sizeof platform, "macos-%s", label);
 #endif
 }
+#endif
 #endif
 
 /* --- environment: a namespace for each scenario, or loopback and held ports ------------------------------------------ */
@@ -1340,8 +1347,8 @@ static bool is_isolated_setting(const char *name)
 
 	if (strncmp(name, "net.ipv", 7) || !strspn(name + 7, "46"))
 		return false;
-	for (name += 8; *name == '.' && strspn(name + 1, WORD); words++)
-		name += 1 + strspn(name + 1, WORD);
+	for (name += 8; *name == '.' && strspn(name + 1, IDENT); words++)
+		name += 1 + strspn(name + 1, IDENT);
 	return !*name && words >= 1 && words <= 4;
 }
 
@@ -1478,30 +1485,32 @@ enum { TIMEOUT = -1, UNREACHED = -2 }; /* what a step comes to, if not to 0 or a
 
 static double scenario_seconds = 10, patience = 0.2;
 
-/* The scenario's time is up. What blocks is then interrupted, and again every 0.1 s so that no call is missed. */
-static volatile sig_atomic_t time_is_up;
+static volatile sig_atomic_t time_is_up; /* the scenario's */
 static volatile sock under_way = INVALID_SOCKET; /* what a call is made on */
 
+static void perform_steps(void);
+
 #ifdef _WIN32
-static HANDLE timer;
-
-static void CALLBACK up(void *nothing, BOOLEAN fired)
+static DWORD WINAPI perform_in_a_thread(void *nothing)
 {
-	(void)nothing, (void)fired;
-	time_is_up = 1;
-	if (under_way != INVALID_SOCKET)
-		closesocket(under_way); /* which ends the call */
+	(void)nothing;
+	perform_steps();
+	return 0;
 }
 
-static void set_alarm(double seconds)
+/* Do the steps for so long; then what blocks is ended by closing its socket, or else with its thread. */
+static void perform_for(double seconds)
 {
-	time_is_up = 0;
-	CreateTimerQueueTimer(&timer, NULL, up, NULL, (DWORD)(seconds * 1000), 100, 0);
-}
+	HANDLE thread = CreateThread(NULL, 0, perform_in_a_thread, NULL, 0, NULL);
 
-static void end_alarm(void)
-{
-	DeleteTimerQueueTimer(NULL, timer, INVALID_HANDLE_VALUE);
+	if (WaitForSingleObject(thread, (DWORD)(seconds * 1000)) == WAIT_TIMEOUT) {
+		time_is_up = 1;
+		if (under_way != INVALID_SOCKET)
+			closesocket(under_way);
+		if (WaitForSingleObject(thread, 1000) == WAIT_TIMEOUT)
+			TerminateThread(thread, 0);
+	}
+	CloseHandle(thread);
 }
 
 static void pause_for(double seconds)
@@ -1525,17 +1534,15 @@ static void up(int signal)
 	time_is_up = 1;
 }
 
-static void set_alarm(double seconds)
+/* Do the steps for so long; then what blocks is interrupted, and again every 0.1 s so that no call is missed. */
+static void perform_for(double seconds)
 {
 	struct itimerval timer = { { 0, 100000 }, { (time_t)seconds, (suseconds_t)((seconds - (double)(time_t)seconds) * 1e6) } };
+	struct itimerval none = { { 0, 0 }, { 0, 0 } };
 
-	time_is_up = 0;
 	setitimer(ITIMER_REAL, &timer, NULL);
-}
-
-static void end_alarm(void)
-{
-	setitimer(ITIMER_REAL, &(struct itimerval) { { 0, 0 }, { 0, 0 } }, NULL);
+	perform_steps();
+	setitimer(ITIMER_REAL, &none, NULL);
 }
 
 static void pause_for(double seconds)
@@ -1652,9 +1659,23 @@ static void hurry_sockets(void)
 }
 #else
 #ifdef _WIN32
-#define popen _popen
-#define pclose _pclose
-#endif
+static bool any_passing(void)
+{
+	static union { MIB_TCPTABLE2 four; MIB_TCP6TABLE2 six; char room[1 << 20]; } table;
+	static const unsigned passing = 1 << MIB_TCP_STATE_FIN_WAIT1 | 1 << MIB_TCP_STATE_CLOSING | 1 << MIB_TCP_STATE_LAST_ACK;
+	ULONG size = sizeof table;
+	unsigned found = 0;
+
+	if (!GetTcpTable2(&table.four, &size, FALSE))
+		for (DWORD i = 0; i < table.four.dwNumEntries; i++)
+			found |= 1u << table.four.table[i].dwState;
+	size = sizeof table;
+	if (!GetTcp6Table2(&table.six, &size, FALSE))
+		for (DWORD i = 0; i < table.six.dwNumEntries; i++)
+			found |= 1u << table.six.table[i].State;
+	return found & passing;
+}
+#else
 static bool any_passing(void)
 {
 	FILE *listing = popen("netstat -an", "r");
@@ -1667,6 +1688,7 @@ static bool any_passing(void)
 		pclose(listing);
 	return found;
 }
+#endif
 
 static void hurry_sockets(void)
 {
@@ -1755,13 +1777,13 @@ static int set_option(sock sock, const struct option *option)
 	if (option->raw) {
 		for (size = 0; text[2 * size]; size++)
 			setting.bytes[size] = (char)strtol((char[3]) { text[2 * size], text[2 * size + 1] }, NULL, 16);
-	} else if (form == LINGER) {
+	} else if (form == LINGERING) {
 		size = sizeof setting.linger;
 		setting.linger.l_onoff = strcmp(text, "off") != 0;
 		setting.linger.l_linger = atoi(text);
-	} else if (form == RANGE) {
+	} else if (form == PORTS) {
 		setting.range = (uint32_t)atoi(strchr(text, '-') + 1) << 16 | (uint32_t)atoi(text);
-	} else if (form == TEXT) {
+	} else if (form == INTERFACE_NAME) {
 		size = strlen(text) + 1;
 		memcpy(setting.bytes, text, size);
 	} else {
@@ -1779,18 +1801,18 @@ static int call_get(struct step *step, struct name *name)
 {
 	enum form form = step->options->known->form;
 	union setting setting = { .bytes = "" };
-	socklen_t size = form == LINGER ? sizeof setting.linger : form == TEXT ? 64 : sizeof setting.number;
+	socklen_t size = form == LINGERING ? sizeof setting.linger : form == INTERFACE_NAME ? 64 : sizeof setting.number;
 	int level, number, error = find_option(step->options->known, &level, &number), length;
 	char text[80];
 
 	error = error ? error : check(getsockopt(name->sock, level, number, (void *)&setting, &size));
 	if (error)
 		return error;
-	if (form == LINGER)
+	if (form == LINGERING)
 		length = sprintf(text, setting.linger.l_onoff ? "%d" : "off", (int)setting.linger.l_linger);
-	else if (form == RANGE)
+	else if (form == PORTS)
 		length = sprintf(text, "%u-%u", (unsigned)(setting.range & 0xFFFF), (unsigned)(setting.range >> 16));
-	else if (form == TEXT)
+	else if (form == INTERFACE_NAME)
 		length = sprintf(text, "%.64s", setting.bytes);
 	else
 		length = sprintf(text, "%d", form == FLAG ? setting.number != 0 : setting.number);
@@ -1965,25 +1987,30 @@ static void close_all(void)
 	ended_count = 0;
 }
 
+static struct step *current;
+
+static void perform_steps(void)
+{
+	for (; current < the.end && !time_is_up; current++) {
+		if (current->verb == WAIT)
+			pause_for(current->seconds);
+		else if (current->name)
+			current->result = perform_step(current);
+		if (time_is_up)
+			break;
+	}
+}
+
 /* Do every step; when the time is up the step under way is `timeout` and all after it `unreached`. */
 static void perform(void)
 {
-	bool over = false;
-
-	set_alarm(scenario_seconds + the.waits);
-	FOR_EACH_STEP(step) {
+	FOR_EACH_STEP(step)
 		step->result = UNREACHED;
-		if (over || step->text)
-			continue;
-		if (step->verb == WAIT)
-			pause_for(step->seconds);
-		else
-			step->result = perform_step(step);
-		over = time_is_up;
-		if (over)
-			step->result = TIMEOUT;
-	}
-	end_alarm();
+	current = the.steps;
+	time_is_up = 0;
+	perform_for(scenario_seconds + the.waits);
+	if (time_is_up && current < the.end)
+		current->result = TIMEOUT;
 	close_all();
 }
 
