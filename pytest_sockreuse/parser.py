@@ -6,6 +6,7 @@ above (a name that lives, a label that recurs) is checked by `_Builder`.
 
 from __future__ import annotations
 
+import codecs
 import difflib
 import re
 import socket
@@ -21,6 +22,7 @@ MAX_STEPS = 10_000  # steps of one scenario, after expansion
 MAX_TEXT = 64 * 1024 * 1024  # bytes of one file
 MAX_WAIT = 3_600.0  # seconds, all waits of a scenario together
 
+_BLANK = " \t"  # all of the language's white space
 _NAME = r"[A-Za-z][A-Za-z0-9_]*"
 _HOST = {4: (r"[0-9.]+", socket.AF_INET), 6: (r"[0-9A-Fa-f:.]+", socket.AF_INET6)}
 _VALUE = {
@@ -97,12 +99,17 @@ def _spelled(text: str) -> str:
     return _spell(text) if _RANGE.search(text) else str(_syntax(text))
 
 
+def _single(text: str) -> str:
+    """The words of a text, a single blank between them."""
+    return " ".join(re.findall(r"[^ \t]+", text))
+
+
 def _setting(scan: _Scan, word: str) -> Setting:
     match word:
         case "sysctl":
             name = scan.take(r"\w+([./][\w\-]+)+", "the name of a setting, such as net.ipv4.tcp_tw_reuse")
             scan.take("=", "'='")
-            return Setting("sysctl", " ".join(scan.take(r"\S.{0,200}", "a value").split()), name)
+            return Setting("sysctl", _single(scan.take(r"\S.{0,200}", "a value")), name)
         case "ephemeral":
             setting = Setting("ephemeral", scan.take(r"\d{1,5}-\d{1,5}(?!\w)", "LOW-HIGH"))
             if not 0 < setting.ports[0] <= setting.ports[1] <= 65535:
@@ -281,9 +288,9 @@ class _Builder:
 
     def feed(self, text: str, line: int) -> None:
         body, hash_, comment = text.partition("#")
-        note = f"#{comment.rstrip()}" if hash_ else ""
-        indent = len(body) - len(body.lstrip())
-        body = body.strip()
+        note = f"#{comment.rstrip(_BLANK)}" if hash_ else ""
+        indent = len(body) - len(body.lstrip(_BLANK))
+        body = body.strip(_BLANK)
         if not body:
             self.lines.append(note)
             return
@@ -340,7 +347,7 @@ class _Builder:
 def _spell(body: str) -> str:
     """A line with index ranges in canonical spelling: its syntax is that of any expansion, so white space is all."""
     if re.match(r"(sysctl|ephemeral|address|device)\s", body):
-        return " ".join(body.split())
+        return _single(body)
     tight = re.sub(r"\s*([(),.?=])\s*", r"\1", re.sub(r"\s+", " ", body)).replace(",", ", ")
     tight = re.sub(r"\)as ", ") as ", tight)
     return re.sub(r"^([\w\[\]-]+)=", r"\1 = ", tight)
@@ -361,7 +368,7 @@ def parse_file(text: str) -> list[Scenario]:
                 scenarios.append(builder.scenario())
             elif builder.steps or builder.environment:
                 raise ScenarioError(number, 1, "expected '--- TITLE' above the first step too")
-            if not (title := line[3:].strip()):
+            if not (title := line[3:].strip(_BLANK)):
                 raise ScenarioError(number, 4, "expected a title")
             builder = _Builder(title, [], [], [], {}, {})
         else:
@@ -384,7 +391,7 @@ def decode(data: bytes) -> str:
     try:
         text = data.decode("utf-8-sig").replace("\r\n", "\n")
     except UnicodeDecodeError as error:
-        before = data[: error.start]
+        before = data.removeprefix(codecs.BOM_UTF8)[: error.start]
         column = len(before.rpartition(b"\n")[2].decode("utf-8", "replace")) + 1
         raise ScenarioError(before.count(b"\n") + 1, column, "expected UTF-8 text") from None
     if junk := re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]", text):

@@ -1,0 +1,2155 @@
+/*
+ * Performs scenarios on a machine that has no Python: `runner [-t SECONDS] [-p SECONDS] <FILE`.
+ *
+ * Reads a text of the scenario language, version 1, from standard input and prints what `sockreuse run --json` prints, one
+ * object a line for each scenario. All of the text is read and checked before the first scenario is performed. Its
+ * counterpart, where reasons are given, is pytest_sockreuse/: parser.py, live/ and platforms.py.
+ *
+ *   -t SECONDS   what a scenario may take beside its waits (10)
+ *   -p SECONDS   how long accept and recv wait for something to return (0.2); 0: one look
+ *
+ * Exit status: 0; 1 if a scenario could not be performed though it should have been; 2 if the text or the arguments are wrong.
+ *
+ * To build:   cc -std=c99 -O2 -o runner runner.c                              (POSIX; -static makes it easy to carry)
+ *             x86_64-w64-mingw32-gcc -O2 -o runner.exe runner.c -lws2_32 -liphlpapi
+ */
+#if defined(__linux__)
+#define _GNU_SOURCE /* unshare */
+#elif defined(__NetBSD__)
+#define _NETBSD_SOURCE
+#elif defined(_WIN32)
+#define _WIN32_WINNT 0x0600
+#endif
+
+#include <errno.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#ifdef _WIN32
+#include <winsock2.h>
+#include <ws2tcpip.h>
+#include <iphlpapi.h>
+#include <fcntl.h>
+#include <io.h>
+#include <process.h>
+#define close closesocket
+#define getpid _getpid
+#define SHUT_RD SD_RECEIVE
+#define SHUT_WR SD_SEND
+#define SHUT_RDWR SD_BOTH
+typedef SOCKET sock;
+#else
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/utsname.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#define INVALID_SOCKET (-1)
+typedef int sock;
+#endif
+
+#if defined(__linux__)
+#include <linux/inet_diag.h>
+#include <linux/rtnetlink.h>
+#include <linux/sock_diag.h>
+#include <net/if.h>
+#include <sched.h>
+#include <sys/ioctl.h>
+#elif defined(__APPLE__) || defined(__FreeBSD__)
+#include <sys/types.h>
+#include <sys/sysctl.h>
+#endif
+
+#ifdef __GNUC__
+#define NORETURN __attribute__((noreturn))
+#else
+#define NORETURN
+#endif
+#define COUNT(array) (sizeof(array) / sizeof *(array))
+
+enum {
+	MAX_LINE = 2000,              /* characters */
+	MAX_STEPS = 10000,            /* of one scenario, after expansion */
+	MAX_TEXT = 64 * 1024 * 1024,  /* bytes */
+	MAX_WAIT = 3600,              /* seconds, all waits of a scenario together */
+};
+
+/* --- errnos ---------------------------------------------------------------------------------------------------------- */
+
+#ifdef _WIN32
+#define E(name) { WSA##name, #name }
+#else
+#define E(name) { name, #name }
+#endif
+
+/* Of names that share a number the one that the language knows comes first. */
+static const struct { int number; const char *name; } errnos[] = {
+#ifdef _WIN32
+	{ WSAEWOULDBLOCK, "EAGAIN" },
+#else
+	E(EAGAIN), E(EOPNOTSUPP), E(EDEADLK),
+	E(E2BIG), E(EBADMSG), E(EBUSY), E(ECANCELED), E(ECHILD), E(EDOM), E(EEXIST), E(EFBIG), E(EIDRM), E(EILSEQ), E(EIO), E(EISDIR),
+	E(EMLINK), E(ENFILE), E(ENODEV), E(ENOENT), E(ENOEXEC), E(ENOLCK), E(ENOMEM), E(ENOMSG), E(ENOSPC), E(ENOSYS), E(ENOTDIR),
+	E(ENOTSUP), E(ENOTTY), E(ENXIO), E(EOVERFLOW), E(EPERM), E(EPIPE), E(EPROTO), E(ERANGE), E(EROFS), E(ESPIPE), E(ESRCH),
+	E(ETXTBSY), E(EXDEV),
+#endif
+#ifdef __linux__
+	E(EBADFD), E(ECOMM), E(EHWPOISON), E(EKEYEXPIRED), E(EKEYREJECTED), E(EKEYREVOKED), E(EMEDIUMTYPE), E(EMULTIHOP), E(ENODATA),
+	E(ENOKEY), E(ENOLINK), E(ENOMEDIUM), E(ENONET), E(ENOPKG), E(ENOSR), E(ENOSTR), E(ENOTUNIQ), E(EREMCHG), E(EREMOTEIO),
+	E(ERESTART), E(ERFKILL), E(ETIME), E(EUCLEAN), E(EUNATCH),
+#endif
+	E(EACCES), E(EADDRINUSE), E(EADDRNOTAVAIL), E(EAFNOSUPPORT), E(EALREADY), E(EBADF), E(ECONNABORTED), E(ECONNREFUSED),
+	E(ECONNRESET), E(EDESTADDRREQ), E(EDQUOT), E(EFAULT), E(EHOSTDOWN), E(EHOSTUNREACH), E(EINPROGRESS), E(EINTR), E(EINVAL),
+	E(EISCONN), E(ELOOP), E(EMFILE), E(EMSGSIZE), E(ENAMETOOLONG), E(ENETDOWN), E(ENETRESET), E(ENETUNREACH), E(ENOBUFS),
+	E(ENOPROTOOPT), E(ENOTCONN), E(ENOTEMPTY), E(ENOTSOCK), E(EOPNOTSUPP), E(EPFNOSUPPORT), E(EPROTONOSUPPORT), E(EPROTOTYPE),
+	E(EREMOTE), E(ESHUTDOWN), E(ESOCKTNOSUPPORT), E(ESTALE), E(ETIMEDOUT), E(ETOOMANYREFS), E(EUSERS),
+};
+
+#ifdef _WIN32
+#define NO_SUCH_OPTION WSAENOPROTOOPT
+#define NOTHING_YET WSAEWOULDBLOCK
+#else
+#define NO_SUCH_OPTION ENOPROTOOPT
+#define NOTHING_YET EAGAIN
+#endif
+
+static const char *errno_name(int number)
+{
+	static char other[16];
+
+	for (size_t i = 0; i < COUNT(errnos); i++)
+		if (errnos[i].number == number)
+			return errnos[i].name;
+	snprintf(other, sizeof other, "E%d", number);
+	return other;
+}
+
+/* The errno of the socket call that just failed. */
+static int failure(void)
+{
+#ifdef _WIN32
+	return WSAGetLastError();
+#else
+	return errno;
+#endif
+}
+
+/* --- options --------------------------------------------------------------------------------------------------------- */
+
+enum form { FLAG, WHOLE, LINGERING, PORTS, INTERFACE_NAME };
+
+static const char *const form_expected[] = {
+	"a whole number", "a whole number", "seconds or 'off'", "LOW-HIGH, each 0 to 65535", "an interface name",
+};
+
+/* Every option of the language. */
+static const struct known { const char *name; enum form form; } options[] = {
+	{ "SO_REUSEADDR", FLAG }, { "SO_REUSEPORT", FLAG }, { "SO_REUSEPORT_LB", FLAG }, { "SO_EXCLUSIVEADDRUSE", FLAG },
+	{ "SO_REUSE_UNICASTPORT", FLAG }, { "SO_PORT_SCALABILITY", FLAG }, { "SO_RANDOMIZE_PORT", FLAG }, { "SO_BROADCAST", FLAG },
+	{ "SO_KEEPALIVE", FLAG }, { "SO_DONTROUTE", FLAG }, { "IPV6_V6ONLY", FLAG }, { "IP_BIND_ADDRESS_NO_PORT", FLAG },
+	{ "IP_FREEBIND", FLAG }, { "IPV6_FREEBIND", FLAG }, { "IP_TRANSPARENT", FLAG }, { "IPV6_TRANSPARENT", FLAG },
+	{ "IP_BINDANY", FLAG }, { "IPV6_BINDANY", FLAG }, { "TCP_NODELAY", FLAG }, { "TCP_LINGER2", WHOLE },
+	{ "TCP_DEFER_ACCEPT", WHOLE }, { "TCP_FASTOPEN", WHOLE }, { "TCP_USER_TIMEOUT", WHOLE }, { "TCP_SYNCNT", WHOLE },
+	{ "SO_SNDBUF", WHOLE }, { "SO_RCVBUF", WHOLE }, { "SO_PRIORITY", WHOLE }, { "SO_MARK", WHOLE }, { "IP_TTL", WHOLE }, { "IP_TOS", WHOLE },
+	{ "IP_PORTRANGE", WHOLE }, { "IPV6_PORTRANGE", WHOLE }, { "SO_LINGER", LINGERING }, { "IP_LOCAL_PORT_RANGE", PORTS },
+	{ "SO_BINDTODEVICE", INTERFACE_NAME },
+};
+
+#define SO(name) { #name, SOL_SOCKET, name }
+#define IP(name) { #name, IPPROTO_IP, name }
+#define TCP(name) { #name, IPPROTO_TCP, name }
+
+/* Those that this OS has; as a bare number where headers may be older than the kernel, or do not tell. */
+static const struct { const char *name; int level, number; } here[] = {
+	SO(SO_REUSEADDR), SO(SO_BROADCAST), SO(SO_KEEPALIVE), SO(SO_DONTROUTE), SO(SO_SNDBUF), SO(SO_RCVBUF), SO(SO_LINGER),
+	IP(IP_TTL), IP(IP_TOS), TCP(TCP_NODELAY), { "IPV6_V6ONLY", IPPROTO_IPV6, IPV6_V6ONLY },
+#ifdef SO_REUSEPORT
+	SO(SO_REUSEPORT),
+#endif
+#ifdef TCP_FASTOPEN
+	TCP(TCP_FASTOPEN),
+#endif
+#if defined(__linux__)
+	SO(SO_BINDTODEVICE), SO(SO_PRIORITY), SO(SO_MARK), TCP(TCP_LINGER2), TCP(TCP_DEFER_ACCEPT), TCP(TCP_USER_TIMEOUT),
+	TCP(TCP_SYNCNT), IP(IP_FREEBIND), IP(IP_TRANSPARENT), { "IPV6_FREEBIND", IPPROTO_IPV6, 78 },
+	{ "IPV6_TRANSPARENT", IPPROTO_IPV6, 75 }, { "IP_BIND_ADDRESS_NO_PORT", IPPROTO_IP, 24 },
+	{ "IP_LOCAL_PORT_RANGE", IPPROTO_IP, 51 },
+#elif defined(_WIN32)
+	SO(SO_EXCLUSIVEADDRUSE), { "SO_RANDOMIZE_PORT", SOL_SOCKET, 0x3005 }, { "SO_PORT_SCALABILITY", SOL_SOCKET, 0x3006 },
+	{ "SO_REUSE_UNICASTPORT", SOL_SOCKET, 0x3007 },
+#else
+	{ "IP_PORTRANGE", IPPROTO_IP, 19 }, { "IPV6_PORTRANGE", IPPROTO_IPV6, 14 },
+#endif
+#if defined(__FreeBSD__)
+	{ "SO_REUSEPORT_LB", SOL_SOCKET, 0x00010000 }, { "IP_BINDANY", IPPROTO_IP, 24 }, { "IPV6_BINDANY", IPPROTO_IPV6, 64 },
+#endif
+};
+
+/* --- a scenario ------------------------------------------------------------------------------------------------------ */
+
+static const struct { const char *name; int type, number; } protocols[] = {
+	{ "tcp", SOCK_STREAM, 0 }, { "udp", SOCK_DGRAM, 0 }, { "mptcp", SOCK_STREAM, 262 }, { "sctp", SOCK_STREAM, 132 },
+	{ "udplite", SOCK_DGRAM, 136 },
+};
+enum user { NOBODY, USER1, USER2, ROOT, USERS };
+static const char *const user_names[USERS] = { "", "user1", "user2", "root" };
+
+enum verb {
+	CLOSE, DISCONNECT, UNTIL_EOF, NAME, RECV, SEND, BIND, CONNECT, SENDTO, GET, LISTEN, SET, SHUTDOWN,
+	CREATE, ACCEPT, WAIT, SYSCTL, EPHEMERAL, ADDRESS, DEVICE, VERBS
+};
+static const char *const verb_names[VERBS] = {
+	"close", "disconnect", "eof", "name", "recv", "send", "bind", "connect", "sendto", "get", "listen", "set", "shutdown",
+	"socket", "accept", "wait", "sysctl", "ephemeral", "address", "device",
+};
+
+/* A socket's name; or a port symbol, which has a `port` only. */
+struct name {
+	const char *text;
+	bool is_symbol;
+	unsigned slot;               /* its place in `the.slots` */
+	bool open;                   /* while reading: made above and not closed */
+	int labels[VERBS];           /* while reading: how often each occurred */
+	bool failed;                 /* this and the rest while performing */
+	sock sock;
+	int protocol, port;          /* `port`: the last that it reported */
+	enum user user;
+};
+
+struct option {
+	const struct known *known;
+	const char *value;           /* what follows '='; NULL: the name stands alone and means 1 */
+	bool raw;                    /* `value` is the digits after "raw:" */
+};
+
+struct address {
+	int family;                  /* 4 or 6; 0: none */
+	unsigned char bytes[16];
+	struct name *symbol, *owner; /* of P and of NAME.port; without either, */
+	int port;
+};
+
+/* A line, or one of those that it stands for: a step, or of the environment. */
+struct step {
+	enum verb verb;
+	struct name *name, *listener;
+	int occurrence;              /* of its label */
+	int protocol, family;        /* CREATE */
+	enum user user;
+	struct option *options;
+	int option_count;
+	struct address address;
+	int argument;                /* LISTEN: the backlog, SHUTDOWN: how */
+	const char *setting, *text;  /* SYSCTL: its name; the value of a line of the environment */
+	double seconds;
+	bool survives;
+	int result;                  /* while performing: what it came to, */
+	const char *value;           /* and what it recorded, or NULL */
+};
+
+/* The scenario in hand. */
+static struct {
+	const char *title;           /* or NULL */
+	struct step steps[MAX_STEPS], *end;
+	struct name names[MAX_STEPS * 2];
+	int name_count, slots[1 << 16]; /* of a hash table: 0, or an index into `names` plus 1 */
+	double waits;
+	struct chunk { struct chunk *next; size_t used; char bytes[1 << 16]; } *chunks;
+} the;
+
+#define FOR_EACH_STEP(step) for (struct step *step = the.steps; step < the.end; step++)
+#define FOR_EACH_NAME(name) for (struct name *name = the.names; name < the.names + the.name_count; name++)
+
+static void *allocated(void *memory)
+{
+	if (!memory) {
+		fputs("runner: out of memory\n", stderr);
+		exit(1);
+	}
+	return memory;
+}
+
+/* A copy that lasts as long as the scenario in hand. */
+static void *keep(const void *bytes, size_t size)
+{
+	size_t whole = (size + 15) & ~(size_t)15;
+
+	if (!the.chunks || the.chunks->used + whole > sizeof the.chunks->bytes) {
+		struct chunk *chunk = allocated(malloc(sizeof *chunk));
+
+		chunk->next = the.chunks;
+		chunk->used = 0;
+		the.chunks = chunk;
+	}
+	the.chunks->used += whole;
+	return memcpy(the.chunks->bytes + the.chunks->used - whole, bytes, size);
+}
+
+static const char *keep_text(const char *text, size_t length)
+{
+	static char ended[4 * MAX_LINE + 1];
+
+	memcpy(ended, text, length);
+	ended[length] = 0;
+	return keep(ended, length + 1);
+}
+
+static struct name *find(const char *text, bool is_symbol, bool make)
+{
+	uint32_t hash = 2166136261u;
+	struct name *name;
+	unsigned slot;
+
+	for (const char *c = text; *c; c++)
+		hash = (hash ^ (unsigned char)*c) * 16777619u;
+	for (slot = hash % COUNT(the.slots); the.slots[slot]; slot = (slot + 1) % COUNT(the.slots)) {
+		name = &the.names[the.slots[slot] - 1];
+		if (name->is_symbol == is_symbol && !strcmp(name->text, text))
+			return name;
+	}
+	if (!make)
+		return NULL;
+	name = &the.names[the.name_count++];
+	*name = (struct name) { .text = text, .is_symbol = is_symbol, .slot = slot, .sock = INVALID_SOCKET };
+	the.slots[slot] = the.name_count;
+	return name;
+}
+
+static void begin_scenario(void)
+{
+	for (struct chunk *chunk = the.chunks, *next; chunk; chunk = next) {
+		next = chunk->next;
+		free(chunk);
+	}
+	while (the.name_count)
+		the.slots[the.names[--the.name_count].slot] = 0;
+	the.chunks = NULL;
+	the.title = NULL;
+	the.end = the.steps;
+	the.waits = 0;
+}
+
+/* --- parse ----------------------------------------------------------------------------------------------------------- */
+
+#define DIGIT "0123456789"
+#define UPPER "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+#define LETTER UPPER "abcdefghijklmnopqrstuvwxyz"
+#define IDENT LETTER DIGIT "_"
+#define HEX DIGIT "abcdefABCDEF"
+#define BLANK " \t"
+
+/* The line in hand. */
+static struct {
+	int number;                    /* from 1 */
+	int indent;                    /* characters before the body */
+	char body[4 * MAX_LINE + 1];   /* without comment, and white space around it */
+	char text[4 * MAX_LINE + 1];   /* one of the lines that `body` stands for, */
+	short origin[4 * MAX_LINE + 1]; /* and for each byte of it where that stands in `body` */
+	const char *at, *token;        /* in `text`: where we are, where the last token began */
+	const char *name, *listener, *owner, *symbol; /* what `text` names, */
+	size_t owner_at;               /* and where, if spelled tightly */
+} line;
+
+/* Ends the program: something else was expected there. */
+static NORETURN void fail(int number, int column, const char *expected, ...)
+{
+	va_list values;
+
+	fprintf(stderr, "<stdin>:%d:%d: expected ", number, column);
+	va_start(values, expected);
+	vfprintf(stderr, expected, values);
+	fputc('\n', stderr);
+	exit(2);
+}
+
+static int characters(const char *text, size_t bytes)
+{
+	int count = 0;
+
+	while (bytes--)
+		count += ((unsigned char)*text++ & 0xC0) != 0x80;
+	return count;
+}
+
+static int column_of(const char *at)
+{
+	return line.indent + characters(line.body, (size_t)line.origin[at - line.text]) + 1;
+}
+
+#define NEED_AT(at, condition, ...) do { if (!(condition)) fail(line.number, column_of(at), __VA_ARGS__); } while (0)
+#define NEED(condition, ...) NEED_AT(line.at, condition, __VA_ARGS__)
+
+/* Where the next token begins. */
+static const char *next(void)
+{
+	return line.token = line.at += strspn(line.at, BLANK);
+}
+
+/* Whether `text` stands here, which is then consumed. */
+static bool maybe(const char *text)
+{
+	bool found = !strncmp(next(), text, strlen(text));
+
+	line.at += found ? strlen(text) : 0;
+	return found;
+}
+
+static bool maybe_word(const char *text)
+{
+	return strspn(next(), IDENT) == strlen(text) && maybe(text);
+}
+
+/* Consume a token of this length; 0: it is not there. */
+static const char *take(size_t length, const char *expected)
+{
+	NEED(length, "%s", expected);
+	line.at += length;
+	return keep_text(line.token, length);
+}
+
+/* How many characters at `at` are of `set`, at most `most`, with none of `never` behind them. */
+static size_t span(const char *at, const char *set, size_t most, const char *never)
+{
+	size_t length = strspn(at, set);
+
+	for (length = length < most ? length : most; length && strspn(at + length, never); length--)
+		;
+	return length;
+}
+
+/* Of DIGITS-DIGITS, each of at most `most`. */
+static size_t pair_length(const char *at, size_t most, const char *never)
+{
+	size_t low = strspn(at, DIGIT), high = at[low] == '-' ? strspn(at + low + 1, DIGIT) : 0;
+
+	return low && low <= most && high && high <= most && !strspn(at + low + 1 + high, never) ? low + 1 + high : 0;
+}
+
+static size_t name_length(const char *at)
+{
+	return strspn(at, LETTER) ? strspn(at, IDENT) : 0;
+}
+
+static size_t value_length(const char *at, enum form form)
+{
+	size_t sign = *at == '-', digits;
+
+	switch (form) {
+	case LINGERING:
+		return strspn(at, IDENT ".") == 3 && !strncmp(at, "off", 3) ? 3 : span(at, DIGIT, 5, IDENT ".");
+	case PORTS:
+		return pair_length(at, 5, IDENT ".");
+	case INTERFACE_NAME:
+		return span(at, IDENT ".-", 15, IDENT ".");
+	default:
+		digits = span(at + sign, DIGIT, 10, IDENT ".");
+		return digits ? sign + digits : 0;
+	}
+}
+
+static const struct known *take_option_name(void)
+{
+	const char *name = take(strspn(next(), UPPER) ? strspn(line.at, IDENT) : 0, "an option, such as SO_REUSEADDR");
+
+	for (size_t i = 0; i < COUNT(options); i++)
+		if (!strcmp(options[i].name, name))
+			return &options[i];
+	NEED_AT(line.token, false, "an option of the language, such as SO_REUSEADDR, not %s", name);
+	return NULL;
+}
+
+static struct option take_option(void)
+{
+	struct option option = { take_option_name(), NULL, false };
+	enum form form = option.known->form;
+	long long number;
+	size_t length;
+
+	if (!maybe("=")) {
+		NEED(form == FLAG || form == WHOLE, "'=' and %s", form_expected[form]);
+		return option;
+	}
+	option.raw = maybe("raw:");
+	if (option.raw) {
+		length = strspn(next(), HEX);
+		NEED(length <= 512 && !strspn(line.at + length, LETTER DIGIT), "hexadecimal digits, at most 512");
+		option.value = keep_text(line.at, length);
+		line.at += length;
+		NEED(length % 2 == 0, "an even number of hexadecimal digits");
+		return option;
+	}
+	option.value = take(value_length(next(), form), form_expected[form]);
+	number = strtoll(option.value, NULL, 10);
+	if (form == PORTS)
+		NEED_AT(line.token, number <= 65535 && atoi(strchr(option.value, '-') + 1) <= 65535, "%s", form_expected[form]);
+	if (form == FLAG || form == WHOLE)
+		NEED_AT(line.token, number >= INT32_MIN && number <= INT32_MAX, "a number of 32 bits");
+	return option;
+}
+
+/* Returns the length of what was read. */
+static size_t take_host(struct address *address, int family)
+{
+	const char *host = take(strspn(next(), family == 4 ? DIGIT "." : HEX ":."), "an address, such as 127.0.0.1 or [::1]");
+
+	address->family = family;
+	NEED_AT(line.token, inet_pton(family == 4 ? AF_INET : AF_INET6, host, address->bytes) == 1, "an IPv%d address", family);
+	return strlen(host);
+}
+
+static void take_address(struct step *step)
+{
+	static const char expected[] = "a port: a number, a symbol such as P, or NAME.port";
+	size_t length, host;
+
+	if (maybe("[")) {
+		host = take_host(&step->address, 6) + 2;
+		NEED(maybe("]"), "']'");
+	} else {
+		host = take_host(&step->address, 4);
+	}
+	NEED(maybe(":"), "':' and a port");
+	length = name_length(next());
+	if (length && !strncmp(line.at + length, ".port", 5) && !strspn(line.at + length + 5, IDENT)) {
+		line.owner = take(length, expected);
+		line.owner_at = strlen(line.name) + strlen(verb_names[step->verb]) + 3 + host;
+		line.at += 5;
+	} else if (strspn(line.at, UPPER)) {
+		line.symbol = take(span(line.at, UPPER DIGIT, MAX_LINE, IDENT "."), expected);
+	} else {
+		step->address.port = atoi(take(span(line.at, DIGIT, 5, IDENT), expected));
+		NEED_AT(line.token, step->address.port <= 65535, "a port from 0 to 65535");
+	}
+}
+
+static void read_creation(struct step *step)
+{
+	static struct option found[MAX_LINE];
+	const char *maker = take(name_length(next()), "a socket kind or LISTENER.accept()"), *at = line.token;
+
+	if (maybe(".")) {
+		NEED(maybe_word("accept"), "accept()");
+		at = next();
+		NEED_AT(at, maybe("(") && maybe(")"), "'()'");
+		step->verb = ACCEPT;
+		line.listener = maker;
+		return;
+	}
+	step->verb = CREATE;
+	for (size_t i = 0; i < COUNT(protocols); i++) {
+		size_t length = strlen(protocols[i].name);
+
+		if (!strncmp(maker, protocols[i].name, length) && strspn(maker + length, "46") == 1 && !maker[length + 1]) {
+			step->protocol = (int)i;
+			step->family = maker[length] - '0';
+		}
+	}
+	NEED_AT(at, step->family,
+		"a socket kind (tcp4 tcp6 udp4 udp6 mptcp4 mptcp6 sctp4 sctp6 udplite4 udplite6) or LISTENER.accept()");
+	NEED(maybe("("), "'('");
+	while (!maybe(")")) {
+		NEED(!step->option_count || maybe(","), "',' or ')'");
+		found[step->option_count++] = take_option();
+	}
+	step->options = keep(found, (size_t)step->option_count * sizeof *found);
+	if (maybe_word("as")) {
+		for (step->user = USER1; step->user < USERS && !maybe(user_names[step->user]); step->user++)
+			;
+		NEED(step->user < USERS, "user1, user2 or root");
+	}
+}
+
+static void read_call(struct step *step)
+{
+	static const struct { const char *word; int how; } hows[] = { { "RDWR", SHUT_RDWR }, { "RD", SHUT_RD }, { "WR", SHUT_WR } };
+	struct option option = { 0 };
+	size_t i, sign, digits;
+
+	NEED(maybe("."), "'.' or '='");
+	for (step->verb = 0; step->verb < CREATE && !maybe_word(verb_names[step->verb]); step->verb++)
+		;
+	NEED_AT(line.token, step->verb < CREATE || !maybe_word("accept"), "NAME = LISTENER.accept()");
+	NEED(step->verb < CREATE,
+		"one of close, disconnect, eof, name, recv, send, bind, connect, sendto, get, listen, set, shutdown");
+	NEED(maybe("("), "'('");
+	switch (step->verb) {
+	case BIND:
+	case CONNECT:
+	case SENDTO:
+		take_address(step);
+		break;
+	case GET:
+	case SET:
+		if (step->verb == SET)
+			option = take_option();
+		else
+			option.known = take_option_name();
+		step->options = keep(&option, sizeof option);
+		break;
+	case LISTEN:
+		sign = *next() == '-';
+		digits = span(line.at + sign, DIGIT, 9, IDENT);
+		step->argument = digits ? atoi(line.at) : 8;
+		line.at += digits ? sign + digits : 0;
+		break;
+	case SHUTDOWN:
+		for (i = 0; i < COUNT(hows) && !maybe_word(hows[i].word); i++)
+			;
+		NEED(i < COUNT(hows), "RD, WR or RDWR");
+		step->argument = hows[i].how;
+		break;
+	default:
+		break;
+	}
+	NEED(maybe(")"), "')'");
+}
+
+/* A value of at most 201 characters, one blank between its words. */
+static const char *take_words(void)
+{
+	char words[4 * MAX_LINE + 1];
+	size_t length = 0;
+	int count = 0;
+
+	NEED(*next(), "a value");
+	for (bool blank = false; *line.at && (count += characters(line.at, 1)) <= 201; line.at++) {
+		if (!strspn(line.at, BLANK)) {
+			words[length] = ' ';
+			length += blank;
+			words[length++] = *line.at;
+		}
+		blank = strspn(line.at, BLANK);
+	}
+	return keep_text(words, length);
+}
+
+static void read_environment(struct step *step)
+{
+	static const char name_expected[] = "the name of a setting, such as net.ipv4.tcp_tw_reuse";
+	size_t first, length, more;
+
+	switch (step->verb) {
+	case SYSCTL:
+		first = length = strspn(next(), IDENT);
+		while (length && strspn(line.at + length, "./") && (more = strspn(line.at + length + 1, IDENT "-")) != 0)
+			length += 1 + more;
+		step->setting = take(length > first ? length : 0, name_expected);
+		NEED(maybe("="), "'='");
+		step->text = take_words();
+		break;
+	case EPHEMERAL:
+		step->text = take(pair_length(next(), 5, IDENT), "LOW-HIGH");
+		first = (size_t)atoi(step->text);
+		length = (size_t)atoi(strchr(step->text, '-') + 1);
+		NEED_AT(line.token, 1 <= first && first <= length && length <= 65535, "LOW-HIGH with 1 <= LOW <= HIGH <= 65535");
+		break;
+	case ADDRESS:
+		length = take_host(&step->address, strchr(line.text, ':') ? 6 : 4);
+		step->text = keep_text(line.token, length);
+		break;
+	default:
+		length = strspn(next(), LETTER) ? span(line.at, IDENT ".-", 15, IDENT ".-") : 0;
+		step->text = take(length, "an interface name");
+	}
+}
+
+/* Of `wait` and what `=` or `.` does not follow; 0: it is the name of a socket. */
+static bool maybe_wait(void)
+{
+	size_t blanks = strspn(line.text + 4, BLANK);
+
+	return !strncmp(line.text, "wait", 4) && blanks && !strspn(line.text + 4 + blanks, "=.") && maybe("wait");
+}
+
+static void read_wait(struct step *step)
+{
+	size_t length = strspn(next(), DIGIT), part = line.at[length] == '.' ? strspn(line.at + length + 1, DIGIT) : 0;
+
+	if (length > 4 || part > 6 || strspn(line.at + length + (part ? part + 1 : 0), IDENT "."))
+		length = 0;
+	step->seconds = strtod(take(length ? length + (part ? part + 1 : 0) : 0, "seconds"), NULL);
+}
+
+/* A name is bound once, and `close` ends it; a port may be asked of one that is closed. */
+static void find_names(struct step *step)
+{
+	const char *used = line.listener ? line.listener : line.name;
+	struct name *name = find(used, false, false);
+
+	NEED_AT(line.text, (step->verb != CREATE && step->verb != ACCEPT) || !find(line.name, false, false),
+		"a new name, %s is bound already", line.name);
+	NEED_AT(line.text + (line.listener ? strlen(line.name) + 3 : 0), step->verb == CREATE || (name && name->open),
+		"a socket that was made above and is open, %s %s", used, name ? "was closed" : "is not");
+	if (line.owner)
+		step->address.owner = find(line.owner, false, false);
+	NEED_AT(line.text + line.owner_at, !line.owner || step->address.owner, "the port of a socket made above, %s is not",
+		line.owner);
+	if (line.symbol)
+		step->address.symbol = find(line.symbol, true, true);
+	if (line.listener)
+		step->listener = name;
+	step->name = find(line.name, false, true);
+	step->name->open = step->verb != CLOSE;
+	step->occurrence = ++step->name->labels[step->verb];
+}
+
+/* Read `line.text`. */
+static void read_step(void)
+{
+	struct step step = { 0 };
+
+	line.at = line.text;
+	line.name = line.listener = line.owner = line.symbol = NULL;
+	line.owner_at = 0;
+	for (step.verb = SYSCTL; step.verb < VERBS; step.verb++) {
+		size_t length = strlen(verb_names[step.verb]);
+
+		if (!strncmp(line.text, verb_names[step.verb], length) && strspn(line.text + length, BLANK)) {
+			line.at += length;
+			read_environment(&step);
+			break;
+		}
+	}
+	if (step.verb == VERBS && maybe_wait()) {
+		step.verb = WAIT;
+		read_wait(&step);
+	} else if (step.verb == VERBS) {
+		line.name = take(name_length(next()), "a name, 'wait' or an environment line");
+		if (maybe("="))
+			read_creation(&step);
+		else
+			read_call(&step);
+		step.survives = maybe("?");
+	}
+	NEED(!*next(), "the end of the line");
+	NEED_AT(line.text, the.end < the.steps + MAX_STEPS, "at most %d steps in a scenario", MAX_STEPS);
+	the.waits += step.seconds;
+	NEED_AT(line.text, the.waits <= MAX_WAIT, "waits of at most %d s in all", MAX_WAIT);
+	if (line.name)
+		find_names(&step);
+	else
+		NEED_AT(line.text, step.verb == WAIT || !the.name_count, "environment lines before the first socket");
+	*the.end++ = step;
+}
+
+/* [LOW-HIGH] in the body of a line. */
+struct range { size_t at, length; int low, size; };
+
+static size_t find_ranges(struct range *ranges)
+{
+	size_t count = 0;
+
+	for (const char *c = line.body; (c = strchr(c, '[')) != NULL; c++) {
+		size_t length = pair_length(c + 1, 9, IDENT);
+		int low = atoi(c + 1);
+
+		if (!length || c[length + 1] != ']')
+			continue;
+		ranges[count++] = (struct range) { (size_t)(c - line.body), length + 2, low, atoi(strchr(c, '-') + 1) - low + 1 };
+	}
+	return count;
+}
+
+/* Make `line.text` of `line.body`, each range replaced by its number at `offset`. */
+static void expand(const struct range *ranges, size_t count, int offset)
+{
+	size_t at = 0, to = 0;
+
+	while (line.body[at]) {
+		if (count && ranges->at == at) {
+			for (int length = sprintf(line.text + to, "%d", ranges->low + offset); length; length--)
+				line.origin[to++] = (short)at;
+			at += ranges++->length;
+			count--;
+		} else {
+			line.origin[to] = (short)at;
+			line.text[to++] = line.body[at++];
+		}
+	}
+	line.text[to] = 0;
+	line.origin[to] = (short)strlen(line.body);
+}
+
+static void read_body(void)
+{
+	static struct range ranges[MAX_LINE];
+	size_t count = find_ranges(ranges);
+
+	expand(ranges, 0, 0);
+	for (const struct range *range = ranges; range < ranges + count; range++) {
+		NEED_AT(line.text + range->at, range->size >= 1, "a range from low to high");
+		NEED_AT(line.text + range->at, range->size == ranges->size, "a range of %d numbers, as the first on this line",
+			ranges->size);
+		NEED_AT(line.text + range->at, range->size <= MAX_STEPS, "at most %d steps in a scenario", MAX_STEPS);
+	}
+	for (int offset = 0; offset < (count ? ranges->size : 1); offset++) {
+		expand(ranges, count, offset);
+		read_step();
+	}
+}
+
+/* Where reading has come to in the whole text. */
+struct place {
+	const char *at;              /* NULL: the end */
+	int number;                  /* of the line */
+};
+
+/* Read one scenario, up to the line that opens the next. */
+static void read_scenario(struct place *place)
+{
+	begin_scenario();
+	for (; place->at; place->number++) {
+		const char *start = place->at, *stop = start + strcspn(start, "\n"), *end = stop - (stop > start && stop[-1] == '\r');
+		bool title = !strncmp(start, "---", 3);
+
+		if (title && the.title)
+			return;
+		place->at = *stop ? stop + 1 : NULL;
+		if (characters(start, (size_t)(end - start)) > MAX_LINE)
+			fail(place->number, MAX_LINE + 1, "a line of at most %d characters", MAX_LINE);
+		if (title && the.end > the.steps)
+			fail(place->number, 1, "'--- TITLE' above the first step too");
+		if (!title && memchr(start, '#', (size_t)(end - start)))
+			end = strchr(start, '#');
+		start += title ? 3 : 0;
+		line.indent = (int)strspn(start, BLANK);
+		for (start += line.indent; end > start && strspn(end - 1, BLANK); )
+			end--;
+		if (title && start == end)
+			fail(place->number, 4, "a title");
+		if (title) {
+			the.title = keep_text(start, (size_t)(end - start));
+		} else if (start < end) {
+			memcpy(line.body, start, (size_t)(end - start));
+			line.body[end - start] = 0;
+			line.number = place->number;
+			read_body();
+		}
+	}
+}
+
+/* One character of UTF-8: its length, or 0 where it is none. */
+static int decode(const char *text, uint32_t *code)
+{
+	static const uint32_t least[] = { 0, 0x80, 0x800, 0x10000 };
+	const unsigned char *bytes = (const unsigned char *)text;
+	int more = *bytes < 0x80 ? 0 : *bytes < 0xC0 ? 4 : *bytes < 0xE0 ? 1 : *bytes < 0xF0 ? 2 : *bytes < 0xF8 ? 3 : 4;
+
+	if (more == 4)
+		return 0;
+	*code = more ? *bytes & (0x3Fu >> more) : *bytes;
+	for (int i = 1; i <= more; i++) {
+		if ((bytes[i] & 0xC0) != 0x80)
+			return 0;
+		*code = *code << 6 | (bytes[i] & 0x3F);
+	}
+	return *code < least[more] || *code > 0x10FFFF || (*code >= 0xD800 && *code < 0xE000) ? 0 : more + 1;
+}
+
+/* All of the text, which a NUL ends behind `end`, is UTF-8; and printable. */
+static void check_text(const char *text, const char *end, bool printable)
+{
+	int number = 1, column = 1, length;
+	uint32_t code;
+
+	for (; text < end; text += length) {
+		length = decode(text, &code);
+		if (!length)
+			fail(number, column, "UTF-8 text");
+		if (printable && (code < 0x20 || (code >= 0x7F && code < 0xA0) || code == 0x2028 || code == 0x2029) &&
+		    code != '\t' && code != '\n' && !(code == '\r' && text[1] == '\n'))
+			fail(number, column, "printable text");
+		column = code == '\n' ? 1 : column + 1;
+		number += code == '\n';
+	}
+}
+
+/* All of standard input. */
+static char *read_input(void)
+{
+	size_t room = 1 << 16, size = 0, got;
+	char *text = allocated(malloc(room + 1));
+
+	while ((got = fread(text + size, 1, room - size, stdin)) > 0) {
+		size += got;
+		if (size > MAX_TEXT)
+			fail(1, 1, "at most %d bytes", MAX_TEXT);
+		if (size == room)
+			text = allocated(realloc(text, (room = room * 2 > MAX_TEXT ? MAX_TEXT + 1 : room * 2) + 1));
+	}
+	if (ferror(stdin)) {
+		fprintf(stderr, "<stdin>: %s\n", strerror(errno));
+		exit(2);
+	}
+	text[size] = 0;
+	if (!strncmp(text, "\xEF\xBB\xBF", 3))
+		memmove(text, text + 3, (size -= 3) + 1);
+	check_text(text, text + size, false);
+	check_text(text, text + size, true);
+	return text;
+}
+
+/* --- platform: which one this is ------------------------------------------------------------------------------------- */
+
+static char platform[80];
+static bool is_gvisor;
+
+#ifdef _WIN32
+/* The names of Windows by build, as in conformance/platforms.toml. */
+static const struct { unsigned build; bool server; const char *name; } builds[] = {
+	{ 14393, true, "server-2016" }, { 17763, true, "server-2019" }, { 20348, true, "server-2022" },
+	{ 26100, true, "server-2025" }, { 19045, false, "10" }, { 26100, false, "11" },
+};
+
+static void find_platform(void)
+{
+	typedef LONG (WINAPI *get_version)(OSVERSIONINFOEXW *);
+	HMODULE ntdll = GetModuleHandleA("ntdll.dll");
+	OSVERSIONINFOEXW found = { .dwOSVersionInfoSize = sizeof found };
+	const char *name = NULL;
+
+	((get_version)(void (*)(void))GetProcAddress(ntdll, "RtlGetVersion"))(&found);
+	for (size_t i = 0; i < COUNT(builds); i++)
+		if (builds[i].server == (found.wProductType == 3) && (!name || builds[i].build <= found.dwBuildNumber))
+			name = builds[i].name;
+	snprintf(platform, sizeof platform, "windows-%s", name);
+	if (GetProcAddress(ntdll, "wine_get_version"))
+		snprintf(platform, sizeof platform, "wine-%lu.%lu.%lu", found.dwMajorVersion, found.dwMinorVersion,
+			found.dwBuildNumber);
+}
+#else
+/* The numbers that a release begins with: 6.17.0 of 6.17.0-1022-azure. */
+static const char *version(const char *release)
+{
+	static char numbers[48];
+	int number, digits;
+	char *to = numbers;
+
+	for (int i = 0; i < 4 && strspn(release, DIGIT) && sscanf(release, "%9d%n", &number, &digits) == 1; i++) {
+		to += sprintf(to, i ? ".%d" : "%d", number);
+		release += digits + (release[digits] == '.');
+		if (release[-1] != '.')
+			break;
+	}
+	*to = 0;
+	return numbers;
+}
+
+#ifdef __linux__
+/* The first bytes of a file; empty where it cannot be read. */
+static const char *read_file(const char *path)
+{
+	static char text[4096];
+	FILE *file = fopen(path, "r");
+
+	text[file ? fread(text, 1, sizeof text - 1, file) : 0] = 0;
+	if (file)
+		fclose(file);
+	return text;
+}
+
+/* Linux, or what calls itself Linux. The version is the upstream one, also where a vendor numbers differently. */
+static void find_platform(void)
+{
+	const char *stack = "linux", *upstream, *debian;
+	char signature[128];
+	struct utsname found;
+
+	uname(&found);
+	upstream = found.release;
+	debian = strstr(found.version, "Debian ");
+	is_gvisor = !strcmp(found.version, "#1 SMP Sun Jan 10 15:06:54 PST 2016") || strstr(found.release, "gvisor") ||
+		strstr(read_file("/proc/cmdline"), "-gvisor");
+	if (is_gvisor) {
+		stack = "gvisor";
+		upstream = strncmp(found.release, "4.4", 3) ? "20260427" : "20240729";
+	} else if (strstr(found.release, "Microsoft") && !strstr(found.release, "microsoft-standard")) {
+		stack = "wsl1";
+	} else if (debian && strspn(debian + 7, DIGIT)) {
+		upstream = debian + 7;
+	} else if (sscanf(read_file("/proc/version_signature"), "Ubuntu %*s %127s", signature) == 1) {
+		upstream = signature;
+	}
+	snprintf(platform, sizeof platform, "%s-%s", stack, version(upstream));
+}
+#else
+static void find_platform(void)
+{
+	struct utsname found;
+	int length;
+
+	uname(&found);
+	length = snprintf(platform, sizeof platform, "%s-%s", found.sysname, version(found.release));
+	for (char *c = platform; c < platform + length && *c != '-'; c++)
+		*c |= strspn(c, UPPER) ? 'a' - 'A' : 0;
+#ifdef __APPLE__
+	char label[64];
+	size_t size = sizeof label;
+
+	if (!sysctlbyname("kern.osproductversion", label, &size, NULL, 0))
+		snprintf(platform, sizeof platform, "macos-%s", label);
+#endif
+}
+#endif
+#endif
+
+/* --- environment: a namespace for each scenario, or loopback and held ports ------------------------------------------ */
+
+static enum { ALONE, USERNS, NETNS } isolation;
+
+enum entered { READY, NOT_RUN, BROKEN };
+static char why[2 * MAX_LINE]; /* the scenario in hand is not run, or broke */
+
+static enum entered because(enum entered how, const char *reason, ...)
+{
+	va_list values;
+
+	va_start(values, reason);
+	vsnprintf(why, sizeof why, reason, values);
+	va_end(values);
+	return how;
+}
+
+/* What socket calls take. */
+union endpoint {
+	struct sockaddr any;
+	struct sockaddr_in four;
+	struct sockaddr_in6 six;
+	char bytes[28];
+};
+
+static const struct address loopback4 = { .family = 4, .bytes = { 127, 0, 0, 1 } };
+static const struct address loopback6 = { .family = 6, .bytes = { [15] = 1 } };
+
+static socklen_t fill(union endpoint *to, const struct address *address, int port)
+{
+	bool four = address->family == 4;
+
+	memset(to, 0, sizeof *to);
+	to->any.sa_family = four ? AF_INET : AF_INET6;
+	to->four.sin_port = htons((uint16_t)port); /* of either family */
+	memcpy(four ? (void *)&to->four.sin_addr : &to->six.sin6_addr, address->bytes, four ? 4 : 16);
+	return four ? sizeof to->four : sizeof to->six;
+}
+
+static bool is_loopback(const struct address *address)
+{
+	static const unsigned char mapped[12] = { [10] = 0xFF, [11] = 0xFF };
+
+	if (address->family == 4)
+		return address->bytes[0] == 127;
+	return !memcmp(address->bytes, loopback6.bytes, 16) ||
+		(!memcmp(address->bytes, mapped, sizeof mapped) && address->bytes[12] == 127);
+}
+
+/* A socket bound to loopback, else INVALID_SOCKET. */
+static sock bound(const struct address *address, int type, int port)
+{
+	sock made = socket(address->family == 4 ? AF_INET : AF_INET6, type, 0);
+	union endpoint to;
+	socklen_t size = fill(&to, address, port);
+#ifdef _WIN32
+	setsockopt(made, SOL_SOCKET, SO_EXCLUSIVEADDRUSE, (char *)&(int) { 1 }, sizeof(int));
+#endif
+	if (made == INVALID_SOCKET || !bind(made, &to.any, size))
+		return made;
+	close(made);
+	return INVALID_SOCKET;
+}
+
+static bool can_bind(const struct address *address, int type, int port)
+{
+	sock made = bound(address, type, port);
+
+	if (made != INVALID_SOCKET)
+		close(made);
+	return made != INVALID_SOCKET;
+}
+
+static bool has_ipv6(void)
+{
+	static int known = -1;
+
+	if (known < 0)
+		known = can_bind(&loopback6, SOCK_STREAM, 0);
+	return known;
+}
+
+static bool is_free(int port)
+{
+	return can_bind(&loopback4, SOCK_STREAM, port) && can_bind(&loopback4, SOCK_DGRAM, port) &&
+		(!has_ipv6() || (can_bind(&loopback6, SOCK_STREAM, port) && can_bind(&loopback6, SOCK_DGRAM, port)));
+}
+
+/* The first port that the OS may pick by itself, as far as it tells. */
+static int ephemeral_start(void)
+{
+	int first = 0;
+#if defined(__linux__)
+	first = atoi(read_file("/proc/sys/net/ipv4/ip_local_port_range"));
+#elif defined(__FreeBSD__)
+	size_t size = sizeof first;
+
+	sysctlbyname("net.inet.ip.portrange.first", &first, &size, NULL, 0);
+#endif
+	return first > 0 && first < 32768 ? first : 32768;
+}
+
+/* A port that is free for TCP and UDP on loopback and given to nobody else; 0 where none is left. The ports below the
+ * ephemeral range are dealt in blocks; whoever listens on a block's first port owns it. */
+static int held_port(void)
+{
+	enum { BLOCK = 32, LOWEST = 5120 };
+	static int tried, first, left;
+	int last = ephemeral_start() - BLOCK, low = LOWEST < last ? LOWEST : 1024, blocks = (last - low + BLOCK - 1) / BLOCK;
+
+	for (;;) {
+		sock lock;
+
+		while (left)
+			if (is_free(first + left--))
+				return first + left + 1;
+		if (tried >= blocks)
+			return 0;
+		first = low + (int)(((unsigned)getpid() * 7u + (unsigned)tried++) % (unsigned)blocks) * BLOCK;
+		lock = bound(&loopback4, SOCK_STREAM, first);
+		if (lock != INVALID_SOCKET && !listen(lock, 1))
+			left = BLOCK - 1;
+	}
+}
+
+/* Whether the scenario would reach beyond loopback and ports that are held. */
+static bool touches_the_host(void)
+{
+	static bool has_port[COUNT(the.names)];
+	bool all_local = is_gvisor || !strncmp(platform, "linux-", 6) || !strncmp(platform, "windows-", 8);
+
+	memset(has_port, 0, sizeof has_port);
+	FOR_EACH_STEP(step) {
+		bool *mine = &has_port[step->name ? step->name - the.names : 0];
+
+		if (step->text && !(step->verb == ADDRESS && all_local))
+			return true;
+		if (step->user || ((step->verb == LISTEN || step->verb == SENDTO) && !*mine))
+			return true; /* the OS binds it, to a wildcard address */
+		if ((step->verb == BIND || step->verb == CONNECT) && !step->survives)
+			*mine = true;
+		else if (step->verb == DISCONNECT)
+			*mine = false;
+		if (step->address.family && (!is_loopback(&step->address) || step->address.port))
+			return true;
+	}
+	return false;
+}
+
+static enum entered on_the_host(void)
+{
+	if (touches_the_host())
+		return because(NOT_RUN, "needs a network namespace ("
+#ifdef __linux__
+			"run as root, or allow unprivileged user namespaces: sysctl user.max_user_namespaces, on Ubuntu "
+			"kernel.apparmor_restrict_unprivileged_userns=0, in a container CAP_SYS_ADMIN or another seccomp profile)");
+#else
+			"this OS has none, and wildcard addresses, settings and other users are left alone on a host)");
+#endif
+	FOR_EACH_NAME(name)
+		if (name->is_symbol && !(name->port = held_port()))
+			return because(BROKEN, "no block of ports is left on this host");
+	return READY;
+}
+
+#ifdef __linux__
+static const uid_t uids[USERS] = { [USER1] = 64001, [USER2] = 64002, [ROOT] = 0 };
+
+/* A request by netlink. */
+struct request {
+	struct nlmsghdr head;
+	char body[512];
+};
+
+static void put(struct request *request, const void *bytes, size_t size)
+{
+	memcpy((char *)request + request->head.nlmsg_len, bytes, size);
+	request->head.nlmsg_len += (uint32_t)NLMSG_ALIGN(size);
+}
+
+static void put_attribute(struct request *request, int type, const void *bytes, size_t size)
+{
+	put(request, &(struct rtattr) { (unsigned short)RTA_LENGTH(size), (unsigned short)type }, sizeof(struct rtattr));
+	put(request, bytes, size);
+}
+
+static struct request request_of(int type, int flags, const void *body, size_t size)
+{
+	struct request request = { .head = { sizeof request.head, (uint16_t)type, (uint16_t)(NLM_F_REQUEST | flags), 1, 0 } };
+
+	put(&request, body, size);
+	return request;
+}
+
+/* Send it by `link`, or by one of its own (-1); `answer` takes what comes back. Returns 0 or an errno. */
+static int ask(int link, const struct request *request, void *answer, size_t size)
+{
+	union { struct nlmsghdr head; char bytes[8192]; } got = { .head = { .nlmsg_type = NLMSG_NOOP } };
+	int by = link < 0 ? socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE) : link;
+	bool done = by >= 0 && send(by, request, request->head.nlmsg_len, 0) >= 0 && recv(by, &got, sizeof got, 0) >= 0;
+	int error = !done ? errno : got.head.nlmsg_type == NLMSG_ERROR ? -((struct nlmsgerr *)NLMSG_DATA(&got.head))->error : 0;
+
+	if (by >= 0 && by != link)
+		close(by);
+	if (answer && !error)
+		memcpy(answer, NLMSG_DATA(&got.head), size);
+	return error;
+}
+
+/* An interface of the first type that this kernel has. */
+static int add_device(const char *name)
+{
+	static const char *const types[] = { "dummy", "bridge", "veth" };
+	struct ifinfomsg body = { .ifi_family = AF_UNSPEC, .ifi_flags = IFF_UP, .ifi_change = IFF_UP };
+	int error = EOPNOTSUPP;
+
+	for (size_t i = 0; i < COUNT(types) && error == EOPNOTSUPP; i++) {
+		struct request request = request_of(RTM_NEWLINK, NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL, &body, sizeof body);
+		struct { struct rtattr head; char type[8]; } info = { { (unsigned short)RTA_LENGTH(strlen(types[i])), IFLA_INFO_KIND }, "" };
+
+		memcpy(info.type, types[i], strlen(types[i]));
+		put_attribute(&request, IFLA_IFNAME, name, strlen(name) + 1);
+		put_attribute(&request, IFLA_LINKINFO, &info, info.head.rta_len);
+		error = ask(-1, &request, NULL, 0);
+	}
+	return error;
+}
+
+/* A route of the table `local` by lo, made or deleted. */
+static struct request local_route(int type, const struct address *address, int bits)
+{
+	bool four = address->family == 4;
+	struct rtmsg body = {
+		.rtm_family = four ? AF_INET : AF_INET6, .rtm_dst_len = (unsigned char)bits, .rtm_table = RT_TABLE_LOCAL,
+		.rtm_protocol = RTPROT_KERNEL, .rtm_scope = four ? RT_SCOPE_HOST : RT_SCOPE_UNIVERSE, .rtm_type = RTN_LOCAL,
+	};
+	int flags = type == RTM_NEWROUTE ? NLM_F_ACK | NLM_F_CREATE | NLM_F_REPLACE : NLM_F_ACK;
+	struct request request = request_of(type, flags, &body, sizeof body);
+
+	put_attribute(&request, RTA_DST, address->bytes, four ? 4 : 16);
+	put_attribute(&request, RTA_OIF, &(uint32_t) { 1 }, 4);
+	return request;
+}
+
+static int add_address(const struct address *address)
+{
+	bool four = address->family == 4;
+	struct ifaddrmsg body = {
+		.ifa_family = four ? AF_INET : AF_INET6, .ifa_prefixlen = four ? 32 : 128, .ifa_flags = four ? 0 : IFA_F_NODAD,
+		.ifa_index = if_nametoindex("lo"),
+	};
+	struct request request = request_of(RTM_NEWADDR, NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL, &body, sizeof body);
+	int error;
+
+	put_attribute(&request, IFA_ADDRESS, address->bytes, four ? 4 : 16);
+	put_attribute(&request, IFA_LOCAL, address->bytes, four ? 4 : 16);
+	error = ask(-1, &request, NULL, 0);
+	if (four || (error && error != EEXIST))
+		return error == EEXIST ? 0 : error;
+	request = local_route(RTM_NEWROUTE, address, 128); /* which the kernel enters later, from a work queue */
+	return ask(-1, &request, NULL, 0);
+}
+
+/* Have loopback acknowledge at once, where the kernel lets it: no FIN then waits for a delayed acknowledgement. */
+static void hurry(void)
+{
+	static const struct address net = { .family = 4, .bytes = { 127 } };
+	static const struct { const struct address *to; int bits; } routes[] = { { &net, 8 }, { &loopback4, 32 }, { &loopback6, 128 } };
+	struct { struct rtattr head; uint32_t on; } quickack = { { sizeof quickack, RTAX_QUICKACK }, 1 };
+
+	for (size_t i = 0; i < COUNT(routes); i++) {
+		struct request request = local_route(RTM_NEWROUTE, routes[i].to, routes[i].bits);
+
+		if (routes[i].to->family == 4)
+			put_attribute(&request, RTA_PREFSRC, loopback4.bytes, 4);
+		put_attribute(&request, RTA_METRICS, &quickack, sizeof quickack);
+		if (ask(-1, &request, NULL, 0))
+			return;
+	}
+	struct request own = local_route(RTM_DELROUTE, &loopback6, 128); /* which has a better metric */
+	ask(-1, &own, NULL, 0);
+}
+
+static int write_file(const char *path, const char *text, int flags)
+{
+	int file = open(path, O_WRONLY | O_CLOEXEC | flags, 0666);
+	int error = file < 0 || write(file, text, strlen(text)) < 0 ? errno : 0;
+
+	if (file >= 0)
+		close(file);
+	return error;
+}
+
+/* Become root of a user namespace of one's own, in which network namespaces may be made. */
+static int own_user_namespace(void)
+{
+	char user[32], group[32];
+	int error;
+
+	sprintf(user, "0 %u 1", (unsigned)geteuid());
+	sprintf(group, "0 %u 1", (unsigned)getegid());
+	error = unshare(CLONE_NEWUSER) ? errno : write_file("/proc/self/setgroups", "deny", 0);
+	error = error ? error : write_file("/proc/self/uid_map", user, 0);
+	return error ? error : write_file("/proc/self/gid_map", group, 0);
+}
+
+/* Make a network namespace and move into it. */
+static int new_namespace(void)
+{
+	struct ifreq lo = { .ifr_name = "lo", .ifr_flags = IFF_UP | IFF_RUNNING };
+	int error = unshare(CLONE_NEWNET) ? errno : 0, any = error ? -1 : socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	if (!error && (any < 0 || (ioctl(any, SIOCSIFFLAGS, &lo) && errno != ENOTTY))) /* gVisor: up from the start */
+		error = errno;
+	if (any >= 0)
+		close(any);
+	return error;
+}
+
+/* Tried in children, for a half-made namespace cannot be left again. */
+static void isolate(void)
+{
+	for (isolation = NETNS; isolation != ALONE; isolation--) {
+		int status = 1;
+		pid_t child = fork();
+
+		if (!child)
+			_exit((isolation == USERNS && own_user_namespace()) || new_namespace());
+		if (child > 0 && waitpid(child, &status, 0) == child && !status)
+			break;
+	}
+	if (isolation == USERNS && own_user_namespace())
+		exit(1);
+}
+
+/* net.ipv4 or net.ipv6, and up to four words. */
+static bool is_isolated_setting(const char *name)
+{
+	int words = 0;
+
+	if (strncmp(name, "net.ipv", 7) || !strspn(name + 7, "46"))
+		return false;
+	for (name += 8; *name == '.' && strspn(name + 1, IDENT); words++)
+		name += 1 + strspn(name + 1, IDENT);
+	return !*name && words >= 1 && words <= 4;
+}
+
+static enum entered apply_setting(const struct step *step)
+{
+	const char *name = step->verb == SYSCTL ? step->setting : "net.ipv4.ip_local_port_range";
+	char path[MAX_LINE + 32], range[16];
+	int error;
+
+	if (step->verb == ADDRESS || step->verb == DEVICE) {
+		error = step->verb == ADDRESS ? add_address(&step->address) : add_device(step->text);
+	} else if (is_gvisor) {
+		return because(NOT_RUN, "the settings of gVisor are those of its whole sandbox, not of a network namespace");
+	} else if (!is_isolated_setting(name)) {
+		return because(NOT_RUN, "%s is no setting that a network namespace isolates (net.ipv4.%s, net.ipv6.%s)", name,
+			"\xE2\x80\xA6", "\xE2\x80\xA6");
+	} else {
+		for (char *c = path + sprintf(path, "/proc/sys/%s", name); c > path; c--)
+			*c = *c == '.' ? '/' : *c;
+		snprintf(range, sizeof range, "%d %d", atoi(step->text), atoi(step->text + strcspn(step->text, "-") + 1));
+		error = write_file(path, step->verb == SYSCTL ? step->text : range, O_CREAT | O_TRUNC);
+		if (error == ENOENT)
+			return because(NOT_RUN, "this kernel has no setting %s", name);
+	}
+	if (!error)
+		return READY;
+	return because(NOT_RUN, "'%s %s%s%s' is refused (%s)", verb_names[step->verb], step->verb == SYSCTL ? name : "",
+		step->verb == SYSCTL ? " = " : "", step->text, errno_name(error));
+}
+
+static int become(enum user user)
+{
+	return user != NOBODY && seteuid(uids[user]) ? errno : 0;
+}
+
+static void become_root_again(enum user user)
+{
+	if (user != NOBODY && seteuid(0))
+		abort();
+}
+
+static enum entered try_user(enum user user)
+{
+	int error;
+
+	if (isolation != NETNS)
+		return because(NOT_RUN, "needs other users (run as root: a user namespace of one's own holds one user)");
+	error = become(user);
+	become_root_again(user);
+	return error ? because(NOT_RUN, "needs other users (whose ids cannot be taken here: %s)", errno_name(error)) : READY;
+}
+
+/* Ports for the symbols: not privileged, outside the ephemeral range, and not among those that have a number. */
+static enum entered deal_ports(void)
+{
+	static bool taken[1 << 16];
+	int low = 32768, high = 60999, start = 1024, port = 9999, left = (1 << 16) - 1024;
+
+	sscanf(read_file("/proc/sys/net/ipv4/ip_local_port_range"), "%d %d", &low, &high);
+	sscanf(read_file("/proc/sys/net/ipv4/ip_unprivileged_port_start"), "%d", &start);
+	memset(taken, 0, sizeof taken);
+	FOR_EACH_STEP(step)
+		taken[step->address.port] = true;
+	FOR_EACH_NAME(name) {
+		while (name->is_symbol && !name->port && left--) {
+			port = port == 65535 ? 1024 : port + 1;
+			if (port >= start && !(port >= low && port <= high) && !taken[port])
+				name->port = port;
+		}
+		if (name->is_symbol && !name->port)
+			return because(NOT_RUN, "no port outside the ephemeral range %d-%d is left for %s", low, high, name->text);
+	}
+	return READY;
+}
+
+static enum entered in_a_namespace(void)
+{
+	enum entered entered = READY;
+	bool connects = false;
+	int error;
+
+	FOR_EACH_STEP(step) {
+		connects |= step->verb == CONNECT;
+		if (entered == READY && (step->user == USER1 || step->user == USER2))
+			entered = try_user(step->user);
+	}
+	if (entered != READY)
+		return entered;
+	error = new_namespace();
+	if (error)
+		return because(BROKEN, "no network namespace can be made (%s)", errno_name(error));
+	if (connects)
+		hurry();
+	FOR_EACH_STEP(step)
+		if (step->text && entered == READY)
+			entered = apply_setting(step);
+	return entered == READY ? deal_ports() : entered;
+}
+#else
+static void isolate(void)
+{
+}
+
+static enum entered in_a_namespace(void)
+{
+	return READY;
+}
+
+static int become(enum user user)
+{
+	return (void)user, 0;
+}
+
+static void become_root_again(enum user user)
+{
+	(void)user;
+}
+#endif
+
+/* Make the scenario's environment, and the ports of its symbols. */
+static enum entered enter(void)
+{
+	enum entered entered = isolation == ALONE ? on_the_host() : in_a_namespace();
+
+	FOR_EACH_STEP(step)
+		if (entered == READY && (step->family == 6 || step->address.family == 6) && !has_ipv6())
+			return because(NOT_RUN, "this system has no IPv6");
+	return entered;
+}
+
+/* --- perform --------------------------------------------------------------------------------------------------------- */
+
+enum { TIMEOUT = -1, UNREACHED = -2 }; /* what a step comes to, if not to 0 or an errno */
+
+static double scenario_seconds = 10, patience = 0.2;
+
+static volatile sig_atomic_t time_is_up; /* the scenario's */
+static volatile sock under_way = INVALID_SOCKET; /* what a call is made on */
+
+static void perform_steps(void);
+
+#ifdef _WIN32
+static DWORD WINAPI perform_in_a_thread(void *nothing)
+{
+	(void)nothing;
+	perform_steps();
+	return 0;
+}
+
+/* Do the steps for so long; then what blocks is ended by closing its socket, or else with its thread. */
+static void perform_for(double seconds)
+{
+	HANDLE thread = CreateThread(NULL, 0, perform_in_a_thread, NULL, 0, NULL);
+
+	if (WaitForSingleObject(thread, (DWORD)(seconds * 1000)) == WAIT_TIMEOUT) {
+		time_is_up = 1;
+		if (under_way != INVALID_SOCKET)
+			closesocket(under_way);
+		if (WaitForSingleObject(thread, 1000) == WAIT_TIMEOUT)
+			TerminateThread(thread, 0);
+	}
+	CloseHandle(thread);
+}
+
+static void pause_for(double seconds)
+{
+	Sleep((DWORD)(seconds * 1000));
+}
+
+static double now(void)
+{
+	return (double)GetTickCount64() / 1000;
+}
+
+static void set_blocking(sock sock, bool on)
+{
+	ioctlsocket(sock, FIONBIO, &(u_long) { !on });
+}
+#else
+static void up(int signal)
+{
+	(void)signal;
+	time_is_up = 1;
+}
+
+/* Do the steps for so long; then what blocks is interrupted, and again every 0.1 s so that no call is missed. */
+static void perform_for(double seconds)
+{
+	struct itimerval timer = { { 0, 100000 }, { (time_t)seconds, (suseconds_t)((seconds - (double)(time_t)seconds) * 1e6) } };
+	struct itimerval none = { { 0, 0 }, { 0, 0 } };
+
+	setitimer(ITIMER_REAL, &timer, NULL);
+	perform_steps();
+	setitimer(ITIMER_REAL, &none, NULL);
+}
+
+static void pause_for(double seconds)
+{
+	struct timespec time = { (time_t)seconds, (long)((seconds - (double)(time_t)seconds) * 1e9) };
+
+	nanosleep(&time, NULL); /* or until the time is up */
+}
+
+static double now(void)
+{
+	struct timespec time;
+
+	clock_gettime(CLOCK_MONOTONIC, &time);
+	return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
+}
+
+static void set_blocking(sock sock, bool on)
+{
+	int flags = fcntl(sock, F_GETFL);
+
+	fcntl(sock, F_SETFL, on ? flags & ~O_NONBLOCK : flags | O_NONBLOCK);
+}
+#endif
+
+static void await_readable(sock sock)
+{
+#ifdef _WIN32
+	struct timeval most = { (long)patience, (long)((patience - (double)(long)patience) * 1e6) };
+	fd_set one;
+
+	FD_ZERO(&one);
+	FD_SET(sock, &one);
+	select(0, &one, NULL, NULL, &most);
+#else
+	poll(&(struct pollfd) { .fd = sock, .events = POLLIN }, 1, (int)(patience * 1000));
+#endif
+}
+
+/* The connections that the scenario ended, until each has left FIN_WAIT1, CLOSING and LAST_ACK. */
+static struct pair { union endpoint local, foreign; } ended[MAX_STEPS];
+static int ended_count, diag = -1;
+
+static void note_ended(sock sock)
+{
+	struct pair *pair = &ended[ended_count];
+	socklen_t local = sizeof pair->local, foreign = sizeof pair->foreign;
+
+	if (!getpeername(sock, &pair->foreign.any, &foreign) && !getsockname(sock, &pair->local.any, &local))
+		ended_count++; /* at most once a step */
+}
+
+#ifdef __linux__
+static const unsigned passing = 1 << 4 | 1 << 9 | 1 << 11; /* states of include/net/tcp_states.h */
+
+/* The state of one TCP connection, 0 where there is none; negative: cannot be asked. */
+static int state_of(const struct pair *pair)
+{
+	bool four = pair->local.any.sa_family == AF_INET;
+	struct inet_diag_req_v2 body = {
+		.sdiag_family = (uint8_t)pair->local.any.sa_family, .sdiag_protocol = IPPROTO_TCP, .idiag_states = ~0u,
+		.id = { .idiag_sport = pair->local.four.sin_port, .idiag_dport = pair->foreign.four.sin_port,
+			.idiag_cookie = { ~0u, ~0u } },
+	};
+	struct inet_diag_msg answer;
+	struct request request;
+	int error;
+
+	memcpy(body.id.idiag_src, four ? (const void *)&pair->local.four.sin_addr : &pair->local.six.sin6_addr, four ? 4 : 16);
+	memcpy(body.id.idiag_dst, four ? (const void *)&pair->foreign.four.sin_addr : &pair->foreign.six.sin6_addr, four ? 4 : 16);
+	request = request_of(SOCK_DIAG_BY_FAMILY, 0, &body, sizeof body);
+	error = ask(diag, &request, &answer, sizeof answer);
+	if (error)
+		return error == ENOENT ? 0 : -error;
+	return memcmp(&answer.id, &body.id, 4) ? 0 : answer.idiag_state; /* a listener answers too */
+}
+
+/* On a kernel without inet_diag, and on gVisor. */
+static bool any_in_proc(const char *path)
+{
+	FILE *file = fopen(path, "r");
+	bool found = false;
+	char text[512];
+	unsigned state;
+
+	while (file && fgets(text, sizeof text, file))
+		found |= sscanf(text, "%*s %*s %*s %x", &state) == 1 && state < 32 && (passing >> state & 1);
+	if (file)
+		fclose(file);
+	return found;
+}
+
+static bool any_passing(void)
+{
+	if (diag < 0)
+		diag = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
+	for (; ended_count; ended_count--) {
+		int state = diag < 0 ? -1 : state_of(&ended[ended_count - 1]);
+
+		if (state < 0)
+			return any_in_proc("/proc/thread-self/net/tcp") || any_in_proc("/proc/thread-self/net/tcp6");
+		if (passing >> state & 1)
+			return true;
+	}
+	return false;
+}
+
+/* The peer of an ended connection may wait 40 ms until it acknowledges. */
+static void hurry_sockets(void)
+{
+	FOR_EACH_NAME(name)
+		if (name->sock != INVALID_SOCKET && !strcmp(protocols[name->protocol].name, "tcp"))
+			setsockopt(name->sock, IPPROTO_TCP, TCP_QUICKACK, &(int) { 1 }, sizeof(int));
+}
+#else
+#ifdef _WIN32
+static bool any_passing(void)
+{
+	static union { MIB_TCPTABLE2 four; MIB_TCP6TABLE2 six; char room[1 << 20]; } table;
+	static const unsigned passing = 1 << MIB_TCP_STATE_FIN_WAIT1 | 1 << MIB_TCP_STATE_CLOSING | 1 << MIB_TCP_STATE_LAST_ACK;
+	ULONG size = sizeof table;
+	unsigned found = 0;
+
+	if (!GetTcpTable2(&table.four, &size, FALSE))
+		for (DWORD i = 0; i < table.four.dwNumEntries; i++)
+			found |= 1u << table.four.table[i].dwState;
+	size = sizeof table;
+	if (!GetTcp6Table2(&table.six, &size, FALSE))
+		for (DWORD i = 0; i < table.six.dwNumEntries; i++)
+			found |= 1u << table.six.table[i].State;
+	return found & passing;
+}
+#else
+static bool any_passing(void)
+{
+	FILE *listing = popen("netstat -an", "r");
+	bool found = false;
+	char text[512];
+
+	while (listing && fgets(text, sizeof text, listing))
+		found |= strstr(text, "FIN_WAIT_1") || strstr(text, "CLOSING") || strstr(text, "LAST_ACK");
+	if (listing)
+		pclose(listing);
+	return found;
+}
+#endif
+
+static void hurry_sockets(void)
+{
+}
+#endif
+
+static void settle(void)
+{
+	double until = now() + 0.5;
+
+	for (bool first = true; ended_count && any_passing() && now() < until && !time_is_up; first = false)
+		if (first)
+			hurry_sockets();
+		else
+			pause_for(0.0005);
+}
+
+static int check(int result)
+{
+	return result < 0 ? failure() : 0;
+}
+
+static bool is_stream(const struct name *name)
+{
+	return protocols[name->protocol].type == SOCK_STREAM;
+}
+
+static void note_port(struct name *name)
+{
+	union endpoint local;
+	socklen_t size = sizeof local;
+
+	if (name->sock != INVALID_SOCKET) /* on Windows a socket that is not bound has no name */
+		name->port = getsockname(name->sock, &local.any, &size) ? 0 : ntohs(local.four.sin_port);
+}
+
+/* bind, connect, sendto */
+static int call_with_address(struct step *step, struct name *name)
+{
+	const struct address *address = &step->address;
+	int port = address->symbol ? address->symbol->port : address->port;
+	union endpoint to;
+	socklen_t size;
+
+	if (address->owner) {
+		note_port(address->owner);
+		port = address->owner->port;
+		if (!port)
+			return UNREACHED;
+	}
+	size = fill(&to, address, port);
+	if (step->verb == SENDTO)
+		return check((int)sendto(name->sock, "x", 1, 0, &to.any, size));
+	return check(step->verb == BIND ? bind(name->sock, &to.any, size) : connect(name->sock, &to.any, size));
+}
+
+/* What socket options take. */
+union setting {
+	int number;
+	uint32_t range;
+	struct linger linger;
+	char bytes[256];
+};
+
+static int find_option(const struct known *known, int *level, int *number)
+{
+	for (size_t i = 0; i < COUNT(here); i++) {
+		*level = here[i].level;
+		*number = here[i].number;
+		if (!strcmp(here[i].name, known->name))
+			return 0;
+	}
+	return NO_SUCH_OPTION;
+}
+
+static int set_option(sock sock, const struct option *option)
+{
+	const char *text = option->value ? option->value : "1";
+	enum form form = option->known->form;
+	int level, number, error = find_option(option->known, &level, &number);
+	union setting setting = { .bytes = "" };
+	size_t size = sizeof setting.number;
+
+	if (error)
+		return error;
+	if (option->raw) {
+		for (size = 0; text[2 * size]; size++)
+			setting.bytes[size] = (char)strtol((char[3]) { text[2 * size], text[2 * size + 1] }, NULL, 16);
+	} else if (form == LINGERING) {
+		size = sizeof setting.linger;
+		setting.linger.l_onoff = strcmp(text, "off") != 0;
+		setting.linger.l_linger = atoi(text);
+	} else if (form == PORTS) {
+		setting.range = (uint32_t)atoi(strchr(text, '-') + 1) << 16 | (uint32_t)atoi(text);
+	} else if (form == INTERFACE_NAME) {
+		size = strlen(text) + 1;
+		memcpy(setting.bytes, text, size);
+	} else {
+		setting.number = (int)strtoll(text, NULL, 10);
+	}
+	return check(setsockopt(sock, level, number, (const void *)&setting, (socklen_t)size));
+}
+
+static int call_set(struct step *step, struct name *name)
+{
+	return set_option(name->sock, step->options);
+}
+
+static int call_get(struct step *step, struct name *name)
+{
+	enum form form = step->options->known->form;
+	union setting setting = { .bytes = "" };
+	socklen_t size = form == LINGERING ? sizeof setting.linger : form == INTERFACE_NAME ? 64 : sizeof setting.number;
+	int level, number, error = find_option(step->options->known, &level, &number), length;
+	char text[80];
+
+	error = error ? error : check(getsockopt(name->sock, level, number, (void *)&setting, &size));
+	if (error)
+		return error;
+	if (form == LINGERING)
+		length = sprintf(text, setting.linger.l_onoff ? "%d" : "off", (int)setting.linger.l_linger);
+	else if (form == PORTS)
+		length = sprintf(text, "%u-%u", (unsigned)(setting.range & 0xFFFF), (unsigned)(setting.range >> 16));
+	else if (form == INTERFACE_NAME)
+		length = sprintf(text, "%.64s", setting.bytes);
+	else
+		length = sprintf(text, "%d", form == FLAG ? setting.number != 0 : setting.number);
+	step->value = keep_text(text, (size_t)length);
+	return 0;
+}
+
+static int call_listen(struct step *step, struct name *name)
+{
+	return check(listen(name->sock, step->argument));
+}
+
+static int call_disconnect(struct step *step, struct name *name)
+{
+	union endpoint unspecified = { .bytes = "" };
+
+	(void)step;
+	return check(connect(name->sock, &unspecified.any, sizeof unspecified));
+}
+
+static int call_accept(struct step *step, struct name *listener)
+{
+	int error = 0;
+	sock child;
+
+	await_readable(listener->sock);
+	set_blocking(listener->sock, false); /* the last look: tells EINVAL from nothing, and cannot block */
+	child = accept(listener->sock, NULL, NULL);
+	if (child == INVALID_SOCKET)
+		error = failure() == NOTHING_YET ? TIMEOUT : failure();
+	set_blocking(listener->sock, true);
+	if (error)
+		return error;
+	set_blocking(child, true);
+	step->name->sock = child;
+	step->name->protocol = listener->protocol;
+	step->name->user = listener->user;
+	return 0;
+}
+
+static int call_shutdown(struct step *step, struct name *name)
+{
+	int before = ended_count, error;
+
+	note_ended(name->sock);
+	error = check(shutdown(name->sock, step->argument));
+	if (error || step->argument == SHUT_RD)
+		ended_count = before;
+	return error;
+}
+
+static char received[65536];
+
+static int call_eof(struct step *step, struct name *name)
+{
+	int got;
+
+	(void)step;
+	do
+		got = (int)recv(name->sock, received, sizeof received, 0);
+	while (got > 0);
+	return check(got);
+}
+
+static int call_send(struct step *step, struct name *name)
+{
+	(void)step;
+	return check((int)send(name->sock, "x", 1, 0));
+}
+
+static int call_recv(struct step *step, struct name *name)
+{
+	int error;
+
+	(void)step;
+	await_readable(name->sock);
+	set_blocking(name->sock, false);
+	error = check((int)recv(name->sock, received, is_stream(name) ? 1 : sizeof received, 0));
+	set_blocking(name->sock, true);
+	return error == NOTHING_YET ? TIMEOUT : error;
+}
+
+static int call_close(struct step *step, struct name *name)
+{
+	(void)step;
+	note_port(name);
+	if (is_stream(name))
+		note_ended(name->sock);
+	close(name->sock);
+	name->sock = INVALID_SOCKET;
+	settle();
+	return 0;
+}
+
+static int call_name(struct step *step, struct name *name)
+{
+	char host[INET6_ADDRSTRLEN], text[INET6_ADDRSTRLEN + 16];
+	union endpoint local;
+	socklen_t size = sizeof local;
+	int error = check(getsockname(name->sock, &local.any, &size));
+	bool four;
+
+	if (error)
+		return error;
+	four = local.any.sa_family == AF_INET;
+	inet_ntop(local.any.sa_family, four ? (void *)&local.four.sin_addr : &local.six.sin6_addr, host, sizeof host);
+	step->value = keep_text(text, (size_t)sprintf(text, four ? "%s:%d" : "[%s]:%d", host, ntohs(local.four.sin_port)));
+	return 0;
+}
+
+static int create(struct step *step)
+{
+	struct name *name = step->name;
+	int error = become(step->user);
+
+	name->protocol = step->protocol;
+	name->user = step->user;
+	if (!error) {
+		name->sock = socket(step->family == 4 ? AF_INET : AF_INET6, protocols[step->protocol].type,
+			protocols[step->protocol].number);
+		error = name->sock == INVALID_SOCKET ? failure() : 0;
+		for (int i = 0; i < step->option_count && !error; i++)
+			error = set_option(name->sock, &step->options[i]);
+		become_root_again(step->user);
+	}
+	name->failed = error && !step->survives;
+	return error;
+}
+
+static int (*const calls[])(struct step *, struct name *) = {
+	[CLOSE] = call_close, [DISCONNECT] = call_disconnect, [UNTIL_EOF] = call_eof, [NAME] = call_name, [RECV] = call_recv,
+	[SEND] = call_send, [BIND] = call_with_address, [CONNECT] = call_with_address, [SENDTO] = call_with_address,
+	[GET] = call_get, [LISTEN] = call_listen, [SET] = call_set, [SHUTDOWN] = call_shutdown, [ACCEPT] = call_accept,
+};
+
+static int perform_step(struct step *step)
+{
+	struct name *name = step->listener ? step->listener : step->name;
+	bool always = step->verb == CLOSE || step->verb == NAME || step->verb == GET || step->verb == SET;
+	int error;
+
+	if (step->verb == CREATE)
+		return create(step);
+	if (name->sock == INVALID_SOCKET || (name->failed && !always))
+		return UNREACHED;
+	error = become(name->user);
+	if (!error) {
+		under_way = name->sock;
+		error = calls[step->verb](step, name);
+		under_way = INVALID_SOCKET;
+		become_root_again(name->user);
+	}
+	if (error && error != UNREACHED && step->verb != ACCEPT && !step->survives)
+		name->failed = true;
+	return error;
+}
+
+/* Close whatever is open, by reset: an orphan would keep the namespace, or the port, for a while. */
+static void close_all(void)
+{
+	struct linger reset = { 1, 0 };
+
+	FOR_EACH_NAME(name) {
+		if (name->sock == INVALID_SOCKET)
+			continue;
+		setsockopt(name->sock, SOL_SOCKET, SO_LINGER, (const void *)&reset, sizeof reset);
+		close(name->sock);
+	}
+	if (diag >= 0)
+		close(diag);
+	diag = -1;
+	ended_count = 0;
+}
+
+static struct step *current;
+
+static void perform_steps(void)
+{
+	for (; current < the.end && !time_is_up; current++) {
+		if (current->verb == WAIT)
+			pause_for(current->seconds);
+		else if (current->name)
+			current->result = perform_step(current);
+		if (time_is_up)
+			break;
+	}
+}
+
+/* Do every step; when the time is up the step under way is `timeout` and all after it `unreached`. */
+static void perform(void)
+{
+	FOR_EACH_STEP(step)
+		step->result = UNREACHED;
+	current = the.steps;
+	time_is_up = 0;
+	perform_for(scenario_seconds + the.waits);
+	if (time_is_up && current < the.end)
+		current->result = TIMEOUT;
+	close_all();
+}
+
+/* --- print ----------------------------------------------------------------------------------------------------------- */
+
+static void print_text(const char *text)
+{
+	uint32_t code;
+
+	putchar('"');
+	for (int length; *text; text += length ? length : 1) {
+		length = decode(text, &code);
+		if (!length)
+			code = 0xFFFD;
+		if (code == '"' || code == '\\')
+			printf("\\%c", (int)code);
+		else if (code >= ' ' && code <= '~')
+			putchar((int)code);
+		else if (code == '\t')
+			printf("\\t");
+		else if (code > 0xFFFF)
+			printf("\\u%04x\\u%04x", 0xD800 + (unsigned)((code - 0x10000) >> 10), 0xDC00 + (unsigned)(code & 0x3FF));
+		else
+			printf("\\u%04x", (unsigned)code);
+	}
+	putchar('"');
+}
+
+static void print_step(const struct step *step)
+{
+	static const char *const results[] = { [0] = "ok", [-TIMEOUT] = "timeout", [-UNREACHED] = "unreached" };
+
+	printf("{\"step\": \"%s.%s", step->name->text, verb_names[step->verb]);
+	if (step->occurrence > 1)
+		printf("#%d", step->occurrence);
+	printf("\", \"outcome\": \"%s\", \"value\": ", step->result > 0 ? errno_name(step->result) : results[-step->result]);
+	if (step->value && !step->result)
+		print_text(step->value);
+	else
+		printf("null");
+	putchar('}');
+}
+
+static void print_scenario(bool was_run)
+{
+	const char *separator = "";
+
+	printf("{\"platform\": \"%s\"", platform);
+	if (the.title) {
+		printf(", \"title\": ");
+		print_text(the.title);
+	}
+	printf(was_run ? ", \"steps\": [" : ", \"not_run\": ");
+	if (!was_run)
+		print_text(why);
+	FOR_EACH_STEP(step) {
+		if (!was_run || !step->name)
+			continue;
+		printf("%s", separator);
+		print_step(step);
+		separator = ", ";
+	}
+	printf(was_run ? "]}\n" : "}\n");
+	if (fflush(stdout)) {
+		if (errno != EPIPE)
+			fprintf(stderr, "runner: the output cannot be written: %s\n", strerror(errno));
+		exit(1);
+	}
+}
+
+/* --- the program ----------------------------------------------------------------------------------------------------- */
+
+static void read_arguments(int count, char **arguments)
+{
+	for (int i = 1; i < count; i += 2) {
+		double *seconds = !strcmp(arguments[i], "-t") ? &scenario_seconds : !strcmp(arguments[i], "-p") ? &patience : NULL;
+		const char *text = i + 1 < count ? arguments[i + 1] : "";
+		char *end = NULL;
+
+		if (seconds && strspn(text, DIGIT ".") == strlen(text))
+			*seconds = strtod(text, &end);
+		if (!end || end == text || *end || *seconds > 86400) {
+			fprintf(stderr, "runner: %s %s: usage: runner [-t SECONDS] [-p SECONDS] <FILE\n", arguments[i], text);
+			exit(2);
+		}
+	}
+}
+
+static void prepare(void)
+{
+#ifdef _WIN32
+	WSADATA data;
+
+	if (WSAStartup(MAKEWORD(2, 2), &data))
+		exit(1);
+#else
+	struct sigaction action = { .sa_handler = up }; /* without SA_RESTART: a call that blocks is interrupted */
+	struct rlimit files;
+
+	sigaction(SIGALRM, &action, NULL);
+	signal(SIGPIPE, SIG_IGN);
+	getrlimit(RLIMIT_NOFILE, &files);
+	files.rlim_cur = files.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &files);
+#endif
+	find_platform();
+	isolate();
+}
+
+int main(int count, char **arguments)
+{
+	struct place place;
+	int status = 0;
+	char *text;
+
+#ifdef _WIN32
+	_setmode(_fileno(stdin), _O_BINARY);
+	_setmode(_fileno(stdout), _O_BINARY);
+#endif
+	read_arguments(count, arguments);
+	text = read_input();
+	for (place = (struct place) { text, 1 }; place.at; )
+		read_scenario(&place);
+	prepare();
+	for (place = (struct place) { text, 1 }; place.at; ) {
+		enum entered entered;
+
+		read_scenario(&place);
+		entered = enter();
+		if (entered == READY)
+			perform();
+		if (entered != BROKEN) {
+			print_scenario(entered == READY);
+		} else {
+			fprintf(stderr, "runner: %s%s%s\n", the.title ? the.title : "", the.title ? ": " : "", why);
+			status = 1;
+		}
+	}
+	begin_scenario();
+	free(text);
+	return status;
+}
