@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import subprocess
+import threading
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,8 +69,7 @@ class Archive:
             f"deb [signed-by={_KEYRING}] {_MIRROR}/debian{'-security' if 'security' in suite else ''} {suite} main\n"
             for suite in sorted(names)
         ]
-        (cache / "sources.list").write_text("".join(lines))
-        self._apt("update", cwd=cache)
+        self._suites, self._lock, self._fresh = lines, threading.Lock(), False
 
     def _apt(self, *arguments: str, cwd: Path) -> str:
         own = {
@@ -87,6 +87,7 @@ class Archive:
         """A kernel, downloaded and unpacked unless that was done before. Raises LabError."""
         home = self._cache / kernel.name
         if not (home / "package").exists():
+            self._refresh()
             shutil.rmtree(home, ignore_errors=True)
             home.mkdir()
             package = self._unpack(kernel.packages[0], home / "tree")
@@ -97,6 +98,14 @@ class Archive:
                 self._unpack(f"libc6/{kernel.suite}", home / "libc")
             (home / "package").write_text(package)
         return found(home)
+
+    def _refresh(self) -> None:
+        """Fetch the package lists, once."""
+        with self._lock:
+            if not self._fresh:
+                (self._cache / "sources.list").write_text("".join(self._suites))
+                self._apt("update", cwd=self._cache)
+                self._fresh = True
 
     def _unpack(self, package: str, into: Path) -> str:
         """Download one package and unpack it; returns its name and version."""

@@ -73,9 +73,9 @@ def _lay_out(kernel: Kernel, files: Files, work: Path, job: Job, drafts: list[Dr
     (work / "rules").write_text(job.rules)
     for draft in drafts:
         (work / f"explore-{draft.options}.scenario").write_text(draft.text)
-    if kernel.how == "image":
+    if kernel.how == "image" and job.rules:
         (work / "suite.scenario").write_text("".join(export(_suite(job.rules))))
-    elif files.modules is not None:
+    if kernel.how == "uml" and files.modules is not None:
         (work / "modules").mkdir()
         for number, module in enumerate(load_order(files.modules)):
             shutil.copy(module, work / "modules" / f"{number:03}-{module.name}")
@@ -129,7 +129,7 @@ def _explored(
         if suspects and platform is not None:
             second = again(suspects)
             apart = work / "again"
-            _lay_out(kernel, files, apart, Job(job.runner, "none", 0, 0, job.minutes, None), [second])
+            _lay_out(kernel, files, apart, Job(job.runner, "", 0, 0, job.minutes, None), [second])
             boot(kernel.how, files, apart, job.minutes)
             _, suspects = judge(second, apart / f"explore-{second.options}.jsonl", platform)
     except ResultsError as error:

@@ -21,7 +21,7 @@ from archive import Files, LabError, load_order
 HERE = Path(__file__).parent
 _INTERPRETER, _OURS = b"/lib64/ld-linux-x86-64.so.2", b"./ld-linux-x86-64.so.2"
 #: Less waiting for grace periods when a namespace goes; nothing else that bears on sockets.
-_PARAMETERS = ["quiet", "rcupdate.rcu_expedited=1"]
+_PARAMETERS = ["quiet", "loglevel=2", "rcupdate.rcu_expedited=1"]
 
 
 def boot(how: str, files: Files, work: Path, minutes: float) -> None:

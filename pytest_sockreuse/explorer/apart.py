@@ -10,7 +10,7 @@ from ..live.runner import Runner
 from ..model import ModelError, predict
 from ..parser import parse
 from ..platforms import Platform
-from ..report.exchange import lines, observation
+from ..report.exchange import answer, lines, of_scenario
 from ..report.results import ResultsError
 from ..scenario import Scenario
 from .contest import HANG, TIME, Contest, Disagreement, disagreement, may_hang
@@ -59,9 +59,10 @@ def judge(draft: Draft, answers: Path, platform: Platform) -> tuple[int, list[Di
     given = lines(answers)
     for number, scenario in enumerate(draft.scenarios):
         at, text = next(given, (str(answers), ""))
-        title, seen = observation(text, scenario, at)
+        title, seen = answer(text, at)
         if title != str(number):
             raise ResultsError(f"{at}: {title} where the answer to scenario {number} should stand")
+        seen = of_scenario(seen, scenario, at)
         if seen.not_run is None:
             performed += 1
             if suspect := disagreement(scenario, platform, seen):

@@ -95,14 +95,8 @@ class Contest:
     def ask(self, scenario: Scenario) -> None:
         """Perform a scenario that the model knows, without waiting where it foretells that there is nothing."""
         prediction = predict(scenario, self.platform, None, self.without)
-        hangs, glance = False, []
-        for step in prediction.steps:
-            if step.step.rpartition(".")[2].partition("#")[0] in _WAITING:
-                if step.outcomes != ("ok",):
-                    glance.append(step.step)
-            elif "timeout" in step.outcomes:
-                hangs = True
-        self.runner.ask(scenario, HANG if hangs else TIME, glance)
+        glance = [step.step for step in prediction.steps if _verb(step) in _WAITING and step.outcomes != ("ok",)]
+        self.runner.ask(scenario, HANG if may_hang(prediction) else TIME, glance)
         self._asked.append((scenario, prediction))
 
     def answer(self) -> tuple[Observation, Disagreement | None]:
@@ -119,6 +113,15 @@ class Contest:
         if observation.not_run is not None:
             return None
         return disagreement(scenario, self.platform, observation, self.without)
+
+
+def may_hang(prediction: Prediction) -> bool:
+    """Whether a call may not return at all, other than one that waits for something to come."""
+    return any("timeout" in step.outcomes and _verb(step) not in _WAITING for step in prediction.steps)
+
+
+def _verb(step: StepPrediction) -> str:
+    return step.step.rpartition(".")[2].partition("#")[0]
 
 
 def foretells(prediction: Prediction, observation: Observation) -> bool:

@@ -106,7 +106,8 @@ class Sandbox:
             self._commons.leave(outcomes)
 
     def _in_a_namespace(self, scenario: Scenario, shared: bool) -> dict[str, int]:
-        for user in {step.user for step in scenario.steps} - {"", "root"}:
+        here = {"", "root"} if self.isolation == "netns" else {""}  # a user namespace's root is nobody's root outside
+        for user in {step.user for step in scenario.steps} - here:
             self._try_user(user)
         if sys.platform == "linux":
             self._shared = shared and commons.Commons.takes(scenario)
