@@ -8,12 +8,17 @@ import os
 import random
 import sys
 from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from . import __version__
 from .parser import MAX_TEXT, decode, parse_file
 from .platforms import Platform, PlatformError, current, describe, named
 from .platforms import known as known_platforms
 from .scenario import Observation, Scenario, ScenarioError
+
+if TYPE_CHECKING:
+    from .suite import Suite
 
 
 class UsageError(Exception):
@@ -123,19 +128,23 @@ def _compare(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _suite() -> Suite:
+    from .loader import SuiteError, load
+
+    try:
+        return load()
+    except SuiteError as error:
+        raise UsageError(f"the conformance data is wrong:\n{error}") from None
+
+
 def _audit(arguments: argparse.Namespace) -> int:
     from .expected import disagreements
-    from .loader import SuiteError, load
     from .model import families
 
     stacks = families()
     platforms = _named(arguments.on) if arguments.on else [p for p in known_platforms() if p.stack in stacks]
-    try:
-        suite = load()
-    except SuiteError as error:
-        raise UsageError(f"the conformance data is wrong:\n{error}") from None
     status = 0
-    for disagreement in disagreements(suite, platforms):
+    for disagreement in disagreements(_suite(), platforms):
         print(disagreement)
         status = 1
     return status
@@ -198,6 +207,33 @@ def _explore_all(arguments: argparse.Namespace, platform: Platform) -> int:
     return 0 if agreed else 1
 
 
+def _export(arguments: argparse.Namespace) -> int:
+    from .report.exchange import export
+
+    text = "".join(export(_suite()))
+    if arguments.file == "-":
+        print(text, end="")
+        return 0
+    try:
+        with open(arguments.file, "w", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as error:
+        raise UsageError(f"{arguments.file}: {error.strerror}") from None
+    return 0
+
+
+def _import(arguments: argparse.Namespace) -> int:
+    from .report.exchange import load
+    from .report.results import ResultsError, text_of
+
+    try:
+        results = load(arguments.file, _suite())
+    except ResultsError as error:
+        raise UsageError(str(error)) from None
+    print(text_of([results]), end="")
+    return 0
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("sockreuse", description=sys.modules["pytest_sockreuse"].__doc__)
     parser.add_argument("--version", action="version", version=f"sockreuse {__version__}")
@@ -247,6 +283,18 @@ def _parser() -> argparse.ArgumentParser:
     resemble.add_argument("--on", metavar="A,B,…", help="of these platforms (the newest of each that is modelled)")
     resemble.add_argument("--json", action="store_true", help="print one JSON object")
     resemble.set_defaults(call=_resemble)
+
+    export = commands.add_parser("export", help="print the whole suite as one scenario file")
+    export.add_argument("file", nargs="?", default="-", metavar="FILE", help="write it to FILE")
+    export.set_defaults(call=_export)
+
+    results = commands.add_parser("results", help="work with results files")
+    works = results.add_subparsers(required=True, metavar="COMMAND")
+    imported = works.add_parser("import", help="print the results file of what conformance/lab/runner.c printed")
+    imported.add_argument(
+        "file", nargs="+", type=Path, metavar="FILE", help="its output, for all of `sockreuse export`"
+    )
+    imported.set_defaults(call=_import)
 
     platform = commands.add_parser("platform", help="say which platform this is")
     platform.add_argument("--json", action="store_true", help="print one JSON object")

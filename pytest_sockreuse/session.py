@@ -21,7 +21,7 @@ from .report.results import Result, Results, write
 from .report.summary import summarize
 from .scenario import Observation
 from .suite import Expectation, Rule, Suite, Variant
-from .verdict import FAILURES, Verdict, differences, judge
+from .verdict import FAILURES, Verdict, judge, shown
 
 _ISOLATION = {
     "netns": "network namespace",
@@ -267,9 +267,7 @@ class SuiteItem(pytest.Item):
 
     def runtest(self) -> None:
         observation, verdict, expected = self.owner.observe(self.variant)
-        claims = {}
-        if observation is not None and observation.not_run is None and verdict.state != "unsupported":
-            claims = {id_: not differences(claim, observation) for id_, claim in self.variant.case.claims.items()}
+        claims = shown(self.variant.case.claims, observation, verdict) if observation is not None else {}
         result = Result.of(self.variant, observation, verdict, expected.basis if expected else "", claims)
         self.user_properties += [*result.to_properties().items(), ("sockreuse_platform", current().name)]
         if verdict.state == "unsupported":

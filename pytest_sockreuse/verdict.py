@@ -95,6 +95,13 @@ def differences(expected: Outcome, observation: Observation) -> tuple[str, ...]:
     )
 
 
+def shown(claims: Mapping[str, Outcome], observation: Observation, verdict: Verdict) -> dict[str, bool]:
+    """For each of a case's claims, whether the observation shows it; none where it could not be asked."""
+    if verdict.state == "unsupported":
+        return {}
+    return {id_: not differences(claim, observation) for id_, claim in claims.items()}
+
+
 def judge(expected: Outcome | None, observation: Observation) -> Verdict:
     """Hold an observation against an expectation (None: nothing is expected)."""
     if observation.not_run is not None:

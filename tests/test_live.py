@@ -87,6 +87,9 @@ PERFORMED: dict[str, tuple[str, dict[str, str]]] = {
         "T = L.accept()",
         {"S.accept": "timeout"},
     ),
+    "a backlog below zero is passed on": (
+        "L = tcp4()\nL.bind(127.0.0.1:P)\nL.listen(-1)\nC[1-2] = tcp4()\nC[1-2].connect(127.0.0.1:P)", {},
+    ),
     "accept on what does not listen": ("L = tcp4()\nL.bind(127.0.0.1:P)\nS = L.accept()", {"S.accept": "EINVAL"}),
     "recv has nothing to return": (
         "A = udp4()\nA.bind(127.0.0.1:P)\nA.recv()\nA.send()\nA.close()", {"A.recv": "timeout", "A.send": "unreached"},

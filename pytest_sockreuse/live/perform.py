@@ -197,7 +197,11 @@ class Performance:
             view.bind(target)
 
     def _listen(self, step: Step, held: _Socket, sock: socket.socket) -> None:
-        sock.listen(8 if step.backlog is None else step.backlog)
+        backlog = 8 if step.backlog is None else step.backlog
+        if backlog < 0:  # which Python would make 0
+            _call("listen", sock, backlog)
+        else:
+            sock.listen(backlog)
 
     def _connect(self, step: Step, held: _Socket, sock: socket.socket) -> None:
         assert step.address is not None
@@ -205,7 +209,7 @@ class Performance:
             view.connect(target)
 
     def _disconnect(self, step: Step, held: _Socket, sock: socket.socket) -> None:
-        _connect_unspec(sock)
+        _call("connect", sock, bytes(28), 28)  # to an address of AF_UNSPEC
 
     def _accept(self, step: Step, held: _Socket, sock: socket.socket) -> None:
         _await_readable(sock, 0 if step.label in self.glance else PATIENCE)
@@ -295,11 +299,11 @@ def _await_readable(sock: socket.socket, seconds: float) -> None:
         select.select([sock], [], [], seconds)
 
 
-def _connect_unspec(sock: socket.socket) -> None:
-    """connect(2) with an address of AF_UNSPEC, which Python cannot spell."""
+def _call(name: str, sock: socket.socket, *arguments: bytes | int) -> None:
+    """A call of the C library on the socket, with arguments that Python cannot spell. Raises OSError."""
     if sys.platform == "win32":
         library = ctypes.WinDLL("ws2_32")
-        if library.connect(sock.fileno(), bytes(28), 28):
-            raise OSError(None, "connect", None, library.WSAGetLastError())
-    elif ctypes.CDLL(None, use_errno=True).connect(sock.fileno(), bytes(28), 28):
-        raise OSError(ctypes.get_errno(), "connect")
+        if getattr(library, name)(sock.fileno(), *arguments):
+            raise OSError(None, name, None, library.WSAGetLastError())
+    elif getattr(ctypes.CDLL(None, use_errno=True), name)(sock.fileno(), *arguments):
+        raise OSError(ctypes.get_errno(), name)

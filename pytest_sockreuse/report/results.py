@@ -18,7 +18,7 @@ from ..suite import Variant
 from ..verdict import FAILURES, VERDICTS, Verdict, is_outcome
 
 FORMAT = 1
-_MAX = 64 * 1024 * 1024
+MAX = 64 * 1024 * 1024
 
 
 class ResultsError(ValueError):
@@ -111,8 +111,8 @@ class Results:
         return "selected" in self.about and len(self.results) >= self.about["selected"]
 
 
-def write(path: Path, platforms: Iterable[Results]) -> None:
-    """Write a results file, whole or not at all. Platforms whose run was cut short get no footer."""
+def text_of(platforms: Iterable[Results]) -> str:
+    """The text of a results file. Platforms whose run was cut short get no footer."""
     lines: list[dict[str, Any]] = []
     for platform in platforms:
         lines.append(
@@ -121,9 +121,14 @@ def write(path: Path, platforms: Iterable[Results]) -> None:
         lines += [result.to_json() for _, result in sorted(platform.results.items())]
         if platform.complete:
             lines.append({"footer": True, "results": len(platform.results)})
+    return "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
+
+
+def write(path: Path, platforms: Iterable[Results]) -> None:
+    """Write a results file, whole or not at all."""
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        draft.write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines), encoding="utf-8")
+        draft.write_text(text_of(platforms), encoding="utf-8")
         os.replace(draft, path)
     finally:
         draft.unlink(missing_ok=True)
@@ -132,8 +137,8 @@ def write(path: Path, platforms: Iterable[Results]) -> None:
 def read(path: Path) -> list[Results]:
     """Read a results file. Raises ResultsError for one that is truncated, or is none."""
     try:
-        if path.stat().st_size > _MAX:
-            raise ResultsError(f"{path}: larger than {_MAX} bytes")
+        if path.stat().st_size > MAX:
+            raise ResultsError(f"{path}: larger than {MAX} bytes")
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ResultsError(f"{path}: {error}") from None

@@ -1,0 +1,158 @@
+"""The suite for a machine without Python, and what it did there: one scenario file out, the runner's answers back in.
+
+The answers are the lines that ``sockreuse run --json`` prints, from `conformance/lab/runner.c` or from that command.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from .. import __version__
+from ..expected import expected
+from ..platforms import LATEST, Platform, known, version
+from ..scenario import Observation, Scenario, StepOutcome
+from ..suite import Suite, Variant
+from ..verdict import is_outcome, judge, shown
+from .results import MAX, Result, Results, ResultsError
+
+_NAME = re.compile(r"([a-z0-9]+)-([A-Za-z0-9._-]{1,60})")
+
+
+def export(suite: Suite) -> Iterator[str]:
+    """The whole suite as one scenario file, a section for each variant under its id."""
+    yield f"# The suite {suite.version} of pytest-sockreuse {__version__}: {len(suite.variants)} scenarios.\n"
+    for variant in suite.variants:
+        yield f"--- {variant.id}\n{variant.scenario}"
+
+
+def load(paths: Sequence[Path], suite: Suite) -> Results:
+    """The results of one platform from what a runner printed for the exported suite, in one file or several.
+
+    Raises ResultsError, with file and line, where an answer is not one to this suite, or one is missing.
+    """
+    results = Results({})
+    for path in paths:
+        for at, text in _lines(path):
+            variant, observation = _answer(text, suite, at)
+            if not results.about:
+                platform = _platform(observation.platform, at)
+                results.about = _about(platform, suite)
+            if observation.platform != platform.name:
+                raise ResultsError(f"{at}: {observation.platform}, after {platform}: import one platform at a time")
+            if variant.id in results.results:
+                raise ResultsError(f"{at}: {variant.id} a second time: leave one of the two out")
+            results.add(_judged(variant, platform, observation))
+    missing = [id_ for id_ in suite.by_id if id_ not in results.results]
+    if missing:
+        rest = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        raise ResultsError(f"{paths[-1]}: no answer to {missing[0]}{rest}: have all of `sockreuse export` performed")
+    return results
+
+
+def _about(platform: Platform, suite: Suite) -> dict[str, Any]:
+    return {
+        "platform": platform.name,
+        "stack": platform.stack,
+        "version": platform.label,
+        "isolation": "unknown",
+        "suite": suite.version,
+        "selected": len(suite.variants),
+    }
+
+
+def _lines(path: Path) -> Iterator[tuple[str, str]]:
+    """Each line of a file, after its place."""
+    try:
+        if path.stat().st_size > MAX:
+            raise ResultsError(f"{path}: larger than {MAX} bytes")
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ResultsError(f"{path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ResultsError(f"{path}: not UTF-8") from None
+    for number, line in enumerate(text.removesuffix("\n").split("\n"), 1):
+        yield f"{path}:{number}", line
+
+
+def _answer(text: str, suite: Suite, at: str) -> tuple[Variant, Observation]:
+    """One line, held against the scenario that it answers."""
+    try:
+        entry = json.loads(text)
+        platform, title, not_run, steps = (entry.pop(key, None) for key in ("platform", "title", "not_run", "steps"))
+        texts = [text for text in (platform, title, not_run) if text is not None]
+        if entry or not platform or (not_run is None) == (steps is None) or not all(isinstance(t, str) for t in texts):
+            raise ValueError
+        outcomes = tuple(StepOutcome(**step) for step in steps or ())
+        if not all(_is_whole(step) for step in outcomes):
+            raise ValueError
+    except (ValueError, TypeError, AttributeError, RecursionError):
+        raise ResultsError(f"{at}: not a line that the runner prints, or not all of it: run it anew") from None
+    if title not in suite.by_id:
+        what = "no title" if title is None else f"no variant {title[:100]!r} in the suite"
+        raise ResultsError(f"{at}: {what}: perform what this version's `sockreuse export` prints")
+    variant = suite.by_id[title]
+    labels = [step.label for step in variant.scenario.steps if step.label]
+    if not_run is None and [step.step for step in outcomes] != labels:
+        raise ResultsError(f"{at}: not the steps of {title}: perform what this version's `sockreuse export` prints")
+    return variant, Observation(platform, outcomes, _ports(variant.scenario, outcomes), not_run)
+
+
+def _is_whole(step: StepOutcome) -> bool:
+    """Whether a step has an outcome, and a value where one is recorded and nowhere else."""
+    verb = step.step.partition("#")[0].rpartition(".")[2]
+    recorded = verb in ("name", "get") and step.outcome == "ok"
+    return is_outcome(step.outcome) and isinstance(step.value, str) == recorded and (recorded or step.value is None)
+
+
+def _ports(scenario: Scenario, outcomes: Sequence[StepOutcome]) -> dict[str, int]:
+    """What the port symbols stood for, as far as it shows: a socket that is bound to one, or accepted there, says so.
+
+    A port that no symbol can stand for (see the language) is none's; so the value that tells it is a wrong one.
+    """
+    low, high = next((s.ports for s in reversed(scenario.environment) if s.kind == "ephemeral"), (0, 0))
+    no_symbol = {address.port for address in scenario.addresses}
+    bound: dict[str, str] = {}  # socket -> symbol
+    loose: set[str] = set()  # sockets that were disconnected: the next call may choose another port
+    found: dict[str, int] = {}
+    labelled = (step for step in scenario.steps if step.label)
+    for step, outcome in zip(labelled, outcomes, strict=False):
+        symbol = bound.get(step.name)
+        if outcome.outcome != "ok":
+            continue
+        if step.verb == "bind" and step.address is not None:
+            bound[step.name] = step.address.symbol or bound.get(step.address.owner or "") or ""
+            loose.discard(step.name)
+        elif step.verb == "accept":
+            bound[step.name] = bound.get(step.listener, "")
+        elif step.verb == "disconnect":
+            loose.add(step.name)
+        elif step.verb in ("connect", "listen", "send", "sendto") and step.name in loose:
+            bound[step.name] = ""
+        elif step.verb == "name" and symbol and symbol not in found:
+            port = (outcome.value or "").rpartition(":")[2]
+            if re.fullmatch(r"[1-9]\d{0,4}", port) and int(port) not in no_symbol and not low <= int(port) <= high:
+                found[symbol] = int(port)
+                no_symbol.add(int(port))
+    return found
+
+
+def _platform(name: str, at: str) -> Platform:
+    found = _NAME.fullmatch(name)
+    if found:
+        for platform in known():
+            if platform.name == name:
+                return platform
+        label = found[2]
+        return Platform(found[1], version(label) if label[0].isdigit() else LATEST, label)
+    raise ResultsError(f"{at}: {name[:100]!r} is no platform: a name such as linux-6.18.44 should stand there")
+
+
+def _judged(variant: Variant, platform: Platform, observation: Observation) -> Result:
+    expectation = expected(variant, platform, observation)
+    verdict = judge(expectation.outcome if expectation else None, observation)
+    claims = shown(variant.case.claims, observation, verdict)
+    return Result.of(variant, observation, verdict, expectation.basis if expectation else "", claims)
