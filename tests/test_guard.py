@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import pytest_sockreuse
@@ -32,6 +32,7 @@ UNABLE = "needs a network namespace (run as root)"
 Capture = pytest.CaptureFixture[str]
 Conformance = Callable[..., Path]
 Fake = Callable[..., Any]
+PROPERTY = settings(derandomize=True, deadline=None, database=None, max_examples=200)
 
 
 @pytest.fixture(autouse=True)
@@ -156,18 +157,21 @@ def observations(draw: st.DrawFn) -> Observation:
     return Observation("linux-6.18.44", tuple(StepOutcome(step, outcome) for step, outcome in seen.items()))
 
 
+@PROPERTY
 @given(OUTCOMES, OUTCOMES, observations())
 def test_what_cannot_agree_is_never_seen(stated: dict[str, str], wanted: dict[str, str], seen: Observation) -> None:
     if agrees(stated, wanted, STEPS) is False and not differences(stated, seen):
         assert differences(wanted, seen)
 
 
+@PROPERTY
 @given(observations(), OUTCOMES)
 def test_what_is_stated_whole_decides_as_seeing_it_would(seen: Observation, wanted: dict[str, str]) -> None:
     stated = {step.step: step.outcome for step in seen.steps}
     assert agrees(stated, wanted, STEPS) is (not differences(wanted, seen))
 
 
+@PROPERTY
 @given(OUTCOMES)
 def test_an_outcome_meets_itself(outcome: dict[str, str]) -> None:
     assert agrees(outcome, outcome, STEPS) is True
