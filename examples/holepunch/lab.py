@@ -83,9 +83,8 @@ class Lab:
 
     def __exit__(self, *_: object) -> None:
         for process in (*self.running, *self.holders.values()):
-            if process.poll() is None:
+            with process:  # which waits, and closes its pipes
                 process.kill()
-            process.communicate()
 
     def start(self, place: str, *command: str) -> subprocess.Popen[str]:
         """Start a command at ``internet``, ``host-a``, …, to read what it prints; it does not outlive us."""
