@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 from pytest_sockreuse import guard
+from pytest_sockreuse.live.runner import Broken, Runner
 from pytest_sockreuse.platforms import current
+from pytest_sockreuse.scenario import Observation
 
 ORDER = "order-dependence/outgoing-then-listener"
 UNABLE = "needs a network namespace (run as root)"
@@ -133,10 +135,13 @@ def test_what_cannot_be_tried_does_not_pass(
 
 
 def test_a_trial_that_breaks_fails_the_test(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pytest_sockreuse.live.runner._START", "raise SystemExit(7)")
+    def answer(self: Runner) -> Observation:
+        raise Broken("the worker process ended with status 7")
+
+    monkeypatch.setattr(Runner, "answer", answer)
     result = run()
     result.assert_outcomes(passed=1, errors=1)
-    result.stdout.fnmatch_lines([f"{ORDER} could not be tried: the worker process ended with status 7 *"])
+    result.stdout.fnmatch_lines([f"{ORDER} could not be tried: the worker process ended with status 7"])
 
 
 def test_markers_of_class_and_module_count_too(run: Run, pytester: pytest.Pytester, kernel: Fake) -> None:
