@@ -153,7 +153,7 @@ def _answer(runner: Runner, guard: Guard, variant: Variant) -> tuple[Variant, Ob
 def require(*rules: str) -> None:
     """Raise unless this OS honours every one of `rules`, by id or alias (see ``sockreuse rules``).
 
-    They are tried in a process of our own, once; the first call takes about a tenth of a second, a later one nothing.
+    A rule is tried once, in milliseconds, but in a process of our own, whose start takes some tenths of a second.
     Raises UnknownRule, RuleNotHonoured, or RuleNotTried where this machine cannot ask.
     """
     for trial in tried(rules):
