@@ -150,6 +150,30 @@ def _audit(arguments: argparse.Namespace) -> int:
     return status
 
 
+def _check(arguments: argparse.Namespace) -> int:
+    from .guard import UnknownRule, tried
+
+    try:
+        trials = tried(arguments.rule)
+    except UnknownRule as error:
+        raise UsageError(str(error)) from None
+    from .report.guards import explain, to_json
+
+    for trial in trials:
+        print(to_json(trial) if arguments.json else str(trial) if trial.honoured else explain(trial))
+    answers = [trial.honoured for trial in trials]
+    return 1 if False in answers else 2 if None in answers else 0
+
+
+def _rules(arguments: argparse.Namespace) -> int:
+    from .loader import load
+    from .report.guards import catalogue
+
+    for line in catalogue(load(check=False)):
+        print(line)
+    return 0
+
+
 def _explore(arguments: argparse.Namespace) -> int:
     from .explorer.draw import NeedsHypothesis
     from .explorer.hunt import explore
@@ -295,6 +319,14 @@ def _parser() -> argparse.ArgumentParser:
         "file", nargs="+", type=Path, metavar="FILE", help="its output, for all of `sockreuse export`"
     )
     imported.set_defaults(call=_import)
+
+    rules = commands.add_parser("rules", help="list the rules that an application may require, and where they hold")
+    rules.set_defaults(call=_rules)
+
+    check = commands.add_parser("check", help="say whether this OS honours rules (status 0; 1 if not)")
+    check.add_argument("rule", nargs="+", metavar="RULE", help="an id or alias (see sockreuse rules)")
+    check.add_argument("--json", action="store_true", help="print one JSON object per rule")
+    check.set_defaults(call=_check)
 
     platform = commands.add_parser("platform", help="say which platform this is")
     platform.add_argument("--json", action="store_true", help="print one JSON object")

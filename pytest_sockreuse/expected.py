@@ -1,9 +1,12 @@
-"""What a platform is expected to do with a variant: what is stated, else what its model says; where the two part."""
+"""What a platform is expected to do with a variant: what is stated, else what its model says; where the two part.
+
+And so where a guard holds.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from .model import Prediction, StepPrediction, families, predict, predictions
@@ -11,7 +14,8 @@ from .model.ports import Value, mask
 from .platforms import Platform
 from .report.predictions import outcome_text
 from .scenario import Observation
-from .suite import Expectation, Suite, Variant
+from .suite import Expectation, Guard, Suite, Variant
+from .verdict import Outcome, is_outcome
 
 
 def expected(variant: Variant, platform: Platform, observation: Observation) -> Expectation | None:
@@ -22,12 +26,51 @@ def expected(variant: Variant, platform: Platform, observation: Observation) -> 
     stated = variant.expected(platform)
     if stated is not None or platform.stack not in families() or observation.not_run is not None:
         return stated
-    prediction = predict(variant.scenario, platform, observation)
+    return _modelled(predict(variant.scenario, platform, observation))
+
+
+def _modelled(prediction: Prediction) -> Expectation | None:
     if prediction.unknown:
         return None
     outcome = {step.step: outcome_text(step) for step in prediction.steps if step.outcomes != ("ok",) or step.values}
     rules = ", ".join(dict.fromkeys(step.rule for step in prediction.steps if step.outcomes != ("ok",)))
     return Expectation(outcome, "model", note=f"clauses {rules}" if rules else "")
+
+
+def honours(guard: Guard, platforms: Sequence[Platform]) -> dict[Platform, bool | None]:
+    """Whether each of the platforms does, in every variant, what the guard is on; None where nobody knows."""
+    found: dict[Platform, list[bool | None]] = {platform: [] for platform in platforms}
+    for variant in guard.variants:
+        stated = {platform: variant.expected(platform) for platform in platforms}
+        rest = [platform for platform, entry in stated.items() if entry is None]
+        predicted = map(_modelled, predictions(variant.scenario, rest))
+        for platform, entry in {**stated, **dict(zip(rest, predicted, strict=True))}.items():
+            answer = None if entry is None else agrees(entry.outcome, guard.outcome, variant.scenario.labels)
+            found[platform].append(answer)
+    return {platform: False if False in tried else True if True in tried else None for platform, tried in found.items()}
+
+
+def agrees(given: Outcome, wanted: Outcome, labels: Collection[str]) -> bool | None:
+    """Whether an outcome that is `given` for the steps `labels` meets the one that is `wanted`.
+
+    None where that is not known, or the OS may choose.
+    """
+    steps = [_agrees(_words(given, step), _words(wanted, step), step in given) for step in labels]
+    return False if False in steps else None if None in steps else True
+
+
+def _words(outcome: Outcome, step: str) -> set[str]:
+    return set(outcome[step].split("|") if step in outcome else ("ok", "unreached") if outcome else ("ok",))
+
+
+def _agrees(may: set[str], must: set[str], said: bool) -> bool | None:
+    """One step's alternatives; what is not `said` of it, ok or unreached, contradicts neither of the two."""
+    if "ok" in must:
+        may = {word if is_outcome(word) else "ok" for word in may}
+    if may <= must or (may & must and not said):
+        return True
+    recorded = not all(map(is_outcome, must))  # the values may be the same, written otherwise
+    return None if may & must or (recorded and any(word == "ok" or not is_outcome(word) for word in may)) else False
 
 
 @dataclass(frozen=True, slots=True)

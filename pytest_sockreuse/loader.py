@@ -15,7 +15,7 @@ from typing import Any
 
 from .platforms import CONFORMANCE, Span, registry
 from .scenario import ScenarioError
-from .suite import Case, Claim, Rule, Source, Statement, Suite, Table
+from .suite import Case, Claim, Guard, Rule, Source, Statement, Suite, Table, Variant
 from .verdict import ExpectationError, check_outcome
 
 BASES = ("measured", "documented", "source", "model", "inferred")
@@ -49,6 +49,7 @@ class _Reader:
     """Reads the files of one directory and gathers what is wrong."""
 
     root: Path
+    check: bool = True
     wrong: list[str] = field(default_factory=list)
     claims: dict[str, Claim] = field(default_factory=dict)
     evidence: dict[str, Mapping[str, str]] = field(default_factory=dict)
@@ -94,6 +95,7 @@ class _Reader:
         for path in sorted((self.root / "rules").glob("*.toml")):
             if wanted is None or path.stem in wanted:
                 rules[path.stem] = _RuleReader(self, path).rule()
+        guards = _GuardReader(self, self.root / "guards.toml").guards(rules, wanted)
         if not self.wrong and wanted is None:
             shown = {claim for rule in rules.values() for case in rule.cases for claim in case.claims}
             missing = ", ".join(id_ for id_ in self.claims if id_ not in shown)
@@ -101,7 +103,7 @@ class _Reader:
                 self.wrong.append(f"claims.toml: no case shows {missing}; name the claim in [case.claims] of one")
         if self.wrong:
             raise SuiteError("\n".join(self.wrong))
-        return Suite(rules, self.claims, self.evidence)
+        return Suite(rules, self.claims, self.evidence, guards)
 
 
 class _RuleReader:
@@ -126,7 +128,8 @@ class _RuleReader:
             before = len(self.reader.wrong)
             case = self._case(entry, start, end)
             if len(self.reader.wrong) == before and case is not None:
-                self._check(case)
+                if self.reader.check:
+                    self._check(case)
                 cases.append(case)
         return Rule(self.path.stem, self.data.get("title", ""), self.data.get("about", ""), tuple(cases))
 
@@ -285,24 +288,18 @@ class _RuleReader:
 
     def _check(self, case: Case) -> None:
         """What can only be seen with the case whole: each scenario, each label, no two statements for one platform."""
-        names: set[str] = set()
         for variant in case.variants:
             try:
-                scenario = variant.scenario
+                _ = variant.scenario
             except ScenarioError as error:
                 line = case.scenario_at.line + (error.line if not variant.values else 0)
                 self.fail(
                     line, f"{variant.name}: line {error.line}, column {error.column} of the scenario: {error.expected}"
                 )
                 return
-            names |= scenario.labels
         outcomes = [(case.at.line, o) for o in (*case.claims.values(), *case.cells.values())]
         outcomes += [(s.at.line, s.outcome) for s in case.statements if not isinstance(s.outcome, Table)]
-        for line, outcome in outcomes:
-            try:
-                check_outcome(outcome, names)
-            except ExpectationError as error:
-                self.fail(line, f"case {case.id}: {error}")
+        self._check_outcomes(f"case {case.id}", outcomes, case.variants)
         for a, b in itertools.combinations(case.statements, 2):
             if set(a.on) & set(b.on) and a.span.overlaps(b.span):
                 both = next((v for v in case.variants if a.covers(v.named_values) and b.covers(v.named_values)), None)
@@ -313,12 +310,74 @@ class _RuleReader:
                         f"speaks of {stack} in {both.name}, as line {a.at.line} does; statements must not overlap",
                     )
 
+    def _check_outcomes(self, whose: str, outcomes: list[tuple[int, Any]], variants: Sequence[Variant]) -> None:
+        names = frozenset[str]().union(*(variant.scenario.labels for variant in variants))
+        for line, outcome in outcomes:
+            try:
+                check_outcome(outcome, names)
+            except ExpectationError as error:
+                self.fail(line, f"{whose}: {error}")
 
-def load(root: Path = CONFORMANCE, rules: Sequence[str] | None = None) -> Suite:
-    """Read the suite, or some of its rules. Raises SuiteError."""
-    return _Reader(root).suite(rules)
+
+class _GuardReader(_RuleReader):
+    """Reads guards.toml."""
+
+    def guards(self, rules: Mapping[str, Rule], wanted: Sequence[str] | None) -> dict[str, Guard]:
+        """The guards by id; where only some rules are `wanted`, those of others are passed over."""
+        found: dict[str, Guard] = {}
+        for id_, entry in self.data.items():
+            self.at = next((n for n, text in enumerate(self.lines, 1) if text.startswith(f'["{id_}"]')), 1)
+            rule = rules.get(id_.partition("/")[0])
+            if rule is None and wanted is None:
+                self.fail(self.at, f"guard {id_!r}: its id should be RULE/NAME, of a rule in rules/")
+            elif rule is not None and (guard := self._guard(id_, entry, rule)):
+                taken = {name for other in found.values() for name in (other.id, *other.aliases)}
+                for name in taken.intersection((id_, *guard.aliases)):
+                    self.fail(self.at, f"guard {id_}: another guard is called {name}")
+                found[id_] = guard
+        return found
+
+    def _guard(self, id_: str, entry: Any, rule: Rule) -> Guard | None:
+        needed = {"text": str, "case": str, "outcome": _OUTCOME, "instead": str}
+        optional = {"aliases": [str], "where": {"": [str]}}
+        if not _fits(entry, {"": object}) or not self._keys(entry, needed, optional, self.at, f"guard {id_}"):
+            return None
+        cases = {case.id: case for case in rule.cases}
+        aliases, where = tuple(entry.get("aliases", ())), entry.get("where", {})
+        name = id_.partition("/")[2]
+        for word in (name, *aliases):
+            if not _ID.fullmatch(word) or word in cases:
+                self.fail(self.at, f"guard {id_}: {word!r} should be lower case words joined by '-', and no case's id")
+        if entry["case"] not in cases:
+            self.fail(self.at, f"guard {id_}: no case {entry['case']!r} in {rule.id} ({', '.join(cases)})")
+            return None
+        case = cases[entry["case"]]
+        for axis, values in where.items():
+            if unknown := [value for value in values if value not in case.axes.get(axis, ())]:
+                self.fail(self.at, f"guard {id_}: axis {axis!r} of {case.id} has no {', '.join(unknown)}")
+        variants = tuple(
+            v for v in case.variants if all(v.named_values.get(axis) in values for axis, values in where.items())
+        )
+        if self.reader.check and not self.reader.wrong:
+            self._check_outcomes(f"guard {id_}", [(self.at, entry["outcome"])], variants)
+        return Guard(id_, aliases, entry["text"], entry["instead"], entry["outcome"], variants)
+
+
+def load(root: Path = CONFORMANCE, rules: Sequence[str] | None = None, *, check: bool = True) -> Suite:
+    """Read the suite, or some of its rules; unless to `check`, take on trust what only a whole case shows.
+
+    Raises SuiteError.
+    """
+    return _Reader(root, check).suite(rules)
 
 
 def rule_ids(root: Path = CONFORMANCE) -> list[str]:
     """The ids of all rules, without reading them."""
     return sorted(path.stem for path in (root / "rules").glob("*.toml"))
+
+
+def guard_names(root: Path = CONFORMANCE) -> dict[str, str]:
+    """Every name that guards.toml gives, id or alias, and the id that it stands for; nothing is checked."""
+    with open(root / "guards.toml", "rb") as file:
+        guards = tomllib.load(file)
+    return {name: id_ for id_, entry in guards.items() for name in (id_, *entry.get("aliases", ()))}

@@ -32,6 +32,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="add N random scenarios, held against the model of this platform",
     )
     parser.addini("sockreuse_rules", "the rules that a bare --sockreuse runs (all)", type="args", default=[])
+    parser.addini("sockreuse_require", "rules without which no test shall run", type="args", default=[])
     parser.addini("sockreuse_timeout", "seconds that one scenario may take beside its waits (10)", default="10")
 
 
@@ -54,6 +55,11 @@ def pytest_load_initial_conftests(early_config: pytest.Config, parser: pytest.Pa
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "sockreuse: a case of the socket address reuse suite (added by --sockreuse)")
+    config.addinivalue_line(
+        "markers",
+        "sockreuse_requires(*rules, mode='skip'): needs an OS that honours these rules (see sockreuse rules); "
+        "where it does not the test is skipped, fails (mode='fail') or is expected to fail (mode='xfail')",
+    )
     option = config.option
     if option.sockreuse or option.sockreuse_only or option.sockreuse_report or option.sockreuse_select:
         from .session import SuiteSession
@@ -63,3 +69,15 @@ def pytest_configure(config: pytest.Config) -> None:
         from .explorer.items import ExploreSession
 
         config.pluginmanager.register(ExploreSession(config), "sockreuse-explore")
+    if config.getini("sockreuse_require"):
+        from .guarding import Canary
+
+        config.pluginmanager.register(Canary(config), "sockreuse-canary")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if any(item.get_closest_marker("sockreuse_requires") for item in items):
+        from .guarding import Guarded
+
+        config.pluginmanager.register(Guarded(items), "sockreuse-guards")

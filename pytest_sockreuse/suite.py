@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -101,6 +101,12 @@ class Case:
     def variants(self) -> list[Variant]:
         return [Variant(self, values) for values in itertools.product(*self.axes.values())]
 
+    @property
+    def claimed(self) -> Outcome | None:
+        """The outcome that makes its claims true, if it has claims and they agree on one."""
+        outcomes = list(self.claims.values())
+        return outcomes[0] if outcomes and all(outcome == outcomes[0] for outcome in outcomes) else None
+
 
 @dataclass(frozen=True)
 class Variant:
@@ -171,12 +177,25 @@ class Rule:
 
 
 @dataclass(frozen=True)
+class Guard:
+    """A behaviour that an application may stand on: the variants that try it, the outcome that honours it."""
+
+    id: str
+    aliases: tuple[str, ...]
+    text: str
+    instead: str  # what to do where it does not hold
+    outcome: Outcome
+    variants: tuple[Variant, ...]
+
+
+@dataclass(frozen=True)
 class Suite:
     """Everything in `conformance/` but results."""
 
     rules: Mapping[str, Rule]
     claims: Mapping[str, Claim]
     evidence: Mapping[str, Mapping[str, str]]
+    guards: Mapping[str, Guard]
 
     @cached_property
     def variants(self) -> list[Variant]:
@@ -194,12 +213,15 @@ class Suite:
 
 def behaves_like(variant: Variant, matches: Any) -> Iterator[str]:
     """The known platforms whose stated outcome satisfies `matches(outcome)`, as ranges for a reader."""
+    expected = ((platform, variant.expected(platform)) for platform in known())
+    return ranges((platform, entry is not None and matches(entry.outcome)) for platform, entry in expected)
+
+
+def ranges(platforms: Iterable[tuple[Platform, bool]]) -> Iterator[str]:
+    """Those of the platforms, oldest first, of which it is true: ``Linux``, ``Windows server-2016 to server-2025``."""
     by_stack: dict[str, list[tuple[str, bool]]] = {}
-    for platform in known():
-        expected = variant.expected(platform)
-        by_stack.setdefault(platform.stack, []).append(
-            (platform.label, expected is not None and matches(expected.outcome))
-        )
+    for platform, true in platforms:
+        by_stack.setdefault(platform.stack, []).append((platform.label, true))
     for stack, labels in by_stack.items():
         title = registry()[stack]["title"]
         for same, group in itertools.groupby(labels, key=lambda entry: entry[1]):

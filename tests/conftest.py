@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import importlib.metadata
 import textwrap
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
 from pytest_sockreuse.live.runner import Runner
-from pytest_sockreuse.platforms import CONFORMANCE
+from pytest_sockreuse.platforms import CONFORMANCE, current
+from pytest_sockreuse.scenario import Observation, Scenario, StepOutcome
 
 pytest_plugins = ["pytester"]
 
@@ -94,11 +96,56 @@ def conformance(tmp_path: Path) -> Conformance:
         root = tmp_path / "conformance"
         (root / "rules").mkdir(parents=True, exist_ok=True)
         (root / "platforms.toml").write_bytes((CONFORMANCE / "platforms.toml").read_bytes())
-        content = {"claims": CLAIMS, "evidence": EVIDENCE, "axes": AXES, "sharing": RULE, **files}
+        content = {"claims": CLAIMS, "evidence": EVIDENCE, "axes": AXES, "guards": "", "sharing": RULE, **files}
         for name, text in content.items():
-            place = root if name in ("claims", "evidence", "axes") else root / "rules"
+            place = root if name in ("claims", "evidence", "axes", "guards") else root / "rules"
             (place / f"{name.replace('_', '-')}.toml").write_text(textwrap.dedent(text).lstrip("\n"), encoding="utf-8")
         return root
+
+    return make
+
+
+class FakeKernel:
+    """Stands for `Runner`: performs nothing, and every step does what `behave` says of its scenario."""
+
+    def __init__(self, behave: Callable[[Scenario], Observation]) -> None:
+        self.behave, self.asked, self.started = behave, deque[Scenario](), 0
+
+    def __call__(self) -> FakeKernel:
+        self.started += 1
+        return self
+
+    def __enter__(self) -> FakeKernel:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        assert not self.asked
+
+    def ask(self, scenario: Scenario) -> None:
+        self.asked.append(scenario)
+
+    def answer(self) -> Observation:
+        return self.behave(self.asked.popleft())
+
+
+@pytest.fixture
+def kernel(monkeypatch: pytest.MonkeyPatch) -> Callable[..., FakeKernel]:
+    """Replaces the OS that guards are tried on: all succeeds but for `outcomes`, or nothing can be run."""
+    from pytest_sockreuse import guard
+
+    def make(
+        outcomes: Mapping[str, str] | None = None, not_run: str | Callable[[Scenario], str | None] | None = None
+    ) -> FakeKernel:
+        def behave(scenario: Scenario) -> Observation:
+            why = not_run(scenario) if callable(not_run) else not_run
+            steps = [
+                StepOutcome(step.label, (outcomes or {}).get(step.label, "ok")) for step in scenario.steps if step.label
+            ]
+            return Observation(current().name, () if why else tuple(steps), {}, why)
+
+        fake = FakeKernel(behave)
+        monkeypatch.setattr(guard, "Runner", fake)
+        return fake
 
     return make
 

@@ -21,7 +21,8 @@ from pytest_sockreuse.scenario import Observation, StepOutcome
 from pytest_sockreuse.verdict import Verdict, judge
 
 SCHEMAS = {path.stem: json.loads(path.read_text()) for path in sorted((CONFORMANCE / "schema").glob("*.json"))}
-TABLES = {"axes": "axes.toml", "claims": "claims.toml", "evidence": "evidence.toml", "platforms": "platforms.toml"}
+TABLES = {"axes": "axes.toml", "claims": "claims.toml", "evidence": "evidence.toml", "guards": "guards.toml"}
+TABLES["platforms"] = "platforms.toml"
 RULES = sorted((CONFORMANCE / "rules").glob("*.toml"))
 RESULTS = sorted((CONFORMANCE / "results").glob("*.jsonl"))
 

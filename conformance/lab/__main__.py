@@ -26,13 +26,17 @@ _CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "pytes
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("lab", description="Hold the suite and the models against other kernels.")
     parser.add_argument("platform", nargs="*", help="a name of kernels.toml, a path to a kernel, uml, image, or all")
-    parser.add_argument("--rules", default="all", metavar="RULE,…", help="these rules of the suite only; nothing is filed")
+    parser.add_argument(
+        "--rules", default="all", metavar="RULE,…", help="these rules of the suite only; nothing is filed"
+    )
     parser.add_argument("--explore", type=int, default=20_000, metavar="N", help="random scenarios (20000)")
     parser.add_argument("--seed", type=int, default=1, metavar="S", help="of the random scenarios (1)")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, metavar="K", help="machines at a time")
     parser.add_argument("--minutes", type=float, default=60, metavar="M", help="that one of them may take (60)")
     parser.add_argument("--cache", type=Path, default=_CACHE, metavar="DIR", help=f"what was downloaded ({_CACHE})")
-    parser.add_argument("--work", type=Path, default=Path("lab-work"), metavar="DIR", help="consoles and logs (lab-work)")
+    parser.add_argument(
+        "--work", type=Path, default=Path("lab-work"), metavar="DIR", help="consoles and logs (lab-work)"
+    )
     parser.add_argument("--into", type=Path, metavar="DIR", help="where results are filed (conformance/results)")
     return parser
 

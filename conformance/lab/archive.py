@@ -1,4 +1,4 @@
-"""Kernels out of Debian's archive: package lists of our own, files checked against the archive's signed hashes by apt."""
+"""Kernels out of Debian's archive: lists of our own, files checked by apt against the archive's signed hashes."""
 
 from __future__ import annotations
 
@@ -61,7 +61,9 @@ class Archive:
         self._cache = cache
         missing = [tool for tool in ("apt-get", "dpkg-deb") if shutil.which(tool) is None]
         if missing or not Path(_KEYRING).exists():
-            raise LabError(f"needs {', '.join(missing) or _KEYRING}: a Debian, or the packages apt and debian-archive-keyring")
+            raise LabError(
+                f"needs {', '.join(missing) or _KEYRING}: a Debian, or the packages apt and debian-archive-keyring"
+            )
         for part in ("lists/partial", "archives/partial"):
             (cache / part).mkdir(parents=True, exist_ok=True)
         names = {name for suite in suites for name in (suite, suite.partition("-")[0])}
@@ -132,12 +134,13 @@ def _arrange(kernel: Kernel, home: Path) -> None:
         _index(home, order.parent.name)
     program = next(path for name in _PROGRAMS for path in tree.rglob(name) if path.is_file())
     (home / "boot").mkdir()
-    program.rename(home / "boot" / (f"vmlinuz-{order.parent.name}" if order and kernel.how == "image" else program.name))
+    program.rename(
+        home / "boot" / (f"vmlinuz-{order.parent.name}" if order and kernel.how == "image" else program.name)
+    )
     for config in tree.rglob("config*"):
         if config.is_file():
-            opened = gzip.open(config, "rt") if config.suffix == ".gz" else config.open()
-            with opened as file:
-                (home / "boot/config").write_text(file.read())
+            data = config.read_bytes()
+            (home / "boot/config").write_bytes(gzip.decompress(data) if config.suffix == ".gz" else data)
     shutil.rmtree(tree)
 
 

@@ -55,7 +55,9 @@ def measure(kernel: Kernel, files: Files, work: Path, job: Job) -> tuple[bool, s
         _file(kernel, files, root, job)
     explored, departures = _explored(kernel, files, work, job, drafts)
     (work / "disagreements.txt").write_text("\n\n".join(map(str, departures)))
-    failures = [f"{who}: {_failures(results)}" for who, results in (("root", root), ("user", user)) if _failures(results)]
+    failures = [
+        f"{who}: {_failures(results)}" for who, results in (("root", root), ("user", user)) if _failures(results)
+    ]
     name = root.about["platform"]
     if kernel.name != name and not kernel.path:
         failures.append(f"it says that it is {name}")
@@ -149,4 +151,6 @@ def _counts(results: Results) -> str:
         if number:
             yield f"{number} {verdict}"
 
-    return ", ".join(text for verdict in ("match", "mismatch", "broken", "unknown", "unsupported") for text in count(verdict))
+    return ", ".join(
+        text for verdict in ("match", "mismatch", "broken", "unknown", "unsupported") for text in count(verdict)
+    )

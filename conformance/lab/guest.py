@@ -86,7 +86,9 @@ def explore(directory: Path) -> int:
         options = scenarios.stem.split("-")[1:]  # such as explore-p0-t3
         arguments = [word for option in options for word in (f"-{option[0]}", option[1:])]
         with open(scenarios, "rb") as source, open(scenarios.with_suffix(".jsonl"), "wb") as answers:
-            status |= subprocess.run([directory / "runner", *arguments], stdin=source, stdout=answers, check=False).returncode
+            status |= subprocess.run(
+                [directory / "runner", *arguments], stdin=source, stdout=answers, check=False
+            ).returncode
     return status
 
 

@@ -80,7 +80,7 @@ class Runner:
         return Observation(current().name, tuple(StepOutcome(*step) for step in steps), ports, not_run)
 
     def isolation(self) -> str:
-        """How the worker isolates scenarios (see `sandbox.isolation`); to be asked before any scenario. Raises Broken."""
+        """How the worker isolates scenarios (see `sandbox.isolation`); to be asked before scenarios. Raises Broken."""
         self._send(None)
         line = self._line(_START)
         if line is None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,7 @@ def load(paths: Sequence[Path], suite: Suite) -> Results:
     """
     results = Results({})
     for path in paths:
-        for at, text in _lines(path):
+        for at, text in lines(path):
             variant, observation = _answer(text, suite, at)
             if not results.about:
                 platform = _platform(observation.platform, at)
@@ -64,7 +65,7 @@ def _about(platform: Platform, suite: Suite) -> dict[str, Any]:
     }
 
 
-def _lines(path: Path) -> Iterator[tuple[str, str]]:
+def lines(path: Path) -> Iterator[tuple[str, str]]:
     """Each line of a file, after its place."""
     try:
         if path.stat().st_size > MAX:
@@ -80,6 +81,16 @@ def _lines(path: Path) -> Iterator[tuple[str, str]]:
 
 def _answer(text: str, suite: Suite, at: str) -> tuple[Variant, Observation]:
     """One line, held against the scenario that it answers."""
+    title, seen = answer(text, at)
+    if title not in suite.by_id:
+        what = "no title" if title is None else f"no variant {title[:100]!r} in the suite"
+        raise ResultsError(f"{at}: {what}: perform what this version's `sockreuse export` prints")
+    variant = suite.by_id[title]
+    return variant, of_scenario(seen, variant.scenario, f"{at}: {title}")
+
+
+def answer(text: str, at: str) -> tuple[str | None, Observation]:
+    """The title and the observation of a line that a runner printed. Raises ResultsError."""
     try:
         entry = json.loads(text)
         platform, title, not_run, steps = (entry.pop(key, None) for key in ("platform", "title", "not_run", "steps"))
@@ -91,14 +102,15 @@ def _answer(text: str, suite: Suite, at: str) -> tuple[Variant, Observation]:
             raise ValueError
     except (ValueError, TypeError, AttributeError, RecursionError):
         raise ResultsError(f"{at}: not a line that the runner prints, or not all of it: run it anew") from None
-    if title not in suite.by_id:
-        what = "no title" if title is None else f"no variant {title[:100]!r} in the suite"
-        raise ResultsError(f"{at}: {what}: perform what this version's `sockreuse export` prints")
-    variant = suite.by_id[title]
-    labels = [step.label for step in variant.scenario.steps if step.label]
-    if not_run is None and [step.step for step in outcomes] != labels:
-        raise ResultsError(f"{at}: not the steps of {title}: perform what this version's `sockreuse export` prints")
-    return variant, Observation(platform, outcomes, _ports(variant.scenario, outcomes), not_run)
+    return title, Observation(platform, outcomes, not_run=not_run)
+
+
+def of_scenario(seen: Observation, scenario: Scenario, at: str) -> Observation:
+    """An observation held against its scenario, with what the port symbols stood for. Raises ResultsError."""
+    labels = [step.label for step in scenario.steps if step.label]
+    if seen.not_run is None and [step.step for step in seen.steps] != labels:
+        raise ResultsError(f"{at}: not the steps that were asked for: perform what this version prints")
+    return replace(seen, ports=_ports(scenario, seen.steps))
 
 
 def _is_whole(step: StepOutcome) -> bool:
