@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING
 
 from . import __version__
 from .parser import MAX_TEXT, decode, parse_file
-from .platforms import Platform, PlatformError, current, describe, named
+from .platforms import CONFORMANCE, Platform, PlatformError, current, describe, named
 from .platforms import known as known_platforms
 from .scenario import Observation, Scenario, ScenarioError
 
 if TYPE_CHECKING:
+    from .report.measured import Run
     from .suite import Suite
 
 
@@ -163,6 +164,37 @@ def _check(arguments: argparse.Namespace) -> int:
         print(to_json(trial) if arguments.json else str(trial) if trial.honoured else explain(trial))
     answers = [trial.honoured for trial in trials]
     return 1 if False in answers else 2 if None in answers else 0
+
+
+def _runs(arguments: argparse.Namespace) -> list[Run]:
+    from .report.measured import runs
+    from .report.results import ResultsError
+
+    try:
+        return runs(arguments.file or sorted((CONFORMANCE / "results").glob("*.jsonl")))
+    except ResultsError as error:
+        raise UsageError(str(error)) from None
+
+
+def _check_results(arguments: argparse.Namespace) -> int:
+    from .report.measured import complaints
+
+    suite = _suite()
+    found = [complaint for run in _runs(arguments) for complaint in complaints(run, suite)]
+    for complaint in found:
+        print(complaint)
+    return 1 if found else 0
+
+
+def _apply_results(arguments: argparse.Namespace) -> int:
+    from .report.measured import complaints, proposal, unshown
+
+    suite, runs = _suite(), _runs(arguments)
+    against = [*(complaint for run in runs for complaint in complaints(run, suite)), *unshown(suite, runs)]
+    print(proposal(suite, runs), end="")
+    for line in against:
+        print(f"sockreuse: {line}", file=sys.stderr)
+    return 1 if against else 0
 
 
 def _rules(arguments: argparse.Namespace) -> int:
@@ -319,6 +351,12 @@ def _parser() -> argparse.ArgumentParser:
         "file", nargs="+", type=Path, metavar="FILE", help="its output, for all of `sockreuse export`"
     )
     imported.set_defaults(call=_import)
+    checked = works.add_parser("check", help="say whether results files are whole, and of this suite")
+    checked.add_argument("file", nargs="*", type=Path, metavar="FILE", help="these (those of the suite)")
+    checked.set_defaults(call=_check_results)
+    applied = works.add_parser("apply", help="print, as a diff, which statements the results prove to be measured")
+    applied.add_argument("file", nargs="*", type=Path, metavar="FILE", help="these (those of the suite)")
+    applied.set_defaults(call=_apply_results)
 
     rules = commands.add_parser("rules", help="list the rules that an application may require, and where they hold")
     rules.set_defaults(call=_rules)

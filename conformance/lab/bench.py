@@ -19,9 +19,9 @@ from pytest_sockreuse.explorer.apart import Draft, again, draw, judge
 from pytest_sockreuse.explorer.contest import Disagreement
 from pytest_sockreuse.platforms import CONFORMANCE, named
 from pytest_sockreuse.report.exchange import export, load
-from pytest_sockreuse.report.results import Results, ResultsError, read, write
+from pytest_sockreuse.report.results import Result, Results, ResultsError, read, write
 from pytest_sockreuse.suite import Suite
-from pytest_sockreuse.verdict import FAILURES
+from pytest_sockreuse.verdict import FAILURES, is_outcome
 
 #: What of a kernel's configuration bears on the suite.
 _CONFIG = re.compile(r"^CONFIG_(IPV6|MPTCP|MPTCP_IPV6|IP_SCTP|INET_DIAG|DUMMY|NET_NS|USER_NS|HZ)=(.*)$", re.MULTILINE)
@@ -51,8 +51,6 @@ def measure(kernel: Kernel, files: Files, work: Path, job: Job) -> tuple[bool, s
     boot(kernel.how, files, work, job.minutes)
     statuses = _statuses(work)
     root, user = (_results(work, who, job) for who in ("root", "user"))
-    if job.rules == "all":
-        _file(kernel, files, root, job)
     explored, departures = _explored(kernel, files, work, job, drafts)
     (work / "disagreements.txt").write_text("\n\n".join(map(str, departures)))
     failures = [
@@ -76,11 +74,19 @@ def _lay_out(kernel: Kernel, files: Files, work: Path, job: Job, drafts: list[Dr
     for draft in drafts:
         (work / f"explore-{draft.options}.scenario").write_text(draft.text)
     if kernel.how == "image" and job.rules:
-        (work / "suite.scenario").write_text("".join(export(_suite(job.rules))))
+        suite = _suite(job.rules)
+        (work / "suite.scenario").write_text("".join(export(suite)))
+        one_each = (suite.by_id[id_] for id_ in _one_of_each_case(suite))
+        (work / "user.scenario").write_text("".join(f"--- {variant.id}\n{variant.scenario}" for variant in one_each))
     if kernel.how == "uml" and files.modules is not None:
         (work / "modules").mkdir()
         for number, module in enumerate(load_order(files.modules)):
             shutil.copy(module, work / "modules" / f"{number:03}-{module.name}")
+
+
+def _one_of_each_case(suite: Suite) -> list[str]:
+    """What an emulated machine, which is slow, performs as a user."""
+    return [case.variants[0].id for rule in suite.rules.values() for case in rule.cases]
 
 
 def _statuses(work: Path) -> dict[str, int]:
@@ -98,7 +104,8 @@ def _results(work: Path, who: str, job: Job) -> Results:
     try:
         if (work / f"{who}.jsonl").exists():
             return read(work / f"{who}.jsonl")[0]
-        return load([work / f"{who}.answers"], _suite(job.rules))
+        suite = _suite(job.rules)
+        return load([work / f"{who}.answers"], suite, _one_of_each_case(suite) if who == "user" else None)
     except ResultsError as error:
         raise LabError(f"no results as {who}: {error}") from None
 
@@ -114,6 +121,30 @@ def _file(kernel: Kernel, files: Files, results: Results, job: Job) -> None:
     results.about |= {key: value for key, value in about.items() if value} | {"selected": len(results.results)}
     directory = job.into or CONFORMANCE / "results"
     write(directory / f"{results.about['platform']}.jsonl", [results])
+
+
+def _changed(results: Results) -> Iterator[str]:
+    """Where a kernel now does otherwise than in the results that were filed of it, if there are any."""
+    path = CONFORMANCE / "results" / f"{results.about['platform']}.jsonl"
+    if not path.exists():
+        return
+    suite, filed = _suite("all"), read(path)[0].results
+    changed = []
+    for id_, now in results.results.items():
+        then = filed.get(id_)
+        if then is None or then.content != now.content:
+            continue
+        stated = suite.by_id[id_].expected(named(results.about["platform"]))
+        free = stated is None or any("|" in text for text in stated.outcome.values())
+        if now.verdict != then.verdict or (not free and _errors(now) != _errors(then)):
+            changed.append(id_)
+    if changed:
+        yield f"{len(changed)} not as filed: {', '.join(changed[:2])}{', …' if len(changed) > 2 else ''}"
+
+
+def _errors(result: Result) -> dict[str, str]:
+    """What a result says of calls that fail; recorded values may be the system's to choose."""
+    return {step: outcome for step, outcome in result.outcome.items() if is_outcome(outcome)}
 
 
 def _explored(

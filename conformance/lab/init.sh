@@ -24,8 +24,9 @@ for scenarios in explore-*.scenario; do
 done
 root=0 user=0
 if [ -e suite.scenario ]; then
+    [ -e user.scenario ] || cp suite.scenario user.scenario
     ./runner <suite.scenario >out/root.answers || root=$?
-    su user -c "./runner <suite.scenario" >out/user.answers || user=$?
+    su user -c "./runner <user.scenario" >out/user.answers || user=$?
 fi
 echo "{\"root\": $root, \"explore\": ${explored:-0}, \"user\": $user}" >out/done.json
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -30,9 +30,10 @@ def export(suite: Suite) -> Iterator[str]:
         yield f"--- {variant.id}\n{variant.scenario}"
 
 
-def load(paths: Sequence[Path], suite: Suite) -> Results:
+def load(paths: Sequence[Path], suite: Suite, wanted: Collection[str] | None = None) -> Results:
     """The results of one platform from what a runner printed for the exported suite, in one file or several.
 
+    `wanted` are the ids that must have been answered (all of the suite's).
     Raises ResultsError, with file and line, where an answer is not one to this suite, or one is missing.
     """
     results = Results({})
@@ -47,7 +48,7 @@ def load(paths: Sequence[Path], suite: Suite) -> Results:
             if variant.id in results.results:
                 raise ResultsError(f"{at}: {variant.id} a second time: leave one of the two out")
             results.add(_judged(variant, platform, observation))
-    missing = [id_ for id_ in suite.by_id if id_ not in results.results]
+    missing = [id_ for id_ in (suite.by_id if wanted is None else wanted) if id_ not in results.results]
     if missing:
         rest = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
         raise ResultsError(f"{paths[-1]}: no answer to {missing[0]}{rest}: have all of `sockreuse export` performed")

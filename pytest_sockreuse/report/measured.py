@@ -124,7 +124,7 @@ def _diff(file: Path, entries: Iterable[tuple[int, str]]) -> str:
 def _write_measured(lines: list[str], start: int, key: str) -> None:
     """Change the statement whose table header is at line `start` (from 1) and name the evidence."""
     rest = range(start, len(lines))
-    end = next((at for at in rest if lines[at].startswith("[")), len(lines))
+    end = next((at for at in rest if lines[at].lstrip().startswith("[")), len(lines))
     for at in range(start, end):
         lines[at] = re.sub(r'^(\s*basis = )"\w+"', r'\1"measured"', lines[at])
     evidence = next((at for at in range(start, end) if re.match(r"\s*evidence = \[", lines[at])), None)

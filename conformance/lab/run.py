@@ -1,4 +1,4 @@
-"""``python conformance/lab PLATFORM…``: boot kernels, hold the suite and the models against them, file what was seen.
+"""``tox run -e lab -- PLATFORM…``: boot kernels, hold the suite and the models against them, file what was seen.
 
 A progress line a platform; the exit status is 1 if one of them failed or departed, 2 if the question was wrong.
 """
@@ -77,8 +77,8 @@ def _runner(work: Path) -> Path:
 
 def _run(options: argparse.Namespace) -> int:
     chosen = list(_chosen(options.platform or ["all"]))
-    if os.geteuid():
-        raise LabError("is to be run as root: the kernels under test see this machine's files as their own")
+    if sys.platform != "linux" or os.geteuid():
+        raise LabError("is to be run on Linux, as root: the kernels under test see this machine's files as their own")
     work = options.work.resolve()
     work.mkdir(parents=True, exist_ok=True)
     runner = _runner(work)

@@ -1,0 +1,160 @@
+"""The kernel lab's parts that need no kernel, and exploration by files: drawn here, performed apart, judged here."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+if sys.platform == "win32":
+    pytest.skip("the lab runs on Linux", allow_module_level=True)
+
+from pytest_sockreuse.explorer.apart import Draft, again, draw, judge
+from pytest_sockreuse.live.runner import Runner
+from pytest_sockreuse.platforms import CONFORMANCE, current, named
+from pytest_sockreuse.report.results import ResultsError
+
+LAB = CONFORMANCE / "lab"
+if not LAB.is_dir():
+    pytest.skip("the lab is not installed with the package", allow_module_level=True)
+sys.path.insert(0, str(LAB.resolve()))
+
+import archive  # noqa: E402
+import boot  # noqa: E402
+import run  # noqa: E402
+
+
+def test_every_kernel_is_a_platform_of_a_line_that_is_modelled() -> None:
+    for name, kernel in archive.kernels().items():
+        assert named(name).name == name
+        assert kernel.how in ("uml", "image", "gvisor")
+        assert kernel.packages
+
+
+@pytest.mark.parametrize(
+    ("asked", "names"),
+    [
+        (["linux-5.10.46"], ["linux-5.10.46"]),
+        (["uml"], ["linux-5.10.46", "linux-6.1.176", "linux-6.12.101", "linux-7.2.7"]),
+        (["all"], [*archive.kernels()]),
+    ],
+)
+def test_kernels_are_asked_for_by_name_or_kind(asked: list[str], names: list[str]) -> None:
+    assert [kernel.name for kernel in run._chosen(asked)] == names
+
+
+def test_an_unknown_kernel_gets_the_nearest() -> None:
+    with pytest.raises(
+        archive.LabError, match=r"no kernel 'linux-5\.10\.47'; perhaps linux-5\.10\.46\? \(a path, or all"
+    ):
+        list(run._chosen(["linux-5.10.47"]))
+
+
+@pytest.mark.parametrize(("head", "how"), [(b"\x7fELF\2", "uml"), (b"MZ\0\0", "image")])
+def test_a_kernel_of_ones_own_is_told_by_its_first_bytes(head: bytes, how: str, tmp_path: Path) -> None:
+    (tmp_path / "kernel").write_bytes(head)
+    (kernel,) = run._chosen([str(tmp_path / "kernel")])
+    assert (kernel.how, kernel.path) == (how, str(tmp_path / "kernel"))
+
+
+def test_modules_are_loaded_after_what_they_depend_on(tmp_path: Path) -> None:
+    (tmp_path / "modules.dep").write_text(
+        "net/sctp/sctp.ko: lib/libcrc32c.ko net/ipv6/ipv6.ko\nnet/ipv6/ipv6.ko:\nlib/libcrc32c.ko:\nfs/other.ko:\n"
+    )
+    order = [path.relative_to(tmp_path).as_posix() for path in archive.load_order(tmp_path)]
+    assert order == ["net/ipv6/ipv6.ko", "lib/libcrc32c.ko", "net/sctp/sctp.ko"]
+
+
+def test_a_machine_that_does_not_end_is_ended(tmp_path: Path) -> None:
+    program = tmp_path / "kernel"
+    program.write_text("#!/bin/sh\nexec 3>alive; sleep 1000 & wait\n")
+    program.chmod(0o755)
+    os.mkfifo(tmp_path / "alive")
+    alive = os.open(tmp_path / "alive", os.O_RDONLY | os.O_NONBLOCK)
+    with pytest.raises(archive.LabError, match=r"not done after 0\.01 minutes; its console is"):
+        boot.boot("uml", archive.Files(program), tmp_path, 0.01)
+    os.set_blocking(alive, True)
+    assert os.read(alive, 1) == b""  # which comes when nobody holds the other end any more
+    os.close(alive)
+
+
+def test_the_machines_files_are_a_cpio_archive(tmp_path: Path) -> None:
+    boot._archive({"bin/sh": b"12345", "init": b""}, tmp_path / "initrd")
+    data, names = (tmp_path / "initrd").read_bytes(), []
+    at = 0
+    while data[at : at + 6] == b"070701":
+        fields = [int(data[at + 6 + 8 * n : at + 14 + 8 * n], 16) for n in range(13)]
+        size, length = fields[6], fields[11]
+        names.append((data[at + 110 : at + 109 + length].decode(), size, oct(fields[1])))
+        at += (110 + length + 3) // 4 * 4
+        at += (size + 3) // 4 * 4
+    assert names == [
+        ("bin", 0, "0o40755"),
+        ("bin/sh", 5, "0o100755"),
+        ("init", 0, "0o100755"),
+        ("TRAILER!!!", 0, "0o0"),
+    ]
+
+
+# --- exploration by files ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def drafts() -> list[Draft]:
+    pytest.importorskip("hypothesis")
+    return draw(current(), seed=7, count=60)
+
+
+Answers = Callable[[Draft], list[str]]
+
+
+@pytest.fixture(scope="module")
+def answers(isolation: str) -> Answers:
+    """What `sockreuse run --json` prints for a draft, on this OS."""
+    if isolation != "netns":
+        pytest.skip("the scenarios have users, and settings")
+
+    def perform(draft: Draft) -> list[str]:
+        with Runner() as runner:
+            return [
+                json.dumps(runner.run(scenario).to_json(str(number))) for number, scenario in enumerate(draft.scenarios)
+            ]
+
+    return perform
+
+
+def test_this_os_does_what_is_drawn_as_foretold(drafts: list[Draft], answers: Answers, tmp_path: Path) -> None:
+    performed = 0
+    for draft in drafts:
+        (tmp_path / "answers").write_text("\n".join(answers(draft)) + "\n")
+        count, found = judge(draft, tmp_path / "answers", current())
+        assert not found
+        performed += count
+    assert performed > 50
+
+
+def test_what_is_not_foretold_is_found_and_asked_again(drafts: list[Draft], answers: Answers, tmp_path: Path) -> None:
+    lines = answers(drafts[0])
+    number = next(
+        n for n, line in enumerate(lines) if '"bind", "outcome": "ok"' in line or '.bind", "outcome": "ok"' in line
+    )
+    lines[number] = lines[number].replace('.bind", "outcome": "ok"', '.bind", "outcome": "ENOMEM"', 1)
+    (tmp_path / "answers").write_text("\n".join(lines) + "\n")
+    _, (suspect,) = judge(drafts[0], tmp_path / "answers", current())
+    assert "ENOMEM" in suspect.signature
+    assert again([suspect]).scenarios == [drafts[0].scenarios[number]]
+
+
+@pytest.mark.parametrize(("cut", "message"), [("line", "not a line that the runner prints"), ("order", "should stand")])
+def test_answers_that_are_cut_or_mixed_up_are_refused(
+    cut: str, message: str, drafts: list[Draft], answers: Answers, tmp_path: Path
+) -> None:
+    lines = answers(drafts[0])
+    lines = [*lines[:-1], lines[-1][:20]] if cut == "line" else lines[1:]
+    (tmp_path / "answers").write_text("\n".join(lines) + "\n")
+    with pytest.raises(ResultsError, match=message):
+        judge(drafts[0], tmp_path / "answers", current())
