@@ -44,9 +44,9 @@ def boot(how: str, files: Files, work: Path, minutes: float) -> None:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    assert sys.platform != "win32"
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
+    if sys.platform != "win32":
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
     process.wait()
 
 
