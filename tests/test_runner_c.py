@@ -365,7 +365,8 @@ def sample() -> list[str]:
 
 PIECES = """tcp4 udp6 ( ) = . # ? - [ ] [1-3] [2-4] : P Q2 A.port .port raw: raw:00 off 0 1 65536 2147483648 -1 99999
     12345678901 SO_LINGER SO_LINGER=off IP_LOCAL_PORT_RANGE=1-2 SO_BINDTODEVICE=lo as user1 as root wait sysctl
-    ephemeral address device --- x _ bind accept() [::1]:P ::ffff:1.2.3.4 RD RDWR / , SO_REUSEADDR TCP_LINGER2=5 .. 1-2""".split()
+    ephemeral address device --- x _ bind accept() [::1]:P ::ffff:1.2.3.4 RD RDWR / , SO_REUSEADDR
+    TCP_LINGER2=5 .. 1-2""".split()
 BLANKS = [*" \t\n\r\0\x85\u2028\xa0é", "\r\n", "A = tcp4()\n", "B = A.accept()\n", "\n--- t\n"]
 PIECE = st.sampled_from(PIECES + BLANKS) | st.characters()
 EDITS = st.lists(st.tuples(st.integers(0, 400), st.integers(0, 3), PIECE, st.integers(1, 3)), min_size=1, max_size=5)
