@@ -69,10 +69,13 @@ def test_every_variant_is_a_section_under_its_id(suite: Suite) -> None:
     }
 
 
-def test_the_command_prints_it_or_writes_it(tmp_path: Path, capsys: Capture) -> None:
+def test_the_command_prints_it_or_writes_it(
+    suite: Suite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    monkeypatch.setattr(loader, "load", lambda: suite)
     assert cli.main(["export"]) == 0
     printed = capsys.readouterr().out
-    assert printed == "".join(export(loader.load()))
+    assert printed == "".join(export(suite))
     assert cli.main(["export", str(tmp_path / "suite.scenario")]) == 0
     assert (tmp_path / "suite.scenario").read_text() == printed
     assert cli.main(["export", str(tmp_path / "no" / "where")]) == 2
@@ -187,8 +190,14 @@ def refused(path: Path, suite: Suite) -> str:
     return str(caught.value)
 
 
-def test_the_command_says_what_is_wrong_in_one_line(tmp_path: Path, capsys: Capture) -> None:
+def test_the_command_prints_results_or_what_is_wrong_in_one_line(
+    suite: Suite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    monkeypatch.setattr(loader, "load", lambda: suite)
     path = tmp_path / "answers"
+    path.write_text(f"{line(ONE)}\n{line(TWO)}\n")
+    assert cli.main(["results", "import", str(path)]) == 0
+    assert capsys.readouterr().out == text_of([load([path], suite)])
     path.write_text("{}\n")
     assert cli.main(["results", "import", str(path)]) == 2
     out, err = capsys.readouterr()
