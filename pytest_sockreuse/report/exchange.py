@@ -146,10 +146,11 @@ def _ports(scenario: Scenario, outcomes: Sequence[StepOutcome]) -> dict[str, int
         elif step.verb in ("connect", "listen", "send", "sendto") and step.name in loose:
             bound[step.name] = ""
         elif step.verb == "name" and symbol and symbol not in found:
-            port = (outcome.value or "").rpartition(":")[2]
-            if re.fullmatch(r"[1-9]\d{0,4}", port) and int(port) not in no_symbol and not low <= int(port) <= high:
-                found[symbol] = int(port)
-                no_symbol.add(int(port))
+            digits = (outcome.value or "").rpartition(":")[2]
+            port = int(digits) if re.fullmatch(r"[0-9]{1,5}", digits) else 0
+            if 0 < port < 65536 and not low <= port <= high and port not in no_symbol:
+                found[symbol] = port
+                no_symbol.add(port)
     return found
 
 
