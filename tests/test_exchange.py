@@ -12,7 +12,7 @@ import pytest
 from pytest_sockreuse import cli, loader
 from pytest_sockreuse.parser import parse, parse_file
 from pytest_sockreuse.platforms import known
-from pytest_sockreuse.report.exchange import answer, export, load
+from pytest_sockreuse.report.exchange import answer, export, load, of_scenario
 from pytest_sockreuse.report.results import ResultsError, read, text_of
 from pytest_sockreuse.suite import Suite
 
@@ -149,7 +149,7 @@ def test_any_platform_is_taken(suite: Suite, tmp_path: Path, platform: str) -> N
         (line(TWO, extra=1), ":2: not a line"),
         (line(...), ":2: no title"),
         (line("sharing/other"), ":2: no variant 'sharing/other' in the suite"),
-        (line(TWO, steps=[]), f":2: not the steps of {TWO}"),
+        (line(TWO, steps=[]), f":2: {TWO}: not the steps that were asked for"),
         (line(TWO, platform="linux-6.18.45"), ":2: linux-6.18.45, after linux-6.18.44"),
         (line(ONE), f":2: {ONE} a second time"),
     ],
@@ -249,4 +249,4 @@ def test_what_a_symbol_stood_for(
         for label in (step.label for step in parse(text).steps)
     ]
     entry = json.dumps({"platform": "linux-6.18.44", "title": "sharing/taken", "steps": steps})
-    assert answer(entry, suite, "here")[1].ports == ports
+    assert of_scenario(answer(entry, "here")[1], suite.variants[0].scenario, "here").ports == ports

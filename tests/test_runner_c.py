@@ -134,7 +134,7 @@ def test_every_scenario_of_the_suite_ends_alike(rule: str, program: Path, record
     lines = performed(program, "".join(export(suite)))
     answers = [answer(line, f"line {number}") for number, line in enumerate(lines, 1)]
     assert [title for title, _ in answers] == [variant.id for variant in suite.variants]
-    seen = (of_scenario(one, variant.scenario, variant.id) for (_, one), variant in zip(answers, suite.variants))
+    seen = (of_scenario(one, v.scenario, v.id) for (_, one), v in zip(answers, suite.variants, strict=True))
     found = list(zip(suite.variants, seen, strict=True))
     open_ = [
         (variant, observation)
