@@ -20,7 +20,8 @@ VERDICTS = ("match", "mismatch", "unknown", "unsupported", "broken")
 FAILURES = frozenset({"mismatch", "broken"})
 
 _OUTCOME = re.compile(r"ok|timeout|unreached|E[A-Z0-9]+")
-_ABSENT = {"EPROTONOSUPPORT": "protocol", "ESOCKTNOSUPPORT": "socket type", "EAFNOSUPPORT": "address family"}
+#: Errors of socket() that say what a system lacks.
+ABSENT = {"EPROTONOSUPPORT": "protocol", "ESOCKTNOSUPPORT": "socket type", "EAFNOSUPPORT": "address family"}
 
 
 class ExpectationError(ValueError):
@@ -108,8 +109,8 @@ def judge(expected: Outcome | None, observation: Observation) -> Verdict:
         return Verdict("unsupported", reason=observation.not_run)
     for step in observation.steps:
         stated = (expected or {}).get(step.step, "").split("|")
-        if step.step.endswith(".socket") and step.outcome in _ABSENT and step.outcome not in stated:
-            return Verdict("unsupported", reason=f"this system lacks the {_ABSENT[step.outcome]} ({step.outcome})")
+        if step.step.endswith(".socket") and step.outcome in ABSENT and step.outcome not in stated:
+            return Verdict("unsupported", reason=f"this system lacks the {ABSENT[step.outcome]} ({step.outcome})")
     if expected is None:
         return Verdict("unknown")
     wrong = differences(expected, observation)

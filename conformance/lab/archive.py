@@ -16,7 +16,7 @@ from pathlib import Path
 _KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 _MIRROR = "http://deb.debian.org"
 #: Modules that the suite needs; what they depend on comes with them.
-_MODULES = ["ipv6", "crc32c_generic", "sctp", "dummy", "inet_diag", "tcp_diag"]
+_MODULES = ["ipv6", "crc32c_generic", "hmac", "sha1_generic", "md5", "sctp", "dummy", "inet_diag", "tcp_diag"]
 _PROGRAMS = ("vmlinuz*", "linux.uml", "runsc")
 
 

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+import threading
 from functools import cache
 from pathlib import Path
 
@@ -25,6 +26,17 @@ _INTERPRETER, _OURS = b"/lib64/ld-linux-x86-64.so.2", b"./ld-linux-x86-64.so.2"
 _PARAMETERS = ["quiet", "loglevel=2", "rcupdate.rcu_expedited=1"]
 
 
+_stopping = threading.Event()
+_running: set[subprocess.Popen[bytes]] = set()
+
+
+def stop() -> None:
+    """End all machines, and start no more."""
+    _stopping.set()
+    for process in [*_running]:
+        _end(process)
+
+
 def boot(how: str, files: Files, work: Path, minutes: float) -> None:
     """Run the work on a kernel: ``guest.py``'s files appear in `work`. Raises LabError if it does not end by itself."""
     command, cwd, environment = {"uml": _uml, "image": _image, "gvisor": _gvisor}[how](files, work)
@@ -33,12 +45,16 @@ def boot(how: str, files: Files, work: Path, minutes: float) -> None:
             command, cwd=cwd, env={**os.environ, **environment}, stdin=subprocess.DEVNULL, stdout=console,
             stderr=console, start_new_session=True,
         )  # fmt: skip
+        _running.add(process)
         try:
+            if _stopping.is_set():
+                raise LabError("stopped")
             process.wait(minutes * 60)
         except subprocess.TimeoutExpired:
             raise LabError(f"not done after {minutes:g} minutes; its console is {work / 'console.log'}") from None
         finally:
             _end(process)
+            _running.discard(process)
     if how == "image":
         _unpack_answers(work)
 

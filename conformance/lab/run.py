@@ -19,6 +19,7 @@ from pathlib import Path
 
 from archive import Archive, Files, Kernel, LabError, kernels
 from bench import Job, measure
+from boot import stop
 
 _CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "pytest-sockreuse-lab"
 
@@ -98,10 +99,15 @@ def _run(options: argparse.Namespace) -> int:
     failed = 0
     with ThreadPoolExecutor(options.jobs) as pool:
         under_way = {pool.submit(one, kernel): kernel for kernel in chosen}
-        for done in as_completed(under_way):
-            departed, text, seconds = done.result()
-            failed += departed
-            print(f"{under_way[done].name:<18} {seconds:5.0f} s  {text}", flush=True)
+        try:
+            for done in as_completed(under_way):
+                departed, text, seconds = done.result()
+                failed += departed
+                print(f"{under_way[done].name:<18} {seconds:5.0f} s  {text}", flush=True)
+        except BaseException:  # an interrupt: the machines end with us
+            pool.shutdown(wait=False, cancel_futures=True)
+            stop()
+            raise
     return 1 if failed else 0
 
 

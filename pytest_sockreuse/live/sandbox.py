@@ -115,10 +115,10 @@ class Sandbox:
                 return self._commons.enter(scenario)
             namespace.enter(scenario)
             if not scenario.environment and self._defaults is not None:
-                return _dealt(scenario, *self._defaults)
+                return dealt(scenario, *self._defaults)
             found = namespace.ports_in_force()
             self._defaults = self._defaults if scenario.environment else found
-            return _dealt(scenario, *found)
+            return dealt(scenario, *found)
         raise AssertionError("only Linux has them")
 
     def _try_user(self, user: str) -> None:
@@ -137,7 +137,7 @@ class Sandbox:
         return {symbol: self._held.take() for symbol in scenario.symbols}
 
 
-def _dealt(scenario: Scenario, low: int, high: int, start: int) -> dict[str, int]:
+def dealt(scenario: Scenario, low: int, high: int, start: int) -> dict[str, int]:
     """Ports for the symbols, from `start` on and outside the ephemeral range. Raises NotRun."""
     taken = {address.port for address in scenario.addresses}
     likely = itertools.chain(range(10000, 65536), range(1024, 10000))

@@ -72,7 +72,7 @@ HALF_KEPT = BOOK(
     "fin-wait2-not-reused",
     "tcp_tw_reuse does not count for FIN_WAIT2.",
     "0d9e5df4a257 tcp: avoid reusing FIN_WAIT2 when trying to find port in connect() process",
-    since=("6.1.113", "6.11.3", "6.12"),
+    since=("5.10.227", "6.1.113", "6.11.3", "6.12"),
 )
 BACKLOG = BOOK(
     "backlog-full",
