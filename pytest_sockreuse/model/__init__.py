@@ -7,18 +7,19 @@ and `rules(platform, on)`, its `machine.Rules`; `families` lists them by stack.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
 from functools import cache, lru_cache
 from types import ModuleType
 
 from ..platforms import Platform
 from ..scenario import Observation, Scenario
 from .clause import Clause, ModelError, Unknown
-from .machine import UNKNOWN, Course, Machine, Rules
+from .machine import Course, Machine, Rules
 from .ports import Contradiction, Value
+from .prediction import DEPARTED, Prediction, StepPrediction, united
 
 __all__ = [
+    "DEPARTED",
     "Clause",
     "ModelError",
     "Prediction",
@@ -30,7 +31,6 @@ __all__ = [
     "predictions",
 ]
 
-DEPARTED = "what was observed before this step is not what the model says"
 MAX_STEPS = 20_000  # steps performed for one prediction, over all courses of events
 _FAMILIES = {  # stack -> module of this package
     "linux": "linux",
@@ -41,39 +41,6 @@ _FAMILIES = {  # stack -> module of this package
     "openbsd": "bsd_openbsd",
     "windows": "windows",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class StepPrediction:
-    """What one step may show: `outcomes` sorted; `values` that name and get may record (None: any); the `rule` that
-    decides. Where the model does not know, `outcomes` is empty and `unknown` says why."""
-
-    step: str
-    outcomes: tuple[str, ...] = ()
-    values: tuple[Value, ...] | None = None
-    rule: str = ""
-    unknown: str = ""
-
-    def matches(self, outcome: str, value: str | None, ports: Mapping[str, int]) -> bool:
-        """Whether this was foretold; everything is where the model does not know."""
-        if self.unknown:
-            return True
-        if outcome not in self.outcomes:
-            return False
-        return outcome != "ok" or not self.values or any(may.matches(value, ports) for may in self.values)
-
-
-@dataclass(frozen=True, slots=True)
-class Prediction:
-    """A scenario predicted: one entry for each labelled step, in order."""
-
-    platform: str
-    steps: tuple[StepPrediction, ...]
-
-    @property
-    def unknown(self) -> str:
-        """Why a step is not covered, of the first such step; else empty."""
-        return next((step.unknown for step in self.steps if step.unknown), "")
 
 
 @cache
@@ -103,28 +70,6 @@ def _rules(platform: Platform, without: frozenset[str]) -> tuple[Rules, frozense
         raise ModelError(f"no clause {', '.join(sorted(lost))} in the model of {platform.stack}")
     on = _on(platform) - without
     return family.rules(platform, on), on
-
-
-class _Sums:
-    """What the courses of events showed, step by step."""
-
-    __slots__ = ("outcomes", "values", "rules", "unknown", "first", "done")
-
-    def __init__(self, count: int) -> None:
-        self.outcomes: list[dict[str, str]] = [{} for _ in range(count)]
-        self.values: list[dict[Value, None] | None] = [None] * count
-        self.unknown: dict[int, str] = {}  # from which step on, and why
-        self.first = count  # the first step at which the OS may choose
-        self.done = 0
-
-    def add(self, at: int, outcome: str, value: Value | None, rule: str) -> None:
-        self.done += 1
-        self.outcomes[at].setdefault(outcome, rule)
-        if value is not None:
-            values = self.values[at]
-            if values is None:
-                values = self.values[at] = {}
-            values[value] = None
 
 
 def predict(
@@ -177,42 +122,35 @@ def predictions(scenario: Scenario, platforms: Iterable[Platform]) -> Iterator[P
 def _predict(
     scenario: Scenario, platform: Platform, rules: Rules, on: frozenset[str], observed: Observation | None
 ) -> Prediction:
-    count = len(scenario.steps)
-    sums, course = _Sums(count), Course()
+    course = Course()
+    courses: list[list[StepPrediction]] = []
+    unknown: dict[int, str] = {}  # from which labelled step on, and why
+    first, done = len(scenario.steps), 0
     while True:
         machine = Machine(scenario, rules, on, course, observed)
+        courses.append(machine.shown)
         try:
-            machine.run(sums.add)
+            machine.run()
         except Contradiction:
             pass
         except Unknown as why:
-            sums.unknown.setdefault(machine.at, str(why))
-        if not course.trail:
-            break
-        sums.first = min(sums.first, course.first)
+            unknown.setdefault(len(machine.shown), str(why))
+        else:
+            if not course.trail:  # nothing was left to choose
+                return Prediction(platform.name, tuple(machine.shown))
+        first, done = min(first, course.first), done + len(machine.shown)
         if not course.next():
             break
-        if sums.done > MAX_STEPS:
-            sums.unknown.setdefault(sums.first, "more courses of events are possible than are followed")
+        if done > MAX_STEPS:
+            unknown.setdefault(first, "more courses of events are possible than are followed")
             break
-    return Prediction(platform.name, tuple(_steps(scenario, sums)))
-
-
-def _steps(scenario: Scenario, sums: _Sums) -> Iterable[StepPrediction]:
-    lost = min(sums.unknown, default=len(scenario.steps))
-    for at, step in enumerate(scenario.steps):
-        if not step.label:
-            continue
-        outcomes, values = sums.outcomes[at], sums.values[at]
-        if at >= lost:
-            yield StepPrediction(step.label, unknown=sums.unknown[lost])
-        elif UNKNOWN in outcomes:
-            yield StepPrediction(step.label, unknown=outcomes[UNKNOWN])
-        elif not outcomes:
-            yield StepPrediction(step.label, unknown=DEPARTED)
-        else:
-            names = tuple(sorted(outcomes))
-            yield StepPrediction(step.label, names, None if values is None else tuple(values), outcomes[names[0]])
+    lost = min(unknown, default=len(scenario.steps))
+    labels = [step.label for step in scenario.steps if step.label]
+    steps = [
+        united(label, (course[at] for course in courses if at < len(course))) for at, label in enumerate(labels[:lost])
+    ]
+    steps += [StepPrediction(label, unknown=unknown[lost]) for label in labels[lost:]]
+    return Prediction(platform.name, tuple(steps))
 
 
 def _all_unknown(scenario: Scenario, platform: Platform, why: str) -> Prediction:
