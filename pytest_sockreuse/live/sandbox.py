@@ -13,10 +13,11 @@ import sys
 from collections.abc import Iterable
 
 from ..platforms import current
-from ..scenario import KINDS, Scenario, StepOutcome
+from ..scenario import KINDS, Scenario
 from . import NotRun
 from .errnos import name_of
 from .hold import HeldPorts
+from .perform import Outcome
 
 if sys.platform == "linux":
     from . import commons, namespace
@@ -100,7 +101,7 @@ class Sandbox:
             return namespace.become(user)
         raise AssertionError("such a scenario is not run here")
 
-    def leave(self, outcomes: Iterable[StepOutcome]) -> None:
+    def leave(self, outcomes: Iterable[Outcome]) -> None:
         """The scenario is over, and did this."""
         if sys.platform == "linux" and self._shared:
             self._commons.leave(outcomes)

@@ -27,6 +27,7 @@ __all__ = [
     "Value",
     "clauses",
     "families",
+    "foretell",
     "predict",
     "predictions",
 ]
@@ -83,12 +84,32 @@ def predict(
     With `observed` each step is predicted from what was seen of the steps before it. Raises ModelError where the
     scenario is too large.
     """
-    if platform.stack not in _FAMILIES:
-        return _all_unknown(scenario, platform, f"there is no model of {platform.stack}")
-    if why := families()[platform.stack].covers(platform):
+    if why := _not_modelled(platform):
         return _all_unknown(scenario, platform, why)
     rules, on = _rules(platform, frozenset(without))
     return _predict(scenario, platform, rules, on, observed)
+
+
+@lru_cache(256)
+def _not_modelled(platform: Platform) -> str:
+    """Why nothing is known of a platform; empty if it is modelled."""
+    if platform.stack not in _FAMILIES:
+        return f"there is no model of {platform.stack}"
+    why: str = families()[platform.stack].covers(platform)
+    return why
+
+
+def foretell(scenario: Scenario, platform: Platform) -> tuple[Prediction, bytes]:
+    """The prediction, and a digest of all that is remembered after it: where those are equal, so is what follows.
+
+    Raises ModelError where the scenario is too large.
+    """
+    if why := _not_modelled(platform):
+        return _all_unknown(scenario, platform, why), b""
+    rules, on = _rules(platform, frozenset())
+    machines, unknown = _courses(scenario, rules, on, None)
+    alive = (machine for machine in machines if machine.done)
+    return _united(scenario, platform, machines, unknown), b"".join(machine.memory() for machine in alive)
 
 
 class _Noting(frozenset[str]):
@@ -105,7 +126,7 @@ def predictions(scenario: Scenario, platforms: Iterable[Platform]) -> Iterator[P
     """What each of the platforms may do, worked out once for all versions that agree on the clauses asked for."""
     done: dict[str, list[tuple[set[str], set[str], Prediction]]] = {}  # by stack; the clauses asked for, those held
     for platform in platforms:
-        if platform.stack not in _FAMILIES or families()[platform.stack].covers(platform):
+        if _not_modelled(platform):
             yield predict(scenario, platform)
             continue
         on, others = _on(platform), done.setdefault(platform.stack, [])
@@ -122,35 +143,49 @@ def predictions(scenario: Scenario, platforms: Iterable[Platform]) -> Iterator[P
 def _predict(
     scenario: Scenario, platform: Platform, rules: Rules, on: frozenset[str], observed: Observation | None
 ) -> Prediction:
+    return _united(scenario, platform, *_courses(scenario, rules, on, observed))
+
+
+def _united(scenario: Scenario, platform: Platform, machines: list[Machine], unknown: dict[int, str]) -> Prediction:
+    """What the courses of events come to."""
+    if len(machines) == 1 and machines[0].done:
+        return Prediction(platform.name, tuple(machines[0].shown))
+    courses = [machine.shown for machine in machines]
+    labels = [step.label for step in scenario.steps if step.label]
+    lost = min(unknown, default=len(labels))
+    steps = [
+        united(label, (course[at] for course in courses if at < len(course))) for at, label in enumerate(labels[:lost])
+    ]
+    steps += [StepPrediction(label, unknown=unknown[lost]) for label in labels[lost:]]
+    return Prediction(platform.name, tuple(steps))
+
+
+def _courses(
+    scenario: Scenario, rules: Rules, on: frozenset[str], observed: Observation | None
+) -> tuple[list[Machine], dict[int, str]]:
+    """A machine for each course of events; from which labelled steps on something is not known, and why."""
     course = Course()
-    courses: list[list[StepPrediction]] = []
-    unknown: dict[int, str] = {}  # from which labelled step on, and why
+    machines: list[Machine] = []
+    unknown: dict[int, str] = {}
     first, done = len(scenario.steps), 0
     while True:
         machine = Machine(scenario, rules, on, course, observed)
-        courses.append(machine.shown)
+        machines.append(machine)
         try:
             machine.run()
         except Contradiction:
             pass
         except Unknown as why:
             unknown.setdefault(len(machine.shown), str(why))
-        else:
-            if not course.trail:  # nothing was left to choose
-                return Prediction(platform.name, tuple(machine.shown))
+        if not course.trail:  # nothing was left to choose
+            break
         first, done = min(first, course.first), done + len(machine.shown)
         if not course.next():
             break
         if done > MAX_STEPS:
             unknown.setdefault(first, "more courses of events are possible than are followed")
             break
-    lost = min(unknown, default=len(scenario.steps))
-    labels = [step.label for step in scenario.steps if step.label]
-    steps = [
-        united(label, (course[at] for course in courses if at < len(course))) for at, label in enumerate(labels[:lost])
-    ]
-    steps += [StepPrediction(label, unknown=unknown[lost]) for label in labels[lost:]]
-    return Prediction(platform.name, tuple(steps))
+    return machines, unknown
 
 
 def _all_unknown(scenario: Scenario, platform: Platform, why: str) -> Prediction:

@@ -11,6 +11,7 @@ from typing import Protocol
 
 from ..scenario import KINDS, Address, Observation, Option, Scenario, Step, StepOutcome
 from .clause import Errno, ModelError, TimeUp, Unknown
+from .memory import digest
 from .ports import Contradiction, PortSpace, Value
 from .prediction import StepPrediction
 
@@ -22,6 +23,7 @@ MAX_WORK = 2_000_000  # comparisons of sockets in one prediction
 PLAIN = "nothing-against"  # the rule of a step that no clause decided
 
 _ALWAYS = frozenset({"close", "name", "get", "set"})
+_MEMORY = "over space names now ports env addresses devices buckets tuples listeners clock".split()
 _MOVES = frozenset({"bind", "connect", "disconnect", "listen", "close"})
 
 Tuple4 = tuple[str, int, str, int]
@@ -156,8 +158,8 @@ class Machine:
     """One scenario on one stack, in one course of events; `shown` grows as its labelled steps are done."""
 
     __slots__ = (
-        "scenario rules on course choose space names shown now rule work observed ports at env addresses devices "
-        "buckets tuples listeners clock"
+        "scenario rules on course choose space names shown done over now rule work observed ports at env addresses "
+        "devices buckets tuples listeners clock"
     ).split()
 
     def __init__(
@@ -169,6 +171,7 @@ class Machine:
         self.names: dict[str, Held] = {}
         self.ports: dict[int | str, int] = {}  # port symbol -> id
         self.shown: list[StepPrediction] = []
+        self.done = self.over = False  # every step was done; the scenario's time is up
         self.now = 0.0  # seconds that have passed at least
         self.rule = PLAIN
         self.work = self.at = self.clock = 0
@@ -206,15 +209,16 @@ class Machine:
                     raise
                 shown.append(StepPrediction(step.label, unknown=str(why)))  # a protocol that bears on no other
                 continue
-            over = outcome == "time up"
-            outcome = "timeout" if over else outcome
+            self.over = outcome == "time up"
+            outcome = "timeout" if self.over else outcome
             shown.append(StepPrediction(step.label, (outcome,), None if value is None else (value,), self.rule))
             if len(shown) <= len(seen):
                 self.compare(step, outcome, value, seen[len(shown) - 1])
-            if over:
+            if self.over:
                 rest = self.scenario.steps[at + 1 :]
                 shown += [StepPrediction(step.label, ("unreached",), None, PLAIN) for step in rest if step.label]
                 break
+        self.done = True
 
     def step(self, step: Step) -> tuple[str, Value | None]:
         """Do one step: its outcome and what it records."""
@@ -355,6 +359,10 @@ class Machine:
                 self.space.is_number(held.sock.shown, int(seen.value.rpartition(":")[2]))
         elif not value.matches(seen.value, self.observed.ports):
             raise Contradiction
+
+    def memory(self) -> bytes:
+        """A digest of all that what follows may depend on."""
+        return digest((getattr(self, name) for name in _MEMORY), self)
 
     def spend(self, work: int) -> None:
         """Count comparisons. Raises ModelError beyond the bound."""
