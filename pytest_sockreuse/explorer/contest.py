@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
@@ -80,21 +81,30 @@ class Contest:
 
     def __init__(self, runner: Runner, platform: Platform, without: Iterable[str] = ()) -> None:
         self.runner, self.platform, self.without = runner, platform, frozenset(without)
-        self._asked: list[tuple[Scenario, Prediction]] = []
+        self._asked: deque[tuple[Scenario, Prediction]] = deque()
 
-    def known(self, scenario: Scenario) -> tuple[Scenario | None, str]:
-        """The part of a scenario up to what the model does not know, and what that is. Raises ModelError."""
-        prediction = predict(scenario, self.platform, None, self.without)
-        labels = [step.step for step in prediction.steps if step.unknown]
-        if not labels:
-            return scenario, ""
-        line = next(step.line for step in scenario.steps if step.label == labels[0])
-        kept = _trimmed([*scenario.lines[: line - 1]])
-        return kept, prediction.unknown
+    def ask(self, scenario: Scenario) -> str:
+        """Perform a scenario up to what the model does not know; what that is. `under_way` tells whether anything is.
 
-    def ask(self, scenario: Scenario) -> None:
-        """Perform a scenario that the model knows, without waiting where it foretells that there is nothing."""
+        There is no waiting where the model foretells that there is nothing. Raises ModelError.
+        """
         prediction = predict(scenario, self.platform, None, self.without)
+        if unknown := prediction.unknown:
+            label = next(step.step for step in prediction.steps if step.unknown)
+            line = next(step.line for step in scenario.steps if step.label == label)
+            known = _trimmed([*scenario.lines[: line - 1]])
+            if known is not None:
+                self._ask(known, predict(known, self.platform, None, self.without))
+            return unknown
+        self._ask(scenario, prediction)
+        return ""
+
+    @property
+    def under_way(self) -> int:
+        """How many scenarios were asked for and not yet answered."""
+        return len(self._asked)
+
+    def _ask(self, scenario: Scenario, prediction: Prediction) -> None:
         hangs, glance = False, []
         for step in prediction.steps:
             if step.step.rpartition(".")[2].partition("#")[0] in _WAITING:
@@ -107,7 +117,7 @@ class Contest:
 
     def answer(self) -> tuple[Observation, Disagreement | None]:
         """The oldest scenario asked: what was seen, and whether it is not as foretold. Raises Broken."""
-        scenario, prediction = self._asked.pop(0)
+        scenario, prediction = self._asked.popleft()
         observation = self.runner.answer()
         if observation.not_run is not None or foretells(prediction, observation):
             return observation, None

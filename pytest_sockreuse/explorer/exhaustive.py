@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path as File
 
-from ..live.commons import Room, ready
 from ..live.perform import Outcome, Performance
 from ..live.runner import Broken, Runner
 from ..live.sandbox import Sandbox, isolation
@@ -73,7 +72,6 @@ class _Hands:
     def __init__(self, platform: Platform, runner: Runner) -> None:
         self._platform, self._contest = platform, Contest(runner, platform)
         self._sandbox = Sandbox()
-        self._room: Room | None = None
 
     def explore(self, paths: Iterable[Path], count: Count) -> None:
         """Perform each of the scenarios; `count` is told."""
@@ -93,8 +91,7 @@ class _Hands:
                 count.disagreements.append(text if len(count.disagreements) < _SHOWN else "")
 
     def _perform(self, path: Path) -> tuple[list[Outcome], dict[str, int]]:
-        self._room = room = ready(self._room)
-        ports = {"P": next(room.ports)}
+        ports = self._sandbox.enter_shared("P")
         nothing = [step.label for step, may in zip(path.steps, path.foretold, strict=True) if may != "ok"]
         performance = Performance(Scenario((), (), path.steps), ports, self._sandbox.become, nothing)
         with Alarm(_LIMIT, _hung):

@@ -7,7 +7,6 @@ namespace is replaced as soon as a connection was made in it, and the settings a
 
 from __future__ import annotations
 
-import itertools
 import sys
 from collections.abc import Iterable, Iterator
 
@@ -22,7 +21,7 @@ _SYMBOLS = range(10000, 32768)  # below the default ephemeral range
 _TIME_WAITS = "net.ipv4.tcp_max_tw_buckets"
 
 
-class Room:
+class _Room:
     """A new namespace: how many scenarios may yet be performed in it, the ports that symbols may yet stand for."""
 
     def __init__(self) -> None:
@@ -49,8 +48,8 @@ class Commons:
     """The two namespaces of a worker process. `enter` one, perform the scenario, tell `leave` what it did."""
 
     def __init__(self) -> None:
-        self._roomy: Room | None = None
-        self._small: Room | None = None
+        self._roomy: _Room | None = None
+        self._small: _Room | None = None
         self._in_small = False
 
     @staticmethod
@@ -60,19 +59,22 @@ class Commons:
 
     def enter(self, scenario: Scenario) -> dict[str, int]:
         """Move to a namespace where nothing is in this scenario's way; returns its ports. Raises NotRun, OSError."""
-        self._in_small = bool(scenario.environment) or _numbered(scenario)
-        if not self._in_small:
-            self._roomy = room = ready(self._roomy)
-            ports: Iterable[int] = room.ports
-        else:
-            self._small = room = ready(self._small)
-            for setting in scenario.environment:
-                name, before = namespace.change(setting)
-                room.before.setdefault(name, before)
-            ports = _SYMBOLS
+        if not scenario.environment and not _numbered(scenario):
+            return self.roomy(scenario.symbols)
+        self._in_small = True
+        self._small = room = _ready(self._small)
+        for setting in scenario.environment:
+            name, before = namespace.change(setting)
+            room.before.setdefault(name, before)
         taken = {address.port for address in scenario.addresses}
-        free = (port for port in ports if port not in taken)
-        return dict(zip(scenario.symbols, itertools.islice(free, len(scenario.symbols)), strict=True))
+        free = (port for port in _SYMBOLS if port not in taken)
+        return {symbol: next(free) for symbol in scenario.symbols}
+
+    def roomy(self, symbols: Iterable[str]) -> dict[str, int]:
+        """The same for a scenario without settings and numbered ports, that has these symbols. Raises OSError."""
+        self._in_small = False
+        self._roomy = room = _ready(self._roomy)
+        return {symbol: next(room.ports) for symbol in symbols}
 
     def leave(self, outcomes: Iterable[Outcome]) -> None:
         """The scenario is over: what it made is gone, or the namespace is."""
@@ -86,12 +88,12 @@ class Commons:
         room.before.clear()
 
 
-def ready(room: Room | None) -> Room:
+def _ready(room: _Room | None) -> _Room:
     """Enter this room for one scenario more, or a new one where it has had its share. Raises OSError."""
     if room is None or not room.left:
         if room is not None:
             room.close()
-        room = Room()
+        room = _Room()
     room.enter()
     return room
 

@@ -95,6 +95,12 @@ class Sandbox:
             raise NotRun("this system has no IPv6")
         return ports
 
+    def enter_shared(self, symbols: Iterable[str]) -> dict[str, int]:
+        """The same, in a namespace, for one of many scenarios that have no environment and name ports by symbols only."""
+        if sys.platform == "linux":
+            return self._commons.roomy(symbols)
+        raise AssertionError("only Linux has them")
+
     def become(self, user: str) -> contextlib.AbstractContextManager[None]:
         """Make the calls inside as `user`."""
         if sys.platform == "linux":
