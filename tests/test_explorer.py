@@ -6,6 +6,7 @@ import itertools
 import json
 import sys
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -13,15 +14,17 @@ from pytest_sockreuse.cli import main
 from pytest_sockreuse.explorer.contest import Disagreement, disagreement, shrink
 from pytest_sockreuse.explorer.distinguish import resemble, shortest, show, to_json
 from pytest_sockreuse.explorer.draw import NeedsHypothesis, texts
+from pytest_sockreuse.explorer.exhaustive import Count, longest
+from pytest_sockreuse.explorer.graph import Graph
 from pytest_sockreuse.explorer.hunt import Hunt
 from pytest_sockreuse.explorer.scope import Scope
 from pytest_sockreuse.live.runner import Runner
-from pytest_sockreuse.model import predict
+from pytest_sockreuse.model import foretell, predict
 from pytest_sockreuse.parser import parse
 from pytest_sockreuse.platforms import current, named
 from pytest_sockreuse.scenario import Observation, Scenario, StepOutcome
 
-LINUX = named("linux-6.18")
+LINUX, OLD = named("linux-6.18"), named("linux-5.10")
 on_linux = pytest.mark.skipif(current().stack != "linux", reason="the model that is tried is that of Linux")
 
 
@@ -136,16 +139,44 @@ def test_hostile_scenarios_are_predicted_or_refused_soon(tmp_path: Path, capsys:
 # --- exhaustive -------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("scope", [Scope("tcp", 4), Scope("udp", 6)])
-def test_the_small_scope_is_made_of_scenarios(scope: Scope) -> None:
-    front = [scope.root]
-    for depth in (1, 2):
-        front = [path.settled(True) for path in itertools.chain.from_iterable(path.longer() for path in front)]
-        for path in front:
-            parsed = parse(str(path.scenario)).steps
-            assert [(str(step), step.label) for step in parsed] == [(str(step), step.label) for step in path.steps]
-            assert sum(step.verb != "socket" for step in path.steps) == path.depth == depth
-    assert len({path.lines for path in front}) == len(front)
+def foretold(scenario: Scenario) -> tuple[str, ...]:
+    return tuple("|".join(step.outcomes) for step in predict(scenario, LINUX).steps)
+
+
+@pytest.mark.parametrize(
+    ("scope", "count", "longest_ones"), [(Scope("tcp", 4), 5412, 5072), (Scope("udp", 6), 5688, 5328)]
+)
+def test_the_small_scope_is_made_of_scenarios(scope: Scope, count: int, longest_ones: int) -> None:
+    graph, found = Graph(scope, LINUX), Count()
+    paths = list(longest(graph, graph.root, 3, found))
+    assert (found.scenarios, found.unknown, len(paths)) == (count, 0, longest_ones)
+    assert len({path.text for path in paths}) == len(paths)
+    for path in paths:
+        scenario = parse(path.text)
+        assert [str(step) for step in scenario.steps] == [str(step) for step in path.steps]
+        assert sum(step.verb != "socket" for step in path.steps) == path.depth <= 3
+        assert foretold(scenario) == path.foretold
+
+
+@pytest.mark.parametrize("scope", [Scope("tcp", 4), Scope("tcp", 6), Scope("udp", 4)])
+def test_paths_that_meet_go_on_alike(scope: Scope) -> None:
+    graph, dice = Graph(scope, LINUX), Random(1)
+    for _ in range(150):
+        path, further = graph.root, [*graph.longer(graph.root, 7)]
+        while further:
+            path = dice.choice(further)
+            further = [*graph.longer(path, 7)]
+        assert foretold(parse(path.text)) == path.foretold
+
+
+def test_what_a_model_remembers_has_a_digest() -> None:
+    made = "A = tcp4(SO_REUSEADDR)\nA.bind(127.0.0.1:P)\n"
+    set_ = "A = tcp4()\nA.set(SO_REUSEADDR=1)\nA.bind(127.0.0.1:P)\n"
+    late = "A = tcp4()\nA.bind(127.0.0.1:P)\n"
+    digests = [foretell(parse(text), OLD)[1] for text in (made, set_, late, late + "A.set(SO_REUSEADDR=1)\n")]
+    assert digests[0] == digests[1]
+    assert len(set(digests)) == 3  # what was remembered of the port when it was bound differs
+    assert len({*digests, foretell(parse(late + "wait 1\n"), OLD)[1]}) == 4
 
 
 @on_linux

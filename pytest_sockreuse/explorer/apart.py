@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ..live.runner import Runner
 from ..live.sandbox import dealt
 from ..model import ModelError, predict
 from ..parser import parse
@@ -15,7 +14,7 @@ from ..report.exchange import answer, lines, of_scenario
 from ..report.results import ResultsError
 from ..scenario import Observation, Scenario
 from ..verdict import ABSENT
-from .contest import HANG, TIME, Contest, Disagreement, disagreement, may_hang
+from .contest import HANG, TIME, Disagreement, disagreement, may_hang, up_to_unknown
 from .draw import texts
 
 
@@ -38,10 +37,9 @@ def draw(platform: Platform, seed: int, count: int) -> list[Draft]:
     accept and recv look once, and where the model foretells that a call does not return little time is spent on it.
     """
     quick, hanging = Draft(f"p0-t{TIME:g}", []), Draft(f"p0-t{HANG:g}", [])
-    contest = Contest(Runner(), platform)
     for text in texts(seed, users=True):
         try:
-            scenario, _ = contest.known(parse(text))
+            scenario = up_to_unknown(whole := parse(text), predict(whole, platform))
         except ModelError:
             continue
         if scenario is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
@@ -80,28 +81,35 @@ class Contest:
 
     def __init__(self, runner: Runner, platform: Platform, without: Iterable[str] = ()) -> None:
         self.runner, self.platform, self.without = runner, platform, frozenset(without)
-        self._asked: list[tuple[Scenario, Prediction]] = []
+        self._asked: deque[tuple[Scenario, Prediction]] = deque()
 
-    def known(self, scenario: Scenario) -> tuple[Scenario | None, str]:
-        """The part of a scenario up to what the model does not know, and what that is. Raises ModelError."""
-        prediction = predict(scenario, self.platform, None, self.without)
-        labels = [step.step for step in prediction.steps if step.unknown]
-        if not labels:
-            return scenario, ""
-        line = next(step.line for step in scenario.steps if step.label == labels[0])
-        kept = _trimmed([*scenario.lines[: line - 1]])
-        return kept, prediction.unknown
+    def ask(self, scenario: Scenario) -> str:
+        """Perform a scenario up to what the model does not know; what that is. `under_way` tells whether anything is.
 
-    def ask(self, scenario: Scenario) -> None:
-        """Perform a scenario that the model knows, without waiting where it foretells that there is nothing."""
+        There is no waiting where the model foretells that there is nothing. Raises ModelError.
+        """
         prediction = predict(scenario, self.platform, None, self.without)
+        if unknown := prediction.unknown:
+            known = up_to_unknown(scenario, prediction)
+            if known is not None:
+                self._ask(known, predict(known, self.platform, None, self.without))
+            return unknown
+        self._ask(scenario, prediction)
+        return ""
+
+    @property
+    def under_way(self) -> int:
+        """How many scenarios were asked for and not yet answered."""
+        return len(self._asked)
+
+    def _ask(self, scenario: Scenario, prediction: Prediction) -> None:
         glance = [step.step for step in prediction.steps if _verb(step) in _WAITING and step.outcomes != ("ok",)]
         self.runner.ask(scenario, HANG if may_hang(prediction) else TIME, glance)
         self._asked.append((scenario, prediction))
 
     def answer(self) -> tuple[Observation, Disagreement | None]:
         """The oldest scenario asked: what was seen, and whether it is not as foretold. Raises Broken."""
-        scenario, prediction = self._asked.pop(0)
+        scenario, prediction = self._asked.popleft()
         observation = self.runner.answer()
         if observation.not_run is not None or foretells(prediction, observation):
             return observation, None
@@ -113,6 +121,13 @@ class Contest:
         if observation.not_run is not None:
             return None
         return disagreement(scenario, self.platform, observation, self.without)
+
+
+def up_to_unknown(scenario: Scenario, prediction: Prediction) -> Scenario | None:
+    """The part of a scenario before the first step that the model does not know, if that is one."""
+    label = next((step.step for step in prediction.steps if step.unknown), None)
+    line = next((step.line for step in scenario.steps if step.label == label), 0)
+    return _trimmed([*scenario.lines[: line - 1]]) if label else scenario
 
 
 def may_hang(prediction: Prediction) -> bool:

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 
 from ..live.runner import Runner
 from ..model import Prediction, predict
+from ..parser import parse
 from ..platforms import Platform
 from ..report.predictions import compare
 from ..scenario import Observation, Scenario
-from .scope import Path, Scope
+from .scope import Board, Scope
 
 _SCOPES = (Scope("tcp", 4), Scope("udp", 4), Scope("tcp", 6))
 _DEEPEST = 5  # calls
@@ -50,21 +51,23 @@ def partings(platforms: Sequence[Platform], most: int = _LOOKED_AT) -> Iterator[
 
 def _search(scope: Scope, platforms: Sequence[Platform], most: int) -> Iterator[Parting]:
     """Breadth first: a scenario is made longer where the platforms, so far, all did the same."""
-    front, looked_at = [scope.root], 0
+    front: list[tuple[tuple[str, ...], Board]] = [((), Board(scope))]
+    looked_at = 0
     for _ in range(_DEEPEST):
-        longer: list[Path] = []
-        for path in itertools.chain.from_iterable(path.longer() for path in front):
+        longer = []
+        for before, call in ((lines, call) for lines, board in front for call in board.calls()):
             looked_at += 1
             if looked_at > most:
                 return
-            predictions = tuple((platform, predict(path.scenario, platform)) for platform in platforms)
+            scenario = parse("\n".join(before + call.lines))
+            predictions = tuple((platform, predict(scenario, platform)) for platform in platforms)
             lasts = [prediction.steps[-1] for _, prediction in predictions]
             if any(last.unknown for last in lasts):
                 continue
             if _part([set(last.outcomes) for last in lasts]):
-                yield Parting(path.scenario, predictions)
+                yield Parting(scenario, predictions)
             elif "ok" in lasts[0].outcomes:
-                longer.append(path.settled(True))
+                longer.append((before + call.lines, call.succeeded))
         front = longer
 
 

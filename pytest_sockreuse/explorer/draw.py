@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from random import Random
 
 from .grammar import SIZE, scenario_text
 
@@ -20,8 +21,9 @@ class NeedsHypothesis(Exception):
 def texts(seed: int, users: bool) -> Iterator[str]:
     """Scenarios as text. Raises NeedsHypothesis at once.
 
-    Hypothesis draws blocks of bytes and `grammar` reads them: an example of its own for each scenario would cost more
-    than the kernel does. It runs in rounds, for it remembers every example of a run.
+    Hypothesis draws a source of chance for each block of scenarios, whose bytes `grammar` reads: an example of its own
+    for each scenario, or each byte, would cost more than the kernel does. It runs in rounds, for it remembers every
+    example of a run.
     """
     try:
         import hypothesis  # noqa: F401
@@ -32,17 +34,16 @@ def texts(seed: int, users: bool) -> Iterator[str]:
 
 def _texts(seed: int, users: bool) -> Iterator[str]:
     for number in itertools.count():
-        for block in _blocks(seed * 1_000_003 + number):
-            for at in range(0, len(block), SIZE):
-                yield scenario_text(block[at : at + SIZE], users)
+        for chance in _chances(seed * 1_000_003 + number):
+            for _ in range(_BLOCK):
+                yield scenario_text(chance.randbytes(SIZE), users)
 
 
-def _blocks(seed: int) -> list[bytes]:
+def _chances(seed: int) -> list[Random]:
     import hypothesis
     from hypothesis import strategies
 
-    found: list[bytes] = []
-    size = _BLOCK * SIZE
+    found: list[Random] = []
 
     @hypothesis.seed(seed)
     @hypothesis.settings(
@@ -52,9 +53,9 @@ def _blocks(seed: int) -> list[bytes]:
         phases=[hypothesis.Phase.generate],
         suppress_health_check=list(hypothesis.HealthCheck),
     )
-    @hypothesis.given(strategies.binary(min_size=size, max_size=size))
-    def collect(block: bytes) -> None:
-        found.append(block)
+    @hypothesis.given(strategies.randoms(use_true_random=True))
+    def collect(chance: Random) -> None:
+        found.append(chance)
 
     collect()
-    return found[1:]  # the first is all zeros
+    return found

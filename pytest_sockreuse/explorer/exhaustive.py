@@ -15,17 +15,17 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path as File
 
-from ..live.perform import Performance
+from ..live.perform import Outcome, Performance
 from ..live.runner import Broken, Runner
 from ..live.sandbox import Sandbox, isolation
-from ..live.worker import alarm, heed_alarms
-from ..model import Prediction, predict
+from ..live.worker import Alarm, heed_alarms
+from ..parser import parse
 from ..platforms import Platform
-from ..scenario import Observation
-from .contest import Contest, Disagreement, disagreement, foretells
-from .scope import Path, Scope
+from ..scenario import Observation, Scenario, StepOutcome
+from .contest import Contest, Disagreement, disagreement
+from .graph import Graph, Path
+from .scope import Scope
 
-_NOTHING_CHANGED = frozenset({"EINVAL", "EISCONN", "ENOTCONN", "EOPNOTSUPP", "timeout"})
 _LIMIT = 5.0  # seconds of one scenario
 _SHOWN = 5  # disagreements that are kept of one piece
 _PIECE = 2  # calls that the scenarios of one piece have in common
@@ -53,92 +53,91 @@ class Count:
         self.disagreements += other.disagreements
 
 
-def paths(path: Path, size: int, platform: Platform, count: Count) -> Iterator[tuple[Path, Prediction]]:
-    """The longest scenarios of up to `size` calls that begin with `path`, as the model sees them."""
-    for longer in path.longer():
-        prediction = predict(longer.scenario, platform)
-        last = prediction.steps[-1]
-        if last.unknown:
+def longest(graph: Graph, path: Path, size: int, count: Count, depth: int | None = None) -> Iterator[Path]:
+    """The longest scenarios of up to `size` calls that begin with `path`, cut at `depth` calls. Raises ModelError."""
+    for longer in graph.longer(path, size):
+        if not longer.foretold[-1]:
             count.unknown += 1
             continue
         count.scenarios += 1
-        if longer.depth == size or _NOTHING_CHANGED.issuperset(last.outcomes):
-            yield longer, prediction
+        if longer.state is None or longer.depth in (size, depth):
+            yield longer
         else:
-            yield from paths(longer.settled("ok" in last.outcomes), size, platform, count)
-
-
-def pieces(scope: Scope, size: int, platform: Platform) -> tuple[list[Path], list[tuple[Path, Prediction]], Count]:
-    """Where the work divides: paths to go on from, the scenarios that end before, and how many those are."""
-    count = Count()
-    begun: list[Path] = []
-    ended: list[tuple[Path, Prediction]] = []
-    for path, prediction in paths(scope.root, min(_PIECE, size), platform, count):
-        last = prediction.steps[-1]
-        if path.depth < size and not _NOTHING_CHANGED.issuperset(last.outcomes):
-            begun.append(path.settled("ok" in last.outcomes))
-        else:
-            ended.append((path, prediction))
-    return begun, ended, count
+            yield from longest(graph, longer, size, count, depth)
 
 
 class _Hands:
-    """Performs scenarios in this process, many in one namespace."""
+    """Performs scenarios in this process, many in one namespace, and holds them against the model."""
 
-    def __init__(self, platform: Platform) -> None:
-        self.platform = platform
-        self.sandbox = Sandbox()
+    def __init__(self, platform: Platform, runner: Runner) -> None:
+        self._platform, self._contest = platform, Contest(runner, platform)
+        self._sandbox = Sandbox()
 
-    def perform(self, path: Path, prediction: Prediction) -> Disagreement | None:
-        scenario = path.scenario
-        glance = {step.step for step in prediction.steps if step.outcomes != ("ok",)}  # for accept: nothing will come
-        ports = self.sandbox.enter(scenario, shared=True)
-        with alarm(_LIMIT, _hung):
-            outcomes = Performance(scenario, ports, self.sandbox.become, glance).run()
-        self.sandbox.leave(outcomes)
-        observation = Observation(self.platform.name, tuple(outcomes), ports)
-        if foretells(prediction, observation):
+    def explore(self, paths: Iterable[Path], count: Count) -> None:
+        """Perform each of the scenarios; `count` is told."""
+        for path in paths:
+            count.performed += 1
+            outcomes, ports = self._perform(path)
+            if tuple(outcome for _, outcome, _ in outcomes) == path.foretold:
+                continue
+            suspect = self._judge(path, outcomes, ports)
+            if suspect is None:
+                continue
+            again = self._again(suspect.scenario)
+            if again is None:
+                count.unrepeated += 1
+            else:
+                text = f"--- {again.signature}\n{again}\n"
+                count.disagreements.append(text if len(count.disagreements) < _SHOWN else "")
+
+    def _perform(self, path: Path) -> tuple[list[Outcome], dict[str, int]]:
+        ports = self._sandbox.enter_shared("P")
+        nothing = [step.label for step, may in zip(path.steps, path.foretold, strict=True) if may != "ok"]
+        performance = Performance(Scenario((), (), path.steps), ports, self._sandbox.become, nothing)
+        with Alarm(_LIMIT, _hung):
+            return performance.run(), ports
+
+    def _judge(self, path: Path, outcomes: list[Outcome], ports: dict[str, int]) -> Disagreement | None:
+        """Whether what was seen was not foretold, of a scenario in which the OS may choose too."""
+        scenario = parse(path.text)
+        seen = zip(scenario.steps, outcomes, strict=True)
+        steps = tuple(StepOutcome(step.label, outcome, value) for step, (_, outcome, value) in seen)
+        return disagreement(scenario, self._platform, Observation(self._platform.name, steps, ports))
+
+    def _again(self, scenario: Scenario) -> Disagreement | None:
+        try:
+            return self._contest.patiently(scenario)
+        except Broken:
             return None
-        return disagreement(scenario, self.platform, observation)
 
 
 def _hung() -> None:
     """Without alarms; no OS without them has the namespaces."""
 
 
-def _explore(source: Iterable[tuple[Path, Prediction]], hands: _Hands, runner: Runner, count: Count) -> None:
-    contest = Contest(runner, hands.platform)
-    for path, prediction in source:
-        count.performed += 1
-        if hands.perform(path, prediction) is None:
-            continue
-        try:
-            again = contest.patiently(path.scenario)
-        except Broken:
-            again = None
-        if again is None:
-            count.unrepeated += 1
-        else:
-            count.disagreements.append(f"--- {again.signature}\n{again}\n" if len(count.disagreements) < _SHOWN else "")
+_work: tuple[_Hands, Graph, dict[str, Path], int] | None = None
 
 
-_worker: tuple[_Hands, Runner] | None = None
-
-
-def _begin(platform: Platform) -> None:
+def _begin(graph: Graph, begun: dict[str, Path], size: int) -> None:
     """A process of the pool begins."""
-    global _worker
+    global _work
     heed_alarms()
-    _worker = _Hands(platform), Runner()
+    _work = _Hands(graph.platform, Runner()), graph, begun, size
 
 
-def _piece(work: tuple[str, Path, int]) -> tuple[str, Count]:
-    name, path, size = work
-    assert _worker is not None
-    hands, runner = _worker
+def _piece(name: str) -> tuple[str, Count]:
+    assert _work is not None
+    hands, graph, begun, size = _work
     count = Count()
-    _explore(paths(path, size, hands.platform, count), hands, runner, count)
+    hands.explore(longest(graph, begun[name], size, count), count)
     return name, count
+
+
+def _ended(paths: list[Path]) -> Count:
+    assert _work is not None
+    count = Count()
+    _work[0].explore(paths, count)
+    return count
 
 
 def explore_all(
@@ -148,16 +147,17 @@ def explore_all(
     if isolation() == "none":
         raise Unable("exhaustive exploration needs network namespaces, of root or of an unprivileged user namespace")
     start = time.monotonic()
-    begun, ended, total = pieces(scope, size, platform)
-    work = {" / ".join(path.lines): path for path in begun}
+    graph, total = Graph(scope, platform), Count()
+    beginnings = list(longest(graph, graph.root, size, total, _PIECE))
+    begun = {" / ".join(map(str, path.steps)): path for path in beginnings if path.state is not None}
     header = {"sockreuse-explore": 1, "scope": str(scope), "size": size, "platform": platform.name}
     done = _Progress(resume, header)
     for count in done.counts.values():
         total.add(count)
-    todo = [(name, path, size) for name, path in work.items() if name not in done.counts]
-    say(f"{scope}, up to {size} calls: {len(work)} pieces, {len(work) - len(todo)} of them done before")
-    with multiprocessing.get_context("fork").Pool(processes, _begin, (platform,)) as pool:
-        ends = pool.apply_async(_ended, (ended,))
+    todo = [name for name in begun if name not in done.counts]
+    say(f"{scope}, up to {size} calls: {len(begun)} pieces, {len(begun) - len(todo)} of them done before")
+    with multiprocessing.get_context("fork").Pool(processes, _begin, (graph, begun, size)) as pool:
+        ends = pool.apply_async(_ended, ([path for path in beginnings if path.state is None],))
         for name, count in pool.imap_unordered(_piece, todo):
             done.keep(name, count)
             total.add(count)
@@ -171,13 +171,6 @@ def explore_all(
         f"model does not know; {seconds:.0f} s"
     )
     return not total.disagreements
-
-
-def _ended(source: list[tuple[Path, Prediction]]) -> Count:
-    assert _worker is not None
-    count = Count()
-    _explore(source, *_worker, count)
-    return count
 
 
 class _Progress:

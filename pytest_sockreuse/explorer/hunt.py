@@ -64,38 +64,30 @@ class Hunt:
     def run(self, count: int | None = None, seconds: float | None = None) -> Tally:
         """Perform `count` scenarios, or as many as `seconds` allow. Raises Broken where the runner fails twice."""
         start = time.monotonic()
-        under_way, suspects = 0, []
-        for scenario in itertools.islice(self._scenarios(), count):
-            self._contest.ask(scenario)
-            under_way += 1
-            if under_way == _AHEAD:
-                under_way -= 1
-                suspects += self._judge()
-            if suspects:
-                suspects += self._drain(under_way)
-                under_way = 0
-                self._believe(suspects)
-                suspects = []
+        for _ in itertools.islice(self._asking(), count):
+            if self._contest.under_way == _AHEAD and (suspects := self._judge()):
+                self._believe(suspects + self._drain())
             if seconds is not None and time.monotonic() - start > seconds:
                 break
-        self._believe(suspects + self._drain(under_way))
+        self._believe(self._drain())
         self.tally.seconds += time.monotonic() - start
         return self.tally
 
-    def _scenarios(self) -> Iterator[Scenario]:
-        """Scenarios that the model knows from end to end."""
+    def _asking(self) -> Iterator[None]:
+        """Ask for one scenario after another, of each what the model knows."""
         for text in self._texts:
+            before = self._contest.under_way
             try:
-                scenario, unknown = self._contest.known(parse(text))
+                unknown = self._contest.ask(parse(text))
             except ModelError as error:
-                scenario, unknown = None, str(error)
+                unknown = str(error)
             if unknown:
                 self.tally.unknown[unknown] += 1
-            if scenario is not None:
-                yield scenario
+            if self._contest.under_way > before:
+                yield
 
-    def _drain(self, under_way: int) -> list[Disagreement]:
-        return [suspect for _ in range(under_way) for suspect in self._judge()]
+    def _drain(self) -> list[Disagreement]:
+        return [suspect for _ in range(self._contest.under_way) for suspect in self._judge()]
 
     def _judge(self) -> list[Disagreement]:
         """Judge the oldest scenario that is under way."""

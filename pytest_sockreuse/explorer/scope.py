@@ -8,10 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import lru_cache
-
-from ..parser import parse
-from ..scenario import Scenario, Step
+from typing import NamedTuple
 
 _OPTIONS = ("SO_REUSEADDR", "SO_REUSEPORT")
 _SETS = ((False, False), (True, False), (False, True), (True, True))
@@ -29,108 +26,73 @@ class Scope:
     def __str__(self) -> str:
         return f"{self.protocol}{self.family}"
 
-    @property
-    def root(self) -> Path:
-        return Path(self, (), (), {})
-
 
 @dataclass(frozen=True, slots=True)
 class _Socket:
     """What an open socket's next calls depend on."""
 
+    name: str
     options: tuple[bool, bool] = (False, False)
     child: bool = False
     failed: bool = False
 
 
+class Call(NamedTuple):
+    """One call more, with the making of its socket where it is the first; the boards that it leads to."""
+
+    lines: tuple[str, ...]
+    succeeded: Board
+    failed: Board
+
+
 @dataclass(frozen=True, slots=True)
-class Path:
-    """A scenario of the scope, as far as it has got. `depth` counts its calls, `sockets` are the open ones."""
+class Board:
+    """What the next calls depend on: the open sockets, how many were made and accepted, the last option set."""
 
     scope: Scope
-    lines: tuple[str, ...]
-    steps: tuple[Step, ...]
-    sockets: dict[str, _Socket]
-    depth: int = 0
+    sockets: tuple[_Socket, ...] = ()
     made: int = 0
-    last: tuple[str, int] = ("", -1)  # the option that the last call set
+    accepted: int = 0
+    last: tuple[str, int] = ("", -1)
 
-    @property
-    def scenario(self) -> Scenario:
-        return Scenario(self.lines, (), self.steps)
-
-    def settled(self, succeeded: bool) -> Path:
-        """The same with what became of the last call: a socket that failed is not tried again."""
-        step = self.steps[-1]
-        sockets = dict(self.sockets)
-        if step.verb == "accept" and succeeded:
-            sockets[step.name] = _Socket(child=True)
-        elif step.verb not in ("accept", "close", "set") and not succeeded:
-            sockets[step.name] = replace(sockets[step.name], failed=True)
-        return replace(self, sockets=sockets)
-
-    def longer(self) -> Iterator[Path]:
-        """Each scenario with one call more."""
-        for name in self.sockets:
-            yield from self._calls(name)
+    def calls(self) -> Iterator[Call]:
+        """Each call that may come next."""
+        for sock in self.sockets:
+            if not (sock.child or sock.failed):
+                yield from self._verbs(sock)
+            if not sock.child:
+                yield from self._sets(sock)
+            rest = tuple(other for other in self.sockets if other != sock)
+            closed = replace(self, sockets=rest, last=("", -1))
+            yield Call((f"{sock.name}.close()",), closed, closed)
         if self.made < 2:
-            name = "AB"[self.made]
             for options in _SETS:
+                sock = _Socket("AB"[self.made], options)
                 text = ", ".join(option for option, on in zip(_OPTIONS, options, strict=True) if on)
-                made = self._with(f"{name} = {self.scope}({text})", _Socket(options), name)
-                made = replace(made, made=self.made + 1, last=("", -1))
-                yield from made._verbs(name)
+                board = replace(self, sockets=(*self.sockets, sock), made=self.made + 1)
+                yield from board._verbs(sock, f"{sock.name} = {self.scope}({text})")
 
-    def _calls(self, name: str) -> Iterator[Path]:
-        sock = self.sockets[name]
-        if not (sock.child or sock.failed):
-            yield from self._verbs(name)
-        if not sock.child:
-            yield from self._sets(name, sock)
-        yield replace(self._with(f"{name}.close()", None, name), depth=self.depth + 1, last=("", -1))
-
-    def _sets(self, name: str, sock: _Socket) -> Iterator[Path]:
+    def _sets(self, sock: _Socket) -> Iterator[Call]:
         for at, option in enumerate(_OPTIONS):
-            if (name, at) > self.last:
+            if (sock.name, at) > self.last:
                 on = tuple(value != (at == n) for n, value in enumerate(sock.options))
-                text = f"{name}.set({option}={int(on[at])})"
-                changed = replace(sock, options=(on[0], on[1]))
-                yield replace(self._with(text, changed, name), depth=self.depth + 1, last=(name, at))
+                changed = replace(self._with(replace(sock, options=(on[0], on[1]))), last=(sock.name, at))
+                yield Call((f"{sock.name}.set({option}={int(on[at])})",), changed, changed)
 
-    def _verbs(self, name: str) -> Iterator[Path]:
-        sock = self.sockets[name]
+    def _verbs(self, sock: _Socket, *making: str) -> Iterator[Call]:
+        name, board = sock.name, replace(self, last=("", -1))
+        failed = board._with(replace(sock, failed=True))
         exact, wildcard = (f"{host}:P" for host in _HOSTS[self.scope.family])
         for verb in _CALLS[self.scope.protocol]:
             if verb == "accept":
-                children = sum(step.verb == "accept" for step in self.steps)
-                texts = [f"c{children + 1} = {name}.accept()"]
-            elif verb in ("bind", "connect"):
-                texts = [f"{name}.{verb}({address})" for address in (exact, wildcard)[: 2 if verb == "bind" else 1]]
+                child = _Socket(f"c{self.accepted + 1}", child=True)
+                nothing = replace(board, accepted=self.accepted + 1)
+                accepted = replace(nothing, sockets=(*self.sockets, child))
+                yield Call((*making, f"{child.name} = {name}.accept()"), accepted, nothing)
             else:
-                texts = [f"{name}.{verb}()"]
-            for text in texts:
-                yield replace(self._with(text, sock, name), depth=self.depth + 1, last=("", -1))
+                for address in {"bind": (exact, wildcard), "connect": (exact,)}.get(verb, ("",)):
+                    yield Call((*making, f"{name}.{verb}({address})"), board, failed)
 
-    def _with(self, text: str, sock: _Socket | None, name: str) -> Path:
-        step = _step(text)
-        count = sum(other.name == step.name and other.verb == step.verb for other in self.steps)
-        if count:
-            step = _again(step, count + 1)
-        sockets = {other: kept for other, kept in self.sockets.items() if other != name or sock is not None}
-        if sock is not None:
-            sockets[name] = sock
-        return replace(self, lines=(*self.lines, text), steps=(*self.steps, step), sockets=sockets)
-
-
-@lru_cache(4096)
-def _step(text: str) -> Step:
-    """The step of one line, which is read behind lines that make the sockets it names."""
-    made = "" if " = tcp" in text or " = udp" in text else "A = tcp4()\nB = tcp4()\n"
-    if text.startswith("c") and "accept" not in text:
-        made += f"{text.partition('.')[0]} = A.accept()\n"
-    return parse(made + text + "\n").steps[-1]
-
-
-@lru_cache(4096)
-def _again(step: Step, count: int) -> Step:
-    return replace(step, label=f"{step.label}#{count}")
+    def _with(self, changed: _Socket) -> Board:
+        sockets = tuple(changed if sock.name == changed.name else sock for sock in self.sockets)
+        return replace(self, sockets=sockets)

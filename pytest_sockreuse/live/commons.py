@@ -7,12 +7,12 @@ namespace is replaced as soon as a connection was made in it, and the settings a
 
 from __future__ import annotations
 
-import itertools
 import sys
 from collections.abc import Iterable, Iterator
 
-from ..scenario import Scenario, StepOutcome
+from ..scenario import Scenario
 from . import NotRun, namespace
+from .perform import Outcome
 
 assert sys.platform == "linux"
 
@@ -22,7 +22,7 @@ _TIME_WAITS = "net.ipv4.tcp_max_tw_buckets"
 
 
 class _Room:
-    """One namespace: how many scenarios it has had, the ports that symbols may yet stand for."""
+    """A new namespace: how many scenarios may yet be performed in it, the ports that symbols may yet stand for."""
 
     def __init__(self) -> None:
         namespace.new()
@@ -31,6 +31,10 @@ class _Room:
         self.left = _MOST
         self.ports: Iterator[int] = iter(_SYMBOLS)
         self.before: dict[str, str] = {}  # settings as they were
+        try:
+            namespace.write(_TIME_WAITS, "65536")
+        except NotRun:
+            self.left = 200
 
     def enter(self) -> None:
         self._here.enter()
@@ -55,45 +59,43 @@ class Commons:
 
     def enter(self, scenario: Scenario) -> dict[str, int]:
         """Move to a namespace where nothing is in this scenario's way; returns its ports. Raises NotRun, OSError."""
-        self._in_small = bool(scenario.environment) or _numbered(scenario)
-        if not self._in_small:
-            self._roomy = room = self._ready(self._roomy)
-            room.enter()
-            ports: Iterable[int] = room.ports
-        else:
-            self._small = room = self._ready(self._small)
-            room.enter()
-            for setting in scenario.environment:
-                name, before = namespace.change(setting)
-                room.before.setdefault(name, before)
-            ports = _SYMBOLS
+        if not scenario.environment and not _numbered(scenario):
+            return self.roomy(scenario.symbols)
+        self._in_small = True
+        self._small = room = _ready(self._small)
+        for setting in scenario.environment:
+            name, before = namespace.change(setting)
+            room.before.setdefault(name, before)
         taken = {address.port for address in scenario.addresses}
-        free = (port for port in ports if port not in taken)
-        return dict(zip(scenario.symbols, itertools.islice(free, len(scenario.symbols)), strict=True))
+        free = (port for port in _SYMBOLS if port not in taken)
+        return {symbol: next(free) for symbol in scenario.symbols}
 
-    def leave(self, outcomes: Iterable[StepOutcome]) -> None:
+    def roomy(self, symbols: Iterable[str]) -> dict[str, int]:
+        """The same for a scenario without settings and numbered ports, that has these symbols. Raises OSError."""
+        self._in_small = False
+        self._roomy = room = _ready(self._roomy)
+        return {symbol: next(room.ports) for symbol in symbols}
+
+    def leave(self, outcomes: Iterable[Outcome]) -> None:
         """The scenario is over: what it made is gone, or the namespace is."""
         room = self._small
         if not self._in_small or room is None:
             return
-        if any(outcome.outcome in ("ok", "timeout") and ".connect" in outcome.step for outcome in outcomes):
+        if any(outcome in ("ok", "timeout") and ".connect" in step for step, outcome, _ in outcomes):
             room.left = 0
         for name, value in reversed(room.before.items()):
             namespace.write(name, value)
         room.before.clear()
 
-    @staticmethod
-    def _ready(room: _Room | None) -> _Room:
-        if room is not None and room.left > 0:
-            return room
+
+def _ready(room: _Room | None) -> _Room:
+    """Enter this room for one scenario more, or a new one where it has had its share. Raises OSError."""
+    if room is None or not room.left:
         if room is not None:
             room.close()
-        made = _Room()
-        try:
-            namespace.write(_TIME_WAITS, "65536")
-        except NotRun:
-            made.left = 200
-        return made
+        room = _Room()
+    room.enter()
+    return room
 
 
 def _numbered(scenario: Scenario) -> bool:

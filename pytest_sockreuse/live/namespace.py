@@ -50,6 +50,7 @@ def own_user_namespace() -> None:
 def new() -> None:
     """Make a network namespace and move into it. Raises OSError."""
     _unshare(_NEWNET)
+    Place.last = None
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         try:
             fcntl.ioctl(sock, _SIOCSIFFLAGS, struct.pack("16sH14x", b"lo", _UP_AND_RUNNING))
@@ -97,16 +98,21 @@ def hurry() -> None:
 
 
 class Place:
-    """The network namespace that this process is in now, to come back to."""
+    """The network namespace that this process is in now, to come back to; `last` is where it is, if that is known."""
+
+    last: Place | None = None
 
     def __init__(self) -> None:
         self._handle = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
 
     def enter(self) -> None:
         """Move there. Raises OSError."""
+        if Place.last is self:
+            return
         if _libc.setns(self._handle, _NEWNET):
             code = ctypes.get_errno()
             raise OSError(code, os.strerror(code))
+        Place.last = self
 
     def close(self) -> None:
         os.close(self._handle)

@@ -13,9 +13,11 @@ import socket
 import struct
 import sys
 import time
-from collections.abc import Callable, Container, Iterator, Mapping
+from collections.abc import Callable, Container, Mapping
+from functools import cache
+from typing import TypeVar
 
-from ..scenario import KINDS, Address, Scenario, Step, StepOutcome
+from ..scenario import KINDS, Address, Scenario, Step
 from . import options
 from .errnos import name_of
 from .settle import Settler, pair
@@ -33,9 +35,10 @@ _FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
 _RESET = struct.pack("HH" if sys.platform == "win32" else "ii", 1, 0)
 _HOW = {"RD": socket.SHUT_RD, "WR": socket.SHUT_WR, "RDWR": socket.SHUT_RDWR}
 
-_AS_IS = contextlib.nullcontext()
-
 Become = Callable[[str], contextlib.AbstractContextManager[None]]
+Outcome = tuple[str, str, str | None]  # what a `StepOutcome` is made of: of tens of thousands a second none is kept
+T = TypeVar("T")
+_Aimed = Callable[[socket.socket, tuple[str, int]], object]
 
 
 class TimeUp(BaseException):
@@ -51,12 +54,16 @@ class _Nothing(Exception):
 
 
 class _Socket:
-    """A name of the scenario: its socket, who calls, whether it failed, the last port it reported."""
+    """A name of the scenario: its socket of this kind, who calls, whether it failed, the last port it reported."""
 
-    __slots__ = ("sock", "user", "failed", "port")
+    __slots__ = ("sock", "proto", "family", "user", "failed", "port")
 
-    def __init__(self, sock: socket.socket | None, user: str, failed: bool = False) -> None:
-        self.sock, self.user, self.failed, self.port = sock, user, failed, 0
+    def __init__(self, sock: socket.socket | None, proto: str, family: int, user: str) -> None:
+        self.sock, self.proto, self.family, self.user, self.failed, self.port = sock, proto, family, user, False, 0
+
+    @property
+    def stream(self) -> bool:
+        return _PROTOCOLS[self.proto][0] == socket.SOCK_STREAM
 
 
 class Performance:
@@ -71,10 +78,10 @@ class Performance:
     ) -> None:
         self.scenario, self.ports, self.become, self.glance = scenario, ports, become, glance
         self.names: dict[str, _Socket] = {}
-        self.outcomes: list[StepOutcome] = []
+        self.outcomes: list[Outcome] = []
         self.settler = Settler()
 
-    def run(self) -> list[StepOutcome]:
+    def run(self) -> list[Outcome]:
         """Do every step; when the time is up the step under way is `timeout` and all after it `unreached`."""
         steps = iter(self.scenario.steps)
         try:
@@ -83,24 +90,25 @@ class Performance:
                     self._step(step)
             for step in steps:
                 if step.label:
-                    self.outcomes.append(StepOutcome(step.label, "unreached"))
+                    self.outcomes.append((step.label, "unreached", None))
         finally:
             self.close()
         return self.outcomes
 
-    def time_up(self) -> list[StepOutcome]:
+    def time_up(self) -> list[Outcome]:
         """The outcomes if the time ran out now, for a watchdog that cannot interrupt the call under way."""
         done = len(self.outcomes)
         labels = [step.label for step in self.scenario.steps if step.label]
-        rest = [StepOutcome(label, "unreached" if n else "timeout") for n, label in enumerate(labels[done:])]
-        return self.outcomes[:done] + rest
+        rest = [(label, "unreached" if n else "timeout", None) for n, label in enumerate(labels[done:])]
+        return [*self.outcomes[:done], *rest]
 
     def close(self) -> None:
         """Close whatever is open, by reset: an orphan would keep the namespace, or the port, for a while."""
         for held in self.names.values():
             if held.sock is not None:
-                with contextlib.suppress(OSError):
-                    held.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+                if held.stream:
+                    with contextlib.suppress(OSError):
+                        held.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
                 held.sock.close()
         self.settler.close()
 
@@ -117,27 +125,36 @@ class Performance:
                 if held is not None and held.sock is not None and (not held.failed or step.verb in _ALWAYS):
                     outcome, value = self._call(step, held, held.sock)
         except TimeUp:
-            self.outcomes.append(StepOutcome(step.label, "timeout"))
+            self.outcomes.append((step.label, "timeout", None))
             raise
-        self.outcomes.append(StepOutcome(step.label, outcome, value))
+        self.outcomes.append((step.label, outcome, value))
 
     def _create(self, step: Step) -> str:
         proto, family = KINDS[step.kind]
-        kind, number = _PROTOCOLS[proto]
-        held = self.names[step.name] = _Socket(None, step.user)
+        held = self.names[step.name] = _Socket(None, proto, family, step.user)
         try:
-            with self.become(step.user) if step.user else _AS_IS:
-                held.sock = socket.socket(_FAMILIES[family], kind, number)
-                for option in step.options:
-                    options.apply(held.sock, option)
+            if not step.user:
+                self._make(step, held)
+            else:
+                with self.become(step.user):
+                    self._make(step, held)
         except OSError as error:
             held.failed = not step.survives
             return name_of(error)
         return "ok"
 
+    @staticmethod
+    def _make(step: Step, held: _Socket) -> None:
+        kind, number = _PROTOCOLS[held.proto]
+        held.sock = sock = socket.socket(_FAMILIES[held.family], kind, number)
+        for option in step.options:
+            options.apply(sock, option)
+
     def _call(self, step: Step, held: _Socket, sock: socket.socket) -> tuple[str, str | None]:
         try:
-            with self.become(held.user) if held.user else _AS_IS:
+            if not held.user:
+                return "ok", _CALLS[step.verb](self, step, held, sock)
+            with self.become(held.user):
                 return "ok", _CALLS[step.verb](self, step, held, sock)
         except OSError as error:
             outcome = name_of(error)
@@ -154,8 +171,8 @@ class Performance:
     def _port(self, address: Address) -> int:
         if isinstance(address.port, int):
             return address.port
-        if address.symbol is not None:
-            return self.ports[address.symbol]
+        if address.port in self.ports:
+            return self.ports[address.port]
         held = self.names.get(address.owner or "")
         if held is None:
             raise _NoPort
@@ -172,16 +189,17 @@ class Performance:
             except OSError:  # Windows: not bound
                 held.port = 0
 
-    @contextlib.contextmanager
-    def _to(self, sock: socket.socket, address: Address) -> Iterator[tuple[socket.socket, tuple[str, int]]]:
-        """The socket as one of the literal's family, so that Python passes an address of that family."""
-        target = (address.host, self._port(address))
-        if sock.family == _FAMILIES[address.family]:
-            yield sock, target
+    def _to(self, step: Step, held: _Socket, sock: socket.socket, call: _Aimed) -> None:
+        """A call with the step's address, on a view of the socket for which Python passes the literal's family."""
+        address = step.address
+        assert address is not None
+        target = address.host, self._port(address)
+        if address.family == held.family:
+            call(sock, target)
             return
         view = socket.socket(_FAMILIES[address.family], sock.type, sock.proto, fileno=sock.fileno())
         try:
-            yield view, target
+            call(view, target)
         finally:
             view.detach()
 
@@ -192,9 +210,7 @@ class Performance:
         return options.read(sock, step.options[0])
 
     def _bind(self, step: Step, held: _Socket, sock: socket.socket) -> None:
-        assert step.address is not None
-        with self._to(sock, step.address) as (view, target):
-            view.bind(target)
+        self._to(step, held, sock, socket.socket.bind)
 
     def _listen(self, step: Step, held: _Socket, sock: socket.socket) -> None:
         backlog = 8 if step.backlog is None else step.backlog
@@ -204,24 +220,34 @@ class Performance:
             sock.listen(backlog)
 
     def _connect(self, step: Step, held: _Socket, sock: socket.socket) -> None:
-        assert step.address is not None
-        with self._to(sock, step.address) as (view, target):
-            view.connect(target)
+        self._to(step, held, sock, socket.socket.connect)
 
     def _disconnect(self, step: Step, held: _Socket, sock: socket.socket) -> None:
         _call("connect", sock, bytes(28), 28)  # to an address of AF_UNSPEC
 
     def _accept(self, step: Step, held: _Socket, sock: socket.socket) -> None:
-        _await_readable(sock, 0 if step.label in self.glance else PATIENCE)
-        sock.setblocking(False)  # the last look: tells EINVAL from nothing, and cannot block on a connection that went
+        child, _ = self._patient(step, sock, sock.accept)
+        child.setblocking(True)
+        self.names[step.name] = _Socket(child, held.proto, held.family, held.user)
+
+    def _patient(self, step: Step, sock: socket.socket, call: Callable[[], T]) -> T:
+        """A call that may have nothing to return, then looked for once more at the end of `PATIENCE`.
+
+        A look does not block, tells EINVAL from nothing, and cannot hang on a connection that went.
+        """
+        sock.setblocking(False)
         try:
-            child, _ = sock.accept()
+            try:
+                return call()
+            except BlockingIOError:
+                if step.label in self.glance:
+                    raise
+            _await_readable(sock, PATIENCE)
+            return call()
         except BlockingIOError:
             raise _Nothing from None
         finally:
             sock.setblocking(True)
-        child.setblocking(True)
-        self.names[step.name] = _Socket(child, held.user)
 
     def _shutdown(self, step: Step, held: _Socket, sock: socket.socket) -> None:
         connection = pair(sock)
@@ -234,26 +260,17 @@ class Performance:
             pass
 
     def _sendto(self, step: Step, held: _Socket, sock: socket.socket) -> None:
-        assert step.address is not None
-        with self._to(sock, step.address) as (view, target):
-            view.sendto(b"x", target)
+        self._to(step, held, sock, lambda view, target: view.sendto(b"x", target))
 
     def _send(self, step: Step, held: _Socket, sock: socket.socket) -> None:
         sock.send(b"x")
 
     def _recv(self, step: Step, held: _Socket, sock: socket.socket) -> None:
-        _await_readable(sock, 0 if step.label in self.glance else PATIENCE)
-        sock.setblocking(False)
-        try:
-            sock.recv(65536 if sock.type == socket.SOCK_DGRAM else 1)
-        except BlockingIOError:
-            raise _Nothing from None
-        finally:
-            sock.setblocking(True)
+        self._patient(step, sock, lambda: sock.recv(1 if held.stream else 65536))
 
     def _close(self, step: Step, held: _Socket, sock: socket.socket) -> None:
         self._note_port(held)
-        if sock.type == socket.SOCK_STREAM:
+        if held.stream:
             self.settler.ended(pair(sock))
         held.sock = None
         sock.close()
@@ -265,8 +282,7 @@ class Performance:
         return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
     def _streams(self) -> list[socket.socket]:
-        socks = (held.sock for held in self.names.values())
-        return [sock for sock in socks if sock is not None and sock.type == socket.SOCK_STREAM and sock.proto in (0, 6)]
+        return [held.sock for held in self.names.values() if held.sock is not None and held.proto == "tcp"]
 
 
 #: Tried also on a socket that failed.
@@ -301,9 +317,14 @@ def _await_readable(sock: socket.socket, seconds: float) -> None:
 
 def _call(name: str, sock: socket.socket, *arguments: bytes | int) -> None:
     """A call of the C library on the socket, with arguments that Python cannot spell. Raises OSError."""
-    if sys.platform == "win32":
-        library = ctypes.WinDLL("ws2_32")
-        if getattr(library, name)(sock.fileno(), *arguments):
-            raise OSError(None, name, None, library.WSAGetLastError())
-    elif getattr(ctypes.CDLL(None, use_errno=True), name)(sock.fileno(), *arguments):
+    if getattr(_library(), name)(sock.fileno(), *arguments):
+        if sys.platform == "win32":
+            raise OSError(None, name, None, _library().WSAGetLastError())
         raise OSError(ctypes.get_errno(), name)
+
+
+@cache
+def _library() -> ctypes.CDLL:
+    if sys.platform == "win32":
+        return ctypes.WinDLL("ws2_32")
+    return ctypes.CDLL(None, use_errno=True)

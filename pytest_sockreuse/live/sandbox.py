@@ -13,10 +13,11 @@ import sys
 from collections.abc import Iterable
 
 from ..platforms import current
-from ..scenario import KINDS, Scenario, StepOutcome
+from ..scenario import KINDS, Scenario
 from . import NotRun
 from .errnos import name_of
 from .hold import HeldPorts
+from .perform import Outcome
 
 if sys.platform == "linux":
     from . import commons, namespace
@@ -94,13 +95,19 @@ class Sandbox:
             raise NotRun("this system has no IPv6")
         return ports
 
+    def enter_shared(self, symbols: Iterable[str]) -> dict[str, int]:
+        """The same, in a namespace, for one of many scenarios without environment that name ports by symbols only."""
+        if sys.platform == "linux":
+            return self._commons.roomy(symbols)
+        raise AssertionError("only Linux has them")
+
     def become(self, user: str) -> contextlib.AbstractContextManager[None]:
         """Make the calls inside as `user`."""
         if sys.platform == "linux":
             return namespace.become(user)
         raise AssertionError("such a scenario is not run here")
 
-    def leave(self, outcomes: Iterable[StepOutcome]) -> None:
+    def leave(self, outcomes: Iterable[Outcome]) -> None:
         """The scenario is over, and did this."""
         if sys.platform == "linux" and self._shared:
             self._commons.leave(outcomes)

@@ -13,7 +13,7 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, BinaryIO
 
 from ..parser import parse
@@ -23,22 +23,24 @@ from .perform import Performance, TimeUp
 from .sandbox import Sandbox, isolation
 
 
-@contextlib.contextmanager
-def alarm(seconds: float, late: Callable[[], None]) -> Iterator[None]:
-    """Interrupt the body after `seconds`; without alarms call `late` from a thread, which ends the process."""
-    if sys.platform == "win32":
-        timer = threading.Timer(seconds, late)
-        timer.daemon = True
-        timer.start()
-        try:
-            yield
-        finally:
-            timer.cancel()
-    else:
-        signal.setitimer(signal.ITIMER_REAL, seconds)
-        try:
-            yield
-        finally:
+class Alarm:
+    """Interrupts the body after `seconds`; without alarms calls `late` from a thread, which ends the process."""
+
+    def __init__(self, seconds: float, late: Callable[[], None]) -> None:
+        self.seconds, self.late = seconds, late
+
+    def __enter__(self) -> None:
+        if sys.platform == "win32":
+            self.timer = threading.Timer(self.seconds, self.late)
+            self.timer.daemon = True
+            self.timer.start()
+        else:
+            signal.setitimer(signal.ITIMER_REAL, self.seconds)
+
+    def __exit__(self, *_: object) -> None:
+        if sys.platform == "win32":
+            self.timer.cancel()
+        else:
             signal.setitimer(signal.ITIMER_REAL, 0)
 
 
@@ -62,14 +64,14 @@ def _perform(
     performance = Performance(scenario, ports, sandbox.become, glance or ())
 
     def result(outcomes: Any) -> list[Any]:
-        return [[(o.step, o.outcome, o.value) for o in outcomes], ports, None, None]
+        return [outcomes, ports, None, None]
 
     def late() -> None:
         answer(result(performance.time_up()))
         os._exit(0)
 
     try:
-        with alarm(seconds + scenario.waits, late):
+        with Alarm(seconds + scenario.waits, late):
             outcomes = performance.run()
     except TimeUp:  # the alarm went between the last step and its end
         outcomes = performance.outcomes

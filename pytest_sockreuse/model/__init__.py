@@ -7,18 +7,19 @@ and `rules(platform, on)`, its `machine.Rules`; `families` lists them by stack.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
 from functools import cache, lru_cache
 from types import ModuleType
 
 from ..platforms import Platform
 from ..scenario import Observation, Scenario
 from .clause import Clause, ModelError, Unknown
-from .machine import UNKNOWN, Course, Machine, Rules
+from .machine import Course, Machine, Rules
 from .ports import Contradiction, Value
+from .prediction import DEPARTED, Prediction, StepPrediction, united
 
 __all__ = [
+    "DEPARTED",
     "Clause",
     "ModelError",
     "Prediction",
@@ -26,11 +27,11 @@ __all__ = [
     "Value",
     "clauses",
     "families",
+    "foretell",
     "predict",
     "predictions",
 ]
 
-DEPARTED = "what was observed before this step is not what the model says"
 MAX_STEPS = 20_000  # steps performed for one prediction, over all courses of events
 _FAMILIES = {  # stack -> module of this package
     "linux": "linux",
@@ -41,39 +42,6 @@ _FAMILIES = {  # stack -> module of this package
     "openbsd": "bsd_openbsd",
     "windows": "windows",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class StepPrediction:
-    """What one step may show: `outcomes` sorted; `values` that name and get may record (None: any); the `rule` that
-    decides. Where the model does not know, `outcomes` is empty and `unknown` says why."""
-
-    step: str
-    outcomes: tuple[str, ...] = ()
-    values: tuple[Value, ...] | None = None
-    rule: str = ""
-    unknown: str = ""
-
-    def matches(self, outcome: str, value: str | None, ports: Mapping[str, int]) -> bool:
-        """Whether this was foretold; everything is where the model does not know."""
-        if self.unknown:
-            return True
-        if outcome not in self.outcomes:
-            return False
-        return outcome != "ok" or not self.values or any(may.matches(value, ports) for may in self.values)
-
-
-@dataclass(frozen=True, slots=True)
-class Prediction:
-    """A scenario predicted: one entry for each labelled step, in order."""
-
-    platform: str
-    steps: tuple[StepPrediction, ...]
-
-    @property
-    def unknown(self) -> str:
-        """Why a step is not covered, of the first such step; else empty."""
-        return next((step.unknown for step in self.steps if step.unknown), "")
 
 
 @cache
@@ -105,28 +73,6 @@ def _rules(platform: Platform, without: frozenset[str]) -> tuple[Rules, frozense
     return family.rules(platform, on), on
 
 
-class _Sums:
-    """What the courses of events showed, step by step."""
-
-    __slots__ = ("outcomes", "values", "rules", "unknown", "first", "done")
-
-    def __init__(self, count: int) -> None:
-        self.outcomes: list[dict[str, str]] = [{} for _ in range(count)]
-        self.values: list[dict[Value, None] | None] = [None] * count
-        self.unknown: dict[int, str] = {}  # from which step on, and why
-        self.first = count  # the first step at which the OS may choose
-        self.done = 0
-
-    def add(self, at: int, outcome: str, value: Value | None, rule: str) -> None:
-        self.done += 1
-        self.outcomes[at].setdefault(outcome, rule)
-        if value is not None:
-            values = self.values[at]
-            if values is None:
-                values = self.values[at] = {}
-            values[value] = None
-
-
 def predict(
     scenario: Scenario,
     platform: Platform,
@@ -138,12 +84,32 @@ def predict(
     With `observed` each step is predicted from what was seen of the steps before it. Raises ModelError where the
     scenario is too large.
     """
-    if platform.stack not in _FAMILIES:
-        return _all_unknown(scenario, platform, f"there is no model of {platform.stack}")
-    if why := families()[platform.stack].covers(platform):
+    if why := _not_modelled(platform):
         return _all_unknown(scenario, platform, why)
     rules, on = _rules(platform, frozenset(without))
     return _predict(scenario, platform, rules, on, observed)
+
+
+@lru_cache(256)
+def _not_modelled(platform: Platform) -> str:
+    """Why nothing is known of a platform; empty if it is modelled."""
+    if platform.stack not in _FAMILIES:
+        return f"there is no model of {platform.stack}"
+    why: str = families()[platform.stack].covers(platform)
+    return why
+
+
+def foretell(scenario: Scenario, platform: Platform) -> tuple[Prediction, bytes]:
+    """The prediction, and a digest of all that is remembered after it: where those are equal, so is what follows.
+
+    Raises ModelError where the scenario is too large.
+    """
+    if why := _not_modelled(platform):
+        return _all_unknown(scenario, platform, why), b""
+    rules, on = _rules(platform, frozenset())
+    machines, unknown = _courses(scenario, rules, on, None)
+    alive = (machine for machine in machines if machine.done)
+    return _united(scenario, platform, machines, unknown), b"".join(machine.memory() for machine in alive)
 
 
 class _Noting(frozenset[str]):
@@ -160,7 +126,7 @@ def predictions(scenario: Scenario, platforms: Iterable[Platform]) -> Iterator[P
     """What each of the platforms may do, worked out once for all versions that agree on the clauses asked for."""
     done: dict[str, list[tuple[set[str], set[str], Prediction]]] = {}  # by stack; the clauses asked for, those held
     for platform in platforms:
-        if platform.stack not in _FAMILIES or families()[platform.stack].covers(platform):
+        if _not_modelled(platform):
             yield predict(scenario, platform)
             continue
         on, others = _on(platform), done.setdefault(platform.stack, [])
@@ -177,42 +143,49 @@ def predictions(scenario: Scenario, platforms: Iterable[Platform]) -> Iterator[P
 def _predict(
     scenario: Scenario, platform: Platform, rules: Rules, on: frozenset[str], observed: Observation | None
 ) -> Prediction:
-    count = len(scenario.steps)
-    sums, course = _Sums(count), Course()
+    return _united(scenario, platform, *_courses(scenario, rules, on, observed))
+
+
+def _united(scenario: Scenario, platform: Platform, machines: list[Machine], unknown: dict[int, str]) -> Prediction:
+    """What the courses of events come to."""
+    if len(machines) == 1 and machines[0].done:
+        return Prediction(platform.name, tuple(machines[0].shown))
+    courses = [machine.shown for machine in machines]
+    labels = [step.label for step in scenario.steps if step.label]
+    lost = min(unknown, default=len(labels))
+    steps = [
+        united(label, (course[at] for course in courses if at < len(course))) for at, label in enumerate(labels[:lost])
+    ]
+    steps += [StepPrediction(label, unknown=unknown[lost]) for label in labels[lost:]]
+    return Prediction(platform.name, tuple(steps))
+
+
+def _courses(
+    scenario: Scenario, rules: Rules, on: frozenset[str], observed: Observation | None
+) -> tuple[list[Machine], dict[int, str]]:
+    """A machine for each course of events; from which labelled steps on something is not known, and why."""
+    course = Course()
+    machines: list[Machine] = []
+    unknown: dict[int, str] = {}
+    first, done = len(scenario.steps), 0
     while True:
         machine = Machine(scenario, rules, on, course, observed)
+        machines.append(machine)
         try:
-            machine.run(sums.add)
+            machine.run()
         except Contradiction:
             pass
         except Unknown as why:
-            sums.unknown.setdefault(machine.at, str(why))
-        if not course.trail:
+            unknown.setdefault(len(machine.shown), str(why))
+        if not course.trail:  # nothing was left to choose
             break
-        sums.first = min(sums.first, course.first)
+        first, done = min(first, course.first), done + len(machine.shown)
         if not course.next():
             break
-        if sums.done > MAX_STEPS:
-            sums.unknown.setdefault(sums.first, "more courses of events are possible than are followed")
+        if done > MAX_STEPS:
+            unknown.setdefault(first, "more courses of events are possible than are followed")
             break
-    return Prediction(platform.name, tuple(_steps(scenario, sums)))
-
-
-def _steps(scenario: Scenario, sums: _Sums) -> Iterable[StepPrediction]:
-    lost = min(sums.unknown, default=len(scenario.steps))
-    for at, step in enumerate(scenario.steps):
-        if not step.label:
-            continue
-        outcomes, values = sums.outcomes[at], sums.values[at]
-        if at >= lost:
-            yield StepPrediction(step.label, unknown=sums.unknown[lost])
-        elif UNKNOWN in outcomes:
-            yield StepPrediction(step.label, unknown=outcomes[UNKNOWN])
-        elif not outcomes:
-            yield StepPrediction(step.label, unknown=DEPARTED)
-        else:
-            names = tuple(sorted(outcomes))
-            yield StepPrediction(step.label, names, None if values is None else tuple(values), outcomes[names[0]])
+    return machines, unknown
 
 
 def _all_unknown(scenario: Scenario, platform: Platform, why: str) -> Prediction:

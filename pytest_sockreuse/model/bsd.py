@@ -65,7 +65,6 @@ class Bsd:
         if proto not in ("tcp", "udp"):
             raise Unknown(f"{proto} is not modelled")
         sk = Pcb(proto, family, user)
-        sk.mptcp = False
         default = m.env.get("net.inet6.ip6.v6only", "1" if self.traits.v6only else "0")
         sk.v6only = family == 6 and default != "0"
         return sk

@@ -184,8 +184,7 @@ class Tcp:
         child.child, child.v6only, child.linger = True, listener.v6only, listener.linger
         child.options = dict(listener.options)
         if INHERITS in m.on:
-            for name in REUSE_OPTIONS:
-                setattr(child, name, getattr(listener, name))
+            child.have(REUSE_OPTIONS, listener)
         return child
 
     def close(self, m: Machine, sk: Pcb) -> None:

@@ -76,7 +76,8 @@ class Linux:
             raise Errno("EPROTONOSUPPORT", NO_UDPLITE)
         if proto in ("udplite", "sctp"):
             raise Unknown(f"{proto} is not modelled")
-        sk = Sock(proto, family, user)
+        sk = Sock("tcp" if proto == "mptcp" else proto, family, user)
+        sk.mptcp = proto == "mptcp"
         if family == 6 and m.env.get("net.ipv6.bindv6only", "0") != "0":
             sk.v6only = True
         return sk

@@ -78,9 +78,15 @@ def range_of(m: Machine, sk: Sock) -> tuple[int, int]:
     return low, high
 
 
-def reserved(m: Machine) -> int:
-    """The ports that are never chosen, as a mask."""
-    return _reserved(m.env.get("net.ipv4.ip_local_reserved_ports", "")) if RESERVED in m.on else 0
+@lru_cache(1024)
+def _chosen_of(low: int, high: int, step: int, reserved: str) -> int:
+    return mask(low, high, step) & ~_reserved(reserved)
+
+
+def ports(m: Machine, low: int, high: int, step: int = 1) -> int:
+    """Those of the ports low, low + step, … up to high that may be chosen, as a mask."""
+    text = m.env.get("net.ipv4.ip_local_reserved_ports", "") if RESERVED in m.on else ""
+    return _chosen_of(low, high, step, text)
 
 
 def bind_zero(m: Machine, sk: Sock, usable: Usable) -> int:
@@ -97,39 +103,38 @@ def connect_auto(m: Machine, sk: Sock, usable: Usable) -> int:
     """The search of __inet_hash_connect: the port, or 0."""
     low, high = range_of(m, sk)
     if sk.port_range != (0, 0) and ANY_PARITY in m.on:
-        return m.space.pick(mask(low, high) & ~reserved(m), usable, m.wanted())
+        return m.space.pick(ports(m, low, high), usable, m.wanted())
     return _scan(m, low, high, 0, usable)
 
 
 def datagram(m: Machine, sk: Sock, usable: Usable) -> int:
     """udp_lib_get_port: any port of the range alike."""
-    low, high = range_of(m, sk)
-    return m.space.pick(mask(low, high) & ~reserved(m), usable, m.wanted())
+    return m.space.pick(ports(m, *range_of(m, sk)), usable, m.wanted())
 
 
 def _scan(m: Machine, low: int, high: int, first: int, usable: Usable) -> int:
     """One search in steps of two, the ports low + `first`, low + `first` + 2, … before the others."""
-    size, keep, wanted = high - low + 1, ~reserved(m), m.wanted()
+    size, pick, wanted = high - low + 1, m.space.pick, m.wanted()
     if size == 1 or PARITY not in m.on:
-        return m.space.pick(mask(low, high) & keep, usable, wanted)
-    odd = mask(low + 1, high, 2) & keep
+        return pick(ports(m, low, high), usable, wanted)
     if size % 2 == 0 or ODD_SIZE not in m.on or size > RARE:
-        even = mask(low, high, 2) & keep
-        order = (odd, even) if first else (even, odd)
-        return m.space.pick(order[0], usable, wanted) or m.space.pick(order[1], usable, wanted)
-    port = m.space.pick(odd, usable, wanted) if first else 0
-    port = port or _even_of_odd_size(m, low, high, keep, usable, wanted)
-    return port or (0 if first else m.space.pick(odd, usable, wanted))
+        port = pick(ports(m, low + first, high, 2), usable, wanted)
+        return port or pick(ports(m, low + 1 - first, high, 2), usable, wanted)
+    odd = ports(m, low + 1, high, 2)
+    port = pick(odd, usable, wanted) if first else 0
+    port = port or _even_of_odd_size(m, low, high, usable, wanted)
+    return port or (0 if first else pick(odd, usable, wanted))
 
 
-def _even_of_odd_size(m: Machine, low: int, high: int, keep: int, usable: Usable, wanted: int) -> int:
+def _even_of_odd_size(m: Machine, low: int, high: int, usable: Usable, wanted: int) -> int:
     """The even steps of a range of odd size n: from 0 up to n - 3, or from 2 up to n - 1, as the start is 0 or not."""
     space = m.space
+    begin = ports(m, low, low)
     if high - low == 2:
-        return space.pick(mask(low, low) & keep, usable, wanted)
-    before_last, last = mask(high - 2, high - 2) & keep, mask(high, high) & keep
-    inner = mask(low + 2, high - 2, 2) & keep
+        return space.pick(begin, usable, wanted)
+    before_last, last = ports(m, high - 2, high - 2), ports(m, high, high)
+    inner = ports(m, low + 2, high - 2, 2)
     if space.any_usable(inner, usable):
         edge = 0 if space.any_usable(before_last, usable) else last
-        return space.pick(inner | edge | mask(low, low) & keep, usable, wanted)
-    return space.pick((last, mask(low, low) & keep)[m.choose(2)], usable, wanted)
+        return space.pick(inner | edge | begin, usable, wanted)
+    return space.pick((last, begin)[m.choose(2)], usable, wanted)

@@ -101,6 +101,10 @@ MAPPED_STICKS = BOOK(
     "net/ipv6/tcp_ipv6.c tcp_v6_connect (icsk_af_ops = &ipv6_mapped)",
 )
 
+#: What a small socket in TIME_WAIT keeps of the one it stands for, and an accepted one has of its listener.
+_REMEMBERED = "ra rp v6only device laddr port raddr rport auto timestamps".split()
+_INHERITED = "mptcp ra rp v6only device no_port port_range linger linger2 nonlocal_ addr_lock shut_rd shut_wr".split()
+
 
 class Tcp:
     """The rules of a TCP socket's calls after the checks that all protocols share."""
@@ -126,8 +130,7 @@ class Tcp:
     def remain(self, m: Machine, sk: Sock, half: bool) -> None:
         """tcp_time_wait: a small socket takes the place of `sk`."""
         small = Sock("tcp", sk.family, sk.user)
-        for name in ("ra", "rp", "v6only", "device", "laddr", "port", "raddr", "rport", "auto", "timestamps"):
-            setattr(small, name, getattr(sk, name))
+        small.have(_REMEMBERED, sk)
         small.state, small.half, small.since, small.open = TIME_WAIT, half, m.now, False
         small.peer, sk.peer = sk.peer, None
         if small.peer is not None and small.peer is not sk:
@@ -301,10 +304,7 @@ class Tcp:
         if len(listener.queue) > listener.backlog and BACKLOG in m.on:
             self._unanswered(m, sk, BACKLOG)
         child = Sock("tcp", listener.family, listener.user)
-        for (
-            name
-        ) in "mptcp ra rp v6only device no_port port_range linger linger2 nonlocal_ addr_lock shut_rd shut_wr".split():
-            setattr(child, name, getattr(listener, name))
+        child.have(_INHERITED, listener)
         child.tried = child.mptcp
         child.options = dict(listener.options)
         child.laddr, child.port, child.raddr, child.rport = sk.raddr, sk.rport, sk.laddr, sk.port

@@ -6,12 +6,14 @@ again until every way was taken.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterable
 from typing import Protocol
 
 from ..scenario import KINDS, Address, Observation, Option, Scenario, Step, StepOutcome
 from .clause import Errno, ModelError, TimeUp, Unknown
+from .memory import digest
 from .ports import Contradiction, PortSpace, Value
+from .prediction import StepPrediction
 
 CLOSE, LISTEN, ESTABLISHED = "CLOSE", "LISTEN", "ESTABLISHED"
 FIN_WAIT2, CLOSE_WAIT, TIME_WAIT = "FIN_WAIT2", "CLOSE_WAIT", "TIME_WAIT"
@@ -19,9 +21,9 @@ FIN_WAIT2, CLOSE_WAIT, TIME_WAIT = "FIN_WAIT2", "CLOSE_WAIT", "TIME_WAIT"
 PATIENCE = 0.2  # seconds that accept and recv wait
 MAX_WORK = 2_000_000  # comparisons of sockets in one prediction
 PLAIN = "nothing-against"  # the rule of a step that no clause decided
-UNKNOWN = "unknown"  # reported as the outcome of a step whose socket is not covered; the rule says why
 
 _ALWAYS = frozenset({"close", "name", "get", "set"})
+_MEMORY = "over space names now ports env addresses devices buckets tuples listeners clock".split()
 _MOVES = frozenset({"bind", "connect", "disconnect", "listen", "close"})
 
 Tuple4 = tuple[str, int, str, int]
@@ -41,10 +43,9 @@ class Sock:
     ).split()
 
     def __init__(self, proto: str, family: int, user: str) -> None:
-        self.proto, self.mptcp = ("tcp", True) if proto == "mptcp" else (proto, False)
-        self.family, self.user = family, user
+        self.proto, self.family, self.user = proto, family, user
         self.options: dict[str, str] = {}  # those with no bearing on ports
-        self.ra = self.rp = self.v6only = self.no_port = self.nonlocal_ = False
+        self.mptcp = self.ra = self.rp = self.v6only = self.no_port = self.nonlocal_ = False
         self.device = ""
         self.port_range = (0, 0)
         self.linger = self.linger2 = -1
@@ -85,6 +86,11 @@ class Sock:
             return self.laddr
         return f"[{self.laddr}]" if ":" in self.laddr else f"[::ffff:{self.laddr}]"
 
+    def have(self, names: Iterable[str], other: Sock) -> None:
+        """Take over attributes of another socket."""
+        for name in names:
+            setattr(self, name, getattr(other, name))
+
 
 class Held:
     """A name of the scenario: its socket, whether it failed, its last reported port, why its steps are not covered."""
@@ -116,14 +122,16 @@ class Rules(Protocol):
 
 
 class Course:
-    """The choices of one course of events: those given are repeated, those beyond take the first way."""
+    """The choices of one course of events: those given are repeated, those beyond take the first way.
+
+    `step` is the labelled step under way, `first` that of the first choice.
+    """
 
     __slots__ = ("trail", "at", "step", "first")
 
     def __init__(self) -> None:
         self.trail: list[list[int]] = []  # [chosen, of how many]
-        self.at = self.step = 0
-        self.first = 0  # the step of the first choice
+        self.at = self.step = self.first = 0
 
     def choose(self, ways: int) -> int:
         """One of `ways` numbers from 0."""
@@ -146,15 +154,12 @@ class Course:
         return bool(trail)
 
 
-Report = Callable[[int, str, Value | None, str], None]
-
-
 class Machine:
-    """One scenario on one stack, in one course of events."""
+    """One scenario on one stack, in one course of events; `shown` grows as its labelled steps are done."""
 
     __slots__ = (
-        "scenario rules on course choose space names now rule work observed ports at env addresses devices buckets "
-        "tuples listeners clock"
+        "scenario rules on course choose space names shown done over now rule work observed ports at env addresses "
+        "devices buckets tuples listeners clock"
     ).split()
 
     def __init__(
@@ -164,7 +169,9 @@ class Machine:
         self.choose = course.choose
         self.space = PortSpace(course.choose)
         self.names: dict[str, Held] = {}
-        self.ports: dict[str, int] = {}  # port symbol -> id
+        self.ports: dict[int | str, int] = {}  # port symbol -> id
+        self.shown: list[StepPrediction] = []
+        self.done = self.over = False  # every step was done; the scenario's time is up
         self.now = 0.0  # seconds that have passed at least
         self.rule = PLAIN
         self.work = self.at = self.clock = 0
@@ -183,35 +190,35 @@ class Machine:
                 self.env[setting.name or "ephemeral"] = setting.value
         rules.begin(self)
 
-    def run(self, report: Report) -> None:
-        """Do every step and report it; ends early where the course cannot be, or departs from what was observed."""
+    def run(self) -> None:
+        """Do every step. Raises Contradiction where the course cannot be, or is not what was observed, and Unknown."""
         seen = self.observed.steps if self.observed is not None else ()
-        over = False
-        label = 0
+        shown = self.shown
         for at, step in enumerate(self.scenario.steps):
             self.at = at
             if not step.label:
                 self.now += float(step.seconds)
                 continue
-            if over:
-                report(self.at, "unreached", None, PLAIN)
-                continue
             self.rule = PLAIN
-            self.course.step = self.at
+            self.course.step = len(shown)
             try:
                 outcome, value = self.step(step)
             except Unknown as why:
                 held = self.names.get(step.listener or step.name)
                 if held is None or not held.unknown:
                     raise
-                report(self.at, UNKNOWN, None, str(why))  # a protocol that bears on no other
-                label += 1
+                shown.append(StepPrediction(step.label, unknown=str(why)))  # a protocol that bears on no other
                 continue
-            over = outcome == "time up"
-            report(self.at, "timeout" if over else outcome, value, self.rule)
-            if label < len(seen):
-                self.compare(step, outcome, value, seen[label])
-            label += 1
+            self.over = outcome == "time up"
+            outcome = "timeout" if self.over else outcome
+            shown.append(StepPrediction(step.label, (outcome,), None if value is None else (value,), self.rule))
+            if len(shown) <= len(seen):
+                self.compare(step, outcome, value, seen[len(shown) - 1])
+            if self.over:
+                rest = self.scenario.steps[at + 1 :]
+                shown += [StepPrediction(step.label, ("unreached",), None, PLAIN) for step in rest if step.label]
+                break
+        self.done = True
 
     def step(self, step: Step) -> tuple[str, Value | None]:
         """Do one step: its outcome and what it records."""
@@ -308,13 +315,13 @@ class Machine:
         named = address.port
         if isinstance(named, int):
             return self.space.number(named) if named else 0
-        symbol = address.symbol
-        if symbol is not None:
-            if symbol not in self.ports:
-                known = self.observed.ports.get(symbol) if self.observed is not None else None
-                self.ports[symbol] = self.space.number(known) if known else self.space.symbol(symbol)
-            return self.ports[symbol]
-        held = self.names.get(address.owner or "")
+        if named in self.ports:
+            return self.ports[named]
+        if address.owner is None:
+            known = self.observed.ports.get(named) if self.observed is not None else None
+            port = self.ports[named] = self.space.number(known) if known else self.space.symbol(named)
+            return port
+        held = self.names.get(address.owner)
         if held is None:
             return None
         if held.unknown:
@@ -341,7 +348,7 @@ class Machine:
 
     def compare(self, step: Step, outcome: str, value: Value | None, seen: StepOutcome) -> None:
         """Hold the step against what was observed. Raises Contradiction where this course is not the one."""
-        if outcome.replace("time up", "timeout") != seen.outcome:
+        if outcome != seen.outcome:
             raise Contradiction
         if value is None or seen.value is None:
             return
@@ -352,6 +359,10 @@ class Machine:
                 self.space.is_number(held.sock.shown, int(seen.value.rpartition(":")[2]))
         elif not value.matches(seen.value, self.observed.ports):
             raise Contradiction
+
+    def memory(self) -> bytes:
+        """A digest of all that what follows may depend on."""
+        return digest((getattr(self, name) for name in _MEMORY), self)
 
     def spend(self, work: int) -> None:
         """Count comparisons. Raises ModelError beyond the bound."""

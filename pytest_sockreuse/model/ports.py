@@ -135,11 +135,9 @@ class PortSpace:
         if wanted and ports >> wanted & 1:
             port = self.number(wanted)
             return port if usable(port) else 0
-        inside = [number for number in self.concrete if ports >> number & 1]
-        inside = [self.concrete[number] for number in inside]
-        inside += [
-            p for p, may in list(self.domain.items()) if may & ports and p not in inside and self._inside(p, ports)
-        ]
+        inside = self._in_play(ports)
+        if not inside:
+            return self.fresh(ports) if ports else 0
         size = ports.bit_count()
         options = [port for port in inside if usable(port)] if size <= RARE or len(inside) * 2 > size else []
         if size > len(inside):
@@ -151,11 +149,16 @@ class PortSpace:
 
     def any_usable(self, ports: int, usable: Callable[[int], bool]) -> bool:
         """Whether one of `ports` could be picked."""
-        inside = [self.concrete[number] for number in self.concrete if ports >> number & 1]
-        inside += [
-            p for p, may in list(self.domain.items()) if may & ports and p not in inside and self._inside(p, ports)
-        ]
+        inside = self._in_play(ports)
         return ports.bit_count() > len(inside) or any(usable(port) for port in inside)
+
+    def _in_play(self, ports: int) -> list[int]:
+        """The ids that are one of `ports`."""
+        inside = [known for number, known in self.concrete.items() if ports >> number & 1]
+        for port, may in list(self.domain.items()):
+            if may & ports and port not in inside and self._inside(port, ports):
+                inside.append(port)
+        return inside
 
     def _inside(self, port: int, ports: int) -> bool:
         """Whether a chosen port is one of `ports`; a choice where both may be."""
@@ -178,15 +181,16 @@ class PortSpace:
         if not ports:
             raise Contradiction
         self.domain[port] = ports
-        if not ports & (ports - 1):
-            number = ports.bit_length() - 1
+        number = ports.bit_length() - 1
+        if ports == 1 << number:
             if self.concrete.setdefault(number, port) != port:
                 raise Contradiction
             for other, may in list(self.domain.items()):
                 if other != port and may & ports:
                     self._narrow(other, may & ~ports)
-        elif ports.bit_count() <= _MATCHING and not _all_fit(may for may in self.domain.values() if may & ports):
-            raise Contradiction
+        elif len(self.domain) > 1 and ports.bit_count() <= _MATCHING:
+            if not _all_fit(may for may in self.domain.values() if may & ports):
+                raise Contradiction
 
 
 def _all_fit(domains: Iterable[int]) -> bool:

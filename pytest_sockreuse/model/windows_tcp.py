@@ -116,6 +116,11 @@ def child_against(m: Machine, sk: WinSock, port: int) -> None:
             m.rule = CHILD_FREE
 
 
+#: What TIME_WAIT keeps of a socket, and an accepted one has of its listener.
+_REMEMBERED = "laddr port raddr rport auto addr_lock mode".split()
+_INHERITED = "ra ex mode v6only linger dual".split()
+
+
 class Tcp:
     """What the ends of connections mean for ports, and the rules of connect()."""
 
@@ -131,8 +136,7 @@ class Tcp:
 
     def remain(self, m: Machine, sk: Sock, half: bool) -> None:
         small = WinSock("tcp", sk.family, sk.user)
-        for name in "laddr port raddr rport auto addr_lock mode".split():
-            setattr(small, name, getattr(sk, name))
+        small.have(_REMEMBERED, sk)
         small.state, small.half, small.since, small.open = TIME_WAIT, half, m.now, False
         small.peer, sk.peer = sk.peer, None
         if small.peer is not None and small.peer is not sk:
@@ -175,9 +179,7 @@ class Tcp:
     @staticmethod
     def _establish(m: Machine, sk: WinSock, listener: WinSock) -> None:
         child = WinSock("tcp", listener.family, listener.user)
-        for name in "ra ex mode v6only linger dual".split():
-            if name != "ra" or INHERITS in m.on:
-                setattr(child, name, getattr(listener, name))
+        child.have(_INHERITED if INHERITS in m.on else _INHERITED[1:], listener)
         child.options = dict(listener.options)
         child.laddr = child.bound = sk.raddr
         child.port = child.shown = sk.rport

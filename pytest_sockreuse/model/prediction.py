@@ -1,0 +1,58 @@
+"""What is foretold of a step and of a scenario."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from .ports import Value
+
+DEPARTED = "what was observed before this step is not what the model says"
+
+
+class StepPrediction(NamedTuple):
+    """What one step may show: `outcomes` sorted; `values` that name and get may record (None: any); the `rule` that
+    decides. Where the model does not know, `outcomes` is empty and `unknown` says why."""
+
+    step: str
+    outcomes: tuple[str, ...] = ()
+    values: tuple[Value, ...] | None = None
+    rule: str = ""
+    unknown: str = ""
+
+    def matches(self, outcome: str, value: str | None, ports: Mapping[str, int]) -> bool:
+        """Whether this was foretold; everything is where the model does not know."""
+        if self.unknown:
+            return True
+        if outcome not in self.outcomes:
+            return False
+        return outcome != "ok" or not self.values or any(may.matches(value, ports) for may in self.values)
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """A scenario predicted: one entry for each labelled step, in order."""
+
+    platform: str
+    steps: tuple[StepPrediction, ...]
+
+    @property
+    def unknown(self) -> str:
+        """Why a step is not covered, of the first such step; else empty."""
+        return next((step.unknown for step in self.steps if step.unknown), "")
+
+
+def united(label: str, courses: Iterable[StepPrediction]) -> StepPrediction:
+    """One step, from what it shows in each course of events that gets there; of an outcome the first rule counts."""
+    rules: dict[str, str] = {}
+    values: dict[Value, None] = {}
+    for course in courses:
+        if course.unknown:
+            return course
+        rules.setdefault(course.outcomes[0], course.rule)
+        values.update(dict.fromkeys(course.values or ()))
+    if not rules:
+        return StepPrediction(label, unknown=DEPARTED)
+    outcomes = tuple(sorted(rules))
+    return StepPrediction(label, outcomes, tuple(values) or None, rules[outcomes[0]])
