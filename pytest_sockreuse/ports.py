@@ -37,6 +37,10 @@ _TRIES = 100
 _NO_FILES = (errno.EMFILE, errno.ENFILE)
 
 
+#: Where a pool of numbers is good for: a process, and the network namespace of a thread of it.
+Place = tuple[int, int]
+
+
 class PortError(Exception):
     """A port that cannot be held; the message is one line, with the remedy."""
 
@@ -157,8 +161,9 @@ class Ports:
 
     def __init__(self, technique: Technique | None = None) -> None:
         self.placeholders = Placeholders(technique or TECHNIQUES.get(current().stack, STRICT))
-        self._pools: dict[tuple[int, int], HeldPorts] = {}
-        self._leases: dict[Lease, HeldPorts | None] = {}
+        self._home = _here()
+        self._pools: dict[Place, HeldPorts] = {}
+        self._leases: dict[Lease, Place | None] = {}
 
     def hold(self, *protocols: Protocol) -> Lease:
         """One port, for TCP and UDP unless `protocols` are named. Raises PortError."""
@@ -199,23 +204,20 @@ class Ports:
 
     def ended(self, lease: Lease) -> None:
         """A lease is over: its number may be given again."""
-        pool = self._leases.pop(lease, None)
-        if pool is not None:
-            pool.give_back(lease.port)
+        place = self._leases.pop(lease, None)
+        if place in self._pools:
+            self._pools[place].give_back(lease.port)
+            if place != self._home and place not in self._leases.values():  # a namespace that would stay for its locks
+                self._pools.pop(place).close()
 
-    def _pool(self) -> HeldPorts:
-        """The numbers of this process, in the network namespace that this thread is in."""
-        place = 0
-        with contextlib.suppress(OSError):
-            place = os.stat("/proc/thread-self/ns/net").st_ino
-        key = os.getpid(), place
-        if key not in self._pools:
-            self._pools[key] = HeldPorts()
-        return self._pools[key]
+    def _pool(self, place: Place) -> HeldPorts:
+        if place not in self._pools:
+            self._pools[place] = HeldPorts()
+        return self._pools[place]
 
     def _some(self, count: int, protocols: tuple[Protocol, ...]) -> list[Lease]:
         """So many consecutive leases. Raises OSError."""
-        for pool, numbers in self._numbers(count):
+        for place, numbers in self._numbers(count):
             leases: list[Lease] = []
             try:
                 for number in numbers:
@@ -226,20 +228,28 @@ class Ports:
                 if isinstance(error, OSError) and error.errno in _NO_FILES:
                     raise
             else:
-                self._leases.update(dict.fromkeys(leases, pool))
+                self._leases.update(dict.fromkeys(leases, place))
                 return leases
         raise NoPort
 
-    def _numbers(self, count: int) -> Iterator[tuple[HeldPorts | None, list[int]]]:
+    def _numbers(self, count: int) -> Iterator[tuple[Place | None, list[int]]]:
         """Numbers to try: of our pool, then what the OS chooses, which may be where it chooses for others too."""
-        pool = self._pool()
+        place = _here()
+        pool = self._pool(place)
         with contextlib.suppress(NoPort):
             for _ in range(_TRIES):
-                yield pool, [pool.take()] if count == 1 else pool.take_row(count)
+                yield place, [pool.take()] if count == 1 else pool.take_row(count)
         for _ in range(_TRIES):
             with bound(socket.AF_INET, socket.SOCK_STREAM, ("127.0.0.1", 0)) as sock:
                 first: int = sock.getsockname()[1]
             yield None, [*range(first, first + count)]
+
+
+def _here() -> Place:
+    place = 0
+    with contextlib.suppress(OSError):
+        place = os.stat("/proc/thread-self/ns/net").st_ino
+    return os.getpid(), place
 
 
 def _nobody_at(port: int, protocol: Protocol) -> bool:

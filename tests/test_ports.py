@@ -19,7 +19,8 @@ import pytest
 from pytest_sockreuse import platforms, ports
 from pytest_sockreuse.live import hold as numbers
 from pytest_sockreuse.live import holders
-from pytest_sockreuse.live.placeholder import PROTOCOLS, STRICT, TECHNIQUES, Technique, descriptors
+from pytest_sockreuse.live.hold import descriptors
+from pytest_sockreuse.live.placeholder import PROTOCOLS, STRICT, TECHNIQUES, Technique
 from pytest_sockreuse.live.runner import Runner
 from pytest_sockreuse.model import families, predict
 from pytest_sockreuse.parser import parse

@@ -7,10 +7,12 @@ port, and listens on it, owns the block for as long as that socket lives: no fil
 from __future__ import annotations
 
 import errno
+import os
 import random
 import socket
 import subprocess
 import sys
+import weakref
 from collections import deque
 
 BLOCK = 32
@@ -26,6 +28,28 @@ _IANA = (49152, 65535)
 _LOOPBACK = ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1"))
 _NO_IPV6 = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)
 _NO_FILES = (errno.EMFILE, errno.ENFILE)
+
+
+_keeping: weakref.WeakSet[socket.socket] = weakref.WeakSet()
+
+
+def keeping(*socks: socket.socket) -> None:
+    """Note sockets of ours that keep a port. A forked child closes its copies, which would outlast the release."""
+    _keeping.update(socks)
+
+
+def descriptors() -> set[int]:
+    """The descriptors of this process that keep a port, and are no application's."""
+    return {sock.fileno() for sock in _keeping} - {-1}
+
+
+def _forget() -> None:
+    for sock in [*_keeping]:
+        sock.close()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)
 
 
 class NoPort(OSError):
@@ -144,6 +168,7 @@ class HeldPorts:
                     raise
                 continue
             lock.listen(1)
+            keeping(lock)
             self._locks.append(lock)
             return list(range(first + 1, first + BLOCK))
         raise NoPort("no block of ports is left on this host")

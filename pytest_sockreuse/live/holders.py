@@ -19,8 +19,6 @@ if sys.platform == "linux":
     from .netlink import on_port
 
 _PROTOCOLS = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}
-_STATES = """? ESTABLISHED SYN_SENT SYN_RECV FIN_WAIT1 FIN_WAIT2 TIME_WAIT BOUND CLOSE_WAIT LAST_ACK LISTEN CLOSING
-    SYN_RECV BOUND""".split()  # include/net/tcp_states.h
 #: The states that keep a port for its owner; BOUND is also a UDP socket's that has no peer.
 _KEEPING = {"LISTEN", "BOUND"}
 FLAGS = ("SO_REUSEADDR", "SO_REUSEPORT", "IPV6_V6ONLY")
@@ -168,8 +166,7 @@ if sys.platform == "linux":
         pids = _owners({sock.inode for _, sock in found if sock.inode})
         for family, sock in found:
             foreign = sock.foreign if sock.foreign[1] else None
-            state = _STATES[sock.state] if sock.state < len(_STATES) else "?"
-            yield Holder(protocol, family, sock.local, foreign, state, pids.get(sock.inode), sock.uid)
+            yield Holder(protocol, family, sock.local, foreign, sock.state, pids.get(sock.inode), sock.uid)
 
     def listening(port: int) -> set[int]:
         """The inodes of the TCP sockets that listen at `port`; empty where sock_diag does not tell. Microseconds."""

@@ -17,6 +17,9 @@ assert sys.platform == "linux"
 _REQUEST, _ACK, _REPLACE, _EXCL, _CREATE, _DUMP = 1, 4, 0x100, 0x200, 0x400, 0x300
 _NEWLINK, _NEWADDR, _NEWROUTE, _DELROUTE, _DIAG = 16, 20, 24, 25, 20
 _UP = 1
+#: The TCP states by number, of include/net/tcp_states.h; what they call closed is bound at the least.
+STATES = """? ESTABLISHED SYN_SENT SYN_RECV FIN_WAIT1 FIN_WAIT2 TIME_WAIT BOUND CLOSE_WAIT LAST_ACK LISTEN CLOSING
+    SYN_RECV BOUND""".split()
 _sequence = itertools.count(1)
 
 
@@ -119,11 +122,11 @@ class Diag:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A socket that sock_diag knows: `state` as in include/net/tcp_states.h, `inode` 0 where no process has it."""
+    """A socket that sock_diag knows: `state` is one of `STATES`, `inode` 0 where no process has it."""
 
     local: tuple[str, int]
     foreign: tuple[str, int]
-    state: int
+    state: str
     uid: int
     inode: int
 
@@ -158,4 +161,8 @@ def _found(message: bytes) -> Found:
     size = 16 if family == socket.AF_INET6 else 4
     local, foreign = (socket.inet_ntop(family, message[at : at + size]) for at in (8, 24))
     uid, inode = struct.unpack_from("=II", message, 64)
-    return Found((local, ports[0]), (foreign, ports[1]), state, uid, inode)
+    return Found((local, ports[0]), (foreign, ports[1]), _name(state), uid, inode)
+
+
+def _name(state: int) -> str:
+    return STATES[state] if state < len(STATES) else "?"

@@ -6,15 +6,13 @@ What does that differs by OS; `TECHNIQUES` has it for each stack, and the tests 
 from __future__ import annotations
 
 import errno
-import os
 import socket
 import struct
 import sys
-import weakref
 from dataclasses import dataclass
 from typing import Literal
 
-from .hold import bound
+from .hold import bound, keeping
 
 Protocol = Literal["tcp", "udp"]
 PROTOCOLS: tuple[Protocol, ...] = ("tcp", "udp")
@@ -51,22 +49,6 @@ TECHNIQUES = {
     "wine": _WINDOWS,
 }
 STRICT = Technique(False, connected=())  # where no rule is known: nobody binds beside it
-
-_made: weakref.WeakSet[socket.socket] = weakref.WeakSet()
-
-
-def descriptors() -> set[int]:
-    """The descriptors of this process that are placeholders now."""
-    return {sock.fileno() for sock in _made} - {-1}
-
-
-def _forget_copies() -> None:
-    for sock in [*_made]:
-        sock.close()
-
-
-if hasattr(os, "register_at_fork"):  # a forked child's copies would outlast what releases the port
-    os.register_at_fork(after_in_child=_forget_copies)
 
 
 class Placeholders:
@@ -116,7 +98,7 @@ class Placeholders:
                 socks.append(self._connect(sock))
             else:
                 sock.connect((address[0], _DISCARD))
-        _made.update(socks)
+        keeping(*socks)
 
     def _connect(self, sock: socket.socket) -> socket.socket:
         """Connect a placeholder; returns the other end. Neither leaves a TIME_WAIT."""
@@ -125,6 +107,7 @@ class Placeholders:
             keeper = bound(sock.family, socket.SOCK_STREAM, (LOOPBACK[sock.family], 0))
             self._keepers[sock.family] = keeper
             keeper.listen()
+            keeping(keeper)
         sock.connect(keeper.getsockname())
         while True:  # whoever else connected is turned away
             peer, address = keeper.accept()
