@@ -33,6 +33,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="N",
         help="add N random scenarios, held against the model of this platform",
     )
+    group.addoption(
+        "--sockreuse-explain",
+        action="store_true",
+        help="when a test fails with EADDRINUSE or EADDRNOTAVAIL, tell who has the port, the rule, and what would help",
+    )
     parser.addini("sockreuse_rules", "the rules that a bare --sockreuse runs (all)", type="args", default=[])
     parser.addini("sockreuse_require", "rules without which no test shall run", type="args", default=[])
     parser.addini("sockreuse_timeout", "seconds that one scenario may take beside its waits (10)", default="10")
@@ -75,6 +80,10 @@ def pytest_configure(config: pytest.Config) -> None:
         from .explorer.items import ExploreSession
 
         config.pluginmanager.register(ExploreSession(config), "sockreuse-explore")
+    if option.sockreuse_explain:
+        from .explain import Explainer
+
+        config.pluginmanager.register(Explainer(config), "sockreuse-explain")
     if config.getini("sockreuse_require"):
         from .guarding import Canary
 

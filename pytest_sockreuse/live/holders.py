@@ -88,14 +88,16 @@ def holders(port: int, protocol: str = "tcp") -> list[Holder]:
 
 
 def own() -> Iterator[Holder]:
-    """The bound TCP and UDP sockets of this process, each once."""
+    """The bound TCP and UDP sockets of this process in this network namespace, each once."""
     done = set()
+    with socket.socket() as sock:
+        here = _namespace(sock)
     for fd in _descriptors():
         with contextlib.suppress(OSError):
             about = os.fstat(fd)
             if stat.S_ISSOCK(about.st_mode) and (not about.st_ino or about.st_ino not in done):
                 done.add(about.st_ino)
-                holder = _asked(fd)
+                holder = _asked(fd, here)
                 if holder is not None:
                     yield holder
 
@@ -107,8 +109,8 @@ def _descriptors() -> list[int]:
     return []  # Windows, where psutil tells
 
 
-def _asked(fd: int) -> Holder | None:
-    """What the socket `fd` says of itself."""
+def _asked(fd: int, here: bytes) -> Holder | None:
+    """What the socket `fd` says of itself, if it is bound, and from `here`."""
     blocking = sys.platform == "win32" or os.get_blocking(fd)
     sock = socket.socket(fileno=fd)
     try:
@@ -117,12 +119,20 @@ def _asked(fd: int) -> Holder | None:
         if sock.family not in (socket.AF_INET, socket.AF_INET6) or sock.type not in _PROTOCOLS.values():
             return None
         local = sock.getsockname()[:2]
-        if not local[1]:
+        if not local[1] or _namespace(sock) != here:
             return None
         protocol = "tcp" if sock.type == socket.SOCK_STREAM else "udp"
         return Holder(protocol, sock.family, local, *_peer(sock), os.getpid(), None, flags(sock), fd)
     finally:
         sock.detach()
+
+
+def _namespace(sock: socket.socket) -> bytes:
+    """What tells a socket's network namespace from others; empty where there is nothing (before Linux 5.14)."""
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError):
+            return sock.getsockopt(socket.SOL_SOCKET, 71, 8)  # SO_NETNS_COOKIE
+    return b""
 
 
 def _peer(sock: socket.socket) -> tuple[tuple[str, int] | None, str]:
