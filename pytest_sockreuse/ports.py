@@ -55,9 +55,10 @@ class Lease:
     A context manager; at its end a `PortWarning` tells if somebody else has the port, or if it was left open.
     """
 
-    def __init__(self, ports: Ports, port: int, protocols: tuple[Protocol, ...]) -> None:
+    def __init__(self, ports: Ports, port: int, protocols: tuple[Protocol, ...], reserved: bool) -> None:
         self.port, self.protocols = port, protocols
         self.open = True
+        self._reserved = reserved  # the OS gives this number to nobody
         self._ports = ports
         self._held: dict[tuple[Protocol, int], list[socket.socket]] = {}
         try:
@@ -104,8 +105,7 @@ class Lease:
         For an application that does not bind beside them, right before it binds. Raises PortError.
         """
         self._check(*protocols)
-        if sys.platform == "linux" and listening(self.port):
-            self._warn("tcp", ours_too=False)
+        self._look_for_thief()
         self._drop(*[place for place in self._held if place[0] in (protocols or PROTOCOLS)])
         return self.port
 
@@ -113,10 +113,12 @@ class Lease:
         """End the lease; again, does nothing. Warns with PortWarning."""
         if self.open:
             self.open = False
+            if not self._reserved:  # the moment it is free the OS may give it away
+                self._look_for_thief()
             self._drop(*self._held)
             for protocol in self.protocols:
                 if not _nobody_at(self.port, protocol):
-                    self._warn(protocol)
+                    self._warn(protocol, True, self._reserved)
             self._ports.ended(self)
 
     def __enter__(self) -> Lease:
@@ -141,19 +143,22 @@ class Lease:
             for sock in self._held.pop(place, ()):
                 sock.close()
 
-    def _warn(self, protocol: Protocol, ours_too: bool = True) -> None:
+    def _look_for_thief(self) -> None:
+        if sys.platform == "linux" and listening(self.port):
+            self._warn("tcp", ours=False, others=True)
+
+    def _warn(self, protocol: Protocol, ours: bool, others: bool) -> None:
         placeholders = {sock.fileno() for socks in self._held.values() for sock in socks}
         for holder in holders(self.port, protocol):
             if not holder.keeps or holder.fd in placeholders:
                 continue
             where = f"{protocol.upper()} {holder.state} at {holder.local[0]} by {holder.owner}"
-            if not is_ours(holder.pid):
+            mine = is_ours(holder.pid)
+            if mine and ours:
+                warnings.warn(f"held port {self.port} was left open: {where}", PortWarning, stacklevel=3)
+            elif others and not mine:
                 text = f"held port {self.port} was taken: {where}, which this process did not start"
-            elif ours_too:
-                text = f"held port {self.port} was left open: {where}"
-            else:
-                continue
-            warnings.warn(text, PortWarning, stacklevel=3)
+                warnings.warn(text, PortWarning, stacklevel=3)
 
 
 class Ports:
@@ -221,10 +226,14 @@ class Ports:
             leases: list[Lease] = []
             try:
                 for number in numbers:
-                    leases.append(Lease(self, number, protocols))  # noqa: PERF401  to be closed if the next one fails
+                    lease = Lease(self, number, protocols, place is not None)
+                    leases.append(lease)
             except (OSError, OverflowError) as error:  # taken meanwhile, or beyond the last port
                 for lease in leases:
                     lease.close()
+                if place in self._pools:
+                    for number in numbers:
+                        self._pools[place].give_back(number)
                 if isinstance(error, OSError) and error.errno in _NO_FILES:
                     raise
             else:

@@ -8,35 +8,41 @@ from collections.abc import Callable
 
 import pytest
 
-from pytest_sockreuse import endings, platforms
+from pytest_sockreuse import endings, fixtures, netns, platforms
 from pytest_sockreuse.live import NotRun
 
 LINUX = sys.platform == "linux" and platforms.current().stack == "linux"
 linux_only = pytest.mark.skipif(not LINUX, reason="shown on Linux")
 
 Run = Callable[..., pytest.RunResult]
+_IMPORTED = fixtures  # before a run in this process imports it, and drops it again
 
 
 @pytest.fixture
 def run(pytester: pytest.Pytester, installed: bool, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Runs a project that has one test file, in a process of its own, with warnings as errors."""
+    """Runs a project that has one test file, with warnings as errors; spread over processes in one of its own."""
     monkeypatch.setenv("PYTEST_ADDOPTS", "-p no:hypothesispytest -p no:random_order -p no:cacheprovider")
     if not installed:
         monkeypatch.setenv("PYTEST_PLUGINS", "pytest_sockreuse.plugin")
 
     def run(code: str, *arguments: str) -> pytest.RunResult:
         pytester.makepyfile(test_it=code)
-        return pytester.runpytest_subprocess("--strict-markers", "-W", "error", *arguments, timeout=60)
+        if "-n1" in arguments:
+            return pytester.runpytest_subprocess("--strict-markers", "-W", "error", *arguments, timeout=60)
+        return pytester.runpytest_inprocess("--strict-markers", "-W", "error", *arguments)
 
     return run
 
 
 @pytest.fixture(params=["netns", "userns"])
-def mode(request: pytest.FixtureRequest, isolation: str, pytester: pytest.Pytester) -> str:
+def mode(
+    request: pytest.FixtureRequest, isolation: str, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> str:
     """The ways into a namespace that are open here; root has both."""
     wanted: str = request.param
     if isolation == "none" or (wanted, isolation) == ("netns", "userns"):
         pytest.skip("needs root" if isolation == "userns" else "needs network namespaces")
+    monkeypatch.setattr(netns, "how", netns.how)  # put back what the conftest changes
     pytester.makeconftest(f"import pytest_sockreuse.netns\npytest_sockreuse.netns.how = lambda: {wanted!r}\n")
     return wanted
 
@@ -380,7 +386,7 @@ def test_host_is_as_it_was():
 def test_a_test_in_a_namespace(run: Run, pytester: pytest.Pytester, spread: bool) -> None:
     if spread and not importlib.util.find_spec("xdist"):
         pytest.skip("needs pytest-xdist")
-    result = run(PRIVATE, "-W", "default", "-rA", *["-n2", "--dist=loadfile"] * spread)
+    result = run(PRIVATE, "-W", "default", "-rA", *["-n1"] * spread)
     result.assert_outcomes(passed=11, failed=1, errors=1, skipped=1, xfailed=1, warnings=1)
     result.stdout.fnmatch_lines(["*test_it.py*test_warns*", "*UserWarning: from the inside"])
     result.stdout.fnmatch_lines(["E*AssertionError: told inside"])
@@ -496,8 +502,8 @@ def test_what_a_namespace_cannot_have(run: Run) -> None:
     result.stdout.fnmatch_lines(["SKIPPED*this kernel has no setting net.ipv4.ip_absent"])
 
 
-def test_without_namespaces_such_a_test_is_skipped(run: Run, pytester: pytest.Pytester) -> None:
-    pytester.makeconftest("import pytest_sockreuse.netns\npytest_sockreuse.netns.how = lambda: 'none'\n")
+def test_without_namespaces_such_a_test_is_skipped(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(netns, "how", lambda: "none")
     result = run(
         """
         import pytest
