@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
+from typing import Any, Literal
 
 import pytest
 
@@ -30,6 +32,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         type=int,
         metavar="N",
         help="add N random scenarios, held against the model of this platform",
+    )
+    group.addoption(
+        "--sockreuse-explain",
+        action="store_true",
+        help="when a test fails with EADDRINUSE or EADDRNOTAVAIL, tell who has the port, the rule, and what would help",
     )
     parser.addini("sockreuse_rules", "the rules that a bare --sockreuse runs (all)", type="args", default=[])
     parser.addini("sockreuse_require", "rules without which no test shall run", type="args", default=[])
@@ -60,6 +67,10 @@ def pytest_configure(config: pytest.Config) -> None:
         "sockreuse_requires(*rules, mode='skip'): needs an OS that honours these rules (see sockreuse rules); "
         "where it does not the test is skipped, fails (mode='fail') or is expected to fail (mode='xfail')",
     )
+    config.addinivalue_line(
+        "markers",
+        "sockreuse_netns(port_range=(low, high), sysctls={name: value}): run the test in a private network namespace",
+    )
     option = config.option
     if option.sockreuse or option.sockreuse_only or option.sockreuse_report or option.sockreuse_select:
         from .session import SuiteSession
@@ -69,6 +80,10 @@ def pytest_configure(config: pytest.Config) -> None:
         from .explorer.items import ExploreSession
 
         config.pluginmanager.register(ExploreSession(config), "sockreuse-explore")
+    if option.sockreuse_explain:
+        from .explain import Explainer
+
+        config.pluginmanager.register(Explainer(config), "sockreuse-explain")
     if config.getini("sockreuse_require"):
         from .guarding import Canary
 
@@ -81,3 +96,42 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         from .guarding import Guarded
 
         config.pluginmanager.register(Guarded(items), "sockreuse-guards")
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    if "sockreuse_netns" in getattr(item, "fixturenames", ()) or item.get_closest_marker("sockreuse_netns"):
+        from .netns import prepare
+
+        prepare(item)
+
+
+# --- fixtures, whose bodies are in `fixtures` -------------------------------------------------------------------------
+
+
+def _fixture(name: str, about: str, scope: Literal["session", "function"] = "function") -> Any:
+    def body(request: pytest.FixtureRequest) -> Iterator[Any]:
+        from . import fixtures
+
+        yield from getattr(fixtures, name)(request)
+
+    body.__doc__ = about
+    return pytest.fixture(body, name=name, scope=scope)
+
+
+_port = _fixture("held_port", "A port held for this test, TCP and UDP: `.port`, `.socket()`, `.release()`.")
+_ports = _fixture("held_ports", "`held_ports(n)`: ports held for this test; `consecutive=True`, `'tcp'`, `'udp'`.")
+_factory = _fixture("held_port_factory", "Holds ports for the whole run: `.hold()`, `.hold_many(n)`.", "session")
+_class = _fixture("socket_class", "The class of the sockets made here; a project overrides it.", "session")
+_tcp = _fixture("tcp", "`tcp('SO_REUSEADDR', family=AF_INET)`: a socket, closed at the end; a leaked listener fails.")
+_udp = _fixture("udp", "`udp('SO_REUSEADDR', family=AF_INET)`: a socket, closed at the end.")
+_listener = _fixture("listener", "A TCP socket that listens on 127.0.0.1, at a port that the OS chose.")
+_pair = _fixture("connected_pair", "The client's and the server's socket of a TCP connection on 127.0.0.1.")
+_time_wait = _fixture("time_wait", "`time_wait(side='server', old_reuse=False)`: a port left in TIME_WAIT.")
+_fin_wait2 = _fixture("fin_wait2", "`fin_wait2(side='server', old_reuse=False)`: a port left in FIN_WAIT2.")
+_netns = _fixture("sockreuse_netns", "Runs the rest of the test in a private network namespace: `.set(sysctl, value)`.")
+
+
+@pytest.fixture
+def port_range(sockreuse_netns: Any) -> Any:
+    """`port_range(low, high)`: the ports that the OS chooses from, in a private network namespace."""
+    return sockreuse_netns.port_range

@@ -1,85 +1,174 @@
-"""Ports for scenarios that run beside everything else on the host: held against other runs, tried before use.
+"""Numbers of ports for whoever runs beside everything else on the host: given to one run at a time, tried before use.
 
-The ports below the ephemeral range are dealt in blocks. Whoever binds a block's first port, and listens on it, owns the
-block for as long as that socket lives: no file is left, and a killed process lets go.
+The ports outside the ephemeral range, which the OS picks for nobody, are dealt in blocks. Whoever binds a block's first
+port, and listens on it, owns the block for as long as that socket lives: no file is left, and a killed process lets go.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import random
 import socket
 import subprocess
 import sys
+import weakref
+from collections import deque
 
 BLOCK = 32
-_LOW = 5120  # below lie most ports that services are configured to
-_LAST = 32768  # no OS that we know begins its ephemeral range above 1024 and below this, but FreeBSD (10000)
+ROW = BLOCK - 1  # the most consecutive ports
+_LIKELY, _UNLIKELY = 10016, 5120  # below are many ports that services are configured to; both begin a block
+_SYSCTLS = {
+    "freebsd": ("net.inet.ip.portrange.first", "net.inet.ip.portrange.last"),
+    "darwin": ("net.inet.ip.portrange.first", "net.inet.ip.portrange.last"),
+    "netbsd": ("net.inet.ip.anonportmin", "net.inet.ip.anonportmax"),
+    "openbsd": ("net.inet.ip.portfirst", "net.inet.ip.porthilast"),
+}
+_IANA = (49152, 65535)
+_LOOPBACK = ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1"))
+_NO_IPV6 = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)
+_NO_FILES = (errno.EMFILE, errno.ENFILE)
 
 
-def _end() -> int:
-    """The first port that the OS may pick by itself, as far as it tells."""
+_keeping: weakref.WeakSet[socket.socket] = weakref.WeakSet()
+
+
+def keeping(*socks: socket.socket) -> None:
+    """Note sockets of ours that keep a port. A forked child closes its copies, which would outlast the release."""
+    _keeping.update(socks)
+
+
+def descriptors() -> set[int]:
+    """The descriptors of this process that keep a port, and are no application's."""
+    return {sock.fileno() for sock in _keeping} - {-1}
+
+
+def _forget() -> None:
+    for sock in [*_keeping]:
+        sock.close()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)
+
+
+class NoPort(OSError):
+    """No port is left to be given."""
+
+
+def ephemeral() -> tuple[int, int]:
+    """The first and the last port that the OS picks by itself, as far as it tells."""
     if sys.platform == "linux":
         with open("/proc/sys/net/ipv4/ip_local_port_range") as file:
-            return int(file.read().split()[0])
-    if sys.platform.startswith("freebsd"):
-        first = subprocess.run(
-            ["sysctl", "-n", "net.inet.ip.portrange.first"], capture_output=True, text=True, check=False
-        )
-        return int(first.stdout.strip() or 10000)
-    return _LAST
+            low, high = map(int, file.read().split())
+            return low, high
+    names = next((names for system, names in _SYSCTLS.items() if sys.platform.startswith(system)), ())
+    values = [
+        subprocess.run(["sysctl", "-n", name], capture_output=True, text=True, check=False).stdout.strip()
+        for name in names
+    ]
+    return (int(values[0]), int(values[1])) if values and all(value.isdigit() for value in values) else _IANA
 
 
-def _bound(port: int, kind: int, family: int, host: str) -> socket.socket:
+def bound(family: int, kind: int, address: tuple[str, int]) -> socket.socket:
+    """A new socket, bound to what nobody else has. Raises OSError."""
     sock = socket.socket(family, kind)
     try:
         if sys.platform == "win32":
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
-        sock.bind((host, port))
+        sock.bind(address)
     except OSError:
         sock.close()
         raise
     return sock
 
 
+def is_free(port: int) -> bool:
+    """Whether nobody has `port` at a loopback address, for TCP or UDP, and no service is registered for it.
+
+    Raises OSError where no more files can be opened.
+    """
+    try:
+        socket.getservbyport(port)
+        return False
+    except OSError:
+        pass
+    for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
+        for family, host in _LOOPBACK:
+            try:
+                bound(family, kind, (host, port)).close()
+            except OSError as error:
+                if error.errno in _NO_FILES:
+                    raise
+                if family == socket.AF_INET or error.errno not in _NO_IPV6:
+                    return False
+    return True
+
+
 class HeldPorts:
-    """Deals ports from blocks that this process holds. Raises OSError where none is left."""
+    """Deals ports from blocks that this process holds, in the network namespace where it was made."""
 
     def __init__(self) -> None:
-        last = min(_LAST, _end()) - BLOCK
-        self._blocks = list(range(_LOW, last, BLOCK)) or list(range(1024, last, BLOCK))
-        random.Random(os.getpid()).shuffle(self._blocks)
+        low, high = ephemeral()
+
+        def outside(first: int, end: int) -> list[int]:
+            blocks = [n for n in range(first, end, BLOCK) if n + ROW < low or n > high]
+            random.SystemRandom().shuffle(blocks)
+            return blocks
+
+        self._blocks = outside(_UNLIKELY, _LIKELY) + outside(_LIKELY, 65536)  # taken from the end
+        self._blocks = self._blocks or outside(1024, _UNLIKELY)
         self._locks: list[socket.socket] = []
         self._left: list[int] = []
+        self._returned: deque[int] = deque()
 
     def take(self) -> int:
-        """A port that is free for TCP and UDP on the loopback addresses, and given to nobody else."""
+        """A port that is free for TCP and UDP on the loopback addresses, and given to nobody else. Raises NoPort."""
+        for _ in range(min(len(self._returned), 4)):  # what was used may be in TIME_WAIT: the oldest are tried
+            port = self._returned.popleft()
+            if is_free(port):
+                return port
+            self._returned.append(port)
         while True:
             while not self._left:
-                self._next_block()
+                self._left = self._next_block()
             port = self._left.pop()
-            if self._free(port):
+            if is_free(port):
                 return port
 
-    def _next_block(self) -> None:
-        if not self._blocks:
-            raise OSError("no block of ports is left on this host")
-        first = self._blocks.pop()
-        try:
-            lock = _bound(first, socket.SOCK_STREAM, socket.AF_INET, "127.0.0.1")
-        except OSError:
-            return
-        lock.listen(1)
-        self._locks.append(lock)
-        self._left = list(range(first + 1, first + BLOCK))
+    def take_row(self, count: int) -> list[int]:
+        """As many consecutive ports, `ROW` at the most. Raises NoPort."""
+        while True:
+            block = self._next_block()
+            row: list[int] = []
+            for port in block:
+                row = [*row, port] if is_free(port) else []
+                if len(row) == count:
+                    self._left += [other for other in block if other not in row]
+                    return row
+            self._left += block
 
-    @staticmethod
-    def _free(port: int) -> bool:
-        for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
-            for family, host in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")):
-                try:
-                    _bound(port, kind, family, host).close()
-                except OSError as error:
-                    if family == socket.AF_INET or "in use" in str(error):
-                        return False
-        return True
+    def give_back(self, port: int) -> None:
+        """Have a port that was taken dealt again, after the others."""
+        self._returned.append(port)
+
+    def close(self) -> None:
+        """Let go of the blocks."""
+        for lock in self._locks:
+            lock.close()
+        self._locks.clear()
+
+    def _next_block(self) -> list[int]:
+        while self._blocks:
+            first = self._blocks.pop()
+            try:
+                lock = bound(socket.AF_INET, socket.SOCK_STREAM, ("127.0.0.1", first))
+            except OSError as error:
+                if error.errno in _NO_FILES:
+                    raise
+                continue
+            lock.listen(1)
+            keeping(lock)
+            self._locks.append(lock)
+            return list(range(first + 1, first + BLOCK))
+        raise NoPort("no block of ports is left on this host")

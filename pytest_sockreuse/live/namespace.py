@@ -38,11 +38,15 @@ def _unshare(flags: int) -> None:
         raise OSError(code, os.strerror(code))
 
 
-def own_user_namespace() -> None:
-    """Become root of a user namespace of one's own, in which network namespaces may be made. Raises OSError."""
+def own_user_namespace(as_root: bool = True) -> None:
+    """Move to a user namespace of one's own, in which network namespaces may be made. Raises OSError.
+
+    There one is root, or the user that one was: with every right until the next exec.
+    """
     uid, gid = os.geteuid(), os.getegid()
     _unshare(_NEWUSER)
-    for name, text in (("setgroups", "deny"), ("uid_map", f"0 {uid} 1"), ("gid_map", f"0 {gid} 1")):
+    to_uid, to_gid = (0, 0) if as_root else (uid, gid)
+    for name, text in (("setgroups", "deny"), ("uid_map", f"{to_uid} {uid} 1"), ("gid_map", f"{to_gid} {gid} 1")):
         with open(f"/proc/self/{name}", "w") as file:
             file.write(text)
 
@@ -144,11 +148,16 @@ def _apply(setting: Setting) -> None:
             netlink.add_device(setting.value)
 
 
+def is_isolated(name: str) -> bool:
+    """Whether it is the name of a setting that each network namespace has for itself."""
+    return re.fullmatch(r"net\.ipv[46](\.[A-Za-z0-9_]+){1,4}", name) is not None
+
+
 def write(name: str, value: str) -> None:
     """Set a setting of this network namespace; no other is touched."""
     if current().stack == "gvisor":
         raise NotRun("the settings of gVisor are those of its whole sandbox, not of a network namespace")
-    if not re.fullmatch(r"net\.ipv[46](\.[A-Za-z0-9_]+){1,4}", name):
+    if not is_isolated(name):
         raise NotRun(f"{name} is no setting that a network namespace isolates (net.ipv4.…, net.ipv6.…)")
     try:
         with open("/proc/sys/" + name.replace(".", "/"), "w") as file:

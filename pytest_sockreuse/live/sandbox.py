@@ -24,7 +24,7 @@ if sys.platform == "linux":
 
 #: The stacks on which all of 127.0.0.0/8 is local.
 _ALL_LOCAL = ("linux", "gvisor", "windows")
-_REMEDY = (
+REMEDY = (
     "run as root, or allow unprivileged user namespaces: sysctl user.max_user_namespaces, on Ubuntu "
     "kernel.apparmor_restrict_unprivileged_userns=0, in a container CAP_SYS_ADMIN or another seccomp profile"
     if sys.platform == "linux"
@@ -139,7 +139,7 @@ class Sandbox:
 
     def _on_the_host(self, scenario: Scenario) -> dict[str, int]:
         if touches_the_host(scenario):
-            raise NotRun(f"needs a network namespace ({_REMEDY})")
+            raise NotRun(f"needs a network namespace ({REMEDY})")
         self._held = self._held or HeldPorts()
         return {symbol: self._held.take() for symbol in scenario.symbols}
 

@@ -1,0 +1,518 @@
+"""The fixtures, in a project of its own: sockets, what connections leave behind, private namespaces."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Callable
+
+import pytest
+
+from pytest_sockreuse import endings, fixtures, netns, platforms
+from pytest_sockreuse.live import NotRun
+
+LINUX = sys.platform == "linux" and platforms.current().stack == "linux"
+linux_only = pytest.mark.skipif(not LINUX, reason="shown on Linux")
+
+Run = Callable[..., pytest.RunResult]
+_IMPORTED = fixtures  # before a run in this process imports it, and drops it again
+
+
+@pytest.fixture
+def run(pytester: pytest.Pytester, installed: bool, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Runs a project that has one test file, with warnings as errors; spread over processes in one of its own."""
+    monkeypatch.setenv("PYTEST_ADDOPTS", "-p no:hypothesispytest -p no:random_order -p no:cacheprovider")
+    if not installed:
+        monkeypatch.setenv("PYTEST_PLUGINS", "pytest_sockreuse.plugin")
+
+    def run(code: str, *arguments: str) -> pytest.RunResult:
+        pytester.makepyfile(test_it=code)
+        if "-n1" in arguments:
+            return pytester.runpytest_subprocess("--strict-markers", "-W", "error", *arguments, timeout=60)
+        return pytester.runpytest_inprocess("--strict-markers", "-W", "error", *arguments)
+
+    return run
+
+
+@pytest.fixture(params=["netns", "userns"])
+def mode(
+    request: pytest.FixtureRequest, isolation: str, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> str:
+    """The ways into a namespace that are open here; root has both."""
+    wanted: str = request.param
+    if isolation == "none" or (wanted, isolation) == ("netns", "userns"):
+        pytest.skip("needs root" if isolation == "userns" else "needs network namespaces")
+    monkeypatch.setattr(netns, "how", netns.how)  # put back what the conftest changes
+    pytester.makeconftest(f"import pytest_sockreuse.netns\npytest_sockreuse.netns.how = lambda: {wanted!r}\n")
+    return wanted
+
+
+# --- sockets ----------------------------------------------------------------------------------------------------------
+
+
+def test_ports_are_held_and_sockets_closed(run: Run) -> None:
+    result = run(
+        """
+        import socket
+        import pytest
+
+        class Socket(socket.socket):
+            pass
+
+        @pytest.fixture(scope="session")
+        def socket_class():
+            return Socket
+
+        seen = []
+
+        def test_one(tcp, udp, held_port, held_ports, held_port_factory):
+            server = tcp("SO_REUSEADDR")
+            server.bind(held_port.address)
+            server.listen()
+            assert isinstance(server, Socket) and server.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR)
+            other = udp("SO_REUSEADDR", "SO_SNDBUF=5000")
+            other.bind(held_port.address)
+            row = held_ports(3, "tcp", consecutive=True)
+            assert [lease.port - row[0].port for lease in row] == [0, 1, 2]
+            seen.extend([server, other, held_port, *row, held_port_factory.hold()])
+
+        def test_after():
+            server, other, lease, *row, longer = seen
+            assert server.fileno() == other.fileno() == -1
+            assert not lease.open and not any(lease.open for lease in row)
+            assert longer.open
+
+        def test_given(listener, connected_pair):
+            client, server = connected_pair
+            client.sendall(b"x")
+            assert server.recv(1) == b"x"
+            assert client.getpeername() == server.getsockname()
+            with socket.create_connection(listener.getsockname()):
+                listener.accept()[0].close()
+        """
+    )
+    result.assert_outcomes(passed=3)
+
+
+def test_a_leaked_listener_fails_the_test(run: Run) -> None:
+    result = run(
+        """
+        import socket
+        kept = []
+
+        def test_global(tcp):
+            kept.append(socket.create_server(("127.0.0.1", 0)))
+
+        def test_closed(tcp, held_ports):
+            with socket.create_server(("127.0.0.1", 0)):
+                held_ports(40)  # whose locks listen too
+
+        def test_left_to_the_collector(tcp):
+            class Server:
+                def __init__(self):
+                    self.me, self.sock = self, socket.create_server(("127.0.0.1", 0))
+            Server()
+
+        def test_that_failed_already(tcp):
+            server = socket.create_server(("127.0.0.1", 0))
+            assert 0
+        """,
+        "-W",
+        "default",
+    )
+    result.assert_outcomes(passed=3, failed=1, errors=1)
+    result.stdout.fnmatch_lines(
+        ["this test leaked a listening socket: 127.0.0.1:* by this process (pid *); close it"], consecutive=True
+    )
+
+
+@linux_only
+def test_a_listener_leaked_to_a_child_fails_the_test(run: Run) -> None:
+    result = run(
+        """
+        import subprocess, sys
+        import pytest
+        children = []
+
+        @pytest.fixture(scope="session", autouse=True)
+        def reap():
+            yield
+            for child in children:
+                child.communicate()
+
+        def test_it(tcp):
+            server = tcp()
+            server.bind(("127.0.0.1", 0))
+            server.listen()
+            command = [sys.executable, "-c", "import sys; print(flush=True); sys.stdin.read()"]
+            child = subprocess.Popen(
+                command, pass_fds=[server.fileno()], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+            )
+            children.append(child)
+            child.stdout.readline()
+        """
+    )
+    result.assert_outcomes(passed=1, errors=1)
+    result.stdout.re_match_lines(
+        [r"this test leaked a listening socket: 127.0.0.1:\d+ by python\S* \(pid \d+\); close"]
+    )
+
+
+def test_what_a_test_may_not_ask_for(run: Run) -> None:
+    result = run(
+        """
+        import socket
+
+        def test_option(tcp): tcp("SO_REUSEADR")
+        def test_value(tcp): tcp("SO_LINGER=x")
+        def test_family(udp): udp(family=socket.AF_UNIX)
+        def test_protocol(held_ports): held_ports(1, "sctp")
+        def test_count(held_ports): held_ports(0)
+        def test_side(time_wait): time_wait(side="both")
+        """
+    )
+    result.assert_outcomes(failed=6)
+    told = [line.removeprefix("E   ") for line in result.outlines if line.startswith("E   ")]
+    assert [line.split(":")[0].rpartition(".")[2] for line in told] == ["ValueError"] * 3 + ["PortError"] * 2 + [
+        "ValueError"
+    ]
+    assert "perhaps" in told[0] or "SO_REUSEADDR" in told[0]
+    assert "fixtures.py" not in str(result.stdout)  # the line is the test's
+
+
+def test_what_there_is_is_shown(run: Run) -> None:
+    shown = str(run("", "--fixtures").stdout) + str(run("", "--markers").stdout)
+    names = "held_port held_ports tcp udp listener connected_pair time_wait fin_wait2 sockreuse_netns port_range"
+    for name in names.split():
+        assert f"\n{name} -- " in shown
+    assert "@pytest.mark.sockreuse_netns(port_range=(low, high), sysctls={name: value}): " in shown
+
+
+# --- what a connection leaves -----------------------------------------------------------------------------------------
+
+LEFT = """
+import errno, socket
+import pytest
+from pytest_sockreuse.endings import _listed
+
+@pytest.mark.sockreuse_netns
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+@pytest.mark.parametrize("reuse", [False, True])
+@pytest.mark.parametrize("side", ["server", "client"])
+@pytest.mark.parametrize("ending", ["time_wait", "fin_wait2"])
+def test_left(ending, side, reuse, host, request, tcp):
+    left = request.getfixturevalue(ending)(side, reuse, host)
+    assert left.state == _listed(left.local, left.foreign) == ending.upper()
+    assert left.local[0] == host and left.port == left.local[1]
+    for mine in (False, True):
+        server = tcp(*["SO_REUSEADDR"] * mine, family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+        if mine and reuse:
+            server.bind((host, left.port))
+        else:
+            with pytest.raises(OSError) as refused:
+                server.bind((host, left.port))
+            assert refused.value.errno == errno.EADDRINUSE
+    left.close()
+    assert _listed(left.local, left.foreign) == ("TIME_WAIT" if ending == "time_wait" else None)
+
+def test_port(time_wait, sockreuse_netns):
+    assert time_wait(port=80).local == ("127.0.0.1", 80)
+"""
+
+
+@linux_only
+@pytest.mark.usefixtures("mode")
+def test_ports_are_left_in_a_state_that_the_kernel_shows(run: Run) -> None:
+    run(LEFT).assert_outcomes(passed=17)
+
+
+@linux_only
+def test_a_system_that_shows_something_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(endings, "_state", lambda *_: None)
+    with pytest.raises(NotRun, match="this system shows nothing, not FIN_WAIT2, of a connection over loopback"):
+        endings.fin_wait2()
+
+
+NETSTAT = """
+Proto Recv-Q Send-Q  Local Address          Foreign Address        (state)
+tcp4       0      0  127.0.0.1.5000         127.0.0.1.6000         TIME_WAIT
+tcp6       0      0  ::1.5000               ::1.6000               FIN_WAIT_2
+tcp4       0      0  *.22                   *.*                    LISTEN
+"""
+
+
+def test_netstat_tells_where_psutil_may_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    import subprocess
+
+    import psutil
+
+    def refuse(kind: str) -> None:
+        raise psutil.AccessDenied
+
+    def listing(*arguments: object, **rest: object) -> subprocess.CompletedProcess[str]:
+        return subprocess.CompletedProcess([], 0, NETSTAT)
+
+    monkeypatch.setattr(psutil, "net_connections", refuse)
+    monkeypatch.setattr(subprocess, "run", listing)
+    assert endings._listed(("127.0.0.1", 5000), ("127.0.0.1", 6000)) == "TIME_WAIT"
+    assert endings._listed(("::1", 5000), ("::1", 6000)) == "FIN_WAIT2"
+    assert endings._listed(("127.0.0.1", 5000), ("127.0.0.1", 6001)) is None
+
+
+# --- private namespaces -----------------------------------------------------------------------------------------------
+
+PRIVATE = """
+import asyncio, os, socket, subprocess, sys, threading, warnings
+import pytest
+
+def place():
+    return os.readlink("/proc/thread-self/ns/net")
+
+def note(what):
+    with open("log", "a") as file:
+        print(what, file=file)
+
+def content(name):
+    with open(name) as file:
+        return file.read()
+
+HOST = place()
+AUTOBIND = "/proc/sys/net/ipv4/ip_autobind_reuse"
+AS_IT_WAS = content(AUTOBIND)
+
+@pytest.fixture(scope="session")
+def whole():
+    yield place(), os.getpid()
+    note("whole")
+
+@pytest.fixture
+def before():
+    yield place()
+    note("before")
+
+@pytest.fixture
+def own():
+    yield place()
+    note("own")
+
+def test_private(before, sockreuse_netns, own, whole, tmp_path):
+    assert place() != HOST
+    assert own == place() and before == HOST and whole[0] == HOST
+    with socket.create_server(("0.0.0.0", 80)):
+        pass
+    (tmp_path / "x").touch()
+
+def test_back(whole):
+    assert place() == HOST
+    assert whole == (HOST, os.getpid())
+    assert content("log").split() == ["own", "before"]
+
+@pytest.mark.sockreuse_netns(port_range=(40000, 40001), sysctls={"net.ipv4.ip_autobind_reuse": 1})
+class TestMarked:
+    def test_marked(self, own, whole):
+        assert own == place() != HOST == whole[0]
+        with socket.socket() as sock:
+            sock.bind(("127.0.0.1", 0))
+            assert sock.getsockname()[1] in (40000, 40001)
+        assert content(AUTOBIND) == "1\\n"
+
+    @pytest.mark.sockreuse_netns(port_range=(50000, 50000))
+    def test_nearer(self):
+        with socket.socket() as sock:
+            sock.bind(("127.0.0.1", 0))
+            assert sock.getsockname()[1] == 50000
+
+def test_range(port_range, held_ports):
+    port_range(40000, 40000)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        assert server.getsockname()[1] == 40000
+    for lease in held_ports(40):
+        assert lease.port != 40000
+        with socket.create_server(("", lease.port)):
+            pass
+
+def test_thread(sockreuse_netns):
+    def serve():
+        nonlocal server
+        server = socket.create_server(("0.0.0.0", 81))
+    server = None
+    thread = threading.Thread(target=serve)
+    thread.start()
+    thread.join()
+    with server, socket.create_connection(("127.0.0.1", 81)):
+        pass
+
+def test_child(sockreuse_netns):
+    command = [sys.executable, "-c", "import os; print(os.readlink('/proc/self/ns/net'))"]
+    assert subprocess.run(command, capture_output=True, text=True).stdout.strip() == place()
+
+async def serve():
+    server = await asyncio.start_server(lambda reader, writer: writer.close(), "0.0.0.0", 82)
+    async with server:
+        reader, writer = await asyncio.open_connection("127.0.0.1", 82)
+        assert await reader.read() == b""
+        writer.close()
+    return await asyncio.get_running_loop().run_in_executor(None, place)
+
+def test_async(sockreuse_netns):
+    assert asyncio.run(serve()) == place() != HOST
+
+def test_warns(sockreuse_netns):
+    warnings.warn("from the inside", UserWarning)
+
+def test_skips(sockreuse_netns):
+    pytest.skip("as meant")
+
+@pytest.mark.xfail(strict=True)
+def test_xfails(sockreuse_netns):
+    assert 0
+
+def test_fails(sockreuse_netns):
+    print("said inside")
+    assert place() == HOST, "told inside"
+
+def test_teardown(sockreuse_netns, request):
+    request.addfinalizer(lambda: 1 / 0)
+
+def test_host_is_as_it_was():
+    assert place() == HOST
+    assert content(AUTOBIND) == AS_IT_WAS
+"""
+
+
+@linux_only
+@pytest.mark.usefixtures("mode")
+@pytest.mark.parametrize("spread", [False, True])
+def test_a_test_in_a_namespace(run: Run, pytester: pytest.Pytester, spread: bool) -> None:
+    if spread and not importlib.util.find_spec("xdist"):
+        pytest.skip("needs pytest-xdist")
+    result = run(PRIVATE, "-W", "default", "-rA", *["-n1"] * spread)
+    result.assert_outcomes(passed=11, failed=1, errors=1, skipped=1, xfailed=1, warnings=1)
+    result.stdout.fnmatch_lines(["*test_it.py*test_warns*", "*UserWarning: from the inside"])
+    result.stdout.fnmatch_lines(["E*AssertionError: told inside"])
+    result.stdout.fnmatch_lines(["*Captured stdout call*", "said inside"])
+    assert (pytester.path / "log").read_text().split()[-1] == "whole"
+    assert (pytester.path / "log").read_text().count("whole") == 1
+
+
+@linux_only
+def test_what_happens_in_a_child(run: Run, mode: str) -> None:
+    if mode != "userns":
+        pytest.skip("without root a test goes on in a child")
+    result = run(
+        """
+        import os, signal
+        import pytest
+
+        def test_uid(sockreuse_netns):
+            assert os.getuid() == uid
+            assert sockreuse_netns.isolation == "userns"
+
+        def test_dies(sockreuse_netns):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+        def test_exits(sockreuse_netns):
+            os._exit(3)
+
+        def test_too_late(request):
+            request.getfixturevalue("sockreuse_netns")
+
+        def test_unpicklable(sockreuse_netns, record_property):
+            record_property("it", lambda: 1)
+
+        def test_property(sockreuse_netns, record_property):
+            record_property("it", (1, 2))
+
+        def test_interrupted(sockreuse_netns):
+            raise KeyboardInterrupt
+
+        def test_last():
+            pass
+
+        uid = os.getuid()
+        """
+    )
+    result.assert_outcomes(passed=3, failed=5)
+    result.stdout.fnmatch_lines(
+        [
+            "the child in which this test went on ended by signal 9",
+            "the child in which this test went on ended with status 3",
+            "sockreuse_netns: without root it must be an argument of the test or its marker, not asked later",
+            "what this test reports cannot be brought back from its child: *",
+            "the child in which this test went on ended with status 1",
+        ]
+    )
+
+
+@linux_only
+def test_subtests_are_reported(run: Run, mode: str) -> None:
+    if int(pytest.__version__.split(".")[0]) < 9:
+        pytest.skip("pytest has subtests since 9")
+    result = run(
+        """
+        def test_it(subtests, sockreuse_netns):
+            for number in range(3):
+                with subtests.test(number=number):
+                    assert number != 1
+        """
+    )
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(["SUBFAILED(*) test_it.py::test_it - assert 1 != 1"])
+
+
+@linux_only
+@pytest.mark.usefixtures("mode")
+def test_what_a_namespace_cannot_have(run: Run) -> None:
+    result = run(
+        """
+        import pytest
+
+        def test_order(port_range): port_range(40001, 40000)
+        def test_type(port_range): port_range("1", 2)
+        def test_high(port_range): port_range(1, 65536)
+        def test_refused(port_range): port_range(80, 90)
+        def test_name(sockreuse_netns): sockreuse_netns.set("kernel.hostname", "other")
+        def test_value(sockreuse_netns): sockreuse_netns.set("net.ipv4.ip_autobind_reuse", "x")
+        def test_absent(sockreuse_netns): sockreuse_netns.set("net.ipv4.ip_absent", 1)
+        @pytest.mark.sockreuse_netns(ports=(1, 2))
+        def test_keyword(): pass
+        @pytest.mark.sockreuse_netns((1, 2))
+        def test_positional(): pass
+        @pytest.mark.sockreuse_netns(port_range=1)
+        def test_pair(): pass
+        @pytest.mark.sockreuse_netns(sysctls=["a"])
+        def test_table(): pass
+        """,
+        "-rs",
+    )
+    result.assert_outcomes(failed=6, errors=4, skipped=1)
+    told = [line for line in result.outlines if line.startswith(("port_range(", "sockreuse_netns", "net.", "'kernel"))]
+    assert told == [
+        "sockreuse_netns: 'ports' is nothing that it takes (port_range=(low, high), sysctls={…} is)",
+        "sockreuse_netns: (1, 2) is nothing that it takes (port_range=(low, high), sysctls={…} is)",
+        "sockreuse_netns: port_range=1 is no pair of ports (low, high)",
+        "sockreuse_netns: sysctls=['a'] is no table {name: value}",
+        "port_range(40001, 40000): two numbers are wanted that go up, from 1 to 65535",
+        "port_range('1', 2): two numbers are wanted that go up, from 1 to 65535",
+        "port_range(1, 65536): two numbers are wanted that go up, from 1 to 65535",
+        "net.ipv4.ip_local_port_range = 80 90 is refused by this kernel (EINVAL)",
+        "'kernel.hostname' is no setting that a network namespace isolates: net.ipv4.… and net.ipv6.… are",
+        "net.ipv4.ip_autobind_reuse = x is refused by this kernel (EINVAL)",
+    ]
+    result.stdout.fnmatch_lines(["SKIPPED*this kernel has no setting net.ipv4.ip_absent"])
+
+
+def test_without_namespaces_such_a_test_is_skipped(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(netns, "how", lambda: "none")
+    result = run(
+        """
+        import pytest
+
+        def test_range(port_range): assert 0
+        @pytest.mark.sockreuse_netns
+        def test_marked(): assert 0
+        """,
+        "-rs",
+    )
+    result.assert_outcomes(skipped=2)
+    result.stdout.fnmatch_lines(["SKIPPED*: needs a network namespace (*"])
