@@ -1,0 +1,138 @@
+"""What the recorder found, as data that travels through xdist and into reports, and as text."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Protocol
+
+from ..platforms import named, registry
+from .judge import Finding, Judgement
+from .misuse import Found
+from .places import Place, shown_places
+from .story import Story
+
+_TESTS = 3  # of those that showed the same thing, so many are named
+
+Record = dict[str, Any]
+
+
+class Terminal(Protocol):
+    """What we use of pytest's terminal reporter."""
+
+    def section(self, title: str) -> None: ...
+    def write_line(self, line: str) -> None: ...
+
+
+def record(stories: Sequence[Story], judgements: Iterable[Judgement], misuse: Iterable[Found]) -> Record:
+    """What one test did and what was found in it, ready for JSON; what is empty is left out."""
+    judged = list(judgements)
+    entry: Record = {
+        "scenario": str(stories[0].scenario),
+        "children": [str(story.scenario) for story in stories[1:]],
+        "findings": [_finding(found, judgement) for judgement in judged for found in judgement.findings],
+        "misuse": [_misuse(found) for found in misuse],
+        "unknown": {platform: why for judgement in judged for platform, why in judgement.unknown.items()},
+        "left_out": dict(sum((story.left_out for story in stories), Counter())),
+    }
+    return {key: value for key, value in entry.items() if value}
+
+
+def _finding(found: Finding, judgement: Judgement) -> Record:
+    return {
+        "platforms": [platform.name for platform in found.platforms],
+        "step": found.step,
+        "at": _at(found.places),
+        "here": found.here,
+        "outcomes": list(found.outcomes),
+        "rule": found.clause.name,
+        "because": found.clause.sentence,
+        "remedy": judgement.remedy,
+        "part": str(judgement.part.scenario),
+    }
+
+
+def _misuse(found: Found) -> Record:
+    misuse = found.misuse
+    return {
+        "id": misuse.id, "step": found.step, "at": _at(found.places), "sentence": misuse.sentence,
+        "remedy": misuse.remedy,
+    }  # fmt: skip
+
+
+def _at(places: Sequence[Place]) -> list[str]:
+    return [str(place) for place in shown_places(places)]
+
+
+def fails(entry: Record) -> list[Record]:
+    """The findings that are a failure: what works here and would not elsewhere."""
+    return [found for found in entry.get("findings", ()) if found["here"] == "ok"]
+
+
+def lines(entry: Record) -> Iterator[str]:
+    """What there is to say about one test, a line for each thing."""
+    for found in entry.get("findings", ()):
+        yield finding_line(found)
+    for found in entry.get("misuse", ()):
+        yield f"{found['id']}{_where(found)}: {found['sentence']}; {found['remedy']}"
+
+
+def finding_line(found: Record) -> str:
+    """One finding: where, what, why, and what would work on all platforms."""
+    on = _list([_title(platform) for platform in found["platforms"]])
+    failures = " or ".join(outcome for outcome in found["outcomes"] if outcome != "ok")
+    what = f"would fail with {failures}" if failures else "would succeed"
+    here = "" if found["here"] == "ok" else f" (here it fails with {found['here']})"
+    why = f", because {_inside(found['because'])} ({found['rule']})" if found["because"] else ""
+    fix = f"; what would work on all of them: {found['remedy']}" if found["remedy"] else ""
+    return f"on {on} `{found['step']}`{_where(found)} {what}{here}{why}{fix}"
+
+
+def _where(found: Record) -> str:
+    if not found["at"]:
+        return ""
+    first, *rest = found["at"]
+    return f" at {first}" + (f" (from {rest[-1]})" if rest else "")
+
+
+def _title(platform: str) -> str:
+    entry = named(platform)
+    return f"{registry()[entry.stack]['title']} {entry.label}"
+
+
+def _list(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def _inside(sentence: str) -> str:
+    """A sentence as part of another."""
+    start = sentence[:1].lower() if sentence[1:2].islower() or sentence[1:2] == " " else sentence[:1]
+    return start + sentence[1:].rstrip(".")
+
+
+def summarize(terminal: Terminal, records: Mapping[str, Record], targets: Sequence[str]) -> None:
+    """Print what was found, each thing once with the tests that showed it, and what could not be said."""
+    tests: dict[str, list[str]] = {}
+    for test, entry in records.items():
+        for line in lines(entry):
+            tests.setdefault(line, []).append(test)
+    unknown: Counter[str] = Counter()
+    left_out: Counter[str] = Counter()
+    for entry in records.values():
+        unknown.update(f"{_title(platform)}: {why}" for platform, why in entry.get("unknown", {}).items())
+        left_out.update(entry.get("left_out", {}))
+    terminal.section("sockreuse: the recorder")
+    on = _list([_title(platform) for platform in targets])
+    terminal.write_line(f"{len(records)} tests with sockets, held against {on}")
+    shown: set[str] = set()
+    for line, found_in in tests.items():
+        if found_in[0] not in shown or len(found_in) > 1:
+            more = f" and {len(found_in) - _TESTS} more" if len(found_in) > _TESTS else ""
+            terminal.write_line(f"{', '.join(found_in[:_TESTS])}{more}")
+        shown.add(found_in[0])
+        terminal.write_line(f"  {line}")
+    for title, counted in (("not known:", unknown), ("left out:", left_out)):
+        if counted:
+            terminal.write_line(title)
+            for what, count in counted.most_common():
+                terminal.write_line(f"  {count:>5}  {what}")

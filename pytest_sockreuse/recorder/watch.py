@@ -1,0 +1,447 @@
+"""Watching Python's sockets: every bind, listen, connect, …, what came of it, and which line of code it was.
+
+While a `Tape` runs, some methods of `socket.socket` are wrapped; when the last one ends they are as they were. A wrapper
+only notes numbers and code objects: what they mean is found out later, by `story`.
+"""
+
+from __future__ import annotations
+
+import _socket
+import errno
+import os
+import socket
+import sys
+import sysconfig
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import CodeType
+from typing import Any, Protocol
+
+#: An event: the verb, the descriptor, what it was called with, its errno (0: ok, None: not known yet), its trail.
+#: A tuple, or a list where what came of it is entered later.
+Event = Any
+#: The calling code, innermost first: a code object and an offset in it, of the caller, and of the first caller outside
+#: of the standard library, and outside of installed packages, where these are others.
+Trail = tuple[Any, ...]
+
+# What `Tape.fds` says of a descriptor; a connect that is under way is its event instead.
+UNBOUND, NAMELESS, CHOSEN, NAMED = 0, 1, 2, 3  # its port: none, chosen by the OS and not told yet, told, the program's
+CONNECTED, CONNECTED_NAMED = 4, 5  # to or from a port that is not, or is, the program's choice
+NO_ERRNO = -1  # an exception without one: a time-out
+
+INNER, LIBRARY, PROJECT, RUNNER = 1, 2, 3, 4  # whose code a file is
+_DEPTH = 100  # frames: further out nobody looks for the caller
+_UNDER_WAY = frozenset({errno.EINPROGRESS, errno.EWOULDBLOCK, errno.EALREADY, getattr(errno, "WSAEWOULDBLOCK", 0)} - {0})
+_AGAIN = frozenset({errno.EAGAIN, errno.EWOULDBLOCK, NO_ERRNO})
+_INET = frozenset({-1, int(socket.AF_INET), int(socket.AF_INET6)})
+_PLAIN_HOSTS = frozenset({"127.0.0.1", "::1", "localhost", "", "0.0.0.0", "::"})  # those that no call is needed for
+
+_Raw = _socket.socket
+_fileno, _sockname = _Raw.fileno, _Raw.getsockname
+_bind_, _listen_, _connect_, _connect_ex_ = _Raw.bind, _Raw.listen, _Raw.connect, _Raw.connect_ex
+_setsockopt_, _getsockopt_, _shutdown_ = _Raw.setsockopt, _Raw.getsockopt, _Raw.shutdown
+_finalize: Any = vars(_Raw)["__del__"]
+
+
+class Spool(Protocol):
+    """Where the events of a forked child go, since its memory ends with it."""
+
+    def write(self, at: int, event: Event) -> None: ...
+
+
+class Tape:
+    """What this process did with its sockets: `events` in order, at most `limit`; how many more were `cut`.
+
+    `fds` are the descriptors that are known; those of sockets made before the tape began are not.
+    """
+
+    __slots__ = ("events", "fds", "limit", "cut", "spool", "forked")
+
+    def __init__(self, limit: int) -> None:
+        self.events: list[Event] = []
+        self.fds: dict[int, Any] = {}
+        self.limit, self.cut = limit, 0
+        self.spool: Spool | None = None
+        self.forked: Callable[[], Spool | None] = lambda: None  # called in a forked child
+
+    def note(self, event: Event) -> None:
+        """Take an event down."""
+        if len(self.events) >= self.limit:
+            self.cut += 1
+            return
+        self.events.append(event)
+        if self.spool is not None:
+            self.spool.write(len(self.events) - 1, event)
+
+    def amend(self, event: list[Any]) -> None:
+        """What was entered in `event` since it was noted is known now."""
+        if self.spool is not None and event in self.events:
+            self.spool.write(self.events.index(event), event)
+
+
+_tape: Tape | None = None
+
+
+def _trail() -> Trail:
+    """The trail of whoever called the wrapper that asks."""
+    frame: Any = sys._getframe(2)
+    code = frame.f_code
+    of = _whose.get(code.co_filename) or whose(code.co_filename)
+    trail: Trail = (code, frame.f_lasti)
+    depth = 0
+    while of < PROJECT and depth < _DEPTH:
+        depth += 1
+        frame = frame.f_back
+        if frame is None:
+            break
+        code = frame.f_code
+        now = _whose.get(code.co_filename) or whose(code.co_filename)
+        if now > of:
+            if now == RUNNER:
+                break
+            trail += (code, frame.f_lasti)
+            of = now
+    return trail
+
+
+_whose: dict[str, int] = {}
+_PACKAGES = tuple(f"{os.sep}{name}{os.sep}" for name in ("site-packages", "dist-packages"))
+_RUNNERS = tuple(f"{place}{name}{os.sep}" for place in _PACKAGES for name in ("_pytest", "pluggy", "pytest"))
+_STDLIB = tuple(os.path.join(sysconfig.get_path(name), "") for name in ("stdlib", "platstdlib"))
+_OURS = os.path.join(os.path.dirname(os.path.dirname(__file__)), "")
+
+
+def whose(file: str) -> int:
+    """Whose code `file` is: the standard library's or ours, an installed package's, the project's, pytest's."""
+    if any(name in file for name in _RUNNERS):
+        of = RUNNER
+    elif file.startswith(("<", _OURS)):
+        of = INNER
+    elif any(name in file for name in _PACKAGES):
+        of = LIBRARY
+    else:
+        of = INNER if file.startswith(_STDLIB) else PROJECT
+    _whose[file] = of
+    return of
+
+
+def _number(error: OSError) -> int:
+    return getattr(error, "winerror", None) or error.errno or NO_ERRNO
+
+
+# --- the wrappers -----------------------------------------------------------------------------------------------------
+# They make no system call of their own but where it is rare: on a virtual machine one alone may take 2 µs.
+
+
+def _init(self: Any, family: int = -1, type: int = -1, proto: int = -1, fileno: int | None = None) -> None:
+    _before["__init__"](self, family, type, proto, fileno)
+    tape = _tape
+    if tape is None:
+        return
+    if fileno is not None:
+        if sys._getframe(1).f_code not in _MAKERS:
+            _adopt(tape, self, fileno)
+    elif family in _INET:
+        fd = _fileno(self)
+        tape.fds[fd] = UNBOUND
+        tape.note(("socket", fd, (int(family), int(type), int(proto)), 0, _trail()))
+
+
+def _adopt(tape: Tape, sock: Any, fd: int) -> None:
+    """A socket object for a descriptor from elsewhere: one that is known, or a copy of one, or a stranger."""
+    if fd in tape.fds or sock.family not in _INET:
+        return
+    try:
+        inode = os.fstat(fd).st_ino
+        original = next((known for known in tape.fds if inode and os.fstat(known).st_ino == inode), None)
+    except OSError:  # Windows; or a descriptor that was closed where nobody saw it
+        original = None
+    if original is not None:
+        tape.fds[fd] = tape.fds[original]
+        tape.note(("dup", original, fd, 0, ()))
+
+
+def _bind(self: Any, address: Any, /) -> None:
+    tape = _tape
+    if tape is None or (fd := _fileno(self)) not in tape.fds:
+        return _bind_(self, address)
+    try:
+        _bind_(self, address)
+    except OSError as error:
+        tape.note(("bind", fd, (address, None), _number(error), _trail()))
+        raise
+    own = None if address[0] in _PLAIN_HOSTS else _sockname(self)
+    tape.fds[fd] = NAMED if address[1] else NAMELESS
+    tape.note(("bind", fd, (address, own), 0, _trail()))
+
+
+def _getsockname(self: Any) -> Any:
+    own = _sockname(self)
+    tape = _tape
+    if tape is not None and tape.fds.get(fd := _fileno(self)) == NAMELESS and own[1]:
+        tape.fds[fd] = CHOSEN
+        tape.note(("name", fd, own, 0, ()))
+    return own
+
+
+def _listen(self: Any, *backlog: Any) -> None:
+    tape = _tape
+    if tape is None or (fd := _fileno(self)) not in tape.fds:
+        return _listen_(self, *backlog)
+    try:
+        _listen_(self, *backlog)
+    except OSError as error:
+        tape.note(("listen", fd, None, _number(error), _trail()))
+        raise
+    if tape.fds[fd] == UNBOUND:
+        tape.fds[fd] = NAMELESS
+    tape.note(("listen", fd, None, 0, _trail()))
+
+
+def _connect(self: Any, address: Any, /) -> None:
+    tape = _tape
+    if tape is None or (fd := _fileno(self)) not in tape.fds:
+        return _connect_(self, address)
+    event = _begin(tape, fd, address, _trail())
+    try:
+        _connect_(self, address)
+    except OSError as error:
+        _end(tape, self, fd, event, _number(error))
+        raise
+    _end(tape, self, fd, event, 0)
+
+
+def _begin(tape: Tape, fd: int, address: Any, trail: Trail) -> list[Any]:
+    """A connect begins: it is noted now, since whoever accepts it may be noted before it returns."""
+    state = tape.fds[fd]
+    if type(state) is list:  # a program that asks by another connect whether it is done
+        return state
+    event = ["connect", fd, (address, None, state == NAMED), None, trail]
+    tape.note(event)
+    return event
+
+
+def _end(tape: Tape, sock: Any, fd: int, event: list[Any], number: int) -> None:
+    """What came of a connect so far."""
+    address, own, named = event[2]
+    if address[0] not in _PLAIN_HOSTS and own is None:
+        event[2] = (address, _sockname(sock), named)
+    if not number or number == errno.EISCONN and tape.fds.get(fd) is event:
+        event[3] = 0
+        tape.fds[fd] = CONNECTED_NAMED if named else CONNECTED
+    elif number in _UNDER_WAY:
+        tape.fds[fd] = event
+        return
+    else:
+        event[3] = number
+        if tape.fds.get(fd) is event:
+            tape.fds[fd] = NAMED if named else UNBOUND
+    if tape.spool is not None:
+        tape.amend(event)
+
+
+def _connect_ex(self: Any, address: Any, /) -> int:
+    tape = _tape
+    if tape is None or (fd := _fileno(self)) not in tape.fds:
+        return _connect_ex_(self, address)
+    event = _begin(tape, fd, address, _trail())
+    number = _connect_ex_(self, address)
+    _end(tape, self, fd, event, number)
+    return number
+
+
+def _accept(self: Any) -> Any:
+    tape = _tape
+    if tape is None or (fd := _fileno(self)) not in tape.fds:
+        return _before["accept"](self)
+    try:
+        child, address = _before["accept"](self)
+    except OSError as error:
+        if _number(error) not in _AGAIN:
+            tape.note(("accept", fd, None, _number(error), _trail()))
+        raise
+    number = _fileno(child)
+    tape.fds[number] = CONNECTED_NAMED if tape.fds.get(fd) == NAMED else CONNECTED
+    tape.note(("accept", fd, (number, address), 0, ()))
+    return child, address
+
+
+def _dup(self: Any) -> Any:
+    copy = _before["dup"](self)
+    tape = _tape
+    if tape is not None and (fd := _fileno(self)) in tape.fds:
+        tape.fds[_fileno(copy)] = tape.fds[fd]
+        tape.note(("dup", fd, _fileno(copy), 0, ()))
+    return copy
+
+
+def _setsockopt(self: Any, level: int, number: int, value: Any, *length: Any) -> None:
+    tape = _tape
+    if tape is None or (level, number) not in watched_options or (fd := _fileno(self)) not in tape.fds:
+        return _setsockopt_(self, level, number, value, *length)
+    try:
+        _setsockopt_(self, level, number, value, *length)
+    except OSError as error:
+        tape.note(("set", fd, (level, number, value), _number(error), _trail()))
+        raise
+    tape.note(("set", fd, (level, number, value), 0, _trail()))
+
+
+def _getsockopt(self: Any, level: int, number: int, *size: Any) -> Any:
+    value = _getsockopt_(self, level, number, *size)
+    tape = _tape
+    if number == socket.SO_ERROR and level == socket.SOL_SOCKET and tape is not None:
+        event = tape.fds.get(fd := _fileno(self))
+        if type(event) is list and (value or _has_peer(self)):
+            _end(tape, self, fd, event, value)
+    return value
+
+
+def _shutdown(self: Any, how: int, /) -> None:
+    tape = _tape
+    if tape is None or (fd := _fileno(self)) not in tape.fds:
+        return _shutdown_(self, how)
+    event = ["shutdown", fd, int(how), 0, ()]
+    tape.note(event)
+    try:
+        _shutdown_(self, how)
+    except OSError as error:
+        event[3] = _number(error)
+        tape.amend(event)
+        raise
+
+
+def _real_close(self: Any, *arguments: Any, **keywords: Any) -> None:
+    if (tape := _tape) is not None and (fd := _fileno(self)) in tape.fds:
+        _closing(tape, self, fd)
+    _before["_real_close"](self, *arguments, **keywords)
+
+
+def _del(self: Any) -> None:
+    """A socket that nobody closed; Python does, and may warn."""
+    if (tape := _tape) is not None and (fd := _fileno(self)) in tape.fds:
+        _closing(tape, self, fd)
+    _finalize(self)
+
+
+def _closing(tape: Tape, sock: Any, fd: int) -> None:
+    """Note that a socket is about to be closed: that frees its port, so others may be noted before it returns."""
+    state = tape.fds.pop(fd)
+    if type(state) is list:
+        _settle(tape, sock, state)
+    look = state == CONNECTED_NAMED  # its port may be wanted again, and what closing leaves behind then matters
+    tape.note(("close", fd, (_unread(fd), _peer_is_gone(sock)) if look else (False, False), 0, ()))
+
+
+def _settle(tape: Tape, sock: Any, event: list[Any]) -> None:
+    """The last chance to learn what came of a connect: nobody else asks for the socket's error any more."""
+    number = 0 if _has_peer(sock) else _getsockopt_(sock, socket.SOL_SOCKET, socket.SO_ERROR)
+    if number or _has_peer(sock):
+        event[3] = number
+        tape.amend(event)
+
+
+def _has_peer(sock: Any) -> bool:
+    try:
+        _Raw.getpeername(sock)
+    except OSError:
+        return False
+    return True
+
+
+if sys.platform != "win32":
+    import fcntl
+    import termios
+
+    def _unread(fd: int) -> bool:
+        """Whether data was left unread: then closing resets the connection, and nobody is in TIME_WAIT."""
+        try:
+            return fcntl.ioctl(fd, termios.FIONREAD, b"\0\0\0\0") != b"\0\0\0\0"
+        except OSError:
+            return False
+else:
+
+    def _unread(fd: int) -> bool:
+        return False
+
+
+_ALIVE = (1, 4, 5)  # ESTABLISHED, FIN_WAIT1, FIN_WAIT2
+
+
+def _peer_is_gone(sock: Any) -> bool:
+    """Whether the other side has ended the connection already; of TCP, and where the OS tells."""
+    if sys.platform != "linux":
+        return False
+    try:
+        return _getsockopt_(sock, socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] not in _ALIVE
+    except OSError:
+        return False
+
+
+# --- on and off -------------------------------------------------------------------------------------------------------
+
+_WRAPPERS: dict[str, Callable[..., Any]] = {
+    "__init__": _init, "__del__": _del, "_real_close": _real_close, "accept": _accept, "bind": _bind,
+    "connect": _connect, "connect_ex": _connect_ex, "dup": _dup, "getsockname": _getsockname,
+    "getsockopt": _getsockopt, "listen": _listen, "setsockopt": _setsockopt, "shutdown": _shutdown,
+}  # fmt: skip
+_before: dict[str, Any] = {}  # what they call
+_MAKERS: set[CodeType] = set()  # methods that make a socket object of a descriptor, and are wrapped themselves
+watched_options: frozenset[tuple[int, int]] = frozenset()  # level and number of those that bear on ports
+
+
+def _watched() -> type[Any]:
+    """The class of Python's sockets, also where something has put a subclass in its place."""
+    return next(c for c in socket.socket.__mro__ if c.__module__ == "socket" and c.__name__ == "socket")
+
+
+def _install() -> None:
+    class_ = _watched()
+    for name, wrapper in _WRAPPERS.items():
+        _before[name] = vars(class_).get(name)
+        setattr(class_, name, wrapper)
+    _MAKERS.update(_before[name].__code__ for name in ("accept", "dup") if hasattr(_before[name], "__code__"))
+
+
+def _remove() -> None:
+    class_ = _watched()
+    for name, wrapper in _WRAPPERS.items():
+        if vars(class_).get(name) is not wrapper:  # someone has wrapped it since, and calls ours
+            continue
+        if _before[name] is None:
+            delattr(class_, name)
+        else:
+            setattr(class_, name, _before[name])
+
+
+@contextmanager
+def recording(tape: Tape, options: frozenset[tuple[int, int]]) -> Iterator[Tape]:
+    """Record on `tape`; a tape that was recorded on stands still meanwhile. `options` are those worth a note."""
+    global _tape, watched_options
+    outer, _tape, watched_options = _tape, tape, options
+    if outer is None:
+        _install()
+    try:
+        yield tape
+    finally:
+        _tape = outer
+        if outer is None:
+            _remove()
+
+
+def _in_child() -> None:
+    """After fork(), in the child: go on if somebody takes what it does, else stop."""
+    global _tape
+    if _tape is None:
+        return
+    _tape.spool = _tape.forked()
+    if _tape.spool is None:
+        _tape = None
+        _remove()
+        return
+    for at, event in enumerate(_tape.events):
+        _tape.spool.write(at, event)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_in_child)
