@@ -46,7 +46,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="PLATFORMS",
         help="watch the tests' sockets and tell what their calls would do on other platforms",
     )
-    group.addoption("--sockreuse-record-fail", action="store_true", help="fail a test of which some call would fail there")
+    group.addoption("--sockreuse-record-fail", action="store_true", help="fail a test if a call would fail there")
     parser.addini("sockreuse_targets", "the platforms that --sockreuse-record holds against", type="args", default=[])
     parser.addini("sockreuse_rules", "the rules that a bare --sockreuse runs (all)", type="args", default=[])
     parser.addini("sockreuse_timeout", "seconds that one scenario may take beside its waits (10)", default="10")
@@ -54,7 +54,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_load_initial_conftests(early_config: pytest.Config, parser: pytest.Parser, args: list[str]) -> None:
-    """Let ``--sockreuse PATH`` mean a bare --sockreuse and a path (so with --sockreuse-record), and ``sockreuse::…`` be given like any node id."""
+    """Let ``--sockreuse PATH`` mean a bare --sockreuse and a path, and ``sockreuse::…`` be given like any node id."""
     asked = [n for n, arg in enumerate(args) if arg.startswith("sockreuse::")]
     if not asked and not _BARE.keys() & set(args):
         return

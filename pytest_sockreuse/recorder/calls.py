@@ -7,10 +7,9 @@ from dataclasses import dataclass, field
 
 from ..scenario import Address, Observation, Option, Scenario, Setting, Step, StepOutcome
 from .places import Place, places
-from .watch import Trail
+from .tape import Trail
+from .words import STAND_IN
 
-#: The addresses that stand for those of this machine on its network: from the blocks for documentation.
-STAND_IN = {4: "192.0.2.", 6: "2001:db8::"}
 FOREIGN = 1 << 16  # port numbers from here on stand for ports elsewhere
 
 _SYMBOLS = "PQRSTUVWXYZABCDEFGHIJKLMNO"

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from .places import places
-from .watch import Event, Tape
+from .tape import Event, Tape
 
 _MOST = 16 * 1024 * 1024  # bytes that are read of one child's file
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from ..model import ModelError, Prediction, clauses, families, predict
+from ..model import ModelError, clauses, families, predict
 from ..model.clause import Clause
 from ..platforms import Platform
-from ..scenario import Scenario
 from .calls import Call, Part, essential
-from .guarded import made_on
-from .places import Place
+from .guarded import caught, made_on
+from .places import Place, places
 from .remedy import remedy
+from .tape import Trail
 
 JUDGED = frozenset({"socket", "set", "bind", "listen", "connect", "accept"})
 MOST = 400  # calls of a part: a longer one is not judged
@@ -30,15 +30,18 @@ class Finding:
     here: str
     outcomes: tuple[str, ...]
     clause: Clause
-
-    @property
-    def fails(self) -> bool:
-        """Whether it worked here; else it fails here, and there it does not, or in another way."""
-        return self.here == "ok"
+    trail: Trail
+    option: str = ""  # which is to blame, of a new socket
 
     @property
     def places(self) -> tuple[Place, ...]:
-        return self.call.places
+        """The lines to blame, innermost first."""
+        return places(self.trail)
+
+    @property
+    def caught(self) -> bool:
+        """Whether the code goes on if the call fails."""
+        return bool(self.places) and caught(self.places[0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +62,7 @@ class _Departure:
     step: str
     outcomes: tuple[str, ...]
     rule: str
+    option: int = -1  # of a new socket the one that is to blame
 
 
 class Judge:
@@ -73,7 +77,8 @@ class Judge:
         """What the targets would do."""
         part = essential(whole)
         if len(part.calls) > MOST:
-            return Judgement(part, unknown=dict.fromkeys(map(str, self.targets), f"more than {MOST} calls in one piece"))
+            why = f"more than {MOST} calls in one piece"
+            return Judgement(part, unknown=dict.fromkeys(map(str, self.targets), why))
         there = {platform: self._on(part, platform) for platform in self.targets}
         key = (part.key, *(other and other.key for other in there.values() if other is not part))
         found = self.remembered.get(key)
@@ -92,7 +97,7 @@ class Judge:
             if call.verb == "set" or (call.verb == "socket" and call.sock.options):
                 entries = call.sock.options if call.verb == "socket" else [(call.option, call.trail)]
                 for option, trail in entries:
-                    made = [made_on(place, platform.stack) for place in replace(call, trail=trail).places]
+                    made = [made_on(place, self.here.stack, platform.stack) for place in places(trail)]
                     if False in made and call.verb == "set":
                         dropped.add(call)
                     elif False in made:
@@ -109,7 +114,7 @@ class Judge:
                 return dict.fromkeys(self.targets, why), ""
             found: dict[Platform, _Departure | str] = {}
             for platform, other in there.items():
-                departure = ASKS if other is None else _departure(other, predict(other.scenario, platform))
+                departure = ASKS if other is None else _departure(other, platform)
                 if departure is not None:
                     found[platform] = departure
         except ModelError as error:
@@ -139,7 +144,7 @@ class Judge:
 
     def _judgement(self, part: Part, found: Mapping[Platform, _Departure | str], fix: str) -> Judgement:
         """The findings with their lines of code; those at a line that asks for the system are none."""
-        groups: dict[tuple[object, ...], list[tuple[Platform, _Departure, Call]]] = {}
+        groups: dict[Finding, list[Platform]] = {}
         unknown = {}
         for platform, departure in found.items():
             if isinstance(departure, str):
@@ -150,23 +155,21 @@ class Judge:
             call = other.calls[departure.at]
             if call.old:
                 continue
-            if platform.stack != self.here.stack and any(not made_on(p, platform.stack) for p in call.places):
+            trail = call.sock.options[departure.option][1] if departure.option >= 0 else call.trail
+            if any(not made_on(place, self.here.stack, platform.stack) for place in places(trail)):
                 unknown[str(platform)] = ASKS
                 continue
-            sentence = self.clauses[platform][departure.rule].sentence if departure.rule in self.clauses[platform] else ""
-            groups.setdefault((departure.step, departure.outcomes, sentence), []).append((platform, departure, call))
-        findings = []
-        for group in groups.values():
-            platform, departure, call = group[0]
             clause = self.clauses[platform].get(departure.rule) or Clause(departure.rule, "", "")
-            findings.append(
-                Finding(tuple(p for p, _, _ in group), departure.step, call, call.outcome, departure.outcomes, clause)
-            )
-        return Judgement(part, tuple(findings), fix if findings else "", unknown)
+            option = call.sock.options[departure.option][0].name if departure.option >= 0 else ""
+            finding = Finding((), departure.step, call, call.outcome, departure.outcomes, clause, trail, option)
+            groups.setdefault(finding, []).append(platform)
+        findings = tuple(replace(finding, platforms=tuple(platforms)) for finding, platforms in groups.items())
+        return Judgement(part, findings, fix if findings else "", unknown)
 
 
-def _departure(part: Part, prediction: Prediction) -> _Departure | str | None:
+def _departure(part: Part, platform: Platform) -> _Departure | str | None:
     """The first call that cannot do there what it did here; or why that is not known."""
+    prediction = predict(part.scenario, platform)
     for at, (call, step) in enumerate(zip(part.calls, prediction.steps, strict=True)):
         if step.unknown:
             return step.unknown
@@ -174,5 +177,17 @@ def _departure(part: Part, prediction: Prediction) -> _Departure | str | None:
             continue
         if call.sock.stranger:
             return "what another process or machine would do there is not known"
-        return _Departure(at, step.step, tuple(o for o in step.outcomes if o != "unreached"), step.rule)
+        outcomes = tuple(outcome for outcome in step.outcomes if outcome != "unreached")
+        return _Departure(at, step.step, outcomes, step.rule, _option(part, at, platform))
     return None
+
+
+def _option(part: Part, at: int, platform: Platform) -> int:
+    """Which option of the socket made at `at` is to blame that it cannot be made so; -1 where none is."""
+    sock = part.calls[at].sock
+    options = part.options[sock] if part.calls[at].verb == "socket" else ()
+    for n, option in enumerate(options):
+        fewer = Part(part.calls[: at + 1], part.names, {**part.options, sock: options[: n + 1]})
+        if predict(fewer.scenario, platform).steps[-1].outcomes != ("ok",):
+            return [entry for entry, _ in sock.options].index(option)
+    return -1

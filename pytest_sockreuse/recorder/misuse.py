@@ -11,7 +11,7 @@ from ..scenario import Option
 from .calls import Call, Part, Sock
 from .guarded import made_on
 from .places import Place, places
-from .watch import Trail
+from .tape import Trail
 
 _REUSE = ("SO_REUSEADDR", "SO_REUSEPORT", "SO_REUSEPORT_LB", "SO_EXCLUSIVEADDRUSE")
 
@@ -39,7 +39,10 @@ class Found:
 
 
 def misuses(part: Part, platforms: Sequence[Platform]) -> Iterator[Found]:
-    """Every misuse that the part shows, for code that is to run on `platforms`; what was reported before is not."""
+    """Every misuse that the part shows, for code that is to run on `platforms`, of which the first is this one.
+
+    What was done before the test began is not its misuse.
+    """
     labels: dict[Call, str] = {}
     for misuse in MISUSES:
         for call, trail in misuse.find(part, platforms):
@@ -81,7 +84,7 @@ def _on_windows(part: Part, platforms: Sequence[Platform]) -> Iterator[Seen]:
         trail = _set(sock, "SO_REUSEADDR")
         if trail is None or not sock.listening or not sock.named or sock.binding is None:
             continue
-        if _serves(sock, part) and all(made_on(place, "windows") for place in places(trail)):
+        if _serves(sock, part) and all(made_on(place, platforms[0].stack, "windows") for place in places(trail)):
             yield call, trail
 
 
@@ -90,8 +93,8 @@ def _serves(listener: Sock, part: Part) -> bool:
     binding = places(listener.binding.trail) if listener.binding is not None else ()
     mine = {(place.file, place.function) for place in binding[:1]}
     clients = {call.sock.peer for call in part.calls if call.verb == "accept" and call.sock.parent is listener}
-    made = ({(p.file, p.function) for p in call.places[:1]} for call in part.calls if call.verb == "connect" and call.sock in clients)
-    return any(not mine & where for where in made)
+    connects = (call for call in part.calls if call.verb == "connect" and call.sock in clients)
+    return any(mine.isdisjoint((place.file, place.function) for place in call.places[:1]) for call in connects)
 
 
 def _port_zero(part: Part, platforms: Sequence[Platform]) -> Iterator[Seen]:
@@ -179,7 +182,7 @@ def _guessed(part: Part, platforms: Sequence[Platform]) -> Iterator[Seen]:
                 yield free.pop(call.port), free_trail(call.port)
             holders.setdefault(call.number, set()).add(sock)
         elif call.verb == "close":
-            for number, socks in holders.items():
+            for socks in holders.values():
                 socks.discard(sock)
             if sock.binding is not None and sock.binding.port == 0 and sock not in used and sock.number:
                 free[sock] = sock.binding
@@ -192,8 +195,8 @@ def free_trail(sock: Sock) -> Trail:
 MISUSES = (
     Misuse(
         "option-after-bind",
-        "the option is set after bind and has no part in it; on Windows, and for SO_REUSEADDR on the BSDs and macOS, it "
-        "does nothing any more",
+        "the option is set after bind and has no part in it; on Windows it does nothing any more, "
+        "nor does SO_REUSEADDR on the BSDs and macOS",
         "set it before bind",
         _after_bind,
     ),
@@ -205,8 +208,8 @@ MISUSES = (
     ),
     Misuse(
         "reuseaddr-with-port-zero",
-        "with SO_REUSEADDR and port 0 the OS may choose a port that is in use: of another UDP socket with the option on "
-        "Linux, of a connection on the BSDs and macOS, whose connect then fails",
+        "with SO_REUSEADDR and port 0 the OS may choose a port that is in use: on Linux that of a UDP socket "
+        "that has the option too, on the BSDs and macOS that of a connection, and then connect fails",
         "leave SO_REUSEADDR away where the OS chooses the port",
         _port_zero,
     ),
@@ -218,7 +221,7 @@ MISUSES = (
     ),
     Misuse(
         "listener-before-outgoing",
-        "the listener has the port already: on Linux SO_REUSEADDR lets an outgoing socket join it only before it listens",
+        "the listener listens already: on Linux SO_REUSEADDR lets an outgoing socket join its port only before that",
         "bind the outgoing socket before the listener listens, or set SO_REUSEPORT on both",
         _listener_first,
     ),

@@ -11,7 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 from types import CodeType
 
-from .watch import INNER, Trail, whose
+from .tape import INNER, Trail, whose
 
 _PACKAGES = re.compile(r".*[/\\](?:site|dist)-packages[/\\]")
 _ASSIGNED = re.compile(

@@ -122,4 +122,3 @@ def _works(platform: Platform, part: Part, edits: Sequence[Edit]) -> bool:
         not step.unknown and (call.outcome != "ok" or step.outcomes == ("ok",))
         for call, step in zip(changed.calls, prediction.steps, strict=True)
     )
-

@@ -43,7 +43,9 @@ def _finding(found: Finding, judgement: Judgement) -> Record:
         "platforms": [platform.name for platform in found.platforms],
         "step": found.step,
         "at": _at(found.places),
+        "option": found.option,
         "here": found.here,
+        "caught": found.caught,
         "outcomes": list(found.outcomes),
         "rule": found.clause.name,
         "because": found.clause.sentence,
@@ -65,8 +67,8 @@ def _at(places: Sequence[Place]) -> list[str]:
 
 
 def fails(entry: Record) -> list[Record]:
-    """The findings that are a failure: what works here and would not elsewhere."""
-    return [found for found in entry.get("findings", ()) if found["here"] == "ok"]
+    """The findings that are a failure: what works here and would not elsewhere, and nobody catches."""
+    return [found for found in entry.get("findings", ()) if found["here"] == "ok" and not found["caught"]]
 
 
 def lines(entry: Record) -> Iterator[str]:

@@ -15,8 +15,10 @@ from .children import Children
 from .judge import Finding, Judge, Judgement
 from .misuse import Found, misuses
 from .report import Record, fails, finding_line, record, summarize
-from .story import NUMBERS, Story, tell
-from .watch import Event, Tape, recording
+from .story import Story, tell
+from .tape import Event, Tape
+from .watch import recording
+from .words import NUMBERS
 
 LIMIT = 5_000  # calls of one test that are recorded
 DEFAULT = ("linux", "macos", "windows", "freebsd")
@@ -187,7 +189,9 @@ class RecordSession:
 
 def wanted(config: pytest.Config, names: list[str]) -> list[Platform]:
     """The platforms to hold against: those named by the option, else those of the ini file, else the default."""
-    return targets(names, "--sockreuse-record") if names else targets(config.getini("sockreuse_targets"), "sockreuse_targets")
+    if names:
+        return targets(names, "--sockreuse-record")
+    return targets(config.getini("sockreuse_targets"), "sockreuse_targets")
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """Watching Python's sockets: every bind, listen, connect, …, what came of it, and which line of code it was.
 
-While a `Tape` runs, some methods of `socket.socket` are wrapped; when the last one ends they are as they were. A wrapper
-only notes numbers and code objects: what they mean is found out later, by `story`.
+While a `Tape` runs, some methods of `socket.socket` are wrapped; when the last one ends they are as they were. A
+wrapper only notes numbers and code objects: what they mean is found out later, by `story`.
 """
 
 from __future__ import annotations
@@ -11,28 +11,14 @@ import errno
 import os
 import socket
 import sys
-import sysconfig
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import CodeType
-from typing import Any, Protocol
+from typing import Any
 
-#: An event: the verb, the descriptor, what it was called with, its errno (0: ok, None: not known yet), its trail.
-#: A tuple, or a list where what came of it is entered later.
-Event = Any
-#: The calling code, innermost first: a code object and an offset in it, of the caller, and of the first caller outside
-#: of the standard library, and outside of installed packages, where these are others.
-Trail = tuple[Any, ...]
+from .tape import CHOSEN, CONNECTED, CONNECTED_NAMED, NAMED, NAMELESS, NO_CALL, NO_ERRNO, UNBOUND, Tape, trail
 
-# What `Tape.fds` says of a descriptor; a connect that is under way is its event instead.
-UNBOUND, NAMELESS, CHOSEN, NAMED = 0, 1, 2, 3  # its port: none, chosen by the OS and not told yet, told, the program's
-CONNECTED, CONNECTED_NAMED = 4, 5  # to or from a port that is not, or is, the program's choice
-NO_ERRNO = -1  # an exception without one: a time-out
-
-INNER, LIBRARY, PROJECT, RUNNER = 1, 2, 3, 4  # whose code a file is
-_DEPTH = 100  # frames: further out nobody looks for the caller
-_UNDER_WAY = frozenset({errno.EINPROGRESS, errno.EWOULDBLOCK, errno.EALREADY, getattr(errno, "WSAEWOULDBLOCK", 0)} - {0})
-_AGAIN = frozenset({errno.EAGAIN, errno.EWOULDBLOCK, NO_ERRNO})
+_UNDER_WAY = frozenset({errno.EINPROGRESS, errno.EWOULDBLOCK, errno.EALREADY})
 _INET = frozenset({-1, int(socket.AF_INET), int(socket.AF_INET6)})
 _PLAIN_HOSTS = frozenset({"127.0.0.1", "::1", "localhost", "", "0.0.0.0", "::"})  # those that no call is needed for
 
@@ -42,90 +28,12 @@ _bind_, _listen_, _connect_, _connect_ex_ = _Raw.bind, _Raw.listen, _Raw.connect
 _setsockopt_, _getsockopt_, _shutdown_ = _Raw.setsockopt, _Raw.getsockopt, _Raw.shutdown
 _finalize: Any = vars(_Raw)["__del__"]
 
-
-class Spool(Protocol):
-    """Where the events of a forked child go, since its memory ends with it."""
-
-    def write(self, at: int, event: Event) -> None: ...
-
-
-class Tape:
-    """What this process did with its sockets: `events` in order, at most `limit`; how many more were `cut`.
-
-    `fds` are the descriptors that are known; those of sockets made before the tape began are not.
-    """
-
-    __slots__ = ("events", "fds", "limit", "cut", "spool", "forked")
-
-    def __init__(self, limit: int) -> None:
-        self.events: list[Event] = []
-        self.fds: dict[int, Any] = {}
-        self.limit, self.cut = limit, 0
-        self.spool: Spool | None = None
-        self.forked: Callable[[], Spool | None] = lambda: None  # called in a forked child
-
-    def note(self, event: Event) -> None:
-        """Take an event down."""
-        if len(self.events) >= self.limit:
-            self.cut += 1
-            return
-        self.events.append(event)
-        if self.spool is not None:
-            self.spool.write(len(self.events) - 1, event)
-
-    def amend(self, event: list[Any]) -> None:
-        """What was entered in `event` since it was noted is known now."""
-        if self.spool is not None and event in self.events:
-            self.spool.write(self.events.index(event), event)
-
-
 _tape: Tape | None = None
 
 
-def _trail() -> Trail:
-    """The trail of whoever called the wrapper that asks."""
-    frame: Any = sys._getframe(2)
-    code = frame.f_code
-    of = _whose.get(code.co_filename) or whose(code.co_filename)
-    trail: Trail = (code, frame.f_lasti)
-    depth = 0
-    while of < PROJECT and depth < _DEPTH:
-        depth += 1
-        frame = frame.f_back
-        if frame is None:
-            break
-        code = frame.f_code
-        now = _whose.get(code.co_filename) or whose(code.co_filename)
-        if now > of:
-            if now == RUNNER:
-                break
-            trail += (code, frame.f_lasti)
-            of = now
-    return trail
-
-
-_whose: dict[str, int] = {}
-_PACKAGES = tuple(f"{os.sep}{name}{os.sep}" for name in ("site-packages", "dist-packages"))
-_RUNNERS = tuple(f"{place}{name}{os.sep}" for place in _PACKAGES for name in ("_pytest", "pluggy", "pytest"))
-_STDLIB = tuple(os.path.join(sysconfig.get_path(name), "") for name in ("stdlib", "platstdlib"))
-_OURS = os.path.join(os.path.dirname(os.path.dirname(__file__)), "")
-
-
-def whose(file: str) -> int:
-    """Whose code `file` is: the standard library's or ours, an installed package's, the project's, pytest's."""
-    if any(name in file for name in _RUNNERS):
-        of = RUNNER
-    elif file.startswith(("<", _OURS)):
-        of = INNER
-    elif any(name in file for name in _PACKAGES):
-        of = LIBRARY
-    else:
-        of = INNER if file.startswith(_STDLIB) else PROJECT
-    _whose[file] = of
-    return of
-
-
 def _number(error: OSError) -> int:
+    if isinstance(error, socket.gaierror | socket.herror):
+        return NO_CALL
     return getattr(error, "winerror", None) or error.errno or NO_ERRNO
 
 
@@ -144,7 +52,7 @@ def _init(self: Any, family: int = -1, type: int = -1, proto: int = -1, fileno: 
     elif family in _INET:
         fd = _fileno(self)
         tape.fds[fd] = UNBOUND
-        tape.note(("socket", fd, (int(family), int(type), int(proto)), 0, _trail()))
+        tape.note(("socket", fd, (int(family), int(type), int(proto)), 0, trail(2)))
 
 
 def _adopt(tape: Tape, sock: Any, fd: int) -> None:
@@ -164,15 +72,17 @@ def _adopt(tape: Tape, sock: Any, fd: int) -> None:
 def _bind(self: Any, address: Any, /) -> None:
     tape = _tape
     if tape is None or (fd := _fileno(self)) not in tape.fds:
-        return _bind_(self, address)
+        _bind_(self, address)
+        return
     try:
         _bind_(self, address)
     except OSError as error:
-        tape.note(("bind", fd, (address, None), _number(error), _trail()))
+        if (number := _number(error)) != NO_CALL:
+            tape.note(("bind", fd, (address, None), number, trail(2)))
         raise
     own = None if address[0] in _PLAIN_HOSTS else _sockname(self)
     tape.fds[fd] = NAMED if address[1] else NAMELESS
-    tape.note(("bind", fd, (address, own), 0, _trail()))
+    tape.note(("bind", fd, (address, own), 0, trail(2)))
 
 
 def _getsockname(self: Any) -> Any:
@@ -187,22 +97,24 @@ def _getsockname(self: Any) -> Any:
 def _listen(self: Any, *backlog: Any) -> None:
     tape = _tape
     if tape is None or (fd := _fileno(self)) not in tape.fds:
-        return _listen_(self, *backlog)
+        _listen_(self, *backlog)
+        return
     try:
         _listen_(self, *backlog)
     except OSError as error:
-        tape.note(("listen", fd, None, _number(error), _trail()))
+        tape.note(("listen", fd, None, _number(error), trail(2)))
         raise
     if tape.fds[fd] == UNBOUND:
         tape.fds[fd] = NAMELESS
-    tape.note(("listen", fd, None, 0, _trail()))
+    tape.note(("listen", fd, None, 0, trail(2)))
 
 
 def _connect(self: Any, address: Any, /) -> None:
     tape = _tape
     if tape is None or (fd := _fileno(self)) not in tape.fds:
-        return _connect_(self, address)
-    event = _begin(tape, fd, address, _trail())
+        _connect_(self, address)
+        return
+    event = _begin(tape, fd, address)
     try:
         _connect_(self, address)
     except OSError as error:
@@ -211,12 +123,12 @@ def _connect(self: Any, address: Any, /) -> None:
     _end(tape, self, fd, event, 0)
 
 
-def _begin(tape: Tape, fd: int, address: Any, trail: Trail) -> list[Any]:
+def _begin(tape: Tape, fd: int, address: Any) -> list[Any]:
     """A connect begins: it is noted now, since whoever accepts it may be noted before it returns."""
     state = tape.fds[fd]
     if type(state) is list:  # a program that asks by another connect whether it is done
         return state
-    event = ["connect", fd, (address, None, state == NAMED), None, trail]
+    event = ["connect", fd, (address, None, state == NAMED), None, trail(3)]
     tape.note(event)
     return event
 
@@ -226,7 +138,7 @@ def _end(tape: Tape, sock: Any, fd: int, event: list[Any], number: int) -> None:
     address, own, named = event[2]
     if address[0] not in _PLAIN_HOSTS and own is None:
         event[2] = (address, _sockname(sock), named)
-    if not number or number == errno.EISCONN and tape.fds.get(fd) is event:
+    if not number or (number == errno.EISCONN and tape.fds.get(fd) is event):
         event[3] = 0
         tape.fds[fd] = CONNECTED_NAMED if named else CONNECTED
     elif number in _UNDER_WAY:
@@ -244,7 +156,7 @@ def _connect_ex(self: Any, address: Any, /) -> int:
     tape = _tape
     if tape is None or (fd := _fileno(self)) not in tape.fds:
         return _connect_ex_(self, address)
-    event = _begin(tape, fd, address, _trail())
+    event = _begin(tape, fd, address)
     number = _connect_ex_(self, address)
     _end(tape, self, fd, event, number)
     return number
@@ -254,12 +166,7 @@ def _accept(self: Any) -> Any:
     tape = _tape
     if tape is None or (fd := _fileno(self)) not in tape.fds:
         return _before["accept"](self)
-    try:
-        child, address = _before["accept"](self)
-    except OSError as error:
-        if _number(error) not in _AGAIN:
-            tape.note(("accept", fd, None, _number(error), _trail()))
-        raise
+    child, address = _before["accept"](self)
     number = _fileno(child)
     tape.fds[number] = CONNECTED_NAMED if tape.fds.get(fd) == NAMED else CONNECTED
     tape.note(("accept", fd, (number, address), 0, ()))
@@ -278,13 +185,14 @@ def _dup(self: Any) -> Any:
 def _setsockopt(self: Any, level: int, number: int, value: Any, *length: Any) -> None:
     tape = _tape
     if tape is None or (level, number) not in watched_options or (fd := _fileno(self)) not in tape.fds:
-        return _setsockopt_(self, level, number, value, *length)
+        _setsockopt_(self, level, number, value, *length)
+        return
     try:
         _setsockopt_(self, level, number, value, *length)
     except OSError as error:
-        tape.note(("set", fd, (level, number, value), _number(error), _trail()))
+        tape.note(("set", fd, (level, number, value), _number(error), trail(2)))
         raise
-    tape.note(("set", fd, (level, number, value), 0, _trail()))
+    tape.note(("set", fd, (level, number, value), 0, trail(2)))
 
 
 def _getsockopt(self: Any, level: int, number: int, *size: Any) -> Any:
@@ -300,7 +208,8 @@ def _getsockopt(self: Any, level: int, number: int, *size: Any) -> Any:
 def _shutdown(self: Any, how: int, /) -> None:
     tape = _tape
     if tape is None or (fd := _fileno(self)) not in tape.fds:
-        return _shutdown_(self, how)
+        _shutdown_(self, how)
+        return
     event = ["shutdown", fd, int(how), 0, ()]
     tape.note(event)
     try:
