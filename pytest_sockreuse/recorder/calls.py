@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from ..scenario import Address, Observation, Option, Scenario, Setting, Step, StepOutcome
 from .places import Place, places
@@ -14,6 +15,7 @@ FOREIGN = 1 << 16  # port numbers from here on stand for ports elsewhere
 
 _SYMBOLS = "PQRSTUVWXYZABCDEFGHIJKLMNO"
 _MATTERS = frozenset({"bind", "listen", "connect", "accept"})
+_STAYS = _MATTERS | {"socket", "set"}
 
 
 @dataclass(eq=False, slots=True)
@@ -71,7 +73,7 @@ class Call:
         return places(self.trail)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
 class Part:
     """Calls whose sockets have to do with one another: they share ports or connections, and with no other's.
 
@@ -89,7 +91,7 @@ class Part:
         options = {sock: tuple(option for option, _ in sock.options) for sock in socks}
         return cls(tuple(calls), named(socks) if names is None else names, options)
 
-    @property
+    @cached_property
     def scenario(self) -> Scenario:
         """The calls in the language. One that failed is marked as survived: the program went on."""
         symbols: dict[int, str] = {}
@@ -202,7 +204,8 @@ def parts(calls: Sequence[Call]) -> Iterator[Part]:
 
 
 def essential(part: Part) -> Part:
-    """A part without those connections that are the same as an earlier one and after which nothing is bound."""
+    """A part without what cannot bear on any outcome, once nothing is bound any more: connections that are the same as
+    an earlier one, and how connections end."""
     last = max((n for n, call in enumerate(part.calls) if call.verb in ("bind", "listen")), default=-1)
     early = {call.sock for call in part.calls[: last + 1]}
     seen: set[object] = set()
@@ -210,10 +213,13 @@ def essential(part: Part) -> Part:
     for call in part.calls[last + 1 :]:
         sock = call.sock
         if call.verb == "connect" and call.outcome == "ok" and not early & {sock, sock.peer}:
-            key = (sock.kind, tuple(option for option, _ in sock.options), call.host, call.number)
+            key = (sock.kind, part.options[sock], call.host, call.number)
             if key in seen:
                 gone |= {sock, sock.peer}
             seen.add(key)
-    if not gone:
-        return part
-    return Part.of([call for call in part.calls if call.sock not in gone], part.names)
+    kept = [
+        call
+        for n, call in enumerate(part.calls)
+        if call.sock not in gone and (n <= last or call.verb in _STAYS or call.sock.peer is None)
+    ]
+    return Part.of(kept, part.names) if len(kept) < len(part.calls) else part

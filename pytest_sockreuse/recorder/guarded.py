@@ -58,6 +58,7 @@ class _Open(Exception):
     """A condition that asks for the system in a way that is not understood."""
 
 
+@lru_cache(1024)
 def caught(place: Place) -> bool:
     """Whether the function around the line goes on if the call there raises OSError."""
     tree = _parsed(place.file, place.start)
@@ -80,6 +81,7 @@ class _Between:
     function: ast.AST
 
 
+@lru_cache(4096)
 def made_on(place: Place, here: str, there: str) -> bool | None:
     """Whether the call at `place`, seen on the stack `here`, would be made on the stack `there`, all else being equal.
 

@@ -16,6 +16,7 @@ from .tape import Trail
 
 JUDGED = frozenset({"socket", "set", "bind", "listen", "connect", "accept"})
 MOST = 400  # calls of a part: a longer one is not judged
+_CURABLE = {"EADDRINUSE", "EACCES", "ENOPROTOOPT", "timeout"}  # by other options, or another order
 ASKS = "the code asks for the system itself"
 _REMEMBERED = 2_000  # judgements
 
@@ -122,12 +123,13 @@ class Judge:
         failing = {}
         for platform, departure in found.items():
             other = there[platform]
-            if isinstance(departure, _Departure) and other is not None:
+            if isinstance(departure, _Departure) and other is not None and _CURABLE & set(departure.outcomes):
                 failing[platform] = other.calls[departure.at]
         if not any(call.outcome == "ok" for call in failing.values()):
             return found, ""
         known = {platform: other for platform, other in there.items() if other is not None}
-        return found, remedy(list(failing.values()), {self.here: part, **known})
+        order = sorted(known, key=lambda platform: platform not in failing)  # those that fail now are tried first
+        return found, remedy(list(failing.values()), part, {p: known[p] for p in order} | {self.here: part})
 
     def _not_understood(self, part: Part) -> str:
         """Why nothing is said of the part: what was seen here is not what the model of this platform says."""

@@ -34,6 +34,7 @@ class Found:
     """A misuse at a line of code."""
 
     misuse: Misuse
+    part: Part
     step: str
     places: tuple[Place, ...]
 
@@ -49,7 +50,7 @@ def misuses(part: Part, platforms: Sequence[Platform]) -> Iterator[Found]:
             if not labels:
                 labels = dict(zip(part.calls, (step.label for step in part.scenario.steps), strict=True))
             if not call.old:
-                yield Found(misuse, labels[call], places(trail))
+                yield Found(misuse, part, labels[call], places(trail))
 
 
 def _made(part: Part) -> dict[Sock, Call]:

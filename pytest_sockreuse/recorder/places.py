@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from types import CodeType
 
@@ -20,7 +20,7 @@ _ASSIGNED = re.compile(
 _TELLS_NOTHING = re.compile(r"s|sock|socket|sock_|s\d|sk|ret|result|self|_*", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Place:
     """A line of code: its file, its number, the function that it is in, and where that begins."""
 
@@ -38,7 +38,7 @@ class Place:
         """The text of the line; empty where there is none to read."""
         return linecache.getline(self.file, self.line)
 
-    @property
+    @cached_property
     def variable(self) -> str:
         """The name that the line gives to what it makes, if that tells anything; else empty."""
         found = _ASSIGNED.match(self.source)
@@ -62,13 +62,24 @@ def _shown(file: str) -> str:
         return file
 
 
-@lru_cache(8192)
 def places(trail: Trail) -> tuple[Place, ...]:
     """The lines of a trail, innermost first."""
     if trail and isinstance(trail[0], tuple):  # from a child process
         return tuple(Place(*entry) for entry in trail)
-    pairs = zip(trail[::2], trail[1::2], strict=True)
-    return tuple(Place(code.co_filename, _line(code, at), code.co_qualname, code.co_firstlineno) for code, at in pairs)
+    return tuple(_place(code, at) for code, at in zip(trail[::2], trail[1::2], strict=True))
+
+
+#: By identity: to hash a code object takes longer than all the rest. The code is kept, so that its id stays its own.
+_known: dict[tuple[int, int], tuple[CodeType, Place]] = {}
+
+
+def _place(code: CodeType, offset: int) -> Place:
+    key = id(code), offset
+    found = _known.get(key)
+    if found is None:
+        place = Place(code.co_filename, _line(code, offset), code.co_qualname, code.co_firstlineno)
+        found = _known[key] = code, place
+    return found[1]
 
 
 def _line(code: CodeType, offset: int) -> int:

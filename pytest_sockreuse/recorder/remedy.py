@@ -54,35 +54,33 @@ class _Later(Edit):
         return Part((*calls[:first], *rest, *moved, *calls[to + 1 :]), part.names, part.options)
 
 
-def remedy(failing: Sequence[Call], parts: Mapping[Platform, Part]) -> str:
+def remedy(failing: Sequence[Call], part: Part, parts: Mapping[Platform, Part]) -> str:
     """A change after which every call that worked here works on every platform, for the reader; empty if none is found.
 
-    `failing` are the calls that fail somewhere; `parts` the calls as each platform's code makes them.
+    `failing` are the calls of `part` that fail somewhere; `parts` the calls as each platform's code makes them.
     """
-    numbers = {call.number for call in failing if call.number} | {call.sock.number for call in failing}
-    contested = {call.sock for call in failing}
-    part = next(iter(parts.values()))
-    for call in part.calls:
-        if call.verb == "bind" and call.number in numbers and not call.sock.stranger:
-            contested.add(call.sock)
-    socks = [sock for sock in part.options if sock in contested and not sock.stranger]
+    numbers = {number for call in failing for number in (call.number, call.sock.number)} - {0}
+    rivals = {call.sock for call in part.calls if call.verb == "bind" and call.number in numbers}
+    rivals |= {call.sock for call in failing}
+    socks = [sock for sock in part.options if sock in rivals and not sock.stranger]
     # The contested ports are named by the program, so that whoever comes first can name them.
     symbolic = {
         call: replace(call, port=call.number)
         for call in part.calls
         if call.number in numbers and call.verb in ("bind", "connect") and call.number >= 1024
     }
-    plain = {
-        platform: Part(tuple(symbolic.get(call, call) for call in other.calls), other.names, other.options)
-        for platform, other in parts.items()
-    }
-    single = list(_changes(next(iter(plain.values())), socks))
+    plain = {platform: _replaced(other, symbolic) for platform, other in parts.items()}
+    single = list(_changes(_replaced(part, symbolic), socks))
     pairs = ((f"{a}, and {b}", (x, y)) for (a, x), (b, y) in itertools.combinations(single, 2))
     tried = itertools.chain(((text, (edit,)) for text, edit in single), pairs)
     for text, edits in itertools.islice(tried, MOST):
         if all(_works(platform, other, edits) for platform, other in plain.items()):
             return text
     return ""
+
+
+def _replaced(part: Part, calls: Mapping[Call, Call]) -> Part:
+    return Part(tuple(calls.get(call, call) for call in part.calls), part.names, part.options)
 
 
 def _changes(part: Part, socks: Sequence[Sock]) -> Iterator[Change]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from ..platforms import named, registry
+from .calls import essential
 from .judge import Finding, Judgement
 from .misuse import Found
 from .places import Place, shown_places
@@ -25,12 +27,11 @@ class Terminal(Protocol):
 
 
 def record(stories: Sequence[Story], judgements: Iterable[Judgement], misuse: Iterable[Found]) -> Record:
-    """What one test did and what was found in it, ready for JSON; what is empty is left out."""
+    """What was found in one test, ready for JSON; what is empty is left out."""
     judged = list(judgements)
+    findings = [_finding(found, judgement) for judgement in judged for found in judgement.findings]
     entry: Record = {
-        "scenario": str(stories[0].scenario),
-        "children": [str(story.scenario) for story in stories[1:]],
-        "findings": [_finding(found, judgement) for judgement in judged for found in judgement.findings],
+        "findings": findings,
         "misuse": [_misuse(found) for found in misuse],
         "unknown": {platform: why for judgement in judged for platform, why in judgement.unknown.items()},
         "left_out": dict(sum((story.left_out for story in stories), Counter())),
@@ -58,7 +59,7 @@ def _misuse(found: Found) -> Record:
     misuse = found.misuse
     return {
         "id": misuse.id, "step": found.step, "at": _at(found.places), "sentence": misuse.sentence,
-        "remedy": misuse.remedy,
+        "remedy": misuse.remedy, "part": str(essential(found.part).scenario),
     }  # fmt: skip
 
 
@@ -71,23 +72,30 @@ def fails(entry: Record) -> list[Record]:
     return [found for found in entry.get("findings", ()) if found["here"] == "ok" and not found["caught"]]
 
 
-def lines(entry: Record) -> Iterator[str]:
-    """What there is to say about one test, a line for each thing."""
-    for found in entry.get("findings", ()):
-        yield finding_line(found)
-    for found in entry.get("misuse", ()):
-        yield f"{found['id']}{_where(found)}: {found['sentence']}; {found['remedy']}"
+def report(entry: Record) -> str:
+    """What there is to say about one test, as text."""
+    texts = [finding_text(found) for found in entry.get("findings", ())]
+    return "\n".join([*texts, *(_misuse_text(found) for found in entry.get("misuse", ()))])
 
 
-def finding_line(found: Record) -> str:
-    """One finding: where, what, why, and what would work on all platforms."""
+def finding_text(found: Record) -> str:
+    """One finding: where and what; then, indented, why, and what would work on all targets."""
     on = _list([_title(platform) for platform in found["platforms"]])
     failures = " or ".join(outcome for outcome in found["outcomes"] if outcome != "ok")
     what = f"would fail with {failures}" if failures else "would succeed"
     here = "" if found["here"] == "ok" else f" (here it fails with {found['here']})"
-    why = f", because {_inside(found['because'])} ({found['rule']})" if found["because"] else ""
-    fix = f"; what would work on all of them: {found['remedy']}" if found["remedy"] else ""
-    return f"on {on} `{found['step']}`{_where(found)} {what}{here}{why}{fix}"
+    goes_on = " (and the code would go on)" if found["caught"] and failures and not here else ""
+    option = f" with {found['option']}" if found["option"] else ""
+    lines = [f"on {on} `{found['step']}`{option}{_where(found)} {what}{here}{goes_on}"]
+    if found["because"]:
+        lines.append(f"because {_inside(found['because'])} ({found['rule']})")
+    if found["remedy"]:
+        lines.append(f"what would work on all targets: {found['remedy']}")
+    return "\n  ".join(lines)
+
+
+def _misuse_text(found: Record) -> str:
+    return f"{found['id']}{_where(found)}: {found['sentence']}\n  {found['remedy']}"
 
 
 def _where(found: Record) -> str:
@@ -114,25 +122,27 @@ def _inside(sentence: str) -> str:
 
 def summarize(terminal: Terminal, records: Mapping[str, Record], targets: Sequence[str]) -> None:
     """Print what was found, each thing once with the tests that showed it, and what could not be said."""
-    tests: dict[str, list[str]] = {}
-    for test, entry in records.items():
-        for line in lines(entry):
-            tests.setdefault(line, []).append(test)
+    tests: dict[tuple[str, ...], list[str]] = {}
+    texts: dict[tuple[str, ...], str] = {}
     unknown: Counter[str] = Counter()
     left_out: Counter[str] = Counter()
-    for entry in records.values():
+    for test, entry in records.items():
+        for found in (*entry.get("findings", ()), *entry.get("misuse", ())):
+            key = tuple(str(found.get(name)) for name in ("id", "platforms", "at", "here", "outcomes", "rule"))
+            texts.setdefault(key, finding_text(found) if "platforms" in found else _misuse_text(found))
+            tests.setdefault(key, []).append(test)
         unknown.update(f"{_title(platform)}: {why}" for platform, why in entry.get("unknown", {}).items())
         left_out.update(entry.get("left_out", {}))
     terminal.section("sockreuse: the recorder")
     on = _list([_title(platform) for platform in targets])
-    terminal.write_line(f"{len(records)} tests with sockets, held against {on}")
-    shown: set[str] = set()
-    for line, found_in in tests.items():
-        if found_in[0] not in shown or len(found_in) > 1:
-            more = f" and {len(found_in) - _TESTS} more" if len(found_in) > _TESTS else ""
-            terminal.write_line(f"{', '.join(found_in[:_TESTS])}{more}")
-        shown.add(found_in[0])
-        terminal.write_line(f"  {line}")
+    terminal.write_line(f"tests with sockets: {len(records)}, held against {on}")
+    before: list[str] = []
+    for key, showed in tests.items():
+        if showed != before:
+            more = f" and {len(showed) - _TESTS} more" if len(showed) > _TESTS else ""
+            terminal.write_line(f"{', '.join(showed[:_TESTS])}{more}")
+        before = showed
+        terminal.write_line(textwrap.indent(texts[key], "  "))
     for title, counted in (("not known:", unknown), ("left out:", left_out)):
         if counted:
             terminal.write_line(title)

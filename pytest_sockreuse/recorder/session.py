@@ -14,7 +14,7 @@ from ..scenario import Scenario
 from .children import Children
 from .judge import Finding, Judge, Judgement
 from .misuse import Found, misuses
-from .report import Record, fails, finding_line, record, summarize
+from .report import Record, fails, finding_text, record, report, summarize
 from .story import Story, tell
 from .tape import Event, Tape
 from .watch import recording
@@ -100,9 +100,14 @@ class Recording:
 
     @property
     def record(self) -> Record:
-        """All of it, ready for JSON."""
+        """What was found, ready for JSON."""
         stories, _ = self._recorder.stories()
         return record(stories, *self._recorder.judged(stories))
+
+    @property
+    def report(self) -> str:
+        """What was found, as text; empty if nothing was."""
+        return report(self.record)
 
 
 class RecordSession:
@@ -164,10 +169,11 @@ class RecordSession:
             self._fail(entry)
 
     def _fail(self, entry: Record) -> None:
-        new = [line for line in map(finding_line, fails(entry)) if line not in self.told]
+        """Fail the test for what it was not failed for yet, with the calls in question."""
+        new = {text: found["part"] for found in fails(entry) if (text := finding_text(found)) not in self.told}
         self.told.update(new)
         if new:
-            pytest.fail("\n".join(new), pytrace=False)
+            pytest.fail("\n\n".join(f"{text}\n\n{part}" for text, part in new.items()), pytrace=False)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.when == "teardown" and not hasattr(self.config, "workerinput"):

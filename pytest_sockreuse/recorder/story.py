@@ -87,6 +87,11 @@ class _Teller:
         sock.events.append(self.at)
         return sock
 
+    def reused(self, fd: int) -> None:
+        """A new socket has this descriptor: one that had it was closed where nobody saw it."""
+        if fd in self.fds:
+            self.close(fd, (False, False), 0, ())
+
     def kept(self) -> Iterator[Call]:
         """The calls of sockets that are not left out."""
         for call in self.calls:
@@ -105,8 +110,7 @@ class _Teller:
     # --- the events -----------------------------------------------------------------------------------------------
 
     def socket(self, fd: int, what: tuple[int, int, int], number: int, trail: Trail) -> None:
-        if fd in self.fds:  # closed where nobody saw it
-            self.close(fd, (False, False), 0, ())
+        self.reused(fd)
         kind = words.kind(*what)
         if kind is None:
             self.left_out["a raw socket, or one of a protocol that the language does not have"] += 1
@@ -164,13 +168,13 @@ class _Teller:
                 self.listeners.append(sock)
             sock.listening, sock.role = True, "listener"
 
-    def connect(self, fd: int, what: tuple[Any, Any, bool], number: int | None, trail: Trail) -> None:
+    def connect(self, fd: int, what: tuple[Any, Any], number: int | None, trail: Trail) -> None:
         sock = self.known(fd)
         if sock is None or number == NO_CALL:
             return
         if number == errno.ECONNRESET:  # it was connected, and the other end is gone already
             number = 0
-        address, own, _ = what
+        address, own = what
         target, port = str(address[0]), address[1]
         here = is_here(target) or (own is not None and plain(target) == plain(own[0]))
         at, family = self.addresses, _family(sock)
@@ -186,7 +190,8 @@ class _Teller:
         if not here:
             port = self.foreign.setdefault((target, port), FOREIGN + len(self.foreign))
         listener = self.listener(host, port) if here else None
-        if tcp and number == 0 and listener is None:
+        itself = here and sock.number == port
+        if tcp and number == 0 and listener is None and not itself:
             listener = self.stranger(f"{sock.kind[:-1]}{6 if ':' in host else 4}", host, port)
         self.call("connect", sock, number, trail, host=host, port=self.port(port), number=port)
         if not tcp or number != 0 or listener is None:
@@ -199,16 +204,15 @@ class _Teller:
             self.waiting.setdefault(listener, []).append(sock)
 
     def accept(self, fd: int, what: tuple[int, tuple[str, int]], number: int, trail: Trail) -> None:
-        listener = self.known(fd)
-        if listener is None:
+        listener = self.fds.get(fd)
+        if listener is None or listener.lost:
             return
         child_fd, peer = what
         client = self.caller(listener, peer[1]) or self.visitor(listener)
         self.chosen.setdefault(peer[1], client)
         child = Sock(listener.kind, trail, role="child", parent=listener, peer=client, fds={child_fd}, events=[self.at])
         client.peer = child
-        if child_fd in self.fds:
-            self.close(child_fd, (False, False), 0, ())
+        self.reused(child_fd)
         self.fds[child_fd] = child
         self.call("accept", child, 0, trail, number=listener.number)
 
@@ -216,14 +220,15 @@ class _Teller:
         sock = self.known(fd)
         if sock is None or how not in HOW:
             return
-        if not number:
-            self.call("shutdown", sock, 0, trail, how=HOW[how])
-        elif number == errno.ENOTCONN and sock.peer is not None:  # the other end closed without having read all
+        if number == errno.ENOTCONN and sock.peer is not None:  # the other end closed without having read all
             self.send(sock, sock.peer)
+        else:
+            self.call("shutdown", sock, number, trail, how=HOW[how])
 
     def dup(self, fd: int, copy: int, number: int, trail: Trail) -> None:
         sock = self.known(fd)
         if sock is not None:
+            self.reused(copy)
             sock.fds.add(copy)
             self.fds[copy] = sock
 

@@ -15,12 +15,9 @@ Event = Any
 #: of the standard library, and outside of installed packages, where these are others.
 Trail = tuple[Any, ...]
 
-# What `Tape.fds` says of a descriptor; a connect that is under way is its event instead.
-UNBOUND, NAMELESS, CHOSEN, NAMED = 0, 1, 2, 3  # its port: none, chosen by the OS and not told yet, told, the program's
-CONNECTED, CONNECTED_NAMED = 4, 5  # to or from a port that is not, or is, the program's choice
 NO_ERRNO, NO_CALL = -1, -2  # an exception without one, a time-out; a name that was not found, so nothing was called
 
-INNER, LIBRARY, PROJECT, RUNNER = 1, 2, 3, 4  # whose code a file is
+INNER, LIBRARY, PROJECT, RUNNER, OURS = 1, 2, 3, 4, 5  # whose code a file is
 _DEPTH = 100  # frames: further out nobody looks for the caller
 
 
@@ -28,6 +25,18 @@ class Spool(Protocol):
     """Where the events of a forked child go, since its memory ends with it."""
 
     def write(self, at: int, event: Event) -> None: ...
+
+
+class Known:
+    """What the wrappers need to know of a socket; all its descriptors share it."""
+
+    __slots__ = ("nameless", "named", "connected", "pending")
+
+    def __init__(self, named: bool = False, connected: bool = False) -> None:
+        self.nameless = False  # its port was chosen by the OS, and the program has not asked for it yet
+        self.named = named  # its port was the program's choice
+        self.connected = connected
+        self.pending: list[Any] | None = None  # the event of a connect that is under way
 
 
 class Tape:
@@ -40,7 +49,7 @@ class Tape:
 
     def __init__(self, limit: int) -> None:
         self.events: list[Event] = []
-        self.fds: dict[int, Any] = {}
+        self.fds: dict[int, Known] = {}
         self.limit, self.cut = limit, 0
         self.spool: Spool | None = None
         self.forked: Callable[[], Spool | None] = lambda: None  # called in a forked child
@@ -61,25 +70,25 @@ class Tape:
 
 
 def trail(depth: int) -> Trail:
-    """The trail of a caller: with a depth of 2 of whoever called the function that asks."""
+    """The trail of a caller: with a depth of 2 of whoever called the function that asks; empty for our own code."""
     frame: Any = sys._getframe(depth)
     code = frame.f_code
     of = _whose.get(code.co_filename) or whose(code.co_filename)
     found: Trail = (code, frame.f_lasti)
-    depth = 0
-    while of < PROJECT and depth < _DEPTH:
-        depth += 1
+    steps = 0
+    while of < PROJECT and steps < _DEPTH:
+        steps += 1
         frame = frame.f_back
         if frame is None:
             break
         code = frame.f_code
         now = _whose.get(code.co_filename) or whose(code.co_filename)
         if now > of:
-            if now == RUNNER:
-                break
+            if now >= RUNNER:
+                return () if now == OURS and of == INNER else found
             found += (code, frame.f_lasti)
             of = now
-    return found
+    return () if of == OURS else found
 
 
 _whose: dict[str, int] = {}
@@ -90,14 +99,14 @@ _OURS = os.path.join(os.path.dirname(os.path.dirname(__file__)), "")
 
 
 def whose(file: str) -> int:
-    """Whose code `file` is: the standard library's or ours, an installed package's, the project's, pytest's."""
-    if any(name in file for name in _RUNNERS):
+    """Whose code `file` is: the standard library's, an installed package's, the project's, pytest's, or ours."""
+    if file.startswith(_OURS):
+        of = OURS
+    elif any(name in file for name in _RUNNERS):
         of = RUNNER
-    elif file.startswith(("<", _OURS)):
-        of = INNER
     elif any(name in file for name in _PACKAGES):
         of = LIBRARY
     else:
-        of = INNER if file.startswith(_STDLIB) else PROJECT
+        of = INNER if file.startswith(("<", *_STDLIB)) else PROJECT
     _whose[file] = of
     return of

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from types import CodeType
 from typing import Any
 
-from .tape import CHOSEN, CONNECTED, CONNECTED_NAMED, NAMED, NAMELESS, NO_CALL, NO_ERRNO, UNBOUND, Tape, trail
+from .tape import NO_CALL, NO_ERRNO, Known, Tape, trail
 
 _UNDER_WAY = frozenset({errno.EINPROGRESS, errno.EWOULDBLOCK, errno.EALREADY})
 _INET = frozenset({-1, int(socket.AF_INET), int(socket.AF_INET6)})
@@ -49,10 +49,10 @@ def _init(self: Any, family: int = -1, type: int = -1, proto: int = -1, fileno: 
     if fileno is not None:
         if sys._getframe(1).f_code not in _MAKERS:
             _adopt(tape, self, fileno)
-    elif family in _INET:
+    elif family in _INET and (where := trail(2)):  # what our own fixtures do is not the program's
         fd = _fileno(self)
-        tape.fds[fd] = UNBOUND
-        tape.note(("socket", fd, (int(family), int(type), int(proto)), 0, trail(2)))
+        tape.fds[fd] = Known()
+        tape.note(("socket", fd, (int(family), int(type), int(proto)), 0, where))
 
 
 def _adopt(tape: Tape, sock: Any, fd: int) -> None:
@@ -71,7 +71,7 @@ def _adopt(tape: Tape, sock: Any, fd: int) -> None:
 
 def _bind(self: Any, address: Any, /) -> None:
     tape = _tape
-    if tape is None or (fd := _fileno(self)) not in tape.fds:
+    if tape is None or (known := tape.fds.get(fd := _fileno(self))) is None:
         _bind_(self, address)
         return
     try:
@@ -80,23 +80,24 @@ def _bind(self: Any, address: Any, /) -> None:
         if (number := _number(error)) != NO_CALL:
             tape.note(("bind", fd, (address, None), number, trail(2)))
         raise
+    known.named = address[1] != 0
+    known.nameless = not known.named
     own = None if address[0] in _PLAIN_HOSTS else _sockname(self)
-    tape.fds[fd] = NAMED if address[1] else NAMELESS
     tape.note(("bind", fd, (address, own), 0, trail(2)))
 
 
 def _getsockname(self: Any) -> Any:
     own = _sockname(self)
     tape = _tape
-    if tape is not None and tape.fds.get(fd := _fileno(self)) == NAMELESS and own[1]:
-        tape.fds[fd] = CHOSEN
+    if tape is not None and (known := tape.fds.get(fd := _fileno(self))) is not None and known.nameless and own[1]:
+        known.nameless = False
         tape.note(("name", fd, own, 0, ()))
     return own
 
 
 def _listen(self: Any, *backlog: Any) -> None:
     tape = _tape
-    if tape is None or (fd := _fileno(self)) not in tape.fds:
+    if tape is None or (known := tape.fds.get(fd := _fileno(self))) is None:
         _listen_(self, *backlog)
         return
     try:
@@ -104,80 +105,73 @@ def _listen(self: Any, *backlog: Any) -> None:
     except OSError as error:
         tape.note(("listen", fd, None, _number(error), trail(2)))
         raise
-    if tape.fds[fd] == UNBOUND:
-        tape.fds[fd] = NAMELESS
+    known.nameless = not known.named
     tape.note(("listen", fd, None, 0, trail(2)))
 
 
 def _connect(self: Any, address: Any, /) -> None:
     tape = _tape
-    if tape is None or (fd := _fileno(self)) not in tape.fds:
+    if tape is None or (known := tape.fds.get(fd := _fileno(self))) is None:
         _connect_(self, address)
         return
-    event = _begin(tape, fd, address)
+    event = _begin(tape, known, fd, address)
     try:
         _connect_(self, address)
     except OSError as error:
-        _end(tape, self, fd, event, _number(error))
+        _end(tape, known, self, event, _number(error))
         raise
-    _end(tape, self, fd, event, 0)
-
-
-def _begin(tape: Tape, fd: int, address: Any) -> list[Any]:
-    """A connect begins: it is noted now, since whoever accepts it may be noted before it returns."""
-    state = tape.fds[fd]
-    if type(state) is list:  # a program that asks by another connect whether it is done
-        return state
-    event = ["connect", fd, (address, None, state == NAMED), None, trail(3)]
-    tape.note(event)
-    return event
-
-
-def _end(tape: Tape, sock: Any, fd: int, event: list[Any], number: int) -> None:
-    """What came of a connect so far."""
-    address, own, named = event[2]
-    if address[0] not in _PLAIN_HOSTS and own is None:
-        event[2] = (address, _sockname(sock), named)
-    if not number or (number == errno.EISCONN and tape.fds.get(fd) is event):
-        event[3] = 0
-        tape.fds[fd] = CONNECTED_NAMED if named else CONNECTED
-    elif number in _UNDER_WAY:
-        tape.fds[fd] = event
-        return
-    else:
-        event[3] = number
-        if tape.fds.get(fd) is event:
-            tape.fds[fd] = NAMED if named else UNBOUND
-    if tape.spool is not None:
-        tape.amend(event)
+    _end(tape, known, self, event, 0)
 
 
 def _connect_ex(self: Any, address: Any, /) -> int:
     tape = _tape
-    if tape is None or (fd := _fileno(self)) not in tape.fds:
+    if tape is None or (known := tape.fds.get(fd := _fileno(self))) is None:
         return _connect_ex_(self, address)
-    event = _begin(tape, fd, address)
+    event = _begin(tape, known, fd, address)
     number = _connect_ex_(self, address)
-    _end(tape, self, fd, event, number)
+    _end(tape, known, self, event, number)
     return number
 
 
+def _begin(tape: Tape, known: Known, fd: int, address: Any) -> list[Any]:
+    """A connect begins: it is noted now, since whoever accepts it may be noted before it returns."""
+    if known.pending is not None:  # a program that asks by another connect whether it is done
+        return known.pending
+    event = ["connect", fd, (address, None), None, trail(3)]
+    tape.note(event)
+    return event
+
+
+def _end(tape: Tape, known: Known, sock: Any, event: list[Any], number: int) -> None:
+    """What came of a connect so far."""
+    address, own = event[2]
+    if own is None and address[0] not in _PLAIN_HOSTS:
+        event[2] = (address, _sockname(sock))
+    if number in _UNDER_WAY:
+        known.pending = event
+        return
+    if number == errno.EISCONN and known.pending is event:
+        number = 0
+    known.pending, known.connected = None, number == 0
+    event[3] = number
+    if tape.spool is not None:
+        tape.amend(event)
+
+
 def _accept(self: Any) -> Any:
-    tape = _tape
-    if tape is None or (fd := _fileno(self)) not in tape.fds:
-        return _before["accept"](self)
     child, address = _before["accept"](self)
-    number = _fileno(child)
-    tape.fds[number] = CONNECTED_NAMED if tape.fds.get(fd) == NAMED else CONNECTED
-    tape.note(("accept", fd, (number, address), 0, ()))
+    tape = _tape
+    if tape is not None and (known := tape.fds.get(fd := _fileno(self))) is not None:
+        tape.fds[number := _fileno(child)] = Known(known.named, connected=True)
+        tape.note(("accept", fd, (number, address), 0, ()))
     return child, address
 
 
 def _dup(self: Any) -> Any:
     copy = _before["dup"](self)
     tape = _tape
-    if tape is not None and (fd := _fileno(self)) in tape.fds:
-        tape.fds[_fileno(copy)] = tape.fds[fd]
+    if tape is not None and (known := tape.fds.get(fd := _fileno(self))) is not None:
+        tape.fds[_fileno(copy)] = known
         tape.note(("dup", fd, _fileno(copy), 0, ()))
     return copy
 
@@ -199,9 +193,9 @@ def _getsockopt(self: Any, level: int, number: int, *size: Any) -> Any:
     value = _getsockopt_(self, level, number, *size)
     tape = _tape
     if number == socket.SO_ERROR and level == socket.SOL_SOCKET and tape is not None:
-        event = tape.fds.get(fd := _fileno(self))
-        if type(event) is list and (value or _has_peer(self)):
-            _end(tape, self, fd, event, value)
+        known = tape.fds.get(_fileno(self))
+        if known is not None and known.pending is not None and (value or _has_peer(self)):
+            _end(tape, known, self, known.pending, value)
     return value
 
 
@@ -235,19 +229,18 @@ def _del(self: Any) -> None:
 
 def _closing(tape: Tape, sock: Any, fd: int) -> None:
     """Note that a socket is about to be closed: that frees its port, so others may be noted before it returns."""
-    state = tape.fds.pop(fd)
-    if type(state) is list:
-        _settle(tape, sock, state)
-    look = state == CONNECTED_NAMED  # its port may be wanted again, and what closing leaves behind then matters
+    known = tape.fds.pop(fd)
+    if known.pending is not None:
+        _settle(tape, sock, known)
+    look = known.connected and known.named  # its port may be wanted again, and what closing leaves behind then matters
     tape.note(("close", fd, (_unread(fd), _peer_is_gone(sock)) if look else (False, False), 0, ()))
 
 
-def _settle(tape: Tape, sock: Any, event: list[Any]) -> None:
+def _settle(tape: Tape, sock: Any, known: Known) -> None:
     """The last chance to learn what came of a connect: nobody else asks for the socket's error any more."""
     number = 0 if _has_peer(sock) else _getsockopt_(sock, socket.SOL_SOCKET, socket.SO_ERROR)
-    if number or _has_peer(sock):
-        event[3] = number
-        tape.amend(event)
+    if known.pending is not None and (number or _has_peer(sock)):
+        _end(tape, known, sock, known.pending, number)
 
 
 def _has_peer(sock: Any) -> bool:

@@ -19,6 +19,7 @@ STAND_IN = {4: "192.0.2.", 6: "2001:db8::"}
 NOT_HERE = {4: "198.51.100.1", 6: "2001:db8:1::1"}
 WILDCARD = {4: "0.0.0.0", 6: "::"}
 LOOPBACK = {4: "127.0.0.1", 6: "::1"}
+_LITERALS = frozenset({*WILDCARD.values(), *LOOPBACK.values()})
 HOW = {int(socket.SHUT_RD): "RD", int(socket.SHUT_WR): "WR", int(socket.SHUT_RDWR): "RDWR"}
 
 #: The options that bear on which call may have which port.
@@ -93,8 +94,8 @@ class Addresses:
 
     def literal(self, host: object, family: int) -> str | None:
         """An address as the language writes it; None where it has no word for it."""
-        if not isinstance(host, str):
-            return None
+        if not isinstance(host, str) or host in _LITERALS:
+            return host if isinstance(host, str) else None
         if host in ("", "localhost"):
             return (LOOPBACK if host else WILDCARD)[family]
         try:
