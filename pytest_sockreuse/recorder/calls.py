@@ -14,8 +14,8 @@ from .words import STAND_IN
 FOREIGN = 1 << 16  # port numbers from here on stand for ports elsewhere
 
 _SYMBOLS = "PQRSTUVWXYZABCDEFGHIJKLMNO"
-_MATTERS = frozenset({"bind", "listen", "connect", "accept"})
-_STAYS = _MATTERS | {"socket", "set"}
+MATTERS = frozenset({"bind", "listen", "connect", "accept"})  # what has to do with a port
+_STAYS = MATTERS | {"socket", "set"}
 
 
 @dataclass(eq=False, slots=True)
@@ -197,10 +197,8 @@ def parts(calls: Sequence[Call]) -> Iterator[Part]:
     for call in calls:
         groups.setdefault(find(call.sock), []).append(call)
     for group in groups.values():
-        matters = {call.sock for call in group if call.verb in _MATTERS}
-        kept = tuple(call for call in group if call.sock in matters)
-        if any(not call.old and call.verb in _MATTERS for call in kept):
-            yield Part.of(kept)
+        if any(not call.old and call.verb in MATTERS for call in group):
+            yield Part.of(group)
 
 
 def essential(part: Part) -> Part:

@@ -14,9 +14,8 @@ from types import CodeType
 from .tape import INNER, Trail, whose
 
 _PACKAGES = re.compile(r".*[/\\](?:site|dist)-packages[/\\]")
-_ASSIGNED = re.compile(
-    r"\s*(?:(?:async\s+)?with\b.*\bas\s+(\w+)\s*(?:,[^(]*)?:|(?:\w+\.)*_*(\w+)\s*(?::[^=]+)?=(?!=))", re.ASCII
-)
+_ASSIGNED = re.compile(r"\s*(?:\w+\.)*(\w+)\s*(?::[^=]+)?=(?!=)[^;]*$", re.ASCII)
+_WITH = re.compile(r"\s*(?:async\s+)?with\b.*\bas\s+(\w+)\s*:", re.ASCII)
 _TELLS_NOTHING = re.compile(r"s|sock|socket|sock_|s\d|sk|ret|result|self|_*", re.ASCII)
 
 
@@ -41,9 +40,10 @@ class Place:
     @cached_property
     def variable(self) -> str:
         """The name that the line gives to what it makes, if that tells anything; else empty."""
-        found = _ASSIGNED.match(self.source)
-        name = (found[1] or found[2]).strip("_") if found else ""
-        return name if re.match("[A-Za-z]", name) and not _TELLS_NOTHING.fullmatch(name) and len(name) < 40 else ""
+        line = self.source
+        found = _ASSIGNED.match(line) or (_WITH.match(line) if line.count(" as ") == 1 else None)
+        name = found[1].strip("_") if found else ""
+        return name if name[:1].isalpha() and not _TELLS_NOTHING.fullmatch(name) and len(name) < 40 else ""
 
 
 def shown_places(found: Sequence[Place]) -> list[Place]:

@@ -14,7 +14,7 @@ from typing import Any
 
 from ..scenario import Scenario
 from . import words
-from .calls import FOREIGN, Call, Part, Sock, parts
+from .calls import FOREIGN, MATTERS, Call, Part, Sock, parts
 from .tape import NO_CALL, NO_ERRNO, Event, Trail
 from .words import HOW, LOOPBACK, NOT_HERE, WILDCARD, Addresses, is_here, plain
 
@@ -93,9 +93,11 @@ class _Teller:
             self.close(fd, (False, False), 0, ())
 
     def kept(self) -> Iterator[Call]:
-        """The calls of sockets that are not left out."""
+        """The calls of sockets that had to do with a port, and are not left out."""
+        matter = {call.sock for call in self.calls if call.verb in MATTERS and not call.sock.lost}
+        matter -= {sock for sock in matter if sock.parent is not None and sock.parent.lost}
         for call in self.calls:
-            if call.sock.lost or (call.sock.parent is not None and call.sock.parent.lost):
+            if call.sock not in matter:
                 continue
             if isinstance(call.port, Sock) and call.port.lost:
                 call.port = call.number
@@ -144,6 +146,7 @@ class _Teller:
             self.lose(sock, "a socket bound to an address that cannot be told")
             return
         call = self.call("bind", sock, number, trail, host=host, port=self.port(port), number=port)
+        sock.role = sock.role or ("bound" if _is_stream(sock) else "udp")
         if not number:
             sock.host, sock.number, sock.named, sock.binding = host, port, port != 0, call
 
@@ -182,8 +185,8 @@ class _Teller:
         if host is None or not isinstance(port, int) or number == NO_ERRNO:
             self.lose(sock, "a socket that connected to an address that cannot be told, or in vain")
             return
-        tcp = sock.kind.startswith(("tcp", "mptcp", "sctp"))
-        sock.role = sock.role or ("udp" if not tcp else "outgoing" if sock.host else "client")
+        tcp = _is_stream(sock)
+        sock.role = "udp" if not tcp else "outgoing" if sock.host else "client"
         if not here and number and number != errno.ECONNREFUSED:
             self.lose(sock, "a socket that could not reach another machine")
             return
@@ -308,6 +311,10 @@ class _Teller:
 
 def _family(sock: Sock) -> int:
     return int(sock.kind[-1])
+
+
+def _is_stream(sock: Sock) -> bool:
+    return not sock.kind.startswith("udp")
 
 
 def _listens_at(sock: Sock, host: str) -> bool:
