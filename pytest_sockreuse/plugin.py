@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
+
+if TYPE_CHECKING:
+    from .recorder.session import Recording
+
+
+_BARE = {"--sockreuse": "--sockreuse=all", "--sockreuse-record": "--sockreuse-record="}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -38,6 +44,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="when a test fails with EADDRINUSE or EADDRNOTAVAIL, tell who has the port, the rule, and what would help",
     )
+    group.addoption(
+        "--sockreuse-record",
+        nargs="?",
+        const="",
+        metavar="PLATFORMS",
+        help="watch the tests' sockets and tell what their calls would do on other platforms",
+    )
+    group.addoption("--sockreuse-record-fail", action="store_true", help="fail a test if a call would fail there")
+    parser.addini("sockreuse_targets", "the platforms that --sockreuse-record holds against", type="args", default=[])
     parser.addini("sockreuse_rules", "the rules that a bare --sockreuse runs (all)", type="args", default=[])
     parser.addini("sockreuse_require", "rules without which no test shall run", type="args", default=[])
     parser.addini("sockreuse_timeout", "seconds that one scenario may take beside its waits (10)", default="10")
@@ -47,9 +62,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_load_initial_conftests(early_config: pytest.Config, parser: pytest.Parser, args: list[str]) -> None:
     """Let ``--sockreuse PATH`` mean a bare --sockreuse and a path, and ``sockreuse::…`` be given like any node id."""
     asked = [n for n, arg in enumerate(args) if arg.startswith("sockreuse::")]
-    if not asked and "--sockreuse" not in args:
+    if not asked and not _BARE.keys() & set(args):
         return
-    changed = ["--sockreuse=all" if arg == "--sockreuse" else arg for arg in args]
+    changed = [_BARE.get(arg, arg) for arg in args]
     marked = [f"\0{n}" if n in asked else arg for n, arg in enumerate(changed)]  # to tell a node from an option's value
     paths = parser.parse_known_args(marked, namespace=copy.copy(early_config.option)).file_or_dir
     nodes = [args[n] for n in asked if f"\0{n}" in paths]
@@ -84,6 +99,10 @@ def pytest_configure(config: pytest.Config) -> None:
         from .explain import Explainer
 
         config.pluginmanager.register(Explainer(config), "sockreuse-explain")
+    if option.sockreuse_record is not None or option.sockreuse_record_fail:
+        from .recorder.session import RecordSession
+
+        config.pluginmanager.register(RecordSession(config), "sockreuse-record")
     if config.getini("sockreuse_require"):
         from .guarding import Canary
 
@@ -135,3 +154,12 @@ _netns = _fixture("sockreuse_netns", "Runs the rest of the test in a private net
 def port_range(sockreuse_netns: Any) -> Any:
     """`port_range(low, high)`: the ports that the OS chooses from, in a private network namespace."""
     return sockreuse_netns.port_range
+
+
+@pytest.fixture
+def socket_recording(request: pytest.FixtureRequest) -> Iterator[Recording]:
+    """What the test has done with its sockets so far, and what that would do on other platforms."""
+    from .recorder.session import recorded
+
+    with recorded(request.config) as recording:
+        yield recording

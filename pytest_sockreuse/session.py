@@ -174,6 +174,10 @@ class SuiteSession:
     def _note(self, about: dict[str, Any]) -> None:
         self.results.setdefault(about["platform"], Results({})).about.update(about)
 
+    def note_records(self, records: dict[str, Any]) -> None:
+        """Keep what the recorder found, for the header of this platform's results."""
+        self._note({"platform": current().name, "recorder": records})
+
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         for results in filter(lambda results: results.results, self.results.values()):
             summarize(terminalreporter, results, self.suite)

@@ -25,5 +25,9 @@ _NAMES = _table()
 
 def name_of(error: OSError) -> str:
     """The errno name of an exception: by `winerror` where Windows set it: its `errno` is translated for some."""
-    number: int = getattr(error, "winerror", None) or error.errno or 0
+    return number_name(getattr(error, "winerror", None) or error.errno or 0)
+
+
+def number_name(number: int) -> str:
+    """The name of an errno, or of one of Winsock's."""
     return _NAMES.get(number, f"E{number}")

@@ -52,6 +52,11 @@ def _numbers() -> dict[str, tuple[int, int]]:
 _HERE = _numbers()
 
 
+def number_of(name: str) -> tuple[int, int] | None:
+    """Level and number of an option on this OS; None where it has none."""
+    return _HERE.get(name)
+
+
 def _where(name: str) -> tuple[int, int]:
     if name not in _HERE:
         raise OSError(errno.ENOPROTOOPT, os.strerror(errno.ENOPROTOOPT))

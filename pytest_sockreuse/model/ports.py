@@ -22,9 +22,8 @@ class Contradiction(Exception):
 @lru_cache(4096)
 def mask(low: int, high: int, step: int = 1) -> int:
     """The ports low, low + step, … up to high as bits."""
-    if step == 1:
-        return ((1 << (high - low + 1)) - 1) << low if high >= low else 0
-    return sum(1 << port for port in range(low, high + 1, step))
+    count = max(0, (high - low) // step + 1)
+    return ((1 << step * count) - 1) // ((1 << step) - 1) << low
 
 
 def members(bits: int) -> list[int]:

@@ -1,0 +1,223 @@
+"""Calls on sockets, and the scenario that they make."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from ..scenario import Address, Observation, Option, Scenario, Setting, Step, StepOutcome
+from .places import Place, places
+from .tape import Trail
+from .words import STAND_IN
+
+FOREIGN = 1 << 16  # port numbers from here on stand for ports elsewhere
+
+_SYMBOLS = "PQRSTUVWXYZABCDEFGHIJKLMNO"
+MATTERS = frozenset({"bind", "listen", "connect", "accept"})  # what has to do with a port
+_STAYS = MATTERS | {"socket", "set"}
+
+
+@dataclass(eq=False, slots=True)
+class Sock:
+    """A socket of the kernel's, whatever objects and descriptors refer to it.
+
+    A `stranger` was not seen: it is the other end of a connection, in another process or on another machine.
+    """
+
+    kind: str
+    trail: Trail = ()
+    stranger: bool = False
+    role: str = ""
+    options: list[tuple[Option, Trail]] = field(default_factory=list)
+    parent: Sock | None = None  # the listener that a child came from
+    peer: Sock | None = None
+    host: str = ""  # what it is bound to
+    number: int = 0  # its port, as far as it is known
+    named: bool = False  # by the program's choice
+    listening: bool = False
+    lost: bool = False  # it did what the language has no word for: it is left out
+    touched: bool = False  # something was done with it
+    binding: Call | None = None  # the call that gave it a port
+    fds: set[int] = field(default_factory=set)
+    events: list[int] = field(default_factory=list)
+
+    @property
+    def place(self) -> Place | None:
+        """The line that made it."""
+        found = places(self.trail)
+        return found[-1] if found else None
+
+
+@dataclass(eq=False, slots=True)
+class Call:
+    """One call: its `outcome` is ok, an errno name, or empty where it was not seen.
+
+    `port` is a number, or the socket whose port it was; `number` is the number in any case.
+    """
+
+    verb: str
+    sock: Sock
+    outcome: str = "ok"
+    trail: Trail = ()
+    host: str = ""
+    port: Sock | int = 0
+    number: int = 0
+    option: Option | None = None
+    how: str = ""
+    old: bool = False  # it was made before the test began
+
+    @property
+    def places(self) -> tuple[Place, ...]:
+        """The lines that made it, innermost first."""
+        return places(self.trail)
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """Calls whose sockets have to do with one another: they share ports or connections, and with no other's.
+
+    `names` is what its scenario calls them, `options` those that each has from the start.
+    """
+
+    calls: tuple[Call, ...]
+    names: Mapping[Sock, str]
+    options: Mapping[Sock, tuple[Option, ...]]
+
+    @classmethod
+    def of(cls, calls: Sequence[Call], names: Mapping[Sock, str] | None = None) -> Part:
+        """The part that the calls make, with the options that their sockets have."""
+        socks = [call.sock for call in calls if call.verb in ("socket", "accept")]
+        options = {sock: tuple(option for option, _ in sock.options) for sock in socks}
+        return cls(tuple(calls), named(socks) if names is None else names, options)
+
+    @cached_property
+    def scenario(self) -> Scenario:
+        """The calls in the language. One that failed is marked as survived: the program went on."""
+        symbols: dict[int, str] = {}
+        count: dict[str, int] = {}
+        hosts = dict.fromkeys(call.host.removeprefix("::ffff:") for call in self.calls)
+        environment = tuple(Setting("address", host) for host in hosts if host.startswith(tuple(STAND_IN.values())))
+        steps = []
+        for line, call in enumerate(self.calls, len(environment) + 1):
+            label = f"{self.names[call.sock]}.{call.verb}"
+            number = count[label] = count.get(label, 0) + 1
+            steps.append(self._step(call, label if number == 1 else f"{label}#{number}", line, symbols))
+        return Scenario((*map(str, environment), *map(str, steps)), environment, tuple(steps))
+
+    def _step(self, call: Call, label: str, line: int, symbols: dict[int, str]) -> Step:
+        made = call.verb == "socket"
+        return Step(
+            call.verb,
+            self.names[call.sock],
+            label,
+            line,
+            kind=call.sock.kind if made else "",
+            options=self.options[call.sock] if made else (call.option,) if call.option is not None else (),
+            address=Address(call.host, self._port(call, symbols)) if call.host else None,
+            listener=self.names[call.sock.parent] if call.verb == "accept" and call.sock.parent is not None else "",
+            how=call.how,
+            survives=call.outcome not in ("ok", ""),
+        )
+
+    def _port(self, call: Call, symbols: dict[int, str]) -> int | str:
+        if isinstance(call.port, Sock):
+            return f"{self.names[call.port]}.port"
+        if call.port < 1024:
+            return call.port
+        if call.port not in symbols:
+            at = len(symbols)
+            symbols[call.port] = _SYMBOLS[at] if at < len(_SYMBOLS) else f"P{at}"
+        return symbols[call.port]
+
+    def observation(self, platform: str) -> Observation:
+        """What came of them, up to the first of which that is not known."""
+        steps = []
+        for step, call in zip(self.scenario.steps, self.calls, strict=True):
+            if not call.outcome:
+                break
+            steps.append(StepOutcome(step.label, call.outcome))
+        return Observation(platform, tuple(steps))
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        """What makes two parts the same, wherever their calls were made and whichever ports they had."""
+        numbers: dict[int, int] = {}
+        key: list[object] = []
+        for call in self.calls:
+            port: object = call.port if isinstance(call.port, int) else self.names[call.port]
+            if isinstance(port, int) and port >= 1024:
+                port = -1 - numbers.setdefault(port, len(numbers))
+            more: object = call.option or call.how
+            if call.verb == "socket":
+                more = (call.sock.kind, call.sock.stranger, self.options[call.sock])
+            elif call.verb == "accept" and call.sock.parent is not None:
+                more = self.names[call.sock.parent]
+            key.append((call.verb, self.names[call.sock], call.outcome, call.host, port, more))
+        return tuple(key)
+
+
+def named(socks: Iterable[Sock]) -> dict[Sock, str]:
+    """A name for each socket: its variable's where that tells something, else what it is there for."""
+    names: dict[Sock, str] = {}
+    count: dict[str, int] = {}
+    for sock in socks:
+        base = (sock.place.variable if sock.place and not sock.stranger else "") or sock.role or "idle"
+        number = count.get(base, 0) + 1
+        while number > 1 and f"{base}{number}" in count:
+            number += 1
+        count[base] = number
+        names[sock] = base if number == 1 else f"{base}{number}"
+        count.setdefault(names[sock], 1)
+    return names
+
+
+def parts(calls: Sequence[Call]) -> Iterator[Part]:
+    """The calls taken apart: what shares neither port nor connection cannot bear on one another."""
+    root: dict[object, object] = {}
+
+    def find(item: object) -> object:
+        while (up := root.setdefault(item, item)) is not item:
+            root[item] = root[up]
+            item = up
+        return item
+
+    def join(one: object, other: object) -> None:
+        root[find(one)] = find(other)
+
+    for call in calls:
+        if call.number:
+            join(call.sock, ("port", call.number))
+        if isinstance(call.port, Sock):
+            join(call.sock, call.port)
+        for other in (call.sock.parent, call.sock.peer):
+            if other is not None:
+                join(call.sock, other)
+    groups: dict[object, list[Call]] = {}
+    for call in calls:
+        groups.setdefault(find(call.sock), []).append(call)
+    for group in groups.values():
+        if any(not call.old and call.verb in MATTERS for call in group):
+            yield Part.of(group)
+
+
+def essential(part: Part) -> Part:
+    """A part without what cannot bear on any outcome, once nothing is bound any more: connections that are the same as
+    an earlier one, and how connections end."""
+    last = max((n for n, call in enumerate(part.calls) if call.verb in ("bind", "listen")), default=-1)
+    early = {call.sock for call in part.calls[: last + 1]}
+    seen: set[object] = set()
+    gone: set[Sock | None] = set()
+    for call in part.calls[last + 1 :]:
+        sock = call.sock
+        if call.verb == "connect" and call.outcome == "ok" and not early & {sock, sock.peer}:
+            key = (sock.kind, part.options[sock], call.host, call.number)
+            if key in seen:
+                gone |= {sock, sock.peer}
+            seen.add(key)
+    kept = [
+        call
+        for n, call in enumerate(part.calls)
+        if call.sock not in gone and (n <= last or call.verb in _STAYS or call.sock.peer is None)
+    ]
+    return Part.of(kept, part.names) if len(kept) < len(part.calls) else part

@@ -1,0 +1,112 @@
+"""What is taken down of a process's sockets, and of the code that called."""
+
+from __future__ import annotations
+
+import os
+import sys
+import sysconfig
+from collections.abc import Callable
+from typing import Any, Protocol
+
+#: An event: the verb, the descriptor, what it was called with, its errno (0: ok, None: not known yet), its trail.
+#: A tuple, or a list where what came of it is entered later.
+Event = Any
+#: The calling code, innermost first: a code object and an offset in it, of the caller, and of the first caller outside
+#: of the standard library, and outside of installed packages, where these are others.
+Trail = tuple[Any, ...]
+
+NO_ERRNO, NO_CALL = -1, -2  # an exception without one, a time-out; a name that was not found, so nothing was called
+
+INNER, LIBRARY, PROJECT, RUNNER, OURS = 1, 2, 3, 4, 5  # whose code a file is
+_DEPTH = 100  # frames: further out nobody looks for the caller
+
+
+class Spool(Protocol):
+    """Where the events of a forked child go, since its memory ends with it."""
+
+    def write(self, at: int, event: Event) -> None: ...
+
+
+class Known:
+    """What the wrappers need to know of a socket; all its descriptors share it."""
+
+    __slots__ = ("nameless", "named", "connected", "pending")
+
+    def __init__(self, named: bool = False, connected: bool = False) -> None:
+        self.nameless = False  # its port was chosen by the OS, and the program has not asked for it yet
+        self.named = named  # its port was the program's choice
+        self.connected = connected
+        self.pending: list[Any] | None = None  # the event of a connect that is under way
+
+
+class Tape:
+    """What this process did with its sockets: `events` in order, at most `limit`; how many more were `cut`.
+
+    `fds` are the descriptors that are known; those of sockets made before the tape began are not.
+    """
+
+    __slots__ = ("events", "fds", "limit", "cut", "spool", "forked")
+
+    def __init__(self, limit: int) -> None:
+        self.events: list[Event] = []
+        self.fds: dict[int, Known] = {}
+        self.limit, self.cut = limit, 0
+        self.spool: Spool | None = None
+        self.forked: Callable[[], Spool | None] = lambda: None  # called in a forked child
+
+    def note(self, event: Event) -> None:
+        """Take an event down."""
+        if len(self.events) >= self.limit:
+            self.cut += 1
+            return
+        self.events.append(event)
+        if self.spool is not None:
+            self.spool.write(len(self.events) - 1, event)
+
+    def amend(self, event: list[Any]) -> None:
+        """What was entered in `event` since it was noted is known now."""
+        if self.spool is not None and event in self.events:
+            self.spool.write(self.events.index(event), event)
+
+
+def trail(depth: int) -> Trail:
+    """The trail of a caller: with a depth of 2 of whoever called the function that asks; empty for our own code."""
+    frame: Any = sys._getframe(depth)
+    code = frame.f_code
+    of = _whose.get(code.co_filename) or whose(code.co_filename)
+    found: Trail = (code, frame.f_lasti)
+    steps = 0
+    while of < PROJECT and steps < _DEPTH:
+        steps += 1
+        frame = frame.f_back
+        if frame is None:
+            break
+        code = frame.f_code
+        now = _whose.get(code.co_filename) or whose(code.co_filename)
+        if now > of:
+            if now >= RUNNER:
+                return () if now == OURS and of == INNER else found
+            found += (code, frame.f_lasti)
+            of = now
+    return () if of == OURS else found
+
+
+_whose: dict[str, int] = {}
+_PACKAGES = tuple(f"{os.sep}{name}{os.sep}" for name in ("site-packages", "dist-packages"))
+_RUNNERS = tuple(f"{place}{name}{os.sep}" for place in _PACKAGES for name in ("_pytest", "pluggy", "pytest"))
+_STDLIB = tuple(os.path.join(sysconfig.get_path(name), "") for name in ("stdlib", "platstdlib"))
+_OURS = os.path.join(os.path.dirname(os.path.dirname(__file__)), "")
+
+
+def whose(file: str) -> int:
+    """Whose code `file` is: the standard library's, an installed package's, the project's, pytest's, or ours."""
+    if file.startswith(_OURS):
+        of = OURS
+    elif any(name in file for name in _RUNNERS):
+        of = RUNNER
+    elif any(name in file for name in _PACKAGES):
+        of = LIBRARY
+    else:
+        of = INNER if file.startswith(("<", *_STDLIB)) else PROJECT
+    _whose[file] = of
+    return of
