@@ -6,7 +6,7 @@ import json
 import re
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -53,7 +53,10 @@ def measure(kernel: Kernel, files: Files, work: Path, job: Job) -> tuple[bool, s
     root, user = (_results(work, who, job) for who in ("root", "user"))
     explored, departures = _explored(kernel, files, work, job, drafts)
     (work / "disagreements.txt").write_text("\n\n".join(map(str, departures)))
-    failures = [
+    failures = [*_changed(root)]
+    if job.rules == "all":
+        _file(kernel, files, root, job)
+    failures += [
         f"{who}: {_failures(results)}" for who, results in (("root", root), ("user", user)) if _failures(results)
     ]
     name = root.about["platform"]
@@ -118,7 +121,11 @@ def _file(kernel: Kernel, files: Files, results: Results, job: Job) -> None:
         "boot": {"uml": "user-mode Linux", "image": "an emulated machine", "gvisor": "runsc do"}[kernel.how],
         "config": dict(_CONFIG.findall(files.config)),
     }
+    if kernel.how == "image":
+        about["isolation"] = "netns"
     results.about |= {key: value for key, value in about.items() if value} | {"selected": len(results.results)}
+    # What follows from the outcome and the suite changes with the suite, and is not kept.
+    results.results = {id_: replace(r, basis="", claims={}) for id_, r in results.results.items()}
     directory = job.into or CONFORMANCE / "results"
     write(directory / f"{results.about['platform']}.jsonl", [results])
 

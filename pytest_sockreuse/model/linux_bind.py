@@ -40,7 +40,7 @@ ORPHAN_ROOT = BOOK(
     "orphan-is-root",
     "A connection without descriptor (not accepted, or closed) counts as root's.",
     "net/core/sock.c sock_i_uid, until e84a4927a404",
-    until=("6.17",),
+    until=("6.16.12", "6.17"),
 )
 TW_KEEPS = BOOK(
     "time-wait-keeps-port", "TIME_WAIT holds address and options of the dead socket.", "net/ipv4/inet_timewait_sock.c"
