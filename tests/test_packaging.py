@@ -80,6 +80,7 @@ def test_the_sdist_can_build_and_test(built: Callable[[str], Path]) -> None:
         names = {name.partition("/")[2] for name in sdist.getnames()}
     assert {f"conformance/{name}" for name in data_files()} <= names
     assert {path.relative_to(ROOT).as_posix() for path in ROOT.glob("tests/**/*.py")} <= names
+    assert {path.relative_to(ROOT).as_posix() for path in ROOT.glob("conformance/lab/*.*")} <= names
     assert {"pyproject.toml", "tox.ini", "LICENSE", "README.md", "CHANGELOG.md", "docs/decisions.md"} <= names
     assert not [name for name in names if name.startswith((".tox/", ".venv/", "pytest_sockreuse/conformance"))]
 

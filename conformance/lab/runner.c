@@ -1,14 +1,14 @@
 /*
  * Performs scenarios on a machine that has no Python: `runner [-t SECONDS] [-p SECONDS] <FILE`.
  *
- * Reads a text of the scenario language, version 1, from standard input and prints what `sockreuse run --json` prints, one
- * object a line for each scenario. All of the text is read and checked before the first scenario is performed. Its
+ * Reads a text of the scenario language, version 1, from standard input and prints what `sockreuse run --json` prints,
+ * one object a line for each scenario. All of the text is read and checked before the first scenario is performed. Its
  * counterpart, where reasons are given, is pytest_sockreuse/: parser.py, live/ and platforms.py.
  *
  *   -t SECONDS   what a scenario may take beside its waits (10)
  *   -p SECONDS   how long accept and recv wait for something to return (0.2); 0: one look
  *
- * Exit status: 0; 1 if a scenario could not be performed though it should have been; 2 if the text or the arguments are wrong.
+ * Exit status: 0; 1 if a scenario could not be performed though it should have been; 2 if text or arguments are wrong.
  *
  * To build:   cc -std=c99 -O2 -o runner runner.c                              (POSIX; -static makes it easy to carry)
  *             x86_64-w64-mingw32-gcc -O2 -o runner.exe runner.c -lws2_32 -liphlpapi
@@ -25,6 +25,7 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -86,7 +87,7 @@ enum {
 	MAX_WAIT = 3600,              /* seconds, all waits of a scenario together */
 };
 
-/* --- errnos ---------------------------------------------------------------------------------------------------------- */
+/* --- errnos ------------------------------------------------------------------------------------------------------- */
 
 #ifdef _WIN32
 #define E(name) { WSA##name, #name }
@@ -99,22 +100,22 @@ static const struct { int number; const char *name; } errnos[] = {
 #ifdef _WIN32
 	{ WSAEWOULDBLOCK, "EAGAIN" },
 #else
-	E(EAGAIN), E(EOPNOTSUPP), E(EDEADLK),
-	E(E2BIG), E(EBADMSG), E(EBUSY), E(ECANCELED), E(ECHILD), E(EDOM), E(EEXIST), E(EFBIG), E(EIDRM), E(EILSEQ), E(EIO), E(EISDIR),
-	E(EMLINK), E(ENFILE), E(ENODEV), E(ENOENT), E(ENOEXEC), E(ENOLCK), E(ENOMEM), E(ENOMSG), E(ENOSPC), E(ENOSYS), E(ENOTDIR),
-	E(ENOTSUP), E(ENOTTY), E(ENXIO), E(EOVERFLOW), E(EPERM), E(EPIPE), E(EPROTO), E(ERANGE), E(EROFS), E(ESPIPE), E(ESRCH),
-	E(ETXTBSY), E(EXDEV),
+	E(EAGAIN), E(EOPNOTSUPP), E(EDEADLK), E(E2BIG), E(EBADMSG), E(EBUSY), E(ECANCELED), E(ECHILD), E(EDOM),
+	E(EEXIST), E(EFBIG), E(EIDRM), E(EILSEQ), E(EIO), E(EISDIR), E(EMLINK), E(ENFILE), E(ENODEV), E(ENOENT),
+	E(ENOEXEC), E(ENOLCK), E(ENOMEM), E(ENOMSG), E(ENOSPC), E(ENOSYS), E(ENOTDIR), E(ENOTSUP), E(ENOTTY), E(ENXIO),
+	E(EOVERFLOW), E(EPERM), E(EPIPE), E(EPROTO), E(ERANGE), E(EROFS), E(ESPIPE), E(ESRCH), E(ETXTBSY), E(EXDEV),
 #endif
 #ifdef __linux__
-	E(EBADFD), E(ECOMM), E(EHWPOISON), E(EKEYEXPIRED), E(EKEYREJECTED), E(EKEYREVOKED), E(EMEDIUMTYPE), E(EMULTIHOP), E(ENODATA),
-	E(ENOKEY), E(ENOLINK), E(ENOMEDIUM), E(ENONET), E(ENOPKG), E(ENOSR), E(ENOSTR), E(ENOTUNIQ), E(EREMCHG), E(EREMOTEIO),
-	E(ERESTART), E(ERFKILL), E(ETIME), E(EUCLEAN), E(EUNATCH),
+	E(EBADFD), E(ECOMM), E(EHWPOISON), E(EKEYEXPIRED), E(EKEYREJECTED), E(EKEYREVOKED), E(EMEDIUMTYPE),
+	E(EMULTIHOP), E(ENODATA), E(ENOKEY), E(ENOLINK), E(ENOMEDIUM), E(ENONET), E(ENOPKG), E(ENOSR), E(ENOSTR),
+	E(ENOTUNIQ), E(EREMCHG), E(EREMOTEIO), E(ERESTART), E(ERFKILL), E(ETIME), E(EUCLEAN), E(EUNATCH),
 #endif
-	E(EACCES), E(EADDRINUSE), E(EADDRNOTAVAIL), E(EAFNOSUPPORT), E(EALREADY), E(EBADF), E(ECONNABORTED), E(ECONNREFUSED),
-	E(ECONNRESET), E(EDESTADDRREQ), E(EDQUOT), E(EFAULT), E(EHOSTDOWN), E(EHOSTUNREACH), E(EINPROGRESS), E(EINTR), E(EINVAL),
-	E(EISCONN), E(ELOOP), E(EMFILE), E(EMSGSIZE), E(ENAMETOOLONG), E(ENETDOWN), E(ENETRESET), E(ENETUNREACH), E(ENOBUFS),
-	E(ENOPROTOOPT), E(ENOTCONN), E(ENOTEMPTY), E(ENOTSOCK), E(EOPNOTSUPP), E(EPFNOSUPPORT), E(EPROTONOSUPPORT), E(EPROTOTYPE),
-	E(EREMOTE), E(ESHUTDOWN), E(ESOCKTNOSUPPORT), E(ESTALE), E(ETIMEDOUT), E(ETOOMANYREFS), E(EUSERS),
+	E(EACCES), E(EADDRINUSE), E(EADDRNOTAVAIL), E(EAFNOSUPPORT), E(EALREADY), E(EBADF), E(ECONNABORTED),
+	E(ECONNREFUSED), E(ECONNRESET), E(EDESTADDRREQ), E(EDQUOT), E(EFAULT), E(EHOSTDOWN), E(EHOSTUNREACH),
+	E(EINPROGRESS), E(EINTR), E(EINVAL), E(EISCONN), E(ELOOP), E(EMFILE), E(EMSGSIZE), E(ENAMETOOLONG), E(ENETDOWN),
+	E(ENETRESET), E(ENETUNREACH), E(ENOBUFS), E(ENOPROTOOPT), E(ENOTCONN), E(ENOTEMPTY), E(ENOTSOCK), E(EOPNOTSUPP),
+	E(EPFNOSUPPORT), E(EPROTONOSUPPORT), E(EPROTOTYPE), E(EREMOTE), E(ESHUTDOWN), E(ESOCKTNOSUPPORT), E(ESTALE),
+	E(ETIMEDOUT), E(ETOOMANYREFS), E(EUSERS),
 };
 
 #ifdef _WIN32
@@ -146,7 +147,7 @@ static int failure(void)
 #endif
 }
 
-/* --- options --------------------------------------------------------------------------------------------------------- */
+/* --- options ------------------------------------------------------------------------------------------------------ */
 
 enum form { FLAG, WHOLE, LINGERING, PORTS, INTERFACE_NAME };
 
@@ -156,15 +157,16 @@ static const char *const form_expected[] = {
 
 /* Every option of the language. */
 static const struct known { const char *name; enum form form; } options[] = {
-	{ "SO_REUSEADDR", FLAG }, { "SO_REUSEPORT", FLAG }, { "SO_REUSEPORT_LB", FLAG }, { "SO_EXCLUSIVEADDRUSE", FLAG },
-	{ "SO_REUSE_UNICASTPORT", FLAG }, { "SO_PORT_SCALABILITY", FLAG }, { "SO_RANDOMIZE_PORT", FLAG }, { "SO_BROADCAST", FLAG },
-	{ "SO_KEEPALIVE", FLAG }, { "SO_DONTROUTE", FLAG }, { "IPV6_V6ONLY", FLAG }, { "IP_BIND_ADDRESS_NO_PORT", FLAG },
-	{ "IP_FREEBIND", FLAG }, { "IPV6_FREEBIND", FLAG }, { "IP_TRANSPARENT", FLAG }, { "IPV6_TRANSPARENT", FLAG },
-	{ "IP_BINDANY", FLAG }, { "IPV6_BINDANY", FLAG }, { "TCP_NODELAY", FLAG }, { "TCP_LINGER2", WHOLE },
-	{ "TCP_DEFER_ACCEPT", WHOLE }, { "TCP_FASTOPEN", WHOLE }, { "TCP_USER_TIMEOUT", WHOLE }, { "TCP_SYNCNT", WHOLE },
-	{ "SO_SNDBUF", WHOLE }, { "SO_RCVBUF", WHOLE }, { "SO_PRIORITY", WHOLE }, { "SO_MARK", WHOLE }, { "IP_TTL", WHOLE }, { "IP_TOS", WHOLE },
-	{ "IP_PORTRANGE", WHOLE }, { "IPV6_PORTRANGE", WHOLE }, { "SO_LINGER", LINGERING }, { "IP_LOCAL_PORT_RANGE", PORTS },
-	{ "SO_BINDTODEVICE", INTERFACE_NAME },
+	{ "SO_REUSEADDR", FLAG }, { "SO_REUSEPORT", FLAG }, { "SO_REUSEPORT_LB", FLAG },
+	{ "SO_EXCLUSIVEADDRUSE", FLAG }, { "SO_REUSE_UNICASTPORT", FLAG }, { "SO_PORT_SCALABILITY", FLAG },
+	{ "SO_RANDOMIZE_PORT", FLAG }, { "SO_BROADCAST", FLAG }, { "SO_KEEPALIVE", FLAG }, { "SO_DONTROUTE", FLAG },
+	{ "IPV6_V6ONLY", FLAG }, { "IP_BIND_ADDRESS_NO_PORT", FLAG }, { "IP_FREEBIND", FLAG },
+	{ "IPV6_FREEBIND", FLAG }, { "IP_TRANSPARENT", FLAG }, { "IPV6_TRANSPARENT", FLAG }, { "IP_BINDANY", FLAG },
+	{ "IPV6_BINDANY", FLAG }, { "TCP_NODELAY", FLAG }, { "TCP_LINGER2", WHOLE }, { "TCP_DEFER_ACCEPT", WHOLE },
+	{ "TCP_FASTOPEN", WHOLE }, { "TCP_USER_TIMEOUT", WHOLE }, { "TCP_SYNCNT", WHOLE }, { "SO_SNDBUF", WHOLE },
+	{ "SO_RCVBUF", WHOLE }, { "SO_PRIORITY", WHOLE }, { "SO_MARK", WHOLE }, { "IP_TTL", WHOLE },
+	{ "IP_TOS", WHOLE }, { "IP_PORTRANGE", WHOLE }, { "IPV6_PORTRANGE", WHOLE }, { "SO_LINGER", LINGERING },
+	{ "IP_LOCAL_PORT_RANGE", PORTS }, { "SO_BINDTODEVICE", INTERFACE_NAME },
 };
 
 #define SO(name) { #name, SOL_SOCKET, name }
@@ -173,8 +175,8 @@ static const struct known { const char *name; enum form form; } options[] = {
 
 /* Those that this OS has; as a bare number where headers may be older than the kernel, or do not tell. */
 static const struct { const char *name; int level, number; } here[] = {
-	SO(SO_REUSEADDR), SO(SO_BROADCAST), SO(SO_KEEPALIVE), SO(SO_DONTROUTE), SO(SO_SNDBUF), SO(SO_RCVBUF), SO(SO_LINGER),
-	IP(IP_TTL), IP(IP_TOS), TCP(TCP_NODELAY), { "IPV6_V6ONLY", IPPROTO_IPV6, IPV6_V6ONLY },
+	SO(SO_REUSEADDR), SO(SO_BROADCAST), SO(SO_KEEPALIVE), SO(SO_DONTROUTE), SO(SO_SNDBUF), SO(SO_RCVBUF),
+	SO(SO_LINGER), IP(IP_TTL), IP(IP_TOS), TCP(TCP_NODELAY), { "IPV6_V6ONLY", IPPROTO_IPV6, IPV6_V6ONLY },
 #ifdef SO_REUSEPORT
 	SO(SO_REUSEPORT),
 #endif
@@ -182,26 +184,27 @@ static const struct { const char *name; int level, number; } here[] = {
 	TCP(TCP_FASTOPEN),
 #endif
 #if defined(__linux__)
-	SO(SO_BINDTODEVICE), SO(SO_PRIORITY), SO(SO_MARK), TCP(TCP_LINGER2), TCP(TCP_DEFER_ACCEPT), TCP(TCP_USER_TIMEOUT),
-	TCP(TCP_SYNCNT), IP(IP_FREEBIND), IP(IP_TRANSPARENT), { "IPV6_FREEBIND", IPPROTO_IPV6, 78 },
-	{ "IPV6_TRANSPARENT", IPPROTO_IPV6, 75 }, { "IP_BIND_ADDRESS_NO_PORT", IPPROTO_IP, 24 },
-	{ "IP_LOCAL_PORT_RANGE", IPPROTO_IP, 51 },
+	SO(SO_BINDTODEVICE), SO(SO_PRIORITY), SO(SO_MARK), TCP(TCP_LINGER2), TCP(TCP_DEFER_ACCEPT),
+	TCP(TCP_USER_TIMEOUT), TCP(TCP_SYNCNT), IP(IP_FREEBIND), IP(IP_TRANSPARENT),
+	{ "IPV6_FREEBIND", IPPROTO_IPV6, 78 }, { "IPV6_TRANSPARENT", IPPROTO_IPV6, 75 },
+	{ "IP_BIND_ADDRESS_NO_PORT", IPPROTO_IP, 24 }, { "IP_LOCAL_PORT_RANGE", IPPROTO_IP, 51 },
 #elif defined(_WIN32)
-	SO(SO_EXCLUSIVEADDRUSE), { "SO_RANDOMIZE_PORT", SOL_SOCKET, 0x3005 }, { "SO_PORT_SCALABILITY", SOL_SOCKET, 0x3006 },
-	{ "SO_REUSE_UNICASTPORT", SOL_SOCKET, 0x3007 },
+	SO(SO_EXCLUSIVEADDRUSE), { "SO_RANDOMIZE_PORT", SOL_SOCKET, 0x3005 },
+	{ "SO_PORT_SCALABILITY", SOL_SOCKET, 0x3006 }, { "SO_REUSE_UNICASTPORT", SOL_SOCKET, 0x3007 },
 #else
 	{ "IP_PORTRANGE", IPPROTO_IP, 19 }, { "IPV6_PORTRANGE", IPPROTO_IPV6, 14 },
 #endif
 #if defined(__FreeBSD__)
-	{ "SO_REUSEPORT_LB", SOL_SOCKET, 0x00010000 }, { "IP_BINDANY", IPPROTO_IP, 24 }, { "IPV6_BINDANY", IPPROTO_IPV6, 64 },
+	{ "SO_REUSEPORT_LB", SOL_SOCKET, 0x00010000 }, { "IP_BINDANY", IPPROTO_IP, 24 },
+	{ "IPV6_BINDANY", IPPROTO_IPV6, 64 },
 #endif
 };
 
-/* --- a scenario ------------------------------------------------------------------------------------------------------ */
+/* --- a scenario --------------------------------------------------------------------------------------------------- */
 
 static const struct { const char *name; int type, number; } protocols[] = {
-	{ "tcp", SOCK_STREAM, 0 }, { "udp", SOCK_DGRAM, 0 }, { "mptcp", SOCK_STREAM, 262 }, { "sctp", SOCK_STREAM, 132 },
-	{ "udplite", SOCK_DGRAM, 136 },
+	{ "tcp", SOCK_STREAM, 0 }, { "udp", SOCK_DGRAM, 0 }, { "mptcp", SOCK_STREAM, 262 },
+	{ "sctp", SOCK_STREAM, 132 }, { "udplite", SOCK_DGRAM, 136 },
 };
 enum user { NOBODY, USER1, USER2, ROOT, USERS };
 static const char *const user_names[USERS] = { "", "user1", "user2", "root" };
@@ -211,8 +214,8 @@ enum verb {
 	CREATE, ACCEPT, WAIT, SYSCTL, EPHEMERAL, ADDRESS, DEVICE, VERBS
 };
 static const char *const verb_names[VERBS] = {
-	"close", "disconnect", "eof", "name", "recv", "send", "bind", "connect", "sendto", "get", "listen", "set", "shutdown",
-	"socket", "accept", "wait", "sysctl", "ephemeral", "address", "device",
+	"close", "disconnect", "eof", "name", "recv", "send", "bind", "connect", "sendto", "get", "listen", "set",
+	"shutdown", "socket", "accept", "wait", "sysctl", "ephemeral", "address", "device",
 };
 
 /* A socket's name; or a port symbol, which has a `port` only. */
@@ -341,7 +344,7 @@ static void begin_scenario(void)
 	the.waits = 0;
 }
 
-/* --- parse ----------------------------------------------------------------------------------------------------------- */
+/* --- parse -------------------------------------------------------------------------------------------------------- */
 
 #define DIGIT "0123456789"
 #define UPPER "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -437,6 +440,11 @@ static size_t pair_length(const char *at, size_t most, const char *never)
 	return low && low <= most && high && high <= most && !strspn(at + low + 1 + high, never) ? low + 1 + high : 0;
 }
 
+static int high_of(const char *pair)
+{
+	return atoi(pair + strcspn(pair, "-") + 1);
+}
+
 static size_t name_length(const char *at)
 {
 	return strspn(at, LETTER) ? strspn(at, IDENT) : 0;
@@ -493,7 +501,7 @@ static struct option take_option(void)
 	option.value = take(value_length(next(), form), form_expected[form]);
 	number = strtoll(option.value, NULL, 10);
 	if (form == PORTS)
-		NEED_AT(line.token, number <= 65535 && atoi(strchr(option.value, '-') + 1) <= 65535, "%s", form_expected[form]);
+		NEED_AT(line.token, number <= 65535 && high_of(option.value) <= 65535, "%s", form_expected[form]);
 	if (form == FLAG || form == WHOLE)
 		NEED_AT(line.token, number >= INT32_MIN && number <= INT32_MAX, "a number of 32 bits");
 	return option;
@@ -502,11 +510,13 @@ static struct option take_option(void)
 /* Returns the length of what was read. */
 static size_t take_host(struct address *address, int family)
 {
-	const char *host = take(strspn(next(), family == 4 ? DIGIT "." : HEX ":."), "an address, such as 127.0.0.1 or [::1]");
+	size_t length = strspn(next(), family == 4 ? DIGIT "." : HEX ":.");
+	const char *host = take(length, "an address, such as 127.0.0.1 or [::1]");
+	int known = inet_pton(family == 4 ? AF_INET : AF_INET6, host, address->bytes);
 
 	address->family = family;
-	NEED_AT(line.token, inet_pton(family == 4 ? AF_INET : AF_INET6, host, address->bytes) == 1, "an IPv%d address", family);
-	return strlen(host);
+	NEED_AT(line.token, known == 1, "an IPv%d address", family);
+	return length;
 }
 
 static void take_address(struct step *step)
@@ -551,10 +561,10 @@ static void read_creation(struct step *step)
 	for (size_t i = 0; i < COUNT(protocols); i++) {
 		size_t length = strlen(protocols[i].name);
 
-		if (!strncmp(maker, protocols[i].name, length) && strspn(maker + length, "46") == 1 && !maker[length + 1]) {
-			step->protocol = (int)i;
-			step->family = maker[length] - '0';
-		}
+		if (strncmp(maker, protocols[i].name, length) || !strspn(maker + length, "46") || maker[length + 1])
+			continue;
+		step->protocol = (int)i;
+		step->family = maker[length] - '0';
 	}
 	NEED_AT(at, step->family,
 		"a socket kind (tcp4 tcp6 udp4 udp6 mptcp4 mptcp6 sctp4 sctp6 udplite4 udplite6) or LISTENER.accept()");
@@ -573,7 +583,9 @@ static void read_creation(struct step *step)
 
 static void read_call(struct step *step)
 {
-	static const struct { const char *word; int how; } hows[] = { { "RDWR", SHUT_RDWR }, { "RD", SHUT_RD }, { "WR", SHUT_WR } };
+	static const struct { const char *word; int how; } hows[] = {
+		{ "RDWR", SHUT_RDWR }, { "RD", SHUT_RD }, { "WR", SHUT_WR },
+	};
 	struct option option = { 0 };
 	size_t i, sign, digits;
 
@@ -643,17 +655,17 @@ static void read_environment(struct step *step)
 	switch (step->verb) {
 	case SYSCTL:
 		first = length = strspn(next(), IDENT);
-		while (length && strspn(line.at + length, "./") && (more = strspn(line.at + length + 1, IDENT "-")) != 0)
-			length += 1 + more;
+		do
+			more = strspn(line.at + length, "./") ? strspn(line.at + length + 1, IDENT "-") : 0;
+		while (length && more && (length += 1 + more));
 		step->setting = take(length > first ? length : 0, name_expected);
 		NEED(maybe("="), "'='");
 		step->text = take_words();
 		break;
 	case EPHEMERAL:
 		step->text = take(pair_length(next(), 5, IDENT), "LOW-HIGH");
-		first = (size_t)atoi(step->text);
-		length = (size_t)atoi(strchr(step->text, '-') + 1);
-		NEED_AT(line.token, 1 <= first && first <= length && length <= 65535, "LOW-HIGH with 1 <= LOW <= HIGH <= 65535");
+		NEED_AT(line.token, atoi(step->text) >= 1 && atoi(step->text) <= high_of(step->text) &&
+			high_of(step->text) <= 65535, "LOW-HIGH with 1 <= LOW <= HIGH <= 65535");
 		break;
 	case ADDRESS:
 		length = take_host(&step->address, strchr(line.text, ':') ? 6 : 4);
@@ -665,12 +677,15 @@ static void read_environment(struct step *step)
 	}
 }
 
-/* Of `wait` and what `=` or `.` does not follow; 0: it is the name of a socket. */
+/* A socket may have the name `wait` too, but then `=` or `.` follows. */
 static bool maybe_wait(void)
 {
-	size_t blanks = strspn(line.text + 4, BLANK);
+	const char *word = next();
 
-	return !strncmp(line.text, "wait", 4) && blanks && !strspn(line.text + 4 + blanks, "=.") && maybe("wait");
+	if (maybe_word("wait") && strspn(line.at, BLANK) && !strspn(next(), "=."))
+		return true;
+	line.at = word;
+	return false;
 }
 
 static void read_wait(struct step *step)
@@ -694,8 +709,8 @@ static void find_names(struct step *step)
 		"a socket that was made above and is open, %s %s", used, name ? "was closed" : "is not");
 	if (line.owner)
 		step->address.owner = find(line.owner, false, false);
-	NEED_AT(line.text + line.owner_at, !line.owner || step->address.owner, "the port of a socket made above, %s is not",
-		line.owner);
+	NEED_AT(line.text + line.owner_at, !line.owner || step->address.owner,
+		"the port of a socket made above, %s is not", line.owner);
 	if (line.symbol)
 		step->address.symbol = find(line.symbol, true, true);
 	if (line.listener)
@@ -755,9 +770,10 @@ static size_t find_ranges(struct range *ranges)
 		size_t length = pair_length(c + 1, 9, IDENT);
 		int low = atoi(c + 1);
 
-		if (!length || c[length + 1] != ']')
-			continue;
-		ranges[count++] = (struct range) { (size_t)(c - line.body), length + 2, low, atoi(strchr(c, '-') + 1) - low + 1 };
+		if (length && c[length + 1] == ']')
+			ranges[count++] = (struct range) {
+				(size_t)(c - line.body), length + 2, low, high_of(c) - low + 1,
+			};
 	}
 	return count;
 }
@@ -790,8 +806,8 @@ static void read_body(void)
 	expand(ranges, 0, 0);
 	for (const struct range *range = ranges; range < ranges + count; range++) {
 		NEED_AT(line.text + range->at, range->size >= 1, "a range from low to high");
-		NEED_AT(line.text + range->at, range->size == ranges->size, "a range of %d numbers, as the first on this line",
-			ranges->size);
+		NEED_AT(line.text + range->at, range->size == ranges->size,
+			"a range of %d numbers, as the first on this line", ranges->size);
 		NEED_AT(line.text + range->at, range->size <= MAX_STEPS, "at most %d steps in a scenario", MAX_STEPS);
 	}
 	for (int offset = 0; offset < (count ? ranges->size : 1); offset++) {
@@ -811,7 +827,8 @@ static void read_scenario(struct place *place)
 {
 	begin_scenario();
 	for (; place->at; place->number++) {
-		const char *start = place->at, *stop = start + strcspn(start, "\n"), *end = stop - (stop > start && stop[-1] == '\r');
+		const char *start = place->at, *stop = start + strcspn(start, "\n");
+		const char *end = stop - (stop > start && stop[-1] == '\r');
 		bool title = !strncmp(start, "---", 3);
 
 		if (title && the.title)
@@ -845,9 +862,9 @@ static int decode(const char *text, uint32_t *code)
 {
 	static const uint32_t least[] = { 0, 0x80, 0x800, 0x10000 };
 	const unsigned char *bytes = (const unsigned char *)text;
-	int more = *bytes < 0x80 ? 0 : *bytes < 0xC0 ? 4 : *bytes < 0xE0 ? 1 : *bytes < 0xF0 ? 2 : *bytes < 0xF8 ? 3 : 4;
+	int more = (*bytes >= 0xC0) + (*bytes >= 0xE0) + (*bytes >= 0xF0);
 
-	if (more == 4)
+	if ((*bytes >= 0x80 && !more) || *bytes >= 0xF8)
 		return 0;
 	*code = more ? *bytes & (0x3Fu >> more) : *bytes;
 	for (int i = 1; i <= more; i++) {
@@ -901,7 +918,7 @@ static char *read_input(void)
 	return text;
 }
 
-/* --- platform: which one this is ------------------------------------------------------------------------------------- */
+/* --- platform: which one this is ---------------------------------------------------------------------------------- */
 
 static char platform[80];
 static bool is_gvisor;
@@ -1005,7 +1022,7 @@ static void find_platform(void)
 #endif
 #endif
 
-/* --- environment: a namespace for each scenario, or loopback and held ports ------------------------------------------ */
+/* --- environment: a namespace for each scenario, or loopback and held ports --------------------------------------- */
 
 static enum { ALONE, USERNS, NETNS } isolation;
 
@@ -1033,6 +1050,12 @@ union endpoint {
 static const struct address loopback4 = { .family = 4, .bytes = { 127, 0, 0, 1 } };
 static const struct address loopback6 = { .family = 6, .bytes = { [15] = 1 } };
 
+static void *address_in(const union endpoint *endpoint)
+{
+	return (char *)endpoint + (endpoint->any.sa_family == AF_INET ? offsetof(struct sockaddr_in, sin_addr)
+		: offsetof(struct sockaddr_in6, sin6_addr));
+}
+
 static socklen_t fill(union endpoint *to, const struct address *address, int port)
 {
 	bool four = address->family == 4;
@@ -1040,7 +1063,7 @@ static socklen_t fill(union endpoint *to, const struct address *address, int por
 	memset(to, 0, sizeof *to);
 	to->any.sa_family = four ? AF_INET : AF_INET6;
 	to->four.sin_port = htons((uint16_t)port); /* of either family */
-	memcpy(four ? (void *)&to->four.sin_addr : &to->six.sin6_addr, address->bytes, four ? 4 : 16);
+	memcpy(address_in(to), address->bytes, four ? 4 : 16);
 	return four ? sizeof to->four : sizeof to->six;
 }
 
@@ -1113,7 +1136,8 @@ static int held_port(void)
 {
 	enum { BLOCK = 32, LOWEST = 5120 };
 	static int tried, first, left;
-	int last = ephemeral_start() - BLOCK, low = LOWEST < last ? LOWEST : 1024, blocks = (last - low + BLOCK - 1) / BLOCK;
+	int last = ephemeral_start() - BLOCK, low = LOWEST < last ? LOWEST : 1024;
+	int blocks = (last - low + BLOCK - 1) / BLOCK;
 
 	for (;;) {
 		sock lock;
@@ -1159,8 +1183,9 @@ static enum entered on_the_host(void)
 	if (touches_the_host())
 		return because(NOT_RUN, "needs a network namespace ("
 #ifdef __linux__
-			"run as root, or allow unprivileged user namespaces: sysctl user.max_user_namespaces, on Ubuntu "
-			"kernel.apparmor_restrict_unprivileged_userns=0, in a container CAP_SYS_ADMIN or another seccomp profile)");
+			"run as root, or allow unprivileged user namespaces: sysctl user.max_user_namespaces, "
+			"on Ubuntu kernel.apparmor_restrict_unprivileged_userns=0, "
+			"in a container CAP_SYS_ADMIN or another seccomp profile)");
 #else
 			"this OS has none, and wildcard addresses, settings and other users are left alone on a host)");
 #endif
@@ -1187,13 +1212,17 @@ static void put(struct request *request, const void *bytes, size_t size)
 
 static void put_attribute(struct request *request, int type, const void *bytes, size_t size)
 {
-	put(request, &(struct rtattr) { (unsigned short)RTA_LENGTH(size), (unsigned short)type }, sizeof(struct rtattr));
+	struct rtattr head = { (unsigned short)RTA_LENGTH(size), (unsigned short)type };
+
+	put(request, &head, sizeof head);
 	put(request, bytes, size);
 }
 
 static struct request request_of(int type, int flags, const void *body, size_t size)
 {
-	struct request request = { .head = { sizeof request.head, (uint16_t)type, (uint16_t)(NLM_F_REQUEST | flags), 1, 0 } };
+	struct request request = {
+		.head = { sizeof request.head, (uint16_t)type, (uint16_t)(NLM_F_REQUEST | flags), 1, 0 },
+	};
 
 	put(&request, body, size);
 	return request;
@@ -1205,7 +1234,8 @@ static int ask(int link, const struct request *request, void *answer, size_t siz
 	union { struct nlmsghdr head; char bytes[8192]; } got = { .head = { .nlmsg_type = NLMSG_NOOP } };
 	int by = link < 0 ? socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE) : link;
 	bool done = by >= 0 && send(by, request, request->head.nlmsg_len, 0) >= 0 && recv(by, &got, sizeof got, 0) >= 0;
-	int error = !done ? errno : got.head.nlmsg_type == NLMSG_ERROR ? -((struct nlmsgerr *)NLMSG_DATA(&got.head))->error : 0;
+	const struct nlmsgerr *refusal = NLMSG_DATA(&got.head);
+	int error = !done ? errno : got.head.nlmsg_type == NLMSG_ERROR ? -refusal->error : 0;
 
 	if (by >= 0 && by != link)
 		close(by);
@@ -1213,6 +1243,8 @@ static int ask(int link, const struct request *request, void *answer, size_t siz
 		memcpy(answer, NLMSG_DATA(&got.head), size);
 	return error;
 }
+
+enum { NEW = NLM_F_CREATE | NLM_F_EXCL };
 
 /* An interface of the first type that this kernel has. */
 static int add_device(const char *name)
@@ -1222,10 +1254,11 @@ static int add_device(const char *name)
 	int error = EOPNOTSUPP;
 
 	for (size_t i = 0; i < COUNT(types) && error == EOPNOTSUPP; i++) {
-		struct request request = request_of(RTM_NEWLINK, NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL, &body, sizeof body);
-		struct { struct rtattr head; char type[8]; } info = { { (unsigned short)RTA_LENGTH(strlen(types[i])), IFLA_INFO_KIND }, "" };
+		struct request request = request_of(RTM_NEWLINK, NLM_F_ACK | NEW, &body, sizeof body);
+		struct { struct rtattr head; char type[8]; } info = { { 0, IFLA_INFO_KIND }, "" };
 
 		memcpy(info.type, types[i], strlen(types[i]));
+		info.head.rta_len = (unsigned short)RTA_LENGTH(strlen(types[i]));
 		put_attribute(&request, IFLA_IFNAME, name, strlen(name) + 1);
 		put_attribute(&request, IFLA_LINKINFO, &info, info.head.rta_len);
 		error = ask(-1, &request, NULL, 0);
@@ -1238,8 +1271,9 @@ static struct request local_route(int type, const struct address *address, int b
 {
 	bool four = address->family == 4;
 	struct rtmsg body = {
-		.rtm_family = four ? AF_INET : AF_INET6, .rtm_dst_len = (unsigned char)bits, .rtm_table = RT_TABLE_LOCAL,
-		.rtm_protocol = RTPROT_KERNEL, .rtm_scope = four ? RT_SCOPE_HOST : RT_SCOPE_UNIVERSE, .rtm_type = RTN_LOCAL,
+		.rtm_family = four ? AF_INET : AF_INET6, .rtm_dst_len = (unsigned char)bits,
+		.rtm_table = RT_TABLE_LOCAL, .rtm_protocol = RTPROT_KERNEL, .rtm_type = RTN_LOCAL,
+		.rtm_scope = four ? RT_SCOPE_HOST : RT_SCOPE_UNIVERSE,
 	};
 	int flags = type == RTM_NEWROUTE ? NLM_F_ACK | NLM_F_CREATE | NLM_F_REPLACE : NLM_F_ACK;
 	struct request request = request_of(type, flags, &body, sizeof body);
@@ -1253,10 +1287,10 @@ static int add_address(const struct address *address)
 {
 	bool four = address->family == 4;
 	struct ifaddrmsg body = {
-		.ifa_family = four ? AF_INET : AF_INET6, .ifa_prefixlen = four ? 32 : 128, .ifa_flags = four ? 0 : IFA_F_NODAD,
-		.ifa_index = if_nametoindex("lo"),
+		.ifa_family = four ? AF_INET : AF_INET6, .ifa_prefixlen = four ? 32 : 128,
+		.ifa_flags = four ? 0 : IFA_F_NODAD, .ifa_index = if_nametoindex("lo"),
 	};
-	struct request request = request_of(RTM_NEWADDR, NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL, &body, sizeof body);
+	struct request request = request_of(RTM_NEWADDR, NLM_F_ACK | NEW, &body, sizeof body);
 	int error;
 
 	put_attribute(&request, IFA_ADDRESS, address->bytes, four ? 4 : 16);
@@ -1272,7 +1306,9 @@ static int add_address(const struct address *address)
 static void hurry(void)
 {
 	static const struct address net = { .family = 4, .bytes = { 127 } };
-	static const struct { const struct address *to; int bits; } routes[] = { { &net, 8 }, { &loopback4, 32 }, { &loopback6, 128 } };
+	static const struct { const struct address *to; int bits; } routes[] = {
+		{ &net, 8 }, { &loopback4, 32 }, { &loopback6, 128 },
+	};
 	struct { struct rtattr head; uint32_t on; } quickack = { { sizeof quickack, RTAX_QUICKACK }, 1 };
 
 	for (size_t i = 0; i < COUNT(routes); i++) {
@@ -1361,14 +1397,15 @@ static enum entered apply_setting(const struct step *step)
 	if (step->verb == ADDRESS || step->verb == DEVICE) {
 		error = step->verb == ADDRESS ? add_address(&step->address) : add_device(step->text);
 	} else if (is_gvisor) {
-		return because(NOT_RUN, "the settings of gVisor are those of its whole sandbox, not of a network namespace");
+		return because(NOT_RUN, "the settings of gVisor are those of its whole sandbox, not of a network "
+			"namespace");
 	} else if (!is_isolated_setting(name)) {
-		return because(NOT_RUN, "%s is no setting that a network namespace isolates (net.ipv4.%s, net.ipv6.%s)", name,
-			"\xE2\x80\xA6", "\xE2\x80\xA6");
+		return because(NOT_RUN, "%s is no setting that a network namespace isolates (net.ipv4.\xE2\x80\xA6, "
+			"net.ipv6.\xE2\x80\xA6)", name);
 	} else {
 		for (char *c = path + sprintf(path, "/proc/sys/%s", name); c > path; c--)
 			*c = *c == '.' ? '/' : *c;
-		snprintf(range, sizeof range, "%d %d", atoi(step->text), atoi(step->text + strcspn(step->text, "-") + 1));
+		snprintf(range, sizeof range, "%d %d", atoi(step->text), high_of(step->text));
 		error = write_file(path, step->verb == SYSCTL ? step->text : range, O_CREAT | O_TRUNC);
 		if (error == ENOENT)
 			return because(NOT_RUN, "this kernel has no setting %s", name);
@@ -1395,10 +1432,13 @@ static enum entered try_user(enum user user)
 	int error;
 
 	if (isolation != NETNS)
-		return because(NOT_RUN, "needs other users (run as root: a user namespace of one's own holds one user)");
+		return because(NOT_RUN, "needs other users (run as root: a user namespace of one's own holds one "
+			"user)");
 	error = become(user);
 	become_root_again(user);
-	return error ? because(NOT_RUN, "needs other users (whose ids cannot be taken here: %s)", errno_name(error)) : READY;
+	if (!error)
+		return READY;
+	return because(NOT_RUN, "needs other users (whose ids cannot be taken here: %s)", errno_name(error));
 }
 
 /* Ports for the symbols: not privileged, outside the ephemeral range, and not among those that have a number. */
@@ -1419,7 +1459,8 @@ static enum entered deal_ports(void)
 				name->port = port;
 		}
 		if (name->is_symbol && !name->port)
-			return because(NOT_RUN, "no port outside the ephemeral range %d-%d is left for %s", low, high, name->text);
+			return because(NOT_RUN, "no port outside the ephemeral range %d-%d is left for %s", low, high,
+				name->text);
 	}
 	return READY;
 }
@@ -1431,8 +1472,10 @@ static enum entered in_a_namespace(void)
 	int error;
 
 	FOR_EACH_STEP(step) {
+		bool here_already = !step->user || (step->user == ROOT && isolation == NETNS);
+
 		connects |= step->verb == CONNECT;
-		if (entered == READY && step->user && !(step->user == ROOT && isolation == NETNS)) /* a user namespace's root is nobody's */
+		if (entered == READY && !here_already) /* the root of a user namespace is nobody's but its own */
 			entered = try_user(step->user);
 	}
 	if (entered != READY)
@@ -1479,7 +1522,7 @@ static enum entered enter(void)
 	return entered;
 }
 
-/* --- perform --------------------------------------------------------------------------------------------------------- */
+/* --- perform ------------------------------------------------------------------------------------------------------ */
 
 enum { TIMEOUT = -1, UNREACHED = -2 }; /* what a step comes to, if not to 0 or an errno */
 
@@ -1537,7 +1580,8 @@ static void up(int signal)
 /* Do the steps for so long; then what blocks is interrupted, and again every 0.1 s so that no call is missed. */
 static void perform_for(double seconds)
 {
-	struct itimerval timer = { { 0, 100000 }, { (time_t)seconds, (suseconds_t)((seconds - (double)(time_t)seconds) * 1e6) } };
+	suseconds_t rest = (suseconds_t)((seconds - (double)(time_t)seconds) * 1e6);
+	struct itimerval timer = { { 0, 100000 }, { (time_t)seconds, rest } };
 	struct itimerval none = { { 0, 0 }, { 0, 0 } };
 
 	setitimer(ITIMER_REAL, &timer, NULL);
@@ -1611,8 +1655,8 @@ static int state_of(const struct pair *pair)
 	struct request request;
 	int error;
 
-	memcpy(body.id.idiag_src, four ? (const void *)&pair->local.four.sin_addr : &pair->local.six.sin6_addr, four ? 4 : 16);
-	memcpy(body.id.idiag_dst, four ? (const void *)&pair->foreign.four.sin_addr : &pair->foreign.six.sin6_addr, four ? 4 : 16);
+	memcpy(body.id.idiag_src, address_in(&pair->local), four ? 4 : 16);
+	memcpy(body.id.idiag_dst, address_in(&pair->foreign), four ? 4 : 16);
 	request = request_of(SOCK_DIAG_BY_FAMILY, 0, &body, sizeof body);
 	error = ask(diag, &request, &answer, sizeof answer);
 	if (error)
@@ -1662,7 +1706,8 @@ static void hurry_sockets(void)
 static bool any_passing(void)
 {
 	static union { MIB_TCPTABLE2 four; MIB_TCP6TABLE2 six; char room[1 << 20]; } table;
-	static const unsigned passing = 1 << MIB_TCP_STATE_FIN_WAIT1 | 1 << MIB_TCP_STATE_CLOSING | 1 << MIB_TCP_STATE_LAST_ACK;
+	static const unsigned passing =
+		1 << MIB_TCP_STATE_FIN_WAIT1 | 1 << MIB_TCP_STATE_CLOSING | 1 << MIB_TCP_STATE_LAST_ACK;
 	ULONG size = sizeof table;
 	unsigned found = 0;
 
@@ -1801,7 +1846,7 @@ static int call_get(struct step *step, struct name *name)
 {
 	enum form form = step->options->known->form;
 	union setting setting = { .bytes = "" };
-	socklen_t size = form == LINGERING ? sizeof setting.linger : form == INTERFACE_NAME ? 64 : sizeof setting.number;
+	socklen_t size = form == LINGERING ? sizeof(struct linger) : form == INTERFACE_NAME ? 64 : sizeof(int);
 	int level, number, error = find_option(step->options->known, &level, &number), length;
 	char text[80];
 
@@ -1918,8 +1963,9 @@ static int call_name(struct step *step, struct name *name)
 	if (error)
 		return error;
 	four = local.any.sa_family == AF_INET;
-	inet_ntop(local.any.sa_family, four ? (void *)&local.four.sin_addr : &local.six.sin6_addr, host, sizeof host);
-	step->value = keep_text(text, (size_t)sprintf(text, four ? "%s:%d" : "[%s]:%d", host, ntohs(local.four.sin_port)));
+	inet_ntop(local.any.sa_family, address_in(&local), host, sizeof host);
+	size = (socklen_t)sprintf(text, four ? "%s:%d" : "[%s]:%d", host, ntohs(local.four.sin_port));
+	step->value = keep_text(text, size);
 	return 0;
 }
 
@@ -1943,8 +1989,8 @@ static int create(struct step *step)
 }
 
 static int (*const calls[])(struct step *, struct name *) = {
-	[CLOSE] = call_close, [DISCONNECT] = call_disconnect, [UNTIL_EOF] = call_eof, [NAME] = call_name, [RECV] = call_recv,
-	[SEND] = call_send, [BIND] = call_with_address, [CONNECT] = call_with_address, [SENDTO] = call_with_address,
+	[CLOSE] = call_close, [DISCONNECT] = call_disconnect, [UNTIL_EOF] = call_eof, [NAME] = call_name,
+	[RECV] = call_recv, [SEND] = call_send, [BIND] = call_with_address, [CONNECT] = call_with_address, [SENDTO] = call_with_address,
 	[GET] = call_get, [LISTEN] = call_listen, [SET] = call_set, [SHUTDOWN] = call_shutdown, [ACCEPT] = call_accept,
 };
 
@@ -2014,7 +2060,7 @@ static void perform(void)
 	close_all();
 }
 
-/* --- print ----------------------------------------------------------------------------------------------------------- */
+/* --- print -------------------------------------------------------------------------------------------------------- */
 
 static void print_text(const char *text)
 {
@@ -2032,7 +2078,8 @@ static void print_text(const char *text)
 		else if (code == '\t')
 			printf("\\t");
 		else if (code > 0xFFFF)
-			printf("\\u%04x\\u%04x", 0xD800 + (unsigned)((code - 0x10000) >> 10), 0xDC00 + (unsigned)(code & 0x3FF));
+			printf("\\u%04x\\u%04x", (unsigned)(0xD7C0 + (code >> 10)),
+				(unsigned)(0xDC00 + (code & 0x3FF)));
 		else
 			printf("\\u%04x", (unsigned)code);
 	}
@@ -2046,7 +2093,8 @@ static void print_step(const struct step *step)
 	printf("{\"step\": \"%s.%s", step->name->text, verb_names[step->verb]);
 	if (step->occurrence > 1)
 		printf("#%d", step->occurrence);
-	printf("\", \"outcome\": \"%s\", \"value\": ", step->result > 0 ? errno_name(step->result) : results[-step->result]);
+	printf("\", \"outcome\": \"%s\"", step->result > 0 ? errno_name(step->result) : results[-step->result]);
+	printf(", \"value\": ");
 	if (step->value && !step->result)
 		print_text(step->value);
 	else
@@ -2081,19 +2129,24 @@ static void print_scenario(bool was_run)
 	}
 }
 
-/* --- the program ----------------------------------------------------------------------------------------------------- */
+/* --- the program -------------------------------------------------------------------------------------------------- */
 
 static void read_arguments(int count, char **arguments)
 {
 	for (int i = 1; i < count; i += 2) {
-		double *seconds = !strcmp(arguments[i], "-t") ? &scenario_seconds : !strcmp(arguments[i], "-p") ? &patience : NULL;
 		const char *text = i + 1 < count ? arguments[i + 1] : "";
+		double *seconds = NULL;
 		char *end = NULL;
 
+		if (!strcmp(arguments[i], "-t"))
+			seconds = &scenario_seconds;
+		if (!strcmp(arguments[i], "-p"))
+			seconds = &patience;
 		if (seconds && strspn(text, DIGIT ".") == strlen(text))
 			*seconds = strtod(text, &end);
 		if (!end || end == text || *end || *seconds > 86400) {
-			fprintf(stderr, "runner: %s %s: usage: runner [-t SECONDS] [-p SECONDS] <FILE\n", arguments[i], text);
+			fprintf(stderr, "runner: %s %s: usage: runner [-t SECONDS] [-p SECONDS] <FILE\n", arguments[i],
+				text);
 			exit(2);
 		}
 	}
