@@ -42,7 +42,8 @@ class Asked:
     def __str__(self) -> str:
         options = " and ".join(name for name in _SHARING if name in self.options) or "no sharing option"
         there = f" to {shown(self.foreign)}" if self.foreign else ""
-        here = f" {'from' if self.foreign else 'at'} {shown(self.local)}" if self.local[1] or not self.foreign else ""
+        word = {"bind": "to", "listen": "at"}.get(self.verb, "from")
+        here = f" {word} {shown(self.local)}" if self.local[1] or not self.foreign else ""
         return f"{self.verb}{there}{here}, {self.protocol.upper()}, {options}"
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import ipaddress
+import os
 import socket
 import sys
 import sysconfig
@@ -135,7 +136,7 @@ class Explainer:
             return Seen(
                 asked, self._place(), (), (f"not looked into: more than {_MOST} calls of this test failed so",), False
             )
-        there = [it for it in holders(local[1], protocol) if it.fd != sock.fileno()] if local[1] else []
+        there = [it for it in holders(local[1], protocol) if not _same(it.fd, sock)] if local[1] else []
         held = descriptors()
         words = tuple(_words(it, it.fd in held) for it in there[:5])
         return Seen(asked, self._place(), tuple(there), words, any(it.fd in held for it in there))
@@ -152,6 +153,11 @@ class Explainer:
         with contextlib.suppress(ValueError):
             name = str(Path(name).relative_to(self._root))
         return f"{name}:{line}"
+
+
+def _same(fd: int | None, sock: socket.socket) -> bool:
+    """Whether a descriptor is of this socket, which may have several."""
+    return fd is not None and (fd == sock.fileno() or os.path.sameopenfile(fd, sock.fileno()))
 
 
 def _literal(host: str, sock: socket.socket) -> str:

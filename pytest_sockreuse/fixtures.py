@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import socket
@@ -35,7 +36,7 @@ def held_port_factory(request: pytest.FixtureRequest) -> Iterator[Ports]:
 
 def held_ports(request: pytest.FixtureRequest) -> Iterator[Callable[..., list[Lease]]]:
     ports: Ports = request.getfixturevalue("held_port_factory")
-    leases: list[Lease] = []
+    leases = contextlib.ExitStack()
 
     def hold(count: int, *protocols: Protocol, consecutive: bool = False) -> list[Lease]:
         """Leases of so many ports, which end with the test."""
@@ -44,13 +45,13 @@ def held_ports(request: pytest.FixtureRequest) -> Iterator[Callable[..., list[Le
             more = ports.hold_many(count, *protocols, consecutive=consecutive)
         except PortError as error:
             raise PortError(str(error)) from None
-        leases.extend(more)
+        for lease in more:
+            leases.enter_context(lease)
         return more
 
-    yield hold
-    _close_sockets(request)
-    for lease in leases:
-        lease.close()
+    with leases:
+        yield hold
+        _close_sockets(request)
 
 
 def held_port(request: pytest.FixtureRequest) -> Iterator[Lease]:

@@ -12,7 +12,6 @@ block keeps other runs off, and placeholders at the loopback addresses everybody
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import errno
 import os
@@ -116,10 +115,10 @@ class Lease:
             if not self._reserved:  # the moment it is free the OS may give it away
                 self._look_for_thief()
             self._drop(*self._held)
+            self._ports.ended(self)
             for protocol in self.protocols:
                 if not _nobody_at(self.port, protocol):
                     self._warn(protocol, True, self._reserved)
-            self._ports.ended(self)
 
     def __enter__(self) -> Lease:
         return self
@@ -166,7 +165,6 @@ class Ports:
 
     def __init__(self, technique: Technique | None = None) -> None:
         self.placeholders = Placeholders(technique or TECHNIQUES.get(current().stack, STRICT))
-        self._home = _here()
         self._pools: dict[Place, HeldPorts] = {}
         self._leases: dict[Lease, Place | None] = {}
 
@@ -194,12 +192,13 @@ class Ports:
 
     def close(self) -> None:
         """End every lease and let go of the numbers."""
-        for lease in [*self._leases]:
-            lease.close()
-        for pool in self._pools.values():
-            pool.close()
+        with contextlib.ExitStack() as stack:
+            stack.callback(self.placeholders.close)
+            for pool in self._pools.values():
+                stack.callback(pool.close)
+            for lease in self._leases:
+                stack.callback(lease.close)
         self._pools.clear()
-        self.placeholders.close()
 
     def __enter__(self) -> Ports:
         return self
@@ -210,9 +209,9 @@ class Ports:
     def ended(self, lease: Lease) -> None:
         """A lease is over: its number may be given again."""
         place = self._leases.pop(lease, None)
-        if place in self._pools:
+        if place is not None and place in self._pools:
             self._pools[place].give_back(lease.port)
-            if place != self._home and place not in self._leases.values():  # a namespace that would stay for its locks
+            if place[1] != _HOME[1] and place not in self._leases.values():  # a namespace that would stay for its locks
                 self._pools.pop(place).close()
 
     def _pool(self, place: Place) -> HeldPorts:
@@ -261,6 +260,9 @@ def _here() -> Place:
     return os.getpid(), place
 
 
+_HOME = _here()  # imported before any fixture goes elsewhere
+
+
 def _nobody_at(port: int, protocol: Protocol) -> bool:
     """Whether nobody has a loopback address at `port`, as an exclusive bind shows in microseconds."""
     if sys.platform == "win32":
@@ -283,9 +285,7 @@ def _refused(error: OSError, count: int, consecutive: bool) -> str:
 
 @cache
 def _shared() -> Ports:
-    ports = Ports()
-    atexit.register(ports.close)
-    return ports
+    return Ports()
 
 
 def hold(*protocols: Protocol) -> Lease:

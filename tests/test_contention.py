@@ -121,7 +121,7 @@ def test_no_collision(tmp_path: Path, installed: bool, isolation: str, inside: b
     command = [sys.executable, *["-c", ENTER] * inside, "rounds.py", str(ROUNDS), *suite]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "PYTEST_ADDOPTS": ""}
     run = subprocess.run(
-        command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60 * ROUNDS + 60, check=False
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120 * ROUNDS + 60, check=False
     )  # fmt: skip
     assert run.returncode == 0, run.stdout + run.stderr
     rounds = [line for line in run.stdout.splitlines() if line.startswith("100 passed in ")]

@@ -151,7 +151,7 @@ def test_what_is_told(run: Run, spread: bool) -> None:
     listener, left, loop, other, absent, held, busy, listen, number, elsewhere = sections
     excluded = ["SO_REUSEADDR does not share with a socket that listens. (listener-excludes)"]
     for section, line in ((listener, 5), (loop, 16)):
-        assert section["call"][0].startswith("bind at 127.0.0.1:")
+        assert section["call"][0].startswith("bind to 127.0.0.1:")
         assert section["call"][0].endswith(f", TCP, SO_REUSEADDR (test_it.py:{line})")
         assert "this process" in section["held by"][0]
         assert section["rule"] == excluded

@@ -6,6 +6,8 @@ port, and listens on it, owns the block for as long as that socket lives: no fil
 
 from __future__ import annotations
 
+import atexit
+import contextlib
 import errno
 import os
 import random
@@ -48,6 +50,7 @@ def _forget() -> None:
         sock.close()
 
 
+atexit.register(_forget)
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget)
 
@@ -59,7 +62,7 @@ class NoPort(OSError):
 def ephemeral() -> tuple[int, int]:
     """The first and the last port that the OS picks by itself, as far as it tells."""
     if sys.platform == "linux":
-        with open("/proc/sys/net/ipv4/ip_local_port_range") as file:
+        with contextlib.suppress(OSError), open("/proc/sys/net/ipv4/ip_local_port_range") as file:
             low, high = map(int, file.read().split())
             return low, high
     names = next((names for system, names in _SYSCTLS.items() if sys.platform.startswith(system)), ())
