@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import resource
 import shutil
+import socket
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 assert sys.platform == "linux", "the references are Linux's system calls"
@@ -137,8 +139,54 @@ def explore() -> str:
     return f"{statistics.median(shares):.2f} (at most 0.5); {grown:.1f} MB more after 6000 scenarios more (flat)"
 
 
+def record() -> str:
+    """(f) what the recorder adds to a call: the median of each, on and off in turn; data that is sent costs nothing"""
+    from pytest_sockreuse.recorder.tape import Tape
+    from pytest_sockreuse.recorder.watch import recording
+    from pytest_sockreuse.recorder.words import NUMBERS
+
+    seconds: dict[str, tuple[list[float], list[float]]] = {}
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        for turn in range(20):
+            with recording(Tape(1_000_000), frozenset(NUMBERS)) if turn % 2 else contextlib.nullcontext():
+                listener = server.dup()  # one that the recording knows
+                for _ in range(300):
+                    for call, took in _life(listener):
+                        seconds.setdefault(call, ([], []))[turn % 2].append(took)
+                listener.close()
+    extra = {call: (statistics.median(on) - statistics.median(off)) * 1e6 for call, (off, on) in seconds.items()}
+    worst = max(extra, key=extra.__getitem__)
+    return f"{statistics.mean(extra.values()):.1f} µs a call (at most 2); {worst} {extra[worst]:.1f} µs"
+
+
+def _life(server: socket.socket) -> Iterator[tuple[str, float]]:
+    """Every call of a connection's life, with the seconds that it took."""
+    made: dict[str, socket.socket] = {}
+
+    def timed(call: str, act: Callable[[], object]) -> tuple[str, float]:
+        start = time.perf_counter()
+        act()
+        return call, time.perf_counter() - start
+
+    yield timed("socket", lambda: made.update(bound=socket.socket()))
+    yield timed("setsockopt", lambda: made["bound"].setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1))
+    yield timed("bind", lambda: made["bound"].bind(("127.0.0.1", 0)))
+    yield timed("getsockname", lambda: made["bound"].getsockname())
+    yield timed("listen", lambda: made["bound"].listen())
+    yield timed("close", lambda: made["bound"].close())
+    made["client"] = socket.socket()
+    address = server.getsockname()
+    yield timed("connect", lambda: made["client"].connect(address))
+    yield timed("accept", lambda: made.update(child=server.accept()[0]))
+    yield timed("send", lambda: made["client"].send(b"x"))
+    yield timed("recv", lambda: made["child"].recv(1))
+    yield timed("shutdown", lambda: made["client"].shutdown(socket.SHUT_WR))
+    yield timed("close", lambda: made["client"].close())
+    made["child"].close()
+
+
 def main() -> None:
-    benchmarks = {call.__name__: call for call in (case, unused, runner, predict, explore)}
+    benchmarks = {call.__name__: call for call in (case, unused, runner, predict, explore, record)}
     for name in sys.argv[1:] or benchmarks:
         print(f"{benchmarks[name].__doc__}: {benchmarks[name]()}", flush=True)
 

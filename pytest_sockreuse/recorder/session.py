@@ -156,9 +156,9 @@ class RecordSession:
             return
         stories, rest = recorder.stories(last=True)
         if tape.cut:  # whatever was cut may have been what these sockets did
-            rest, tape.cut = [], 0
+            rest = []
             tape.fds.clear()
-        tape.events = rest
+        tape.go_on(rest)
         recorder.old = len(rest)
         judgements, found = recorder.judged(stories)
         if not judgements and not any(story.left_out for story in stories):

@@ -30,38 +30,49 @@ class Spool(Protocol):
 class Known:
     """What the wrappers need to know of a socket; all its descriptors share it."""
 
-    __slots__ = ("nameless", "named", "connected", "pending")
-
-    def __init__(self, named: bool = False, connected: bool = False) -> None:
-        self.nameless = False  # its port was chosen by the OS, and the program has not asked for it yet
-        self.named = named  # its port was the program's choice
-        self.connected = connected
-        self.pending: list[Any] | None = None  # the event of a connect that is under way
+    nameless = False  # its port was chosen by the OS, and the program has not asked for it yet
+    named = False  # its port was the program's choice
+    connected = False
+    pending: list[Any] | None = None  # the event of a connect that is under way
 
 
 class Tape:
-    """What this process did with its sockets: `events` in order, at most `limit`; how many more were `cut`.
+    """What this process did with its sockets: `events` in order, at about `limit` no more; how many more were `cut`.
 
-    `fds` are the descriptors that are known; those of sockets made before the tape began are not.
+    `fds` are the descriptors that are known; those of sockets made before the tape began are not. `note` takes an event
+    down.
     """
 
-    __slots__ = ("events", "fds", "limit", "cut", "spool", "forked")
-
     def __init__(self, limit: int) -> None:
-        self.events: list[Event] = []
         self.fds: dict[int, Known] = {}
-        self.limit, self.cut = limit, 0
+        self.limit = limit
         self.spool: Spool | None = None
         self.forked: Callable[[], Spool | None] = lambda: None  # called in a forked child
+        self.go_on([])
 
-    def note(self, event: Event) -> None:
-        """Take an event down."""
-        if len(self.events) >= self.limit:
-            self.cut += 1
-            return
+    def go_on(self, events: list[Event]) -> None:
+        """Begin anew after these events."""
+        self.events, self.cut = events, 0
+        self.note: Callable[[Event], None] = events.append
+
+    def full(self) -> None:
+        """Take no more events down, only count them."""
+        self.note = self._cut
+
+    def _cut(self, event: Event) -> None:
+        self.cut += 1
+
+    def send_to(self, spool: Spool) -> None:
+        """Write the events to `spool` too, those so far and those to come."""
+        for at, event in enumerate(self.events):
+            spool.write(at, event)
+        self.spool = spool
+        self.note = self._send
+
+    def _send(self, event: Event) -> None:
         self.events.append(event)
-        if self.spool is not None:
-            self.spool.write(len(self.events) - 1, event)
+        assert self.spool is not None
+        self.spool.write(len(self.events) - 1, event)
 
     def amend(self, event: list[Any]) -> None:
         """What was entered in `event` since it was noted is known now."""
@@ -69,12 +80,16 @@ class Tape:
             self.spool.write(self.events.index(event), event)
 
 
-def trail(depth: int) -> Trail:
-    """The trail of a caller: with a depth of 2 of whoever called the function that asks; empty for our own code."""
-    frame: Any = sys._getframe(depth)
+def trail(tape: Tape) -> Trail:
+    """The trail of whoever called the function that asks, for an event on `tape`; empty for our own code."""
+    if len(tape.events) >= tape.limit:
+        tape.full()
+    frame: Any = sys._getframe(2)
     code = frame.f_code
     of = _whose.get(code.co_filename) or whose(code.co_filename)
     found: Trail = (code, frame.f_lasti)
+    if of == PROJECT:
+        return found
     steps = 0
     while of < PROJECT and steps < _DEPTH:
         steps += 1

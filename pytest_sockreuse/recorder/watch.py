@@ -49,7 +49,7 @@ def _init(self: Any, family: int = -1, type: int = -1, proto: int = -1, fileno: 
     if fileno is not None:
         if sys._getframe(1).f_code not in _MAKERS:
             _adopt(tape, self, fileno)
-    elif family in _INET and (where := trail(2)):  # what our own fixtures do is not the program's
+    elif family in _INET and (where := trail(tape)):  # what our own fixtures do is not the program's
         fd = _fileno(self)
         tape.fds[fd] = Known()
         tape.note(("socket", fd, (int(family), int(type), int(proto)), 0, where))
@@ -78,12 +78,12 @@ def _bind(self: Any, address: Any, /) -> None:
         _bind_(self, address)
     except OSError as error:
         if (number := _number(error)) != NO_CALL:
-            tape.note(("bind", fd, (address, None), number, trail(2)))
+            tape.note(("bind", fd, (address, None), number, trail(tape)))
         raise
     known.named = address[1] != 0
     known.nameless = not known.named
     own = None if address[0] in _PLAIN_HOSTS else _sockname(self)
-    tape.note(("bind", fd, (address, own), 0, trail(2)))
+    tape.note(("bind", fd, (address, own), 0, trail(tape)))
 
 
 def _getsockname(self: Any) -> Any:
@@ -103,10 +103,10 @@ def _listen(self: Any, *backlog: Any) -> None:
     try:
         _listen_(self, *backlog)
     except OSError as error:
-        tape.note(("listen", fd, None, _number(error), trail(2)))
+        tape.note(("listen", fd, None, _number(error), trail(tape)))
         raise
     known.nameless = not known.named
-    tape.note(("listen", fd, None, 0, trail(2)))
+    tape.note(("listen", fd, None, 0, trail(tape)))
 
 
 def _connect(self: Any, address: Any, /) -> None:
@@ -114,7 +114,10 @@ def _connect(self: Any, address: Any, /) -> None:
     if tape is None or (known := tape.fds.get(fd := _fileno(self))) is None:
         _connect_(self, address)
         return
-    event = _begin(tape, known, fd, address)
+    # Noted before it is done, since whoever accepts it may be noted before it returns.
+    event = known.pending or ["connect", fd, (address, None), None, trail(tape)]
+    if known.pending is None:
+        tape.note(event)
     try:
         _connect_(self, address)
     except OSError as error:
@@ -127,33 +130,26 @@ def _connect_ex(self: Any, address: Any, /) -> int:
     tape = _tape
     if tape is None or (known := tape.fds.get(fd := _fileno(self))) is None:
         return _connect_ex_(self, address)
-    event = _begin(tape, known, fd, address)
+    event = known.pending or ["connect", fd, (address, None), None, trail(tape)]
+    if known.pending is None:
+        tape.note(event)
     number = _connect_ex_(self, address)
     _end(tape, known, self, event, number)
     return number
 
 
-def _begin(tape: Tape, known: Known, fd: int, address: Any) -> list[Any]:
-    """A connect begins: it is noted now, since whoever accepts it may be noted before it returns."""
-    if known.pending is not None:  # a program that asks by another connect whether it is done
-        return known.pending
-    event = ["connect", fd, (address, None), None, trail(3)]
-    tape.note(event)
-    return event
-
-
 def _end(tape: Tape, known: Known, sock: Any, event: list[Any], number: int) -> None:
-    """What came of a connect so far."""
-    address, own = event[2]
-    if own is None and address[0] not in _PLAIN_HOSTS:
+    """What came of a connect so far: maybe only that it is under way; asked by another connect, that it is done."""
+    address = event[2][0]
+    if address[0] not in _PLAIN_HOSTS:
         event[2] = (address, _sockname(sock))
-    if number in _UNDER_WAY:
-        known.pending = event
-        return
-    if number == errno.EISCONN and known.pending is event:
-        number = 0
-    known.pending, known.connected = None, number == 0
-    event[3] = number
+    if number:
+        if number in _UNDER_WAY:
+            known.pending = event
+            return
+        if number == errno.EISCONN and known.pending is event:
+            number = 0
+    event[3], known.pending, known.connected = number, None, number == 0
     if tape.spool is not None:
         tape.amend(event)
 
@@ -162,7 +158,10 @@ def _accept(self: Any) -> Any:
     child, address = _before["accept"](self)
     tape = _tape
     if tape is not None and (known := tape.fds.get(fd := _fileno(self))) is not None:
-        tape.fds[number := _fileno(child)] = Known(known.named, connected=True)
+        tape.fds[number := _fileno(child)] = accepted = Known()
+        accepted.connected, accepted.named = True, known.named
+        if len(tape.events) >= tape.limit:
+            tape.full()
         tape.note(("accept", fd, (number, address), 0, ()))
     return child, address
 
@@ -184,9 +183,9 @@ def _setsockopt(self: Any, level: int, number: int, value: Any, *length: Any) ->
     try:
         _setsockopt_(self, level, number, value, *length)
     except OSError as error:
-        tape.note(("set", fd, (level, number, value), _number(error), trail(2)))
+        tape.note(("set", fd, (level, number, value), _number(error), trail(tape)))
         raise
-    tape.note(("set", fd, (level, number, value), 0, trail(2)))
+    tape.note(("set", fd, (level, number, value), 0, trail(tape)))
 
 
 def _getsockopt(self: Any, level: int, number: int, *size: Any) -> Any:
@@ -336,13 +335,12 @@ def _in_child() -> None:
     global _tape
     if _tape is None:
         return
-    _tape.spool = _tape.forked()
-    if _tape.spool is None:
+    spool = _tape.forked()
+    if spool is not None:
+        _tape.send_to(spool)
+    else:
         _tape = None
         _remove()
-        return
-    for at, event in enumerate(_tape.events):
-        _tape.spool.write(at, event)
 
 
 if hasattr(os, "register_at_fork"):

@@ -1,0 +1,427 @@
+"""What the recorder says of other platforms: findings, remedies, conditions in the code; and the plugin around it."""
+
+from __future__ import annotations
+
+import json
+import socket
+import textwrap
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+
+from pytest_sockreuse.parser import parse
+from pytest_sockreuse.platforms import Platform, current, named
+from pytest_sockreuse.recorder import guarded, session
+from pytest_sockreuse.recorder.judge import Judge, Judgement
+from pytest_sockreuse.recorder.places import Place
+from pytest_sockreuse.recorder.report import Record, record, report, summarize
+from pytest_sockreuse.recorder.session import newest
+from pytest_sockreuse.recorder.story import tell
+from pytest_sockreuse.recorder.tape import Event
+from pytest_sockreuse.report.results import read
+
+LINUX = named("linux-6.18.44")
+TARGETS = [named(name) for name in ("linux-7.3.4", "macos-15", "windows-11", "freebsd-15.0")]
+HERE = ("127.0.0.1", 40_000)
+THERE = ("127.0.0.1", 40_001)
+REUSEADDR, REUSEPORT = (1, 2), (1, 15)
+
+#: Linux' numbers; on another system they may mean another option.
+pytestmark = pytest.mark.skipif(current().stack not in ("linux", "gvisor"), reason="events with the numbers of Linux")
+
+
+def made(fd: int, *options: tuple[int, int]) -> list[Event]:
+    """The events of a new TCP socket with options."""
+    return [("socket", fd, (2, 1, 0), 0, ()), *(("set", fd, (*option, 1), 0, ()) for option in options)]
+
+
+def bind(fd: int, address: tuple[str, int] = HERE, code: int = 0) -> Event:
+    return ("bind", fd, (address, None), code, ())
+
+
+def connect(fd: int, address: tuple[str, int] = THERE, code: int = 0) -> Event:
+    return ("connect", fd, (address, None), code, ())
+
+
+def listen(fd: int) -> Event:
+    return ("listen", fd, None, 0, ())
+
+
+def close(fd: int) -> Event:
+    return ("close", fd, (False, False), 0, ())
+
+
+def judged(events: Sequence[Event], here: Platform = LINUX) -> Judgement:
+    (part,) = tell(events)[0].parts
+    return Judge(here, TARGETS).judge(part)
+
+
+def said(judgement: Judgement) -> list[tuple[str, str, str, tuple[str, ...]]]:
+    return [(" ".join(map(str, f.platforms)), f.step, f.here, f.outcomes) for f in judgement.findings]
+
+
+HOLE_PUNCH = [*made(3, REUSEADDR), bind(3), *made(4, REUSEADDR), bind(4), listen(4), connect(3), close(3), close(4)]
+
+
+def test_the_first_call_that_fails_elsewhere() -> None:
+    judgement = judged(HOLE_PUNCH)
+    assert said(judgement) == [("macos-15 freebsd-15.0", "listener.bind", "ok", ("EADDRINUSE",))]
+    assert judgement.findings[0].clause.name == "bind-conflict"
+    assert judgement.findings[0].clause.sentence
+    assert judgement.remedy == "call listener.bind after outgoing.connect"
+    assert not judgement.unknown
+
+
+def test_a_remedy_of_two_changes_works_where_one_does_not() -> None:
+    events = [
+        *made(3, REUSEADDR, REUSEPORT), bind(3), listen(3), *made(4, REUSEADDR, REUSEPORT), bind(4), connect(4),
+    ]  # fmt: skip
+    judgement = judged(events)
+    assert said(judgement) == [("windows-11", "listener.socket", "ok", ("ENOPROTOOPT",))]
+    assert judgement.findings[0].option == "SO_REUSEPORT"
+    assert judgement.remedy == (
+        "call listener.bind after outgoing.connect, and leave SO_REUSEPORT away from listener and outgoing"
+    )
+
+
+def test_no_remedy_is_made_up() -> None:
+    judgement = judged([*made(3, REUSEADDR), bind(3), *made(4, REUSEADDR), bind(4)])
+    assert said(judgement) == [("macos-15 freebsd-15.0", "bound2.bind", "ok", ("EADDRINUSE",))]
+    assert judgement.remedy == ""
+
+
+def test_what_fails_here_too_is_no_finding() -> None:
+    assert not judged([*made(3), bind(3), *made(4), bind(4, code=98)]).findings
+
+
+def test_what_fails_here_and_works_there_is_told() -> None:
+    judgement = judged([*made(3, REUSEADDR), bind(3), listen(3), *made(4, REUSEADDR), bind(4, code=98)])
+    assert said(judgement) == [("windows-11", "bound.bind", "EADDRINUSE", ("ok",))]
+    assert judgement.remedy == ""
+    text = report(record([], [judgement], []))
+    assert text == "on Windows 11 `bound.bind` would succeed (here it fails with EADDRINUSE)"
+
+
+def test_what_this_platforms_model_does_not_foresee_is_not_judged() -> None:
+    judgement = judged([*made(3), bind(3), *made(4), bind(4)])  # on no Linux; somebody else had a hand in it
+    assert not judgement.findings
+    assert set(judgement.unknown.values()) == {"what bound2.bind did here is not what the model of linux-6.18.44 says"}
+
+
+def test_the_models_unknown_is_no_finding() -> None:
+    events = [("socket", 3, (2, 1, 132), 0, ()), bind(3), listen(3)]  # SCTP
+    judgement = judged(events)
+    assert not judgement.findings
+    assert set(judgement.unknown) == {str(platform) for platform in TARGETS}
+
+
+def test_too_much_for_one_judgement_is_not_judged() -> None:
+    events = [event for fd in range(3, 300) for event in (*made(fd, REUSEADDR), bind(fd))]
+    (why,) = set(judged(events).unknown.values())
+    assert why == "more than 400 calls in one piece"
+
+
+def test_many_connections_are_judged_as_one() -> None:
+    few, many = ([*made(3), bind(3), listen(3)] for _ in range(2))
+    for events, count in ((few, 1), (many, 200)):
+        for fd in range(4, 4 + count):
+            events += [*made(fd), connect(fd, HERE), ("accept", 3, (fd + 1000, ("127.0.0.1", 50_000)), 0, ())]
+            events += [close(fd), close(fd + 1000)]
+    assert judged(many).part.scenario == judged(few).part.scenario
+    assert not judged(many).unknown
+
+
+def test_a_judgement_is_made_once() -> None:
+    judge = Judge(LINUX, TARGETS)
+    for port in (40_000, 41_000, 42_000):
+        (part,) = tell([*made(3, REUSEADDR), bind(3, ("127.0.0.1", port))])[0].parts
+        judge.judge(part)
+    assert len(judge.remembered) == 1
+
+
+# --- conditions in the code -------------------------------------------------------------------------------------------
+
+SNIPPETS = [
+    ("if os.name != 'nt':\n    CALL", {"windows": False, "macos": True}),
+    ("if os.name == 'nt':\n    pass\nelse:\n    CALL", {"windows": None, "macos": True}),
+    ("if sys.platform.startswith('linux'):\n    CALL", {"windows": False, "gvisor": True}),
+    (
+        "if sys.platform in ('linux', 'darwin') and wanted:\n    CALL",
+        {"windows": False, "macos": True, "freebsd": False},
+    ),
+    ("if not (IS_WINDOWS or ephemeral):\n    CALL", {"windows": False, "macos": True}),
+    ("if on_windows():\n    pass\nelif wanted:\n    CALL", {"windows": None}),
+    ("if hasattr(socket, 'SO_REUSEPORT'):\n    CALL", {"windows": False, "freebsd": True}),
+    ("if hasattr(socket, 'SO_REUSEPORT_LB'):\n    pass\nelif wanted:\n    CALL", {"freebsd": None, "macos": True}),
+    ("if sys.platform == 'win32' and wanted:\n    pass\nelse:\n    CALL", {"windows": None, "macos": True}),
+    ("if sys.platform == guess():\n    CALL", {"windows": None}),
+    ("if wanted and other or third:\n    CALL", {"windows": True}),
+    ("reuse = os.name == 'posix' and sys.platform != 'cygwin'\nif reuse:\n    CALL", {"windows": False, "macos": True}),
+    ("with thing:\n    for one in many:\n        if platform.system() == 'Linux':\n            CALL", {"macos": False}),
+    ("match wanted:\n    case 1 if True:\n        CALL", {"windows": True}),
+    ("try:\n    CALL\nexcept OSError:\n    pass", {"windows": True}),
+]
+
+
+@pytest.mark.parametrize(("code", "answers"), SNIPPETS)
+def test_which_systems_a_condition_lets_through(code: str, answers: dict[str, bool | None], tmp_path: Path) -> None:
+    place = at(code, tmp_path)
+    assert {stack: guarded.made_on(place, "linux", stack) for stack in answers} == answers
+    assert guarded.made_on(place, "linux", "linux") is True
+
+
+def at(code: str, directory: Path, name: str = "code.py") -> Place:
+    """The line of CALL in a method with this code."""
+    body = textwrap.indent(code, "        ")
+    file = directory / name
+    file.write_text(f"import os\nclass Server:\n\n    def start(self):\n{body}\n\n    def stop(self): pass\n")
+    line = 1 + next(n for n, text in enumerate(file.read_text().splitlines()) if "CALL" in text)
+    return Place(str(file), line, "Server.start", 4)
+
+
+@pytest.mark.parametrize(
+    ("code", "caught"),
+    [
+        ("CALL", False),
+        ("try:\n    CALL\nexcept OSError:\n    pass", True),
+        ("try:\n    CALL\nexcept:\n    pass", True),
+        ("try:\n    CALL\nexcept (ValueError, socket.error) as error:\n    print(error)", True),
+        ("try:\n    CALL\nexcept ValueError:\n    pass", False),
+        ("try:\n    CALL\nexcept OSError:\n    close()\n    raise", False),
+        ("try:\n    pass\nexcept OSError:\n    CALL", False),
+    ],
+)
+def test_whether_the_code_goes_on(code: str, caught: bool, tmp_path: Path) -> None:
+    assert guarded.caught(at(code, tmp_path)) is caught
+
+
+def test_code_that_cannot_be_read_has_no_conditions(tmp_path: Path) -> None:
+    (tmp_path / "broken.py").write_text("def start(:\n    CALL\n")
+    for place in (Place(str(tmp_path / "broken.py"), 2, "start", 1), Place("<string>", 7, "start", 3)):
+        assert guarded.made_on(place, "linux", "windows") is True
+        assert guarded.caught(place) is False
+
+
+def test_an_option_that_the_code_sets_on_some_systems_only(tmp_path: Path) -> None:
+    place = at("if os.name != 'nt':\n    CALL", tmp_path)
+    unclear = at("if sys.platform == guess():\n    CALL", tmp_path, "unclear.py")
+
+    def options(where: Place) -> Judgement:
+        trail = ((where.file, where.line, where.function, where.start),)
+        return judged([("socket", 3, (2, 1, 0), 0, ()), ("set", 3, (*REUSEPORT, 1), 0, trail), bind(3), listen(3)])
+
+    assert said(judged([*made(3, REUSEPORT), bind(3), listen(3)]))
+    assert not options(place).findings
+    assert not options(place).unknown
+    assert not options(unclear).findings
+    assert options(unclear).unknown == {
+        str(platform): "the code asks for the system itself" for platform in TARGETS if platform.stack != "linux"
+    }
+
+
+# --- the report -------------------------------------------------------------------------------------------------------
+
+
+class Lines:
+    """A terminal that keeps what is written."""
+
+    def __init__(self) -> None:
+        self.text = ""
+
+    def section(self, title: str) -> None:
+        self.text += f"= {title} =\n"
+
+    def write_line(self, line: str) -> None:
+        self.text += f"{line}\n"
+
+
+def test_the_summary_tells_each_thing_once() -> None:
+    story = tell(HOLE_PUNCH)[0]
+    entry: Record = record([story], [judged(HOLE_PUNCH)], [])
+    assert json.loads(json.dumps(entry)) == entry
+    assert parse(entry["findings"][0]["part"]).steps
+    other: Record = {"unknown": {"macos-15": "why"}, "left_out": {"a thing": 2}}
+    lines = Lines()
+    summarize(lines, {f"test_{n}": entry for n in range(5)} | {"test_5": other}, ["macos-15", "freebsd-15.0"])
+    clause = judged(HOLE_PUNCH).findings[0].clause
+    assert lines.text == (
+        "= sockreuse: the recorder =\n"
+        "tests with sockets: 6, held against macOS 15 and FreeBSD 15.0\n"
+        "test_0, test_1, test_2 and 2 more\n"
+        "  on macOS 15 and FreeBSD 15.0 `listener.bind` would fail with EADDRINUSE\n"
+        f"    because {clause.sentence.rstrip('.')} ({clause.name})\n"
+        "    what would work on all targets: call listener.bind after outgoing.connect\n"
+        "not known:\n"
+        "      1  macOS 15: why\n"
+        "left out:\n"
+        "      2  a thing\n"
+    )
+
+
+def test_a_stack_alone_is_its_newest() -> None:
+    assert newest("windows") == named("windows-11")
+    assert newest("macos") == named("macos-26")
+
+
+# --- the plugin -------------------------------------------------------------------------------------------------------
+
+PUNCH = """
+import socket
+
+REUSE = (socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+
+
+def test_plain():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        with socket.create_connection(server.getsockname()), server.accept()[0]:
+            pass
+
+
+def test_punch():
+    outgoing, listener = socket.socket(), socket.socket()
+    for sock in (outgoing, listener):
+        sock.setsockopt(*REUSE)
+    listener.bind(("127.0.0.1", 0))
+    outgoing.bind(listener.getsockname())
+    listener.listen()
+    outgoing.close()
+    listener.close()
+
+
+def test_nothing():
+    pass
+"""
+FINDING = [
+    "tests with sockets: 2, held against *",
+    "test_punch.py::test_punch",
+    "  on * `bound.bind` at test_punch.py:17 would fail with EADDRINUSE",
+    "    because * (bind-conflict)",
+]
+
+
+@pytest.fixture
+def project(pytester: pytest.Pytester, installed: bool, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
+    monkeypatch.setenv("PYTEST_ADDOPTS", "-p no:hypothesispytest -p no:random_order")
+    if not installed:
+        monkeypatch.setenv("PYTEST_PLUGINS", "pytest_sockreuse.plugin")
+    pytester.makepyfile(test_punch=PUNCH)
+    return pytester
+
+
+def test_nothing_is_wrapped_unless_asked(project: pytest.Pytester) -> None:
+    project.makepyfile(test_look="import socket\ndef test_look():\n    assert 'bind' not in vars(socket.socket)")
+    project.runpytest_inprocess("test_look.py").assert_outcomes(passed=1)
+    project.runpytest_inprocess("test_look.py", "--sockreuse-record").assert_outcomes(failed=1)
+    assert "bind" not in vars(socket.socket)
+
+
+def test_the_summary(project: pytest.Pytester) -> None:
+    result = project.runpytest_inprocess("--sockreuse-record")
+    result.assert_outcomes(passed=3)
+    result.stdout.fnmatch_lines(FINDING)
+    assert "macOS 26 and FreeBSD 15.0" in str(result.stdout)
+
+
+def test_the_platforms_that_are_asked_for(project: pytest.Pytester) -> None:
+    result = project.runpytest_inprocess("--sockreuse-record=windows-11,gvisor")
+    result.stdout.fnmatch_lines(["tests with sockets: 2, held against Windows 11 and gVisor *"])
+    result.stdout.no_fnmatch_line("*would*")
+    project.makeini("[pytest]\nsockreuse_targets = openbsd")
+    project.runpytest_inprocess("--sockreuse-record", "test_punch.py").stdout.fnmatch_lines(
+        ["tests with sockets: 2, held against OpenBSD 7", "*on OpenBSD 7 `bound.bind` at *"]
+    )
+    project.runpytest_inprocess("--sockreuse-record=macos-15").stdout.fnmatch_lines(["*held against macOS 15"])
+
+
+def test_a_finding_fails_the_test_if_it_shall(project: pytest.Pytester) -> None:
+    result = project.runpytest_inprocess("--sockreuse-record-fail")
+    result.assert_outcomes(passed=2, failed=1)
+    result.stdout.fnmatch_lines(["* `bound.bind` at * would fail *", "*bound.bind(127.0.0.1:listener.port)"])
+    assert "Traceback" not in str(result.stdout)
+
+
+def test_a_finding_in_teardown_is_an_error(project: pytest.Pytester) -> None:
+    project.makepyfile(
+        test_late=f"{PUNCH.replace('def test_', 'def do_')}\n\nimport pytest\n\n@pytest.fixture\ndef late():\n"
+        "    yield\n    do_punch()\n\ndef test_late(late): pass"
+    )
+    project.runpytest_inprocess("--sockreuse-record-fail", "test_late.py").assert_outcomes(passed=1, errors=1)
+
+
+def test_a_test_that_fails_anyway_fails_for_its_own_reason(project: pytest.Pytester) -> None:
+    project.makepyfile(test_own=PUNCH + "\n    assert 0, 'its own'\n\ntest_punch_fails = test_punch")
+    result = project.runpytest_inprocess("--sockreuse-record-fail", "test_own.py", "-k", "nothing")
+    result.assert_outcomes(failed=1, deselected=3)
+    result.stdout.fnmatch_lines(["*AssertionError: its own"])
+
+
+def test_from_workers_and_in_other_reports(project: pytest.Pytester, conformance: Callable[..., Path]) -> None:
+    pytest.importorskip("xdist")
+    result = project.runpytest_subprocess("--sockreuse-record", "-n", "2", "--junitxml=out.xml", timeout=60)
+    result.assert_outcomes(passed=3)
+    result.stdout.fnmatch_lines(FINDING)
+    properties = {
+        case.get("name"): json.loads(found.get("value", ""))
+        for case in ElementTree.parse(project.path / "out.xml").iter("testcase")
+        for found in case.iter("property")
+        if found.get("name") == "sockreuse_record"
+    }
+    assert sorted(map(str, properties)) == ["test_plain", "test_punch"]
+    assert properties["test_plain"] == {}
+    assert properties["test_punch"]["findings"][0]["outcomes"] == ["EADDRINUSE"]
+
+
+def test_beside_the_suite_it_is_in_the_results(project: pytest.Pytester, conformance: Callable[..., Path]) -> None:
+    project.makeconftest(
+        f"import pathlib\nfrom pytest_sockreuse import loader\nroot = pathlib.Path({str(conformance())!r})\n"
+        "loader.load.__defaults__, loader.rule_ids.__defaults__ = (root, None), (root,)"
+    )
+    project.runpytest_subprocess(
+        "--sockreuse", "--sockreuse-record", "--sockreuse-report", "out.jsonl", timeout=60
+    ).assert_outcomes(passed=4)
+    (results,) = read(project.path / "out.jsonl")
+    assert results.about["recorder"]["test_punch.py::test_punch"]["findings"]
+    assert list(results.results) == ["sharing/taken[ip4]"]
+
+
+@pytest.mark.parametrize("option", [(), ("--sockreuse-record",)])
+def test_the_fixture(project: pytest.Pytester, option: tuple[str, ...]) -> None:
+    project.makepyfile(
+        test_fixture=PUNCH
+        + textwrap.dedent("""
+            def test_it(socket_recording):
+                assert str(socket_recording.scenario) == socket_recording.report == ""
+                test_punch()
+                assert "listener.bind(127.0.0.1:0)\\n" in str(socket_recording.scenario)
+                (found,) = socket_recording.findings
+                assert found.step == "bound.bind"
+                assert not socket_recording.misuse
+                assert "would fail with EADDRINUSE" in socket_recording.report
+        """)
+    )
+    project.runpytest_inprocess(*option, "test_fixture.py", "-k", "test_it").assert_outcomes(passed=1, deselected=3)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "ini", "message"),
+    [
+        (["--sockreuse-record=macos-99"], "", "ERROR: --sockreuse-record: no platform 'macos-99': perhaps *macos-1*"),
+        (["--sockreuse-record"], "beos", "ERROR: sockreuse_targets: no platform 'beos': *"),
+    ],
+)
+def test_a_wrong_platform_is_one_clear_line(
+    project: pytest.Pytester, arguments: list[str], ini: str, message: str
+) -> None:
+    project.makeini(f"[pytest]\nsockreuse_targets = {ini}")
+    result = project.runpytest_inprocess(*arguments)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([message])
+    assert "Traceback" not in str(result.stderr) + str(result.stdout)
+
+
+def test_what_is_cut_is_said(project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session, "LIMIT", 6)
+    result = project.runpytest_inprocess("--sockreuse-record")
+    result.stdout.fnmatch_lines(["left out:", "*  calls beyond the first 6 of a test"])
