@@ -73,9 +73,9 @@ def test_every_clause_says_what_and_where() -> None:
 
 def test_a_clause_can_be_taken_away() -> None:
     text = bound(f"{RA}@127.0.0.1", f"{RA}@127.0.0.1", listen=True)
-    assert outcomes(text, without={"listener-excludes"}) == {}
+    assert outcomes(text, inverted={"listener-excludes"}) == {}
     with pytest.raises(ModelError, match="no clause nonsense"):
-        predict(parse(text), NOW, without={"nonsense"})
+        predict(parse(text), NOW, inverted={"nonsense"})
 
 
 def test_reuseport_needs_one_user() -> None:

@@ -240,6 +240,6 @@ def test_every_clause_is_pinned() -> None:
 def test_without_the_clause_something_else_is_said(clause: str) -> None:
     platform = NEW if clause == "dual-stack-reservation-freed" else OLD
     scenario = parse(PINS[clause])
-    said, else_ = predict(scenario, platform), predict(scenario, platform, without={clause})
+    said, else_ = predict(scenario, platform), predict(scenario, platform, inverted={clause})
     assert not said.unknown
     assert [(s.outcomes, s.values) for s in said.steps] != [(s.outcomes, s.values) for s in else_.steps]

@@ -118,6 +118,6 @@ def test_without_the_clause_something_else_is_said(clause: str) -> None:
     label = OLDER.get(clause, "6.18.44")
     platform = Platform("linux", version(label), label)
     scenario = parse(PINS[clause])
-    said, else_ = predict(scenario, platform), predict(scenario, platform, without={clause})
+    said, else_ = predict(scenario, platform), predict(scenario, platform, inverted={clause})
     assert not said.unknown
     assert [(s.outcomes, s.values) for s in said.steps] != [(s.outcomes, s.values) for s in else_.steps]

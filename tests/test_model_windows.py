@@ -215,7 +215,7 @@ def test_every_clause_is_pinned() -> None:
 @pytest.mark.parametrize("clause", PINS)
 def test_without_the_clause_something_else_is_said(clause: str) -> None:
     scenario = parse(PINS[clause])
-    said, else_ = predict(scenario, W), predict(scenario, W, without={clause})
+    said, else_ = predict(scenario, W), predict(scenario, W, inverted={clause})
     assert not said.unknown
     assert [(s.outcomes, s.values) for s in said.steps] != [(s.outcomes, s.values) for s in else_.steps]
 

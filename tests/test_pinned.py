@@ -93,7 +93,7 @@ def _catching(platform: Platform, wanted: set[str]) -> dict[str, str]:
             break
         said, asked = _asked(platform, variant)
         for name in (wanted & asked) - found.keys():
-            if _said(predict(variant.scenario, platform, without={name})) != _said(said):
+            if _said(predict(variant.scenario, platform, inverted={name})) != _said(said):
                 found[name] = variant.id
     return found
 
@@ -105,7 +105,7 @@ def test_a_case_catches_the_loss_of_every_clause(stack: str, record_property: Ca
         names = {clause.name for clause in clauses}
         hanging = {name: parse(HANGING[name]) for name in names & HANGING.keys()}
         for name, scenario in hanging.items():
-            assert _said(predict(scenario, platform)) != _said(predict(scenario, platform, without={name})), name
+            assert _said(predict(scenario, platform)) != _said(predict(scenario, platform, inverted={name})), name
         names -= hanging.keys()
         found = _catching(platform, names)
         for name, caught in found.items():

@@ -60,10 +60,10 @@ def _foretold(step: StepPrediction) -> str:
 
 
 def disagreement(
-    scenario: Scenario, platform: Platform, observation: Observation, without: Iterable[str] = ()
+    scenario: Scenario, platform: Platform, observation: Observation, inverted: Iterable[str] = ()
 ) -> Disagreement | None:
     """Where the observation is not what the model says, knowing what was seen before each step. Raises ModelError."""
-    prediction = predict(scenario, platform, observation, without)
+    prediction = predict(scenario, platform, observation, inverted)
     for at, (step, seen) in enumerate(zip(prediction.steps, observation.steps, strict=True)):
         if step.unknown == DEPARTED or not step.matches(seen.outcome, seen.value, observation.ports):
             return Disagreement(scenario, prediction, observation, at)
@@ -76,11 +76,11 @@ class Contest:
     """Holds scenarios against a model on this OS. `ask` hands one to the runner, `answer` judges the oldest.
 
     Args:
-        without: clauses to take out of the model, for trying what would be found.
+        inverted: clauses of the model to invert, for trying what would be found.
     """
 
-    def __init__(self, runner: Runner, platform: Platform, without: Iterable[str] = ()) -> None:
-        self.runner, self.platform, self.without = runner, platform, frozenset(without)
+    def __init__(self, runner: Runner, platform: Platform, inverted: Iterable[str] = ()) -> None:
+        self.runner, self.platform, self.inverted = runner, platform, frozenset(inverted)
         self._asked: deque[tuple[Scenario, Prediction]] = deque()
 
     def ask(self, scenario: Scenario) -> str:
@@ -88,11 +88,11 @@ class Contest:
 
         There is no waiting where the model foretells that there is nothing. Raises ModelError.
         """
-        prediction = predict(scenario, self.platform, None, self.without)
+        prediction = predict(scenario, self.platform, None, self.inverted)
         if unknown := prediction.unknown:
             known = up_to_unknown(scenario, prediction)
             if known is not None:
-                self._ask(known, predict(known, self.platform, None, self.without))
+                self._ask(known, predict(known, self.platform, None, self.inverted))
             return unknown
         self._ask(scenario, prediction)
         return ""
@@ -113,14 +113,14 @@ class Contest:
         observation = self.runner.answer()
         if observation.not_run is not None or foretells(prediction, observation):
             return observation, None
-        return observation, disagreement(scenario, self.platform, observation, self.without)
+        return observation, disagreement(scenario, self.platform, observation, self.inverted)
 
     def patiently(self, scenario: Scenario) -> Disagreement | None:
         """Perform a scenario once more, as ``sockreuse run`` does; nothing else may be asked for. Raises Broken."""
         observation = self.runner.run(scenario)
         if observation.not_run is not None:
             return None
-        return disagreement(scenario, self.platform, observation, self.without)
+        return disagreement(scenario, self.platform, observation, self.inverted)
 
 
 def up_to_unknown(scenario: Scenario, prediction: Prediction) -> Scenario | None:

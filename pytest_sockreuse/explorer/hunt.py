@@ -52,13 +52,13 @@ class Hunt:
 
     Args:
         platform: the model that this OS is held against.
-        without: clauses to take out of the model.
+        inverted: clauses of the model to invert.
     """
 
-    def __init__(self, runner: Runner, platform: Platform, seed: int, without: Iterable[str] = ()) -> None:
+    def __init__(self, runner: Runner, platform: Platform, seed: int, inverted: Iterable[str] = ()) -> None:
         self.tally = Tally()
         self._runner = runner
-        self._contest = Contest(runner, platform, without)
+        self._contest = Contest(runner, platform, inverted)
         self._texts = texts(seed, runner.isolation() == "netns")
 
     def run(self, count: int | None = None, seconds: float | None = None) -> Tally:
@@ -129,11 +129,11 @@ def explore(
     count: int | None,
     seconds: float | None,
     say: Callable[[str], None],
-    without: Iterable[str] = (),
+    inverted: Iterable[str] = (),
 ) -> bool:
     """Explore and report; whether everything was as foretold. Raises NeedsHypothesis, Broken."""
     with Runner() as runner:
-        tally = Hunt(runner, platform, seed, without).run(count, seconds)
+        tally = Hunt(runner, platform, seed, inverted).run(count, seconds)
     for line in tally.lines():
         say(line)
     return not tally.kinds

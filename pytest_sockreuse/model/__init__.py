@@ -65,11 +65,11 @@ def _on(platform: Platform) -> frozenset[str]:
 
 
 @lru_cache(4096)
-def _rules(platform: Platform, without: frozenset[str]) -> tuple[Rules, frozenset[str]]:
+def _rules(platform: Platform, inverted: frozenset[str]) -> tuple[Rules, frozenset[str]]:
     family = families()[platform.stack]
-    if lost := without - family.BOOK.clauses.keys():
+    if lost := inverted - family.BOOK.clauses.keys():
         raise ModelError(f"no clause {', '.join(sorted(lost))} in the model of {platform.stack}")
-    on = _on(platform) - without
+    on = _on(platform) ^ inverted
     return family.rules(platform, on), on
 
 
@@ -77,16 +77,17 @@ def predict(
     scenario: Scenario,
     platform: Platform,
     observed: Observation | None = None,
-    without: Iterable[str] = (),
+    inverted: Iterable[str] = (),
 ) -> Prediction:
-    """What `platform` may do with `scenario`, step by step; `without` disables clauses by name.
+    """What `platform` may do with `scenario`, step by step.
 
-    With `observed` each step is predicted from what was seen of the steps before it. Raises ModelError where the
-    scenario is too large.
+    With `observed` each step is predicted from what was seen of the steps before it. The clauses named in `inverted`
+    are missing on the versions that have them, and hold on those that have not. Raises ModelError where the scenario
+    is too large.
     """
     if why := _not_modelled(platform):
         return _all_unknown(scenario, platform, why)
-    rules, on = _rules(platform, frozenset(without))
+    rules, on = _rules(platform, frozenset(inverted))
     return _predict(scenario, platform, rules, on, observed)
 
 
