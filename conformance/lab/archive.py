@@ -137,10 +137,9 @@ def _arrange(kernel: Kernel, home: Path) -> None:
     program.rename(
         home / "boot" / (f"vmlinuz-{order.parent.name}" if order and kernel.how == "image" else program.name)
     )
-    for config in tree.rglob("config*"):
-        if config.is_file():
-            data = config.read_bytes()
-            (home / "boot/config").write_bytes(gzip.decompress(data) if config.suffix == ".gz" else data)
+    for config in [*tree.rglob("config-*"), *tree.rglob("config.gz")]:
+        data = config.read_bytes()
+        (home / "boot/config").write_bytes(gzip.decompress(data) if config.suffix == ".gz" else data)
     shutil.rmtree(tree)
 
 

@@ -153,11 +153,13 @@ def boundaries(suite: Suite, known: Sequence[Run]) -> Iterator[Boundary]:
             for statement in case.statements:
                 for label in (*statement.span.since, *statement.span.until):
                     sides = _sides(label, [run for run in known if run.platform.stack in statement.on])
-                    if sides is not None:
+                    if sides is not None and _parts(statement, *sides):
                         below, above = sides
                         cells = [cell for cell in case.variants if statement.covers(cell.named_values)]
+                        cells = [cell for cell in cells if _definite(cell, below) and _definite(cell, above)]
                         step = any(_outcome(cell, below) != _outcome(cell, above) for cell in cells)
-                        yield Boundary(statement, label, below.platform, above.platform, step)
+                        if cells:
+                            yield Boundary(statement, label, below.platform, above.platform, step)
 
 
 def _sides(label: str, known: Sequence[Run]) -> tuple[Run, Run] | None:
@@ -169,6 +171,17 @@ def _sides(label: str, known: Sequence[Run]) -> tuple[Run, Run] | None:
     below = [run for run in ordered if run.platform.version not in span]
     above = [run for run in ordered if run.platform.version in span]
     return (below[-1], above[0]) if below and above else None
+
+
+def _parts(statement: Statement, below: Run, above: Run) -> bool:
+    """Whether one run lies in the statement's span and the other does not: of a backport it may be neither."""
+    return (below.platform.version in statement.span) != (above.platform.version in statement.span)
+
+
+def _definite(cell: Variant, run: Run) -> bool:
+    """Whether the platform is stated to do one thing: where it may do several, two runs may agree by chance."""
+    stated = cell.expected(run.platform)
+    return stated is None or not any("|" in text for text in stated.outcome.values())
 
 
 def _outcome(cell: Variant, run: Run) -> object:
