@@ -272,8 +272,8 @@ static struct {
 	struct chunk { struct chunk *next; size_t used; char bytes[1 << 16]; } *chunks;
 } the;
 
-#define FOR_EACH_STEP(step) for (struct step *step = the.steps; step < the.end; step++)
-#define FOR_EACH_NAME(name) for (struct name *name = the.names; name < the.names + the.name_count; name++)
+#define FOR_EACH_STEP(each) for (struct step *each = the.steps; each < the.end; each++)
+#define FOR_EACH_NAME(each) for (struct name *each = the.names; each < the.names + the.name_count; each++)
 
 static void *allocated(void *memory)
 {
