@@ -1372,8 +1372,10 @@ static void isolate(void)
 		if (child > 0 && waitpid(child, &status, 0) == child && !status)
 			break;
 	}
-	if (isolation == USERNS && own_user_namespace())
+	if (isolation == USERNS && own_user_namespace()) {
+		fputs("runner: a user namespace could be made, and now cannot\n", stderr);
 		exit(1);
+	}
 }
 
 /* net.ipv4 or net.ipv6, and up to four words. */
