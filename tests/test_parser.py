@@ -238,6 +238,15 @@ def test_not_utf8_is_named_by_its_place() -> None:
         decode(b"A = tcp4()\n\xc3\xa9#\xff")
     with pytest.raises(ScenarioError, match=r"^2:2: expected printable"):
         decode(b"A = tcp4()\n\xc3\xa9\0")
+    with pytest.raises(ScenarioError, match=r"^1:2: expected UTF-8"):
+        decode(b"\xef\xbb\xbfA\xff")  # a byte order mark takes no column
+
+
+def test_white_space_is_blanks_and_tabs() -> None:
+    assert str(parse("\t A = tcp4() \t")) == "A = tcp4()\n"
+    assert (fails("\u00a0A = tcp4()").column, fails("A = tcp4()\u3000").column) == (1, 11)
+    assert parse("sysctl a.b = x\u00a0 \ty").environment[0].value == "x\u00a0 y"
+    assert parse_file("--- a\u00a0")[0].title == "a\u00a0"
 
 
 def test_the_number_of_steps_is_limited() -> None:

@@ -272,8 +272,8 @@ static struct {
 	struct chunk { struct chunk *next; size_t used; char bytes[1 << 16]; } *chunks;
 } the;
 
-#define FOR_EACH_STEP(step) for (struct step *step = the.steps; step < the.end; step++)
-#define FOR_EACH_NAME(name) for (struct name *name = the.names; name < the.names + the.name_count; name++)
+#define FOR_EACH_STEP(each) for (struct step *each = the.steps; each < the.end; each++)
+#define FOR_EACH_NAME(each) for (struct name *each = the.names; each < the.names + the.name_count; each++)
 
 static void *allocated(void *memory)
 {
@@ -1372,8 +1372,10 @@ static void isolate(void)
 		if (child > 0 && waitpid(child, &status, 0) == child && !status)
 			break;
 	}
-	if (isolation == USERNS && own_user_namespace())
+	if (isolation == USERNS && own_user_namespace()) {
+		fputs("runner: a user namespace could be made, and now cannot\n", stderr);
 		exit(1);
+	}
 }
 
 /* net.ipv4 or net.ipv6, and up to four words. */
