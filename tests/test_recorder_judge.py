@@ -359,7 +359,7 @@ def test_a_test_that_fails_anyway_fails_for_its_own_reason(project: pytest.Pytes
 
 def test_from_workers_and_in_other_reports(project: pytest.Pytester, conformance: Callable[..., Path]) -> None:
     pytest.importorskip("xdist")
-    result = project.runpytest_subprocess("--sockreuse-record", "-n", "2", "--junitxml=out.xml", timeout=60)
+    result = project.runpytest_subprocess("--sockreuse-record", "-n", "1", "--junitxml=out.xml", timeout=120)
     result.assert_outcomes(passed=3)
     result.stdout.fnmatch_lines(FINDING)
     properties = {
@@ -379,7 +379,7 @@ def test_beside_the_suite_it_is_in_the_results(project: pytest.Pytester, conform
         "loader.load.__defaults__, loader.rule_ids.__defaults__ = (root, None), (root,)"
     )
     project.runpytest_subprocess(
-        "--sockreuse", "--sockreuse-record", "--sockreuse-report", "out.jsonl", timeout=60
+        "--sockreuse", "--sockreuse-record", "--sockreuse-report", "out.jsonl", timeout=120
     ).assert_outcomes(passed=4)
     (results,) = read(project.path / "out.jsonl")
     assert results.about["recorder"]["test_punch.py::test_punch"]["findings"]

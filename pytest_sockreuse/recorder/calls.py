@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from ..scenario import Address, Observation, Option, Scenario, Setting, Step, StepOutcome
-from .places import Place, places
+from .places import Place, places, shown_places
 from .tape import Trail
 from .words import STAND_IN
 
@@ -45,8 +45,8 @@ class Sock:
     @property
     def place(self) -> Place | None:
         """The line that made it."""
-        found = places(self.trail)
-        return found[-1] if found else None
+        found = shown_places(places(self.trail))
+        return found[0] if found else None
 
 
 @dataclass(eq=False, slots=True)

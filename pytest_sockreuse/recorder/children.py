@@ -46,6 +46,10 @@ class Children:
                 events[at] = [_tuple(entry) for entry in event]
             yield [events[at] for at in sorted(events)], int(lines[0])
 
+    def any(self) -> bool:
+        """Whether there is a child to tell of."""
+        return any(self.directory.iterdir())
+
     def close(self) -> None:
         """Remove the directory; a child that gets here leaves it alone."""
         if os.getpid() == self.owner:

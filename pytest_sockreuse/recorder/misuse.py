@@ -10,6 +10,7 @@ from ..platforms import Platform
 from ..scenario import Option
 from .calls import Call, Part, Sock
 from .guarded import made_on
+from .judge import MOST
 from .places import Place, places
 from .tape import Trail
 
@@ -42,8 +43,10 @@ class Found:
 def misuses(part: Part, platforms: Sequence[Platform]) -> Iterator[Found]:
     """Every misuse that the part shows, for code that is to run on `platforms`, of which the first is this one.
 
-    What was done before the test began is not its misuse.
+    What was done before the test began is not its misuse, and too long a part is not looked at.
     """
+    if len(part.calls) > MOST:
+        return
     labels: dict[Call, str] = {}
     for misuse in MISUSES:
         for call, trail in misuse.find(part, platforms):

@@ -8,7 +8,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from ..platforms import named, registry
-from .calls import essential
 from .judge import Finding, Judgement
 from .misuse import Found
 from .places import Place, shown_places
@@ -59,7 +58,7 @@ def _misuse(found: Found) -> Record:
     misuse = found.misuse
     return {
         "id": misuse.id, "step": found.step, "at": _at(found.places), "sentence": misuse.sentence,
-        "remedy": misuse.remedy, "part": str(essential(found.part).scenario),
+        "remedy": misuse.remedy, "part": str(found.part.scenario),
     }  # fmt: skip
 
 

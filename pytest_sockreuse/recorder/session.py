@@ -61,6 +61,12 @@ class Recorder:
         finally:
             self.children.close()
 
+    @property
+    def idle(self) -> bool:
+        """Whether nothing was done since the test began."""
+        nobody = self.children is None or not self.children.any()
+        return nobody and len(self.tape.events) == self.old and not self.tape.cut
+
     def stories(self, last: bool = False) -> tuple[list[Story], list[Event]]:
         """The stories of this process and of its children since the test began; the events to go on with."""
         story, rest = tell(list(self.tape.events), self.old)
@@ -71,9 +77,9 @@ class Recorder:
 
     def judged(self, stories: list[Story]) -> tuple[list[Judgement], list[Found]]:
         """What the targets would do, and the misuse."""
-        parts = [part for story in stories for part in story.parts]
+        judgements = [self.judge.judge(part) for story in stories for part in story.parts]
         seen_on = [current(), *self.targets]
-        return [self.judge.judge(part) for part in parts], [m for part in parts for m in misuses(part, seen_on)]
+        return judgements, [misuse for judgement in judgements for misuse in misuses(judgement.part, seen_on)]
 
 
 class Recording:
@@ -124,7 +130,8 @@ class RecordSession:
         self.open = ExitStack()
 
     def pytest_sessionstart(self) -> None:
-        self.open.enter_context(self.recorder.running())
+        if not self.config.pluginmanager.hasplugin("dsession"):  # with xdist the workers run the tests
+            self.open.enter_context(self.recorder.running())
 
     def pytest_unconfigure(self) -> None:
         self.open.close()
@@ -146,14 +153,20 @@ class RecordSession:
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_teardown(self, item: pytest.Item) -> Iterator[None]:
         try:
-            return (yield)
-        finally:
+            result = yield
+        except BaseException:
             self._finish(item)
+            raise
+        entry = self._finish(item)
+        if self.fail:
+            self._fail(entry)
+        return result
 
-    def _finish(self, item: pytest.Item) -> None:
+    def _finish(self, item: pytest.Item) -> Record:
+        """The test is over: what was found in it goes into its report."""
         recorder, tape = self.recorder, self.recorder.tape
-        if len(tape.events) == recorder.old and not tape.cut:
-            return
+        if recorder.idle:
+            return {}
         stories, rest = recorder.stories(last=True)
         if tape.cut:  # whatever was cut may have been what these sockets did
             rest = []
@@ -161,12 +174,10 @@ class RecordSession:
         tape.go_on(rest)
         recorder.old = len(rest)
         judgements, found = recorder.judged(stories)
-        if not judgements and not any(story.left_out for story in stories):
-            return
         entry = record(stories, judgements, found)
-        item.user_properties.append((_PROPERTY, json.dumps(entry)))
-        if self.fail:
-            self._fail(entry)
+        if judgements or entry:
+            item.user_properties.append((_PROPERTY, json.dumps(entry)))
+        return entry
 
     def _fail(self, entry: Record) -> None:
         """Fail the test for what it was not failed for yet, with the calls in question."""

@@ -18,7 +18,7 @@ Trail = tuple[Any, ...]
 NO_ERRNO, NO_CALL = -1, -2  # an exception without one, a time-out; a name that was not found, so nothing was called
 
 INNER, LIBRARY, PROJECT, RUNNER, OURS = 1, 2, 3, 4, 5  # whose code a file is
-_DEPTH = 100  # frames: further out nobody looks for the caller
+_DEPTH = 30  # frames: further out nobody looks for the caller
 
 
 class Spool(Protocol):
@@ -76,8 +76,10 @@ class Tape:
 
     def amend(self, event: list[Any]) -> None:
         """What was entered in `event` since it was noted is known now."""
-        if self.spool is not None and event in self.events:
-            self.spool.write(self.events.index(event), event)
+        if self.spool is not None:
+            for at, noted in enumerate(self.events):
+                if noted is event:
+                    self.spool.write(at, event)
 
 
 def trail(tape: Tape) -> Trail:

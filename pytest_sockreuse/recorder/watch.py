@@ -26,7 +26,7 @@ _Raw = _socket.socket
 _fileno, _sockname = _Raw.fileno, _Raw.getsockname
 _bind_, _listen_, _connect_, _connect_ex_ = _Raw.bind, _Raw.listen, _Raw.connect, _Raw.connect_ex
 _setsockopt_, _getsockopt_, _shutdown_ = _Raw.setsockopt, _Raw.getsockopt, _Raw.shutdown
-_finalize: Any = vars(_Raw)["__del__"]
+_finalize: Any = getattr(_Raw, "__del__", None)
 
 _tape: Tape | None = None
 
@@ -298,6 +298,8 @@ def _watched() -> type[Any]:
 
 def _install() -> None:
     class_ = _watched()
+    if _finalize is None:  # not CPython
+        _WRAPPERS.pop("__del__", None)
     for name, wrapper in _WRAPPERS.items():
         _before[name] = vars(class_).get(name)
         setattr(class_, name, wrapper)
