@@ -96,7 +96,7 @@ class Sandbox:
         return ports
 
     def enter_shared(self, symbols: Iterable[str]) -> dict[str, int]:
-        """The same, in a namespace, for one of many scenarios that have no environment and name ports by symbols only."""
+        """The same in a namespace for one of many scenarios, which have no environment and name ports by symbols."""
         if sys.platform == "linux":
             return self._commons.roomy(symbols)
         raise AssertionError("only Linux has them")
