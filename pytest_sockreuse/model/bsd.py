@@ -10,8 +10,8 @@ from ..scenario import Option
 from . import bsd_bind, bsd_options, bsd_tcp, bsd_udp, stream
 from .bsd_table import Pcb, Traits
 from .bsd_tcp import closed
-from .clause import Book, Errno, TimeUp, Unknown
-from .machine import CLOSE, CLOSE_WAIT, ESTABLISHED, LISTEN, Machine, Sock
+from .clause import Book, Errno, Unknown
+from .machine import CLOSE, LISTEN, Machine, Sock
 from .ports import Value
 
 COMMON = Book()
@@ -54,6 +54,8 @@ def book() -> Book:
 
 class Bsd:
     """The calls on a BSD."""
+
+    silence = PEER
 
     def __init__(self, traits: Traits) -> None:
         self.traits, self.tcp = traits, bsd_tcp.Tcp()
@@ -135,20 +137,10 @@ class Bsd:
                 raise Unknown("shutdown() of an unconnected UDP socket")
             raise Errno("ENOTCONN", NOT_CONNECTED)
         sk.shut_rd = sk.shut_rd or how != "WR"
-        if how == "RD":
-            return
-        if sk.proto == "tcp" and sk.state in (ESTABLISHED, CLOSE_WAIT):
-            stream.send_fin(m, self.tcp, sk)
-        sk.shut_wr = True
+        if how != "RD":
+            stream.end(m, self.tcp, sk)
 
-    def eof(self, m: Machine, sk: Sock) -> None:
-        if not self._receive(m, sk, True):
-            raise TimeUp(PEER)
-
-    def recv(self, m: Machine, sk: Sock) -> bool:
-        return self._receive(m, sk, False)
-
-    def _receive(self, m: Machine, sk: Sock, all_: bool) -> bool:
+    def receive(self, m: Machine, sk: Sock, all_: bool) -> bool:
         outcome = bsd_udp.receive(_pcb(sk), all_) if sk.proto == "udp" else stream.receive(m, sk, all_)
         if outcome not in ("ok", "nothing"):
             raise Errno(*_error(outcome))

@@ -8,6 +8,7 @@ from .bsd_table import Pcb
 from .bsd_tcp import NO_OPTION
 from .clause import Book, Errno, Unknown
 from .machine import Machine
+from .option import linger, number, set_linger
 
 BOOK = Book()
 
@@ -46,40 +47,28 @@ def _exists(m: Machine, sk: Pcb, name: str) -> None:
         raise Unknown(f"{name} on a socket of another kind")
 
 
-def _number(option: Option) -> int:
-    """The int that the kernel reads. Raises Errno."""
-    raw = option.raw
-    if raw is None:
-        return int(option.value or "1")
-    if len(raw) < 4:
-        raise Errno("EINVAL", TOO_SHORT)
-    return int.from_bytes(raw[:4], "little", signed=True)
-
-
 def apply(m: Machine, sk: Pcb, option: Option) -> None:
     """setsockopt(2). Raises Errno, or Unknown."""
     name = option.name
     _exists(m, sk, name)
     if name == "SO_LINGER":
-        if option.raw is not None:
-            raise Unknown("raw SO_LINGER")
-        sk.linger = -1 if option.value == "off" else int(option.value or "1")
+        set_linger(sk, option)
     elif name in _FIELDS:
-        flag = bool(_number(option))
+        flag = bool(number(option, TOO_SHORT))
         if name == "IPV6_V6ONLY" and ((sk.port and V6ONLY_LATE in m.on) or (not flag and NO_MAPPED in m.on)):
             raise Errno("EINVAL", V6ONLY_LATE if sk.port else NO_MAPPED)
         setattr(sk, _FIELDS[name], flag)
     elif name in _BINDANY:
         if sk.user != "root" and PRIVILEGED in m.on:
             raise Errno("EPERM", PRIVILEGED)
-        sk.options[name] = str(int(bool(_number(option))))
+        sk.options[name] = str(int(bool(number(option, TOO_SHORT))))
     elif name in _PORTRANGE:
-        value = _number(option)
+        value = number(option, TOO_SHORT)
         if value not in (0, 1, 2):
             raise Errno("EINVAL", PORTRANGE)
         sk.options[name] = str(value)
     elif name in _PLAIN:
-        sk.options[name] = str(int(bool(_number(option))))
+        sk.options[name] = str(int(bool(number(option, TOO_SHORT))))
     else:
         raise Unknown(f"{name} is not modelled")
 
@@ -94,7 +83,7 @@ def read(m: Machine, sk: Pcb, option: Option) -> str | None:
     if name in _FIELDS:
         return str(int(getattr(sk, _FIELDS[name])))
     if name == "SO_LINGER":
-        return "off" if sk.linger < 0 else str(sk.linger)
+        return linger(sk)
     if name in _PLAIN or name in _BINDANY or name in _PORTRANGE:
         return sk.options.get(name, "0")
     return None

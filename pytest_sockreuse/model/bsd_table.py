@@ -5,10 +5,10 @@ A dual-stack socket at `::` stands in both families' view of the table, one at a
 
 from __future__ import annotations
 
-import ipaddress
 from dataclasses import dataclass
 from functools import lru_cache
 
+from .address import canonical
 from .clause import Book
 from .machine import TIME_WAIT, Machine, Sock
 
@@ -84,9 +84,7 @@ def traits_of(m: Machine) -> Traits:
 @lru_cache(4096)
 def parsed(host: str) -> tuple[str, int, str]:
     """The canonical address, its family (4 for v4-mapped) and its kind: any, loopback, multicast, special or other."""
-    address = ipaddress.ip_address(host)
-    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
-        address = address.ipv4_mapped
+    address = canonical(host)
     kind = "other"
     if address.is_unspecified:
         kind = "any"

@@ -8,7 +8,7 @@ from __future__ import annotations
 from ..platforms import Platform
 from ..scenario import Option
 from . import gvisor_address, gvisor_choice, gvisor_options, gvisor_ports, gvisor_stream, gvisor_tcp, gvisor_udp
-from .clause import Book, Errno, TimeUp, Unknown
+from .clause import Book, Errno, Unknown
 from .gvisor_ports import Demux, Endpoint, Ports, shown
 from .machine import Machine, Sock
 from .ports import Value
@@ -50,6 +50,8 @@ def _endpoint(sk: Sock) -> Endpoint:
 
 class Gvisor:
     """The calls on gVisor."""
+
+    silence = gvisor_stream.PEER
 
     def begin(self, m: Machine) -> None:
         m.buckets["gvisor", 0], m.buckets["gvisor", 1] = Ports(m), Demux(m)
@@ -127,14 +129,7 @@ class Gvisor:
         else:
             gvisor_udp.shutdown(_endpoint(sk), how)
 
-    def eof(self, m: Machine, sk: Sock) -> None:
-        if not self._receive(m, sk, True):
-            raise TimeUp(gvisor_stream.PEER)
-
-    def recv(self, m: Machine, sk: Sock) -> bool:
-        return self._receive(m, sk, False)
-
-    def _receive(self, m: Machine, sk: Sock, all_: bool) -> bool:
+    def receive(self, m: Machine, sk: Sock, all_: bool) -> bool:
         self._now(m)
         if sk.proto == "tcp":
             return gvisor_stream.receive(_endpoint(sk), all_)

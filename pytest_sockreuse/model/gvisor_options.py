@@ -7,6 +7,7 @@ from .clause import Book, Errno, Unknown
 from .gvisor_ports import LATCHED, Endpoint, claim_of, ports
 from .gvisor_stream import INITIAL
 from .machine import Machine
+from .option import linger, number, set_linger
 
 BOOK = Book()
 _SOCK = "pkg/sentry/socket/netstack/netstack.go"
@@ -55,22 +56,13 @@ def _exists(sk: Endpoint, name: str, reading: bool) -> None:
         raise Errno("EOPNOTSUPP" if reading else "ENOPROTOOPT", NO_OPTION)
 
 
-def _number(option: Option) -> int:
-    raw = option.raw
-    if raw is None:
-        return int(option.value or "1")
-    if len(raw) < 4:
-        raise Errno("EINVAL", TOO_SHORT)
-    return int.from_bytes(raw[:4], "little", signed=True)
-
-
 def apply(m: Machine, sk: Endpoint, option: Option) -> None:
     """setsockopt(2). Raises Errno, or Unknown for what is not modelled."""
     name = option.name
     _exists(sk, name, False)
     field = _FIELDS.get(name)
     if field is not None:
-        flag = bool(_number(option))
+        flag = bool(number(option, TOO_SHORT))
         if name == "IPV6_V6ONLY" and sk.state != INITIAL:
             raise Errno("EINVAL", V6ONLY_LATE)
         setattr(sk, field, flag)
@@ -82,22 +74,20 @@ def apply(m: Machine, sk: Endpoint, option: Option) -> None:
         if IGNORED_SOCKET not in m.on:
             raise Unknown(f"{name} of newer builds") if name != "SO_DONTROUTE" else Errno("ENOPROTOOPT", NO_OPTION)
     elif name in _FLAGS:
-        sk.options[name] = str(int(bool(_number(option))))
+        sk.options[name] = str(int(bool(number(option, TOO_SHORT))))
     elif name == "TCP_LINGER2":
-        value = _number(option)
+        value = number(option, TOO_SHORT)
         sk.options[name] = str(-1 if value < 0 else min(value or 60, _LINGER2_MOST))
     elif name == "SO_LINGER":
         if option.raw is not None and len(option.raw) < 8:
             raise Errno("EINVAL", TOO_SHORT)
-        if option.raw is not None:
-            raise Unknown("raw SO_LINGER")
-        sk.linger = -1 if option.value == "off" else int(option.value or "1")
+        set_linger(sk, option)
     elif name == "SO_BINDTODEVICE":
         _device(m, sk, option)
     elif name == "TCP_DEFER_ACCEPT":
         raise Unknown(f"{name} is not modelled")
     else:
-        _number(option)
+        number(option, TOO_SHORT)
 
 
 def _latch(m: Machine, sk: Endpoint) -> None:
@@ -129,7 +119,7 @@ def read(m: Machine, sk: Endpoint, option: Option) -> str | None:
             raise Unknown("SO_MARK of newer builds")
         raise Errno("ENOPROTOOPT", IGNORED if name in _IGNORED else NO_OPTION)
     if name == "SO_LINGER":
-        return "off" if sk.linger < 0 else str(sk.linger)
+        return linger(sk)
     if name == "SO_BINDTODEVICE":
         return sk.device
     if name == "TCP_LINGER2":

@@ -9,9 +9,9 @@ from __future__ import annotations
 from ..platforms import Platform
 from ..scenario import Option
 from . import linux_address, linux_bind, linux_choice, linux_options, linux_tcp, linux_udp, stream
-from .clause import Book, Errno, TimeUp, Unknown
+from .clause import Book, Errno, Unknown
 from .linux_address import check_family, check_local, route
-from .machine import CLOSE, CLOSE_WAIT, ESTABLISHED, LISTEN, Machine, Sock
+from .machine import CLOSE, LISTEN, Machine, Sock
 from .ports import Value
 
 BOOK = Book()
@@ -64,6 +64,8 @@ for _part in (linux_address, linux_choice, linux_bind, linux_tcp, linux_udp, lin
 
 class Linux:
     """The calls on Linux."""
+
+    silence = PEER
 
     def __init__(self) -> None:
         self.tcp, self.udp = linux_tcp.Tcp(), linux_udp.Udp()
@@ -210,20 +212,10 @@ class Linux:
         if sk.state == CLOSE:
             sk.shut_wr = sk.shut_wr or how != "RD"
             raise Errno("ENOTCONN", NOT_CONNECTED)
-        if how == "RD":
-            return
-        if sk.proto == "tcp" and sk.state in (ESTABLISHED, CLOSE_WAIT):
-            stream.send_fin(m, self.tcp, sk)
-        sk.shut_wr = True
+        if how != "RD":
+            stream.end(m, self.tcp, sk)
 
-    def eof(self, m: Machine, sk: Sock) -> None:
-        if not self._receive(m, sk, True):
-            raise TimeUp(PEER)
-
-    def recv(self, m: Machine, sk: Sock) -> bool:
-        return self._receive(m, sk, False)
-
-    def _receive(self, m: Machine, sk: Sock, all_: bool) -> bool:
+    def receive(self, m: Machine, sk: Sock, all_: bool) -> bool:
         _covered(sk)
         outcome = self._datagram(sk, all_) if sk.proto == "udp" else stream.receive(m, sk, all_)
         if outcome not in ("ok", "nothing"):

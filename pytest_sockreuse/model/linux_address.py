@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import ipaddress
 from functools import lru_cache
 
+from .address import canonical
 from .clause import Book, Errno, Unknown
 from .machine import TIME_WAIT, Machine, Sock
 
@@ -146,9 +146,7 @@ def unseen(on: frozenset[str], sk: Sock, sk2: Sock, owners: list[Sock]) -> str:
 @lru_cache(4096)
 def parsed(host: str) -> tuple[str, int, str]:
     """The canonical address, its family (4 for v4-mapped) and its kind, such as any, loopback or other."""
-    address = ipaddress.ip_address(host)
-    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
-        address = address.ipv4_mapped
+    address = canonical(host)
     kind = "other"
     if address.is_unspecified:
         kind = "any"

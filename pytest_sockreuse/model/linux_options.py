@@ -5,6 +5,7 @@ from __future__ import annotations
 from ..scenario import OPTIONS, Option
 from .clause import Book, Errno, Unknown
 from .machine import Machine, Sock
+from .option import linger, number, set_linger
 
 BOOK = Book()
 
@@ -78,13 +79,9 @@ def _exists(m: Machine, sk: Sock, name: str) -> None:
 def _number(option: Option) -> int:
     """The int that the kernel reads. Raises Errno."""
     raw = option.raw
-    if raw is None:
-        return int(option.value or "1")
-    if len(raw) >= 4:
-        return int.from_bytes(raw[:4], "little", signed=True)
-    if not option.name.startswith("IP_") or option.name == "IP_LOCAL_PORT_RANGE":
-        raise Errno("EINVAL", TOO_SHORT)
-    return raw[0] if raw else 0
+    if raw is not None and len(raw) < 4 and option.name.startswith("IP_"):
+        return raw[0] if raw else 0
+    return number(option, TOO_SHORT)
 
 
 def apply(m: Machine, sk: Sock, option: Option) -> None:
@@ -100,9 +97,7 @@ def apply(m: Machine, sk: Sock, option: Option) -> None:
     elif name == "IP_LOCAL_PORT_RANGE":
         _range(m, sk, option)
     elif name == "SO_LINGER":
-        if option.raw is not None:
-            raise Unknown("raw SO_LINGER")
-        sk.linger = -1 if option.value == "off" else int(option.value or "1")
+        set_linger(sk, option)
     elif name == "SO_BINDTODEVICE":
         _device(m, sk, option)
     elif name in _NONLOCAL:
@@ -162,7 +157,7 @@ def read(m: Machine, sk: Sock, option: Option) -> str | None:
     if name == "IP_LOCAL_PORT_RANGE":
         return f"{sk.port_range[0]}-{sk.port_range[1]}"
     if name == "SO_LINGER":
-        return "off" if sk.linger < 0 else str(sk.linger)
+        return linger(sk)
     if name == "SO_BINDTODEVICE":
         return sk.device
     if name == "TCP_LINGER2":

@@ -131,15 +131,10 @@ class Tcp:
         """tcp_time_wait: a small socket takes the place of `sk`."""
         small = Sock("tcp", sk.family, sk.user)
         small.have(_REMEMBERED, sk)
-        small.state, small.half, small.since, small.open = TIME_WAIT, half, m.now, False
-        small.peer, sk.peer = sk.peer, None
-        if small.peer is not None and small.peer is not sk:
-            small.peer.peer = small
         entry = bucket(m, sk.port)
         if entry is not None and TW_KEEPS in m.on:
             entry.owners.append(small)
-        stream.finish(m, self, sk)
-        m.tuples[small.key] = small
+        stream.survive(m, self, sk, small, half)
 
     def reset_address(self, m: Machine, sk: Sock) -> None:
         """inet_bhash2_reset_saddr."""

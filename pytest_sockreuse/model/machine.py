@@ -102,7 +102,12 @@ class Held:
 
 
 class Rules(Protocol):
-    """What a family answers for each call: it raises Errno, TimeUp or Unknown, and notes what decided in `m.rule`."""
+    """What a family answers for each call: it raises Errno, TimeUp or Unknown, and notes what decided in `m.rule`.
+
+    `receive` is false where there is nothing to return, by the clause `silence`.
+    """
+
+    silence: str
 
     def begin(self, m: Machine) -> None: ...
     def socket(self, m: Machine, proto: str, family: int, user: str) -> Sock: ...
@@ -114,9 +119,8 @@ class Rules(Protocol):
     def disconnect(self, m: Machine, sk: Sock) -> None: ...
     def accept(self, m: Machine, sk: Sock) -> Sock | None: ...
     def shutdown(self, m: Machine, sk: Sock, how: str) -> None: ...
-    def eof(self, m: Machine, sk: Sock) -> None: ...
+    def receive(self, m: Machine, sk: Sock, all_: bool) -> bool: ...
     def send(self, m: Machine, sk: Sock, host: str, port: int) -> None: ...
-    def recv(self, m: Machine, sk: Sock) -> bool: ...
     def close(self, m: Machine, sk: Sock) -> None: ...
     def name(self, m: Machine, sk: Sock) -> Value: ...
 
@@ -302,10 +306,11 @@ class Machine:
             rules.disconnect(self, sk)
         elif verb == "shutdown":
             rules.shutdown(self, sk, step.how)
-        elif verb == "eof":
-            rules.eof(self, sk)
-        elif verb == "recv":
-            return None if rules.recv(self, sk) else _NOTHING
+        elif verb in ("eof", "recv"):
+            if not rules.receive(self, sk, verb == "eof"):
+                if verb == "eof":
+                    raise TimeUp(rules.silence)
+                return _NOTHING
         else:
             rules.send(self, sk, host, port)
         return None

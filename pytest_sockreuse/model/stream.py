@@ -57,6 +57,13 @@ def send_fin(m: Machine, lives: Lives, sk: Sock) -> None:
         _take_fin(m, lives, peer)
 
 
+def end(m: Machine, lives: Lives, sk: Sock) -> None:
+    """shutdown(WR) of a connected socket."""
+    if sk.proto == "tcp" and sk.state in (ESTABLISHED, CLOSE_WAIT):
+        send_fin(m, lives, sk)
+    sk.shut_wr = True
+
+
 def _take_fin(m: Machine, lives: Lives, sk: Sock) -> None:
     sk.fin = True
     if sk.state == ESTABLISHED:
@@ -65,6 +72,16 @@ def _take_fin(m: Machine, lives: Lives, sk: Sock) -> None:
         lives.remain(m, sk, False)
     elif sk.state == TIME_WAIT and sk.half:
         sk.half, sk.since = False, m.now
+
+
+def survive(m: Machine, lives: Lives, sk: Sock, small: Sock, half: bool) -> None:
+    """`small` takes the place of `sk` in TIME_WAIT, or with `half` in FIN_WAIT2."""
+    small.state, small.half, small.since, small.open = TIME_WAIT, half, m.now, False
+    small.peer, sk.peer = sk.peer, None
+    if small.peer is not None and small.peer is not sk:
+        small.peer.peer = small
+    finish(m, lives, sk)
+    m.tuples[small.key] = small
 
 
 def send_reset(m: Machine, lives: Lives, sk: Sock) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from ..platforms import Platform
 from ..scenario import Option
 from . import stream, windows_bind, windows_options, windows_tcp
-from .clause import Book, Errno, TimeUp, Unknown
+from .clause import Book, Errno, Unknown
 from .machine import ESTABLISHED, LISTEN, Machine, Sock
 from .ports import Value
 from .windows_bind import WinSock, is_any, local, owners
@@ -75,6 +75,8 @@ _ANY = {4: "0.0.0.0", 6: "::"}
 
 class Windows:
     """The calls on Windows."""
+
+    silence = NOTHING
 
     def __init__(self) -> None:
         self.tcp = windows_tcp.Tcp()
@@ -203,14 +205,7 @@ class Windows:
         sk.shut_wr = True
         sk.shut_rd = how == "RDWR"
 
-    def eof(self, m: Machine, sk: Sock) -> None:
-        if not self._receive(m, sk, True):
-            raise TimeUp(NOTHING)
-
-    def recv(self, m: Machine, sk: Sock) -> bool:
-        return self._receive(m, sk, False)
-
-    def _receive(self, _m: Machine, sk: Sock, all_: bool) -> bool:
+    def receive(self, m: Machine, sk: Sock, all_: bool) -> bool:
         if not sk.rx:
             self._known(sk)
         if not sk.rx and sk.shut_rd:

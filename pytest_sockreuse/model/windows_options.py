@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ..scenario import Option
 from .clause import Book, Errno, Unknown
+from .option import linger, set_linger
 from .windows_bind import WinSock
 
 BOOK = Book()
@@ -53,7 +54,7 @@ def apply(sk: WinSock, option: Option) -> None:
         raise Unknown(f"raw {name}")
     value = option.value or "1"
     if name == "SO_LINGER":
-        sk.linger = -1 if value == "off" else int(value)
+        set_linger(sk, option)
         return
     if name in _UNSEEN:
         return
@@ -88,5 +89,5 @@ def read(sk: WinSock, option: Option) -> str | None:
     if name == "IPV6_V6ONLY":
         return str(int(sk.v6only))
     if name == "SO_LINGER":
-        return "off" if sk.linger < 0 else str(sk.linger)
+        return linger(sk)
     return sk.options.get(name, "0") if name in _PLAIN else None

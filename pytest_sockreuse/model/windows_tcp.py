@@ -137,12 +137,7 @@ class Tcp:
     def remain(self, m: Machine, sk: Sock, half: bool) -> None:
         small = WinSock("tcp", sk.family, sk.user)
         small.have(_REMEMBERED, sk)
-        small.state, small.half, small.since, small.open = TIME_WAIT, half, m.now, False
-        small.peer, sk.peer = sk.peer, None
-        if small.peer is not None and small.peer is not sk:
-            small.peer.peer = small
-        stream.finish(m, self, sk)
-        m.tuples[small.key] = small
+        stream.survive(m, self, sk, small, half)
 
     def connect(self, m: Machine, sk: WinSock, host: str, port: int) -> None:
         """Raises Errno, Unknown."""
