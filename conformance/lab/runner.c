@@ -1116,38 +1116,41 @@ static bool is_free(int port)
 		(!has_ipv6() || (can_bind(&loopback6, SOCK_STREAM, port) && can_bind(&loopback6, SOCK_DGRAM, port)));
 }
 
-/* The first port that the OS may pick by itself, as far as it tells. */
-static int ephemeral_start(void)
+/* The ports that the OS picks by itself, as far as it tells. */
+static void find_ephemeral(int *low, int *high)
 {
-	int first = 0;
+	*low = 49152;
+	*high = 65535;
 #if defined(__linux__)
-	first = atoi(read_file("/proc/sys/net/ipv4/ip_local_port_range"));
-#elif defined(__FreeBSD__)
-	size_t size = sizeof first;
+	sscanf(read_file("/proc/sys/net/ipv4/ip_local_port_range"), "%d %d", low, high);
+#elif defined(__FreeBSD__) || defined(__APPLE__)
+	size_t size = sizeof *low;
 
-	sysctlbyname("net.inet.ip.portrange.first", &first, &size, NULL, 0);
+	sysctlbyname("net.inet.ip.portrange.first", low, &size, NULL, 0);
+	sysctlbyname("net.inet.ip.portrange.last", high, &size, NULL, 0);
 #endif
-	return first > 0 && first < 32768 ? first : 32768;
 }
 
-/* A port that is free for TCP and UDP on loopback and given to nobody else; 0 where none is left. The ports below the
- * ephemeral range are dealt in blocks; whoever listens on a block's first port owns it. */
+/* A port that is free for TCP and UDP on loopback and given to nobody else; 0 where none is left. The ports outside the
+ * ephemeral range are dealt in blocks; whoever listens on a block's first port owns it (see live/hold.py). */
 static int held_port(void)
 {
-	enum { BLOCK = 32, LOWEST = 5120 };
+	enum { BLOCK = 32, LOWEST = 5120, BLOCKS = (65536 - LOWEST) / BLOCK };
 	static int tried, first, left;
-	int last = ephemeral_start() - BLOCK, low = LOWEST < last ? LOWEST : 1024;
-	int blocks = (last - low + BLOCK - 1) / BLOCK;
+	int low, high;
 
+	find_ephemeral(&low, &high);
 	for (;;) {
 		sock lock;
 
 		while (left)
 			if (is_free(first + left--))
 				return first + left + 1;
-		if (tried >= blocks)
+		if (tried == BLOCKS)
 			return 0;
-		first = low + (int)(((unsigned)getpid() * 7u + (unsigned)tried++) % (unsigned)blocks) * BLOCK;
+		first = LOWEST + (int)(((unsigned)getpid() * 7u + (unsigned)tried++) % BLOCKS) * BLOCK;
+		if (first + BLOCK > low && first <= high)
+			continue;
 		lock = bound(&loopback4, SOCK_STREAM, first);
 		if (lock != INVALID_SOCKET && !listen(lock, 1))
 			left = BLOCK - 1;
@@ -1614,7 +1617,8 @@ static void set_blocking(sock sock, bool on)
 }
 #endif
 
-static void await_readable(sock sock)
+/* Whether it may be worth to look again, after waiting for something to return. */
+static bool await_readable(sock sock)
 {
 #ifdef _WIN32
 	struct timeval most = { (long)patience, (long)((patience - (double)(long)patience) * 1e6) };
@@ -1626,6 +1630,7 @@ static void await_readable(sock sock)
 #else
 	poll(&(struct pollfd) { .fd = sock, .events = POLLIN }, 1, (int)(patience * 1000));
 #endif
+	return patience > 0;
 }
 
 /* The connections that the scenario ended, until each has left FIN_WAIT1, CLOSING and LAST_ACK. */
@@ -1882,17 +1887,17 @@ static int call_disconnect(struct step *step, struct name *name)
 
 static int call_accept(struct step *step, struct name *listener)
 {
-	int error = 0;
+	int looks = 0, error;
 	sock child;
 
-	await_readable(listener->sock);
-	set_blocking(listener->sock, false); /* the last look: tells EINVAL from nothing, and cannot block */
-	child = accept(listener->sock, NULL, NULL);
-	if (child == INVALID_SOCKET)
-		error = failure() == NOTHING_YET ? TIMEOUT : failure();
+	set_blocking(listener->sock, false); /* a look tells EINVAL from nothing, and cannot hang */
+	do {
+		child = accept(listener->sock, NULL, NULL);
+		error = child == INVALID_SOCKET ? failure() : 0;
+	} while (error == NOTHING_YET && !looks++ && await_readable(listener->sock));
 	set_blocking(listener->sock, true);
 	if (error)
-		return error;
+		return error == NOTHING_YET ? TIMEOUT : error;
 	set_blocking(child, true);
 	step->name->sock = child;
 	step->name->protocol = listener->protocol;
@@ -1932,12 +1937,13 @@ static int call_send(struct step *step, struct name *name)
 
 static int call_recv(struct step *step, struct name *name)
 {
-	int error;
+	int looks = 0, error;
 
 	(void)step;
-	await_readable(name->sock);
 	set_blocking(name->sock, false);
-	error = check((int)recv(name->sock, received, is_stream(name) ? 1 : sizeof received, 0));
+	do
+		error = check((int)recv(name->sock, received, is_stream(name) ? 1 : sizeof received, 0));
+	while (error == NOTHING_YET && !looks++ && await_readable(name->sock));
 	set_blocking(name->sock, true);
 	return error == NOTHING_YET ? TIMEOUT : error;
 }
@@ -1992,8 +1998,9 @@ static int create(struct step *step)
 
 static int (*const calls[])(struct step *, struct name *) = {
 	[CLOSE] = call_close, [DISCONNECT] = call_disconnect, [UNTIL_EOF] = call_eof, [NAME] = call_name,
-	[RECV] = call_recv, [SEND] = call_send, [BIND] = call_with_address, [CONNECT] = call_with_address, [SENDTO] = call_with_address,
-	[GET] = call_get, [LISTEN] = call_listen, [SET] = call_set, [SHUTDOWN] = call_shutdown, [ACCEPT] = call_accept,
+	[RECV] = call_recv, [SEND] = call_send, [BIND] = call_with_address, [CONNECT] = call_with_address,
+	[SENDTO] = call_with_address, [GET] = call_get, [LISTEN] = call_listen, [SET] = call_set,
+	[SHUTDOWN] = call_shutdown, [ACCEPT] = call_accept,
 };
 
 static int perform_step(struct step *step)
@@ -2026,7 +2033,8 @@ static void close_all(void)
 	FOR_EACH_NAME(name) {
 		if (name->sock == INVALID_SOCKET)
 			continue;
-		setsockopt(name->sock, SOL_SOCKET, SO_LINGER, (const void *)&reset, sizeof reset);
+		if (is_stream(name))
+			setsockopt(name->sock, SOL_SOCKET, SO_LINGER, (const void *)&reset, sizeof reset);
 		close(name->sock);
 	}
 	if (diag >= 0)
