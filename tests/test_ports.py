@@ -270,6 +270,42 @@ def test_a_port_in_use_is_not_free() -> None:
             assert not numbers.is_free(sock.getsockname()[1])
 
 
+@pytest.mark.parametrize(
+    ("system", "told", "low", "numbers_given"),
+    [
+        ("freebsd14", ["10000", "65535"], 10000, range(5120, 10000)),
+        ("darwin", ["49152", "65535"], 49152, range(10016, 49152)),
+        ("openbsd7", ["1024", "65535"], 1024, range(0)),
+        ("netbsd10", ["", ""], 49152, range(10016, 49152)),  # sysctl fails
+        ("sunos5", [], 49152, range(10016, 49152)),
+    ],
+)
+def test_numbers_of_other_systems(
+    monkeypatch: pytest.MonkeyPatch, system: str, told: list[str], low: int, numbers_given: range
+) -> None:
+    answers = iter(told)
+
+    def sysctl(command: list[str], **rest: Any) -> subprocess.CompletedProcess[str]:
+        assert command[:2] == ["sysctl", "-n"]
+        return subprocess.CompletedProcess(command, 0, next(answers) + "\n")
+
+    monkeypatch.setattr(subprocess, "run", sysctl)
+    monkeypatch.setattr(sys, "platform", system)
+    found = numbers.ephemeral()
+    monkeypatch.undo()
+    assert found[0] == low
+    monkeypatch.setattr(numbers, "ephemeral", lambda: found)
+    pool = numbers.HeldPorts()
+    try:
+        if numbers_given:
+            assert pool.take() in numbers_given
+        else:
+            with pytest.raises(numbers.NoPort):
+                pool.take()
+    finally:
+        pool.close()
+
+
 HOLD = """
 import sys
 from pytest_sockreuse.ports import hold_many

@@ -112,7 +112,7 @@ def _descriptors() -> list[int]:
 def _asked(fd: int, here: bytes) -> Holder | None:
     """What the socket `fd` says of itself, if it is bound, and from `here`."""
     blocking = sys.platform == "win32" or os.get_blocking(fd)
-    sock = socket.socket(fileno=fd)
+    sock = socket.SocketType(fileno=fd)  # the class below socket.socket, that nobody watches or overrides
     try:
         if sys.platform != "win32" and socket.getdefaulttimeout() is not None:  # with which it is now non-blocking
             os.set_blocking(fd, blocking)
@@ -127,7 +127,7 @@ def _asked(fd: int, here: bytes) -> Holder | None:
         sock.detach()
 
 
-def _namespace(sock: socket.socket) -> bytes:
+def _namespace(sock: socket.SocketType) -> bytes:
     """What tells a socket's network namespace from others; empty where there is nothing (before Linux 5.14)."""
     if sys.platform == "linux":
         with contextlib.suppress(OSError):
@@ -135,7 +135,7 @@ def _namespace(sock: socket.socket) -> bytes:
     return b""
 
 
-def _peer(sock: socket.socket) -> tuple[tuple[str, int] | None, str]:
+def _peer(sock: socket.SocketType) -> tuple[tuple[str, int] | None, str]:
     with contextlib.suppress(OSError):
         return sock.getpeername()[:2], "ESTABLISHED"
     with contextlib.suppress(OSError):
@@ -144,7 +144,7 @@ def _peer(sock: socket.socket) -> tuple[tuple[str, int] | None, str]:
     return None, "BOUND"
 
 
-def flags(sock: socket.socket) -> tuple[str, ...]:
+def flags(sock: socket.SocketType) -> tuple[str, ...]:
     """The options of `FLAGS` that a socket has set."""
     found = []
     for name in FLAGS:
