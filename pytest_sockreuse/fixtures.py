@@ -7,6 +7,7 @@ import gc
 import os
 import socket
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -137,7 +138,9 @@ def tcp(request: pytest.FixtureRequest) -> Iterator[Sockets]:
         return
     leaked = _left_open(before, sockets.listened)
     if leaked:
-        gc.collect()  # nobody has these any more
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ResourceWarning)  # of whoever left others before
+            gc.collect()  # nobody has these any more
         leaked = _left_open(before, sockets.listened)
     if leaked:
         pytest.fail(f"this test leaked a listening socket: {', '.join(leaked)}; close it", pytrace=False)
