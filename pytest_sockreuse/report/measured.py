@@ -156,7 +156,7 @@ def boundaries(suite: Suite, known: Sequence[Run]) -> Iterator[Boundary]:
                     if sides is not None and _parts(statement, *sides):
                         below, above = sides
                         cells = [cell for cell in case.variants if statement.covers(cell.named_values)]
-                        cells = [cell for cell in cells if _definite(cell, below) and _definite(cell, above)]
+                        cells = [cell for cell in cells if _part(cell, below.platform, above.platform)]
                         step = any(_outcome(cell, below) != _outcome(cell, above) for cell in cells)
                         if cells:
                             yield Boundary(statement, label, below.platform, above.platform, step)
@@ -178,10 +178,14 @@ def _parts(statement: Statement, below: Run, above: Run) -> bool:
     return (below.platform.version in statement.span) != (above.platform.version in statement.span)
 
 
-def _definite(cell: Variant, run: Run) -> bool:
-    """Whether the platform is stated to do one thing: where it may do several, two runs may agree by chance."""
-    stated = cell.expected(run.platform)
-    return stated is None or not any("|" in text for text in stated.outcome.values())
+def _part(cell: Variant, below: Platform, above: Platform) -> bool:
+    """Whether two platforms are stated to do different things, and each of them one thing.
+
+    A release may lie between two runs that took a change back again; and where an OS may choose, two may agree.
+    """
+    stated = [cell.expected(platform) for platform in (below, above)]
+    outcomes = [dict(one.outcome) if one else None for one in stated]
+    return outcomes[0] != outcomes[1] and not any("|" in text for one in outcomes if one for text in one.values())
 
 
 def _outcome(cell: Variant, run: Run) -> object:
