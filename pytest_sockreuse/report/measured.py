@@ -184,8 +184,9 @@ def _part(cell: Variant, below: Platform, above: Platform) -> bool:
     A release may lie between two runs that took a change back again; and where an OS may choose, two may agree.
     """
     stated = [cell.expected(platform) for platform in (below, above)]
-    outcomes = [dict(one.outcome) if one else None for one in stated]
-    return outcomes[0] != outcomes[1] and not any("|" in text for one in outcomes if one for text in one.values())
+    outcomes = [dict(one.outcome) for one in stated if one is not None]
+    free = any("|" in text for outcome in outcomes for text in outcome.values())
+    return len(outcomes) == 2 and outcomes[0] != outcomes[1] and not free
 
 
 def _outcome(cell: Variant, run: Run) -> object:
