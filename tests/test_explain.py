@@ -210,6 +210,32 @@ def test_ports_that_ran_out(run: Run, namespaces: str) -> None:
         ]
 
 
+def test_a_thread_without_further_frames(run: Run) -> None:
+    result = run(
+        """
+        import _thread, socket
+        from functools import partial
+
+        def test_it(listener):
+            sock, ended = socket.socket(), _thread.allocate_lock()
+            failures = []
+            ended.acquire()
+            def bind():
+                try:
+                    sock.bind(listener.getsockname())
+                except OSError as error:
+                    failures.append(error)
+                ended.release()
+            _thread.start_new_thread(bind, ())
+            with ended, sock:
+                raise failures[0]
+        """
+    )
+    (section,) = told(result)
+    assert section["why"] == ["sockreuse: why EADDRINUSE"]
+    assert section["call"][0].endswith("(test_it.py:10)")
+
+
 def test_only_so_many_failures_are_looked_into(run: Run) -> None:
     result = run(
         """
