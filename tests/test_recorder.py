@@ -496,6 +496,22 @@ def test_other_machines_are_told_of_by_stand_ins() -> None:
     assert found.left_out == {"a socket that could not reach another machine": 1}
 
 
+def test_a_host_by_name_is_where_it_led() -> None:
+    name = socket.gethostname()
+    if socket.gethostbyname(name) not in ("127.0.0.1", "127.0.1.1"):
+        pytest.skip("this host's name is no loopback address, so nothing is bound there")
+
+    def act() -> None:
+        with socket.socket() as listener:
+            listener.bind((name, 0))
+            listener.listen()
+            with socket.create_connection((name, listener.getsockname()[1])), listener.accept()[0]:
+                pass
+
+    assert "elsewhere" not in told(act)
+    assert "visitor" not in told(act)
+
+
 def test_addresses_without_a_word_leave_their_socket_out() -> None:
     events = [
         ("socket", 3, (2, 2, 0), 0, ()),

@@ -162,13 +162,12 @@ def named(socks: Iterable[Sock]) -> dict[Sock, str]:
     names: dict[Sock, str] = {}
     count: dict[str, int] = {}
     for sock in socks:
-        base = (sock.place.variable if sock.place and not sock.stranger else "") or sock.role or "idle"
-        number = count.get(base, 0) + 1
-        while number > 1 and f"{base}{number}" in count:
-            number += 1
-        count[base] = number
-        names[sock] = base if number == 1 else f"{base}{number}"
-        count.setdefault(names[sock], 1)
+        base = name = (sock.place.variable if sock.place and not sock.stranger else "") or sock.role or "idle"
+        while name in count:
+            count[base] += 1
+            name = f"{base}{count[base]}"
+        count[name] = 1
+        names[sock] = name
     return names
 
 
@@ -202,8 +201,10 @@ def parts(calls: Sequence[Call]) -> Iterator[Part]:
 
 
 def essential(part: Part) -> Part:
-    """A part without what cannot bear on any outcome, once nothing is bound any more: connections that are the same as
-    an earlier one, and how connections end."""
+    """A part without what bears on no outcome.
+
+    That is, after the last bind or listen: connections that are the same as an earlier one, and how connections end.
+    """
     last = max((n for n, call in enumerate(part.calls) if call.verb in ("bind", "listen")), default=-1)
     early = {call.sock for call in part.calls[: last + 1]}
     seen: set[object] = set()

@@ -40,10 +40,24 @@ class Story:
 def tell(events: Sequence[Event], old: int = 0) -> tuple[Story, list[Event]]:
     """The story of `events`, of which the first `old` were before its time; and those that bear on what comes next."""
     teller = _Teller(events, old)
+    unused = _unused(events)
     for at, event in enumerate(events):
-        teller.at = at
-        teller.told[event[0]](event[1], event[2], event[3], event[4])
+        if at not in unused:
+            teller.at = at
+            teller.told[event[0]](event[1], event[2], event[3], event[4])
     return Story(tuple(teller.kept()), teller.left_out), [events[at] for at in sorted(teller.still_of_interest())]
+
+
+def _unused(events: Sequence[Event]) -> set[int]:
+    """The events of sockets that were made and closed, and nothing else: some programs make thousands."""
+    made: dict[int, int] = {}
+    unused: set[int] = set()
+    for at, event in enumerate(events):
+        if event[0] == "socket":
+            made[event[1]] = at
+        elif (start := made.pop(event[1], None)) is not None and event[0] == "close":
+            unused |= {start, at}
+    return unused
 
 
 class _Teller:
@@ -68,7 +82,7 @@ class _Teller:
 
     def call(self, verb: str, sock: Sock, code: int | None = 0, trail: Trail = (), **more: object) -> Call:
         """Add a call; `code` is its errno."""
-        call = Call(verb, sock, words.outcome(code), trail, old=self.at < self.old, **more)  # type: ignore[arg-type]
+        call = Call(verb, sock, "ok" if code == 0 else words.outcome(code), trail, old=self.at < self.old, **more)  # type: ignore[arg-type]
         self.calls.append(call)
         sock.touched = verb != "socket"
         return call
@@ -177,34 +191,37 @@ class _Teller:
             return
         if number == errno.ECONNRESET:  # it was connected, and the other end is gone already
             number = 0
-        address, own = what
-        target, port = str(address[0]), address[1]
-        here = is_here(target) or (own is not None and plain(target) == plain(own[0]))
-        at, family = self.addresses, _family(sock)
-        host = at.literal(target, family) if here else at.source(own, family)
-        if host is None or not isinstance(port, int) or number == NO_ERRNO:
+        there = self.destination(*what, _family(sock)) if number != NO_ERRNO else None
+        if there is None:
             self.lose(sock, "a socket that connected to an address that cannot be told, or in vain")
             return
-        tcp = _is_stream(sock)
-        sock.role = "udp" if not tcp else "outgoing" if sock.host else "client"
-        if not here and number and number != errno.ECONNREFUSED:
+        host, port = there
+        if port >= FOREIGN and number not in (0, None, errno.ECONNREFUSED):
             self.lose(sock, "a socket that could not reach another machine")
             return
-        if not here:
-            port = self.foreign.setdefault((target, port), FOREIGN + len(self.foreign))
-        listener = self.listener(host, port) if here else None
-        itself = here and sock.number == port
-        if tcp and number == 0 and listener is None and not itself:
+        connected = _is_stream(sock) and number == 0
+        sock.role = "udp" if not _is_stream(sock) else "outgoing" if sock.host else "client"
+        listener = self.listener(host, port)
+        if connected and listener is None and sock.number != port:
             listener = self.stranger(f"{sock.kind[:-1]}{6 if ':' in host else 4}", host, port)
         self.call("connect", sock, number, trail, host=host, port=self.port(port), number=port)
-        if not tcp or number != 0 or listener is None:
-            return
-        if listener.stranger:
-            child = Sock(listener.kind, stranger=True, role="peer", parent=listener, peer=sock)
-            sock.peer = child
-            self.call("accept", child, number=port)
-        else:
+        if connected and listener is not None:
             self.waiting.setdefault(listener, []).append(sock)
+            if listener.stranger:
+                child = sock.peer = Sock(listener.kind, stranger=True, role="peer", parent=listener, peer=sock)
+                self.call("accept", child, number=port)
+
+    def destination(self, address: tuple[Any, ...], own: tuple[str, int] | None, family: int) -> tuple[str, int] | None:
+        """Where a connection goes, and a number for its port; None where the language has no word for that."""
+        target, port = address[0], address[1]
+        if not isinstance(target, str) or not isinstance(port, int):
+            return None
+        if is_here(target) or (own is not None and plain(target) == plain(own[0])):
+            host = self.addresses.literal(target, family)
+        else:
+            host = self.addresses.source(own, family)
+            port = self.foreign.setdefault((target, port), FOREIGN + len(self.foreign))
+        return (host, port) if host else None
 
     def accept(self, fd: int, what: tuple[int, tuple[str, int]], number: int, trail: Trail) -> None:
         listener = self.fds.get(fd)

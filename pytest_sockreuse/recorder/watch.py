@@ -142,7 +142,7 @@ def _end(tape: Tape, known: Known, sock: Any, event: list[Any], number: int) -> 
     """What came of a connect so far: maybe only that it is under way; asked by another connect, that it is done."""
     address = event[2][0]
     if address[0] not in _PLAIN_HOSTS:
-        event[2] = (address, _sockname(sock))
+        event[2] = (_peer(sock) or address, _sockname(sock))
     if number:
         if number in _UNDER_WAY:
             known.pending = event
@@ -193,7 +193,7 @@ def _getsockopt(self: Any, level: int, number: int, *size: Any) -> Any:
     tape = _tape
     if number == socket.SO_ERROR and level == socket.SOL_SOCKET and tape is not None:
         known = tape.fds.get(_fileno(self))
-        if known is not None and known.pending is not None and (value or _has_peer(self)):
+        if known is not None and known.pending is not None and (value or _peer(self)):
             _end(tape, known, self, known.pending, value)
     return value
 
@@ -237,17 +237,17 @@ def _closing(tape: Tape, sock: Any, fd: int) -> None:
 
 def _settle(tape: Tape, sock: Any, known: Known) -> None:
     """The last chance to learn what came of a connect: nobody else asks for the socket's error any more."""
-    number = 0 if _has_peer(sock) else _getsockopt_(sock, socket.SOL_SOCKET, socket.SO_ERROR)
-    if known.pending is not None and (number or _has_peer(sock)):
+    number = 0 if _peer(sock) else _getsockopt_(sock, socket.SOL_SOCKET, socket.SO_ERROR)
+    if known.pending is not None and (number or _peer(sock)):
         _end(tape, known, sock, known.pending, number)
 
 
-def _has_peer(sock: Any) -> bool:
+def _peer(sock: Any) -> Any:
+    """The address of the other end; None where there is none."""
     try:
-        _Raw.getpeername(sock)
+        return _Raw.getpeername(sock)
     except OSError:
-        return False
-    return True
+        return None
 
 
 if sys.platform != "win32":
@@ -282,10 +282,12 @@ def _peer_is_gone(sock: Any) -> bool:
 # --- on and off -------------------------------------------------------------------------------------------------------
 
 _WRAPPERS: dict[str, Callable[..., Any]] = {
-    "__init__": _init, "__del__": _del, "_real_close": _real_close, "accept": _accept, "bind": _bind,
-    "connect": _connect, "connect_ex": _connect_ex, "dup": _dup, "getsockname": _getsockname,
-    "getsockopt": _getsockopt, "listen": _listen, "setsockopt": _setsockopt, "shutdown": _shutdown,
+    "__init__": _init, "_real_close": _real_close, "accept": _accept, "bind": _bind, "connect": _connect,
+    "connect_ex": _connect_ex, "dup": _dup, "getsockname": _getsockname, "getsockopt": _getsockopt,
+    "listen": _listen, "setsockopt": _setsockopt, "shutdown": _shutdown,
 }  # fmt: skip
+if _finalize is not None:  # CPython
+    _WRAPPERS["__del__"] = _del
 _before: dict[str, Any] = {}  # what they call
 _MAKERS: set[CodeType] = set()  # methods that make a socket object of a descriptor, and are wrapped themselves
 watched_options: frozenset[tuple[int, int]] = frozenset()  # level and number of those that bear on ports
@@ -298,8 +300,6 @@ def _watched() -> type[Any]:
 
 def _install() -> None:
     class_ = _watched()
-    if _finalize is None:  # not CPython
-        _WRAPPERS.pop("__del__", None)
     for name, wrapper in _WRAPPERS.items():
         _before[name] = vars(class_).get(name)
         setattr(class_, name, wrapper)
