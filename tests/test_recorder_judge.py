@@ -172,6 +172,13 @@ def test_which_systems_a_condition_lets_through(code: str, answers: dict[str, bo
     assert guarded.made_on(place, "linux", "linux") is True
 
 
+def test_on_a_platform_without_a_model_nothing_is_held_back(tmp_path: Path) -> None:
+    here = Platform("wsl1", (4, 4, 0), "4.4.0")
+    assert said(judged(HOLE_PUNCH, here))
+    place = at("if os.name != 'nt':\n    CALL", tmp_path)
+    assert guarded.made_on(place, "wsl1", "macos") is None
+
+
 def at(code: str, directory: Path, name: str = "code.py") -> Place:
     """The line of CALL in a method with this code."""
     body = textwrap.indent(code, "        ")

@@ -190,8 +190,8 @@ def _flag(test: ast.expr, name: str, between: _Between) -> bool | None:
 
 def _asked(test: ast.expr, stack: str) -> bool | None:
     """The answer to a plain question for the system; None where it is another."""
-    names = dict(zip(("os.name", "sys.platform", "platform.system()"), SYSTEMS[stack], strict=True))
     try:
+        names = dict(zip(("os.name", "sys.platform", "platform.system()"), SYSTEMS[stack], strict=True))
         match test:
             case ast.Compare(left=left, ops=[op], comparators=[right]):
                 return _COMPARED[type(op)](names[ast.unparse(left)], ast.literal_eval(right))

@@ -61,9 +61,14 @@ def _made(part: Part) -> dict[Sock, Call]:
     return {call.sock: call for call in part.calls if call.verb in ("socket", "accept")}
 
 
-def _set(sock: Sock, *names: str) -> Trail | None:
-    """Where one of these options was set on a new socket; None if it was not."""
-    return next((trail for option, trail in sock.options if option.name in names and option.value != "0"), None)
+def _set(sock: Sock, name: str) -> Trail | None:
+    """Where this option was set on a new socket; None if it was not."""
+    return next((trail for option, trail in sock.options if option.name == name and option.value != "0"), None)
+
+
+def _all_have(name: str, *socks: Sock) -> bool:
+    """Whether all of them have this option from the start."""
+    return all(_set(sock, name) is not None for sock in socks)
 
 
 def _stacks(platforms: Sequence[Platform]) -> Collection[str]:
@@ -119,7 +124,7 @@ def _for_restart(part: Part, platforms: Sequence[Platform]) -> Iterator[Seen]:
     shared: set[int] = set()
     for call in part.calls:
         sock = call.sock
-        if call.verb == "bind" and call.outcome == "ok" and sock.listening and _set(sock, "SO_REUSEPORT"):
+        if call.verb == "bind" and call.outcome == "ok" and sock.listening and _all_have("SO_REUSEPORT", sock):
             servers.setdefault(sock.number, []).append(sock)
             if any(other.number == sock.number for other in open_):
                 shared.add(sock.number)
@@ -145,9 +150,9 @@ def _listener_first(part: Part, platforms: Sequence[Platform]) -> Iterator[Seen]
         elif call.verb == "bind" and not sock.listening and call.number and sock.kind.startswith("tcp"):
             goes_on = any(c.verb == "connect" and c.sock is sock for c in part.calls[at:])
             first = next((other for other, number in listening.items() if number == call.number), None)
-            if first is None or not goes_on or not (_set(sock, "SO_REUSEADDR") and _set(first, "SO_REUSEADDR")):
+            if first is None or not goes_on or _all_have("SO_REUSEPORT", first, sock):
                 continue
-            if not (_set(sock, "SO_REUSEPORT") and _set(first, "SO_REUSEPORT")):
+            if _all_have("SO_REUSEADDR", first, sock):
                 yield call, call.trail
 
 
@@ -158,9 +163,9 @@ def _dead_side(part: Part, platforms: Sequence[Platform]) -> Iterator[Seen]:
         sock = call.sock
         if call.verb == "close" and sock.parent is None and sock.host:
             closed.add(sock)
-        if call.verb != "bind" or linux is None or not call.number or not _set(sock, "SO_REUSEADDR"):
+        if call.verb != "bind" or linux is None or not call.number or not _all_have("SO_REUSEADDR", sock):
             continue
-        dead = [other for other in closed if other.number == call.number and _set(other, "SO_REUSEADDR") is None]
+        dead = [other for other in closed if other.number == call.number and not _all_have("SO_REUSEADDR", other)]
         if dead and _refused(part, at, linux, ()) and not _refused(part, at, linux, dead):
             yield call, call.trail
 
@@ -183,17 +188,13 @@ def _guessed(part: Part, platforms: Sequence[Platform]) -> Iterator[Seen]:
         sock = call.sock
         if call.verb == "bind" and call.outcome == "ok":
             if isinstance(call.port, Sock) and call.port in free and not holders.get(call.number):
-                yield free.pop(call.port), free_trail(call.port)
+                yield free[call.port], free.pop(call.port).trail
             holders.setdefault(call.number, set()).add(sock)
         elif call.verb == "close":
             for socks in holders.values():
                 socks.discard(sock)
             if sock.binding is not None and sock.binding.port == 0 and sock not in used and sock.number:
                 free[sock] = sock.binding
-
-
-def free_trail(sock: Sock) -> Trail:
-    return sock.binding.trail if sock.binding is not None else ()
 
 
 MISUSES = (
