@@ -1,4 +1,8 @@
-"""Every clause of the models is pinned: taking it away changes what is said of some case of the suite."""
+"""Every clause of the models is pinned: inverting it changes what is said of some case of the suite.
+
+A clause is a flag that the code asks for. Inverted, it is missing on the versions that have it, and holds on those that
+have not, which is tried right beyond each of its bounds.
+"""
 
 from __future__ import annotations
 
@@ -55,19 +59,48 @@ def _variants() -> list[Variant]:
 def _platforms(stack: str) -> list[Platform]:
     """The known versions of a stack, newest first, and those at which a clause begins."""
     found = [platform for platform in reversed(known()) if platform.stack == stack]
-    spans = [clause.span for clause in families()[stack].BOOK.clauses.values()]
-    labels = dict.fromkeys(label for span in spans for label in span.since)
+    labels = dict.fromkeys(label for clause in _book(stack) for label in clause.span.since)
     return [*found, *(Platform(stack, version(label), label) for label in labels)]
 
 
-def _clauses(stack: str) -> dict[Platform, list[Clause]]:
+def _book(stack: str) -> list[Clause]:
+    return list(families()[stack].BOOK.clauses.values())
+
+
+def _inside(stack: str) -> dict[Platform, set[str]]:
     """Each clause of a stack, by the first platform on which it holds."""
-    found: dict[Platform, list[Clause]] = defaultdict(list)
-    for clause in families()[stack].BOOK.clauses.values():
+    found: dict[Platform, set[str]] = defaultdict(set)
+    for clause in _book(stack):
         holds = [p for p in _platforms(stack) if p.version in clause.span and not families()[stack].covers(p)]
         assert holds, f"{clause.name} holds on no version that is modelled"
-        found[holds[0]].append(clause)
+        found[holds[0]].add(clause.name)
     return found
+
+
+def _before(stack: str, label: str) -> Platform | None:
+    """The last version before `label`, in its line if that begins before."""
+    at = version(label)
+    if len(at) > 2 and at[2]:
+        text = ".".join(map(str, (*at[:2], at[2] - 1)))
+        return Platform(stack, version(text), text)
+    return next((p for p in reversed(known()) if p.stack == stack and p.version < at), None)
+
+
+def _outside(stack: str) -> dict[Platform, set[str]]:
+    """The clauses of a stack that have bounds, by the platforms right beyond each bound."""
+    found: dict[tuple[Clause, ...], tuple[Platform, set[str]]] = {}
+    for clause in _book(stack):
+        ends = [Platform(stack, version(label), label) for label in clause.span.until]
+        for platform in (*(_before(stack, label) for label in clause.span.since), *ends):
+            if platform and platform.version not in clause.span and not families()[stack].covers(platform):
+                found.setdefault(model.clauses(platform), (platform, set()))[1].add(clause.name)
+    return dict(found.values())
+
+
+def _partners(stack: str, name: str) -> list[str]:
+    """The clauses that begin or end where this one does: they take its place, or without them it means nothing."""
+    bounds = {clause.name: {*clause.span.since, *clause.span.until} for clause in _book(stack)}
+    return [other for other, labels in bounds.items() if other != name and labels & bounds[name]]
 
 
 def _asked(platform: Platform, variant: Variant) -> tuple[Prediction, set[str]]:
@@ -85,31 +118,50 @@ def _said(prediction: Prediction) -> list[object]:
     return [(step.outcomes, step.values, step.unknown) for step in prediction.steps]
 
 
-def _catching(platform: Platform, wanted: set[str]) -> dict[str, str]:
-    """The first case that catches each of the clauses."""
-    found: dict[str, str] = {}
+def _catching(platform: Platform, wanted: set[str]) -> dict[str, Variant]:
+    """The first case that catches the inversion of each of the clauses."""
+    found: dict[str, Variant] = {}
     for variant in _variants():
         if not wanted - found.keys():
             break
         said, asked = _asked(platform, variant)
         for name in (wanted & asked) - found.keys():
             if _said(predict(variant.scenario, platform, inverted={name})) != _said(said):
-                found[name] = variant.id
+                found[name] = variant
     return found
 
 
+def _shown(platform: Platform, name: str, variant: Variant) -> str | None:
+    """Whether a case catches a clause beyond its bounds: alone, else beside the inversion of which partner."""
+    for partner in ([], *([other] for other in _partners(platform.stack, name))):
+        said, else_ = (predict(variant.scenario, platform, inverted=names) for names in (partner, [name, *partner]))
+        if _said(said) != _said(else_):
+            return " beside ".join([variant.id, *partner])
+    return None
+
+
 @pytest.mark.parametrize("stack", families())
-def test_a_case_catches_the_loss_of_every_clause(stack: str, record_property: Callable[[str, object], None]) -> None:
-    free = []
-    for platform, clauses in _clauses(stack).items():
-        names = {clause.name for clause in clauses}
-        hanging = {name: parse(HANGING[name]) for name in names & HANGING.keys()}
-        for name, scenario in hanging.items():
+def test_a_case_catches_the_inversion_of_every_clause(
+    stack: str, record_property: Callable[[str, object], None]
+) -> None:
+    """A clause is taken away where it holds; right beyond its bounds it holds, alone or beside an inverted partner."""
+    pins: dict[str, str] = {}
+    inside: dict[str, Variant] = {}
+    for platform, names in _inside(stack).items():
+        for name in names & HANGING.keys():
+            scenario = parse(HANGING[name])
             assert _said(predict(scenario, platform)) != _said(predict(scenario, platform, inverted={name})), name
-        names -= hanging.keys()
-        found = _catching(platform, names)
-        for name, caught in found.items():
-            record_property(name, caught)
-            print(f"{name} on {platform}: {caught}")
-        free += [f"{name} (on {platform})" for name in sorted(names - found.keys())]
+        found = _catching(platform, names - HANGING.keys())
+        inside |= found
+        pins |= {f"{name} on {platform}": variant.id for name, variant in found.items()}
+        pins |= {f"{name} on {platform}": "" for name in names - found.keys() - HANGING.keys()}
+    for platform, names in _outside(stack).items():
+        shown = {name: _shown(platform, name, inside[name]) for name in names & inside.keys()}
+        others = _catching(platform, {name for name in names if not shown.get(name)})
+        shown |= {name: variant.id for name, variant in others.items()}
+        pins |= {f"{name} beyond its bounds, on {platform}": shown.get(name) or "" for name in names}
+    for pin, case in pins.items():
+        record_property(pin, case)
+        print(f"{pin}: {case}")
+    free = [pin for pin, case in pins.items() if not case]
     assert not free, f"clauses of {stack} that no case pins: {', '.join(free)}"
