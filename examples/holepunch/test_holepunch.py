@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import subprocess
 import sys
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
+import holepunch
 import lab
 import pytest
+
+from pytest_sockreuse.recorder.session import Recording
 
 HOLEPUNCH = [sys.executable, str(Path(__file__).with_name("holepunch.py"))]
 SERVER = f"{lab.SERVER}:7000"
@@ -95,6 +100,35 @@ def test_a_stranger_on_the_open_port_is_sent_away(punching: Punching) -> None:
     assert line(stranger) == "connected"
     punching.result(receiver, punching.peer("a", "send"))
     assert stranger.wait(60) == 0
+
+
+async def meet_a_peer_that_waits() -> None:
+    """One peer's calls; what it meets is played here: the server, and another peer that does not connect itself."""
+
+    async def introduce(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readline()
+        writer.write(b"127.0.0.1 4002 yes really\n")
+        writer.close()
+
+    async def wait(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"really\n")
+        assert await reader.read() == b"yes\nthis\n"
+        writer.close()
+
+    async with (
+        await asyncio.start_server(introduce, "127.0.0.1", 7000),
+        await asyncio.start_server(wait, "127.0.0.1", 4002),
+    ):
+        _, writer = await holepunch.peer(("127.0.0.1", 7000), "documents", PORT, leads=True)
+        writer.close()
+        await writer.wait_closed()
+
+
+@pytest.mark.sockreuse_netns
+def test_the_readme_shows_where_it_would_fail_and_why(socket_recording: Recording) -> None:
+    asyncio.run(meet_a_peer_that_waits())
+    shown = Path(__file__).with_name("README.md").read_text().split("test_holepunch.py::")[1].split("```")[0]
+    assert textwrap.dedent(shown.partition("\n")[2]) == socket_recording.report.strip() + "\n"
 
 
 @pytest.mark.parametrize(
