@@ -45,6 +45,7 @@ class SuiteSession:
             ) from None
         self.runner = Runner(seconds)
         self.suite = self._load()
+        self.select = self._nodes()
         self.report = self._report_path()
         try:
             self.isolation = self.runner.isolation()
@@ -70,6 +71,17 @@ class SuiteSession:
         except SuiteError as error:
             raise pytest.UsageError(f"the conformance data is wrong:\n{error}") from None
 
+    def _nodes(self) -> list[str]:
+        """The nodes that were named; here, since a worker of xdist cannot say what is wrong when it collects."""
+        nodes: list[str] = self.config.option.sockreuse_select
+        ids = [f"sockreuse::{variant.case.rule}::{variant.name}" for variant in self.suite.variants] if nodes else []
+        for node in nodes:
+            if not any(_under(id_, node) for id_ in ids):
+                raise pytest.UsageError(
+                    f"no node {node!r} in the suite (see pytest --sockreuse-only --collect-only -q)"
+                )
+        return nodes
+
     def _report_path(self) -> Path | None:
         if not self.config.option.sockreuse_report or hasattr(self.config, "workerinput"):
             return None
@@ -93,14 +105,8 @@ class SuiteSession:
         return report  # type: ignore[no-any-return]
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        nodes: list[str] = self.config.option.sockreuse_select
-        for node in nodes:
-            if not any(_under(item.nodeid, node) for item in items):
-                raise pytest.UsageError(
-                    f"no node {node!r} in the suite (see pytest --sockreuse-only --collect-only -q)"
-                )
-        if nodes:
-            gone = [i for i in items if isinstance(i, SuiteItem) and not any(_under(i.nodeid, node) for node in nodes)]
+        if self.select:
+            gone = [i for i in items if isinstance(i, SuiteItem) and not any(_under(i.nodeid, n) for n in self.select)]
             self.config.hook.pytest_deselected(items=gone)
             items[:] = [item for item in items if item not in set(gone)]
 

@@ -468,6 +468,11 @@ def test_a_mismatch_comes_through_xdist(project: Project) -> None:
     result.stdout.fnmatch_lines(["*B.bind(127.0.0.1:P)   ok   <-- expected EADDRINUSE"])
 
 
+def test_a_node_that_is_none_is_said_before_the_workers_start(project: Project) -> None:
+    pytest.importorskip("xdist")
+    assert "'sockreuse::sharing::absent'" in refuses(project.spawn("sockreuse::sharing::absent", "-n", "2"))
+
+
 # --- mistakes ---------------------------------------------------------------------------------------------------------
 
 
