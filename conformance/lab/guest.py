@@ -38,6 +38,8 @@ def begin_machine(directory: Path) -> None:
         with open(module, "rb") as file:
             if _libc.syscall(_FINIT_MODULE, file.fileno(), b"", 0):
                 print(f"not loaded: {module.name}: {os.strerror(ctypes.get_errno())}", file=sys.stderr)
+    # There are no others to be had, and looking for one costs a process at each socket() of a protocol that is absent.
+    Path("/proc/sys/kernel/modprobe").write_text("\n")
 
 
 def open_to_users(paths: set[Path], scratch: Path) -> None:
