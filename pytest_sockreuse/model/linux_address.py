@@ -98,9 +98,8 @@ V6ONLY_REFUSED = BOOK(
 MAPPED_WILDCARD_UNSEEN = BOOK(
     "mapped-wildcard-unseen",
     "bind() to a specific v4-mapped address does not see ::ffff:0.0.0.0 of another AF_INET6 socket.",
-    "stable backport of 5e07e672412b without the address type of 6.8",
-    since=("6.1.168",),
-    until=("6.2",),
+    "stable backports of 5e07e672412b without the address type of 6.8",
+    since=("6.1.168", "6.6.131"),
 )
 
 
