@@ -1,4 +1,4 @@
-"""What the tests share: a runner on this machine, and small conformance directories."""
+"""What the tests share: a runner on this machine, held ports, small conformance directories and small projects."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import pytest
 
 from pytest_sockreuse.live.runner import Runner
 from pytest_sockreuse.platforms import CONFORMANCE, current
+from pytest_sockreuse.ports import Ports
 from pytest_sockreuse.scenario import Observation, Scenario, StepOutcome
 
 pytest_plugins = ["pytester"]
@@ -85,6 +86,13 @@ def root_namespaces(isolation: str) -> str:
     return isolation
 
 
+@pytest.fixture
+def give() -> Iterator[Ports]:
+    """Gives ports, which are held until the test ends."""
+    with Ports() as ports:
+        yield ports
+
+
 Conformance = Callable[..., Path]
 
 
@@ -154,3 +162,37 @@ def kernel(monkeypatch: pytest.MonkeyPatch) -> Callable[..., FakeKernel]:
 def installed() -> bool:
     """Whether pytest finds the plugin by itself."""
     return any(entry.name == "sockreuse" for entry in importlib.metadata.entry_points(group="pytest11"))
+
+
+Run = Callable[..., pytest.RunResult]
+
+
+@pytest.fixture
+def run(pytester: pytest.Pytester, installed: bool, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Runs a project that has one test file, with warnings as errors; spread over processes in one of its own."""
+    monkeypatch.setenv("PYTEST_ADDOPTS", "-p no:hypothesispytest -p no:random_order -p no:cacheprovider")
+    if not installed:
+        monkeypatch.setenv("PYTEST_PLUGINS", "pytest_sockreuse.plugin")
+
+    def run(code: str, *arguments: str) -> pytest.RunResult:
+        pytester.makepyfile(test_it=code)
+        if "-n1" in arguments:
+            return pytester.runpytest_subprocess("--strict-markers", "-W", "error", *arguments, timeout=60)
+        return pytester.runpytest_inprocess("--strict-markers", "-W", "error", *arguments)
+
+    return run
+
+
+@pytest.fixture(params=["netns", "userns"])
+def mode(
+    request: pytest.FixtureRequest, isolation: str, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> str:
+    """The ways into a namespace that are open here; root has both."""
+    wanted: str = request.param
+    if isolation == "none" or (wanted, isolation) == ("netns", "userns"):
+        pytest.skip("needs root" if isolation == "userns" else "needs network namespaces")
+    from pytest_sockreuse import netns
+
+    monkeypatch.setattr(netns, "how", netns.how)  # put back what the conftest changes
+    pytester.makeconftest(f"import pytest_sockreuse.netns\npytest_sockreuse.netns.how = lambda: {wanted!r}\n")
+    return wanted

@@ -1,0 +1,49 @@
+"""What tests of the recorder share: sockets recorded, and what is told of them."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import socket
+import textwrap
+from collections.abc import Callable, Iterator
+
+from pytest_sockreuse.recorder import watch
+from pytest_sockreuse.recorder.story import Story, tell
+from pytest_sockreuse.recorder.tape import Tape
+from pytest_sockreuse.recorder.words import NUMBERS
+
+LOCAL = ("127.0.0.1", 0)
+REUSEPORT: int = getattr(socket, "SO_REUSEPORT", 15)
+
+
+@contextlib.contextmanager
+def recorded(limit: int = 5000) -> Iterator[Tape]:
+    with watch.recording(Tape(limit), frozenset(NUMBERS)) as tape:
+        yield tape
+
+
+def story(act: Callable[[], object]) -> Story:
+    with recorded() as tape:
+        act()
+        gc.collect()
+    return tell(tape.events)[0]
+
+
+def told(act: Callable[[], object]) -> str:
+    return str(story(act).scenario)
+
+
+def text(lines: str) -> str:
+    return textwrap.dedent(lines).lstrip("\n")
+
+
+def plain() -> None:
+    listener = socket.socket()
+    listener.bind(LOCAL)
+    listener.listen()
+    client = socket.socket()
+    client.connect(listener.getsockname())
+    child, _ = listener.accept()
+    for sock in (child, client, listener):
+        sock.close()

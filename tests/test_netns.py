@@ -1,0 +1,273 @@
+"""Tests in private namespaces, in a project of its own: what is isolated, what is told, what is refused."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Callable
+
+import pytest
+
+from pytest_sockreuse import fixtures, netns, platforms
+
+LINUX = sys.platform == "linux" and platforms.current().stack == "linux"
+linux_only = pytest.mark.skipif(not LINUX, reason="shown on Linux")
+
+Run = Callable[..., pytest.RunResult]
+_IMPORTED = fixtures  # before a run in this process imports it, and drops it again
+
+PRIVATE = """
+import asyncio, os, socket, subprocess, sys, threading, warnings
+import pytest
+
+def place():
+    return os.readlink("/proc/thread-self/ns/net")
+
+def note(what):
+    with open("log", "a") as file:
+        print(what, file=file)
+
+def content(name):
+    with open(name) as file:
+        return file.read()
+
+HOST = place()
+AUTOBIND = "/proc/sys/net/ipv4/ip_autobind_reuse"
+AS_IT_WAS = content(AUTOBIND)
+
+@pytest.fixture(scope="session")
+def whole():
+    yield place(), os.getpid()
+    note("whole")
+
+@pytest.fixture
+def before():
+    yield place()
+    note("before")
+
+@pytest.fixture
+def own():
+    yield place()
+    note("own")
+
+def test_private(before, sockreuse_netns, own, whole, tmp_path):
+    assert place() != HOST
+    assert own == place() and before == HOST and whole[0] == HOST
+    with socket.create_server(("0.0.0.0", 80)):
+        pass
+    (tmp_path / "x").touch()
+
+def test_back(whole):
+    assert place() == HOST
+    assert whole == (HOST, os.getpid())
+    assert content("log").split() == ["own", "before"]
+
+@pytest.mark.sockreuse_netns(port_range=(40000, 40001), sysctls={"net.ipv4.ip_autobind_reuse": 1})
+class TestMarked:
+    def test_marked(self, own, whole):
+        assert own == place() != HOST == whole[0]
+        with socket.socket() as sock:
+            sock.bind(("127.0.0.1", 0))
+            assert sock.getsockname()[1] in (40000, 40001)
+        assert content(AUTOBIND) == "1\\n"
+
+    @pytest.mark.sockreuse_netns(port_range=(50000, 50000))
+    def test_nearer(self):
+        with socket.socket() as sock:
+            sock.bind(("127.0.0.1", 0))
+            assert sock.getsockname()[1] == 50000
+
+def test_range(port_range, held_ports):
+    port_range(40000, 40000)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        assert server.getsockname()[1] == 40000
+    for lease in held_ports(40):
+        assert lease.port != 40000
+        with socket.create_server(("", lease.port)):
+            pass
+
+def test_thread(sockreuse_netns):
+    def serve():
+        nonlocal server
+        server = socket.create_server(("0.0.0.0", 81))
+    server = None
+    thread = threading.Thread(target=serve)
+    thread.start()
+    thread.join()
+    with server, socket.create_connection(("127.0.0.1", 81)):
+        pass
+
+def test_child(sockreuse_netns):
+    command = [sys.executable, "-c", "import os; print(os.readlink('/proc/self/ns/net'))"]
+    assert subprocess.run(command, capture_output=True, text=True).stdout.strip() == place()
+
+async def serve():
+    server = await asyncio.start_server(lambda reader, writer: writer.close(), "0.0.0.0", 82)
+    async with server:
+        reader, writer = await asyncio.open_connection("127.0.0.1", 82)
+        assert await reader.read() == b""
+        writer.close()
+    return await asyncio.get_running_loop().run_in_executor(None, place)
+
+def test_async(sockreuse_netns):
+    assert asyncio.run(serve()) == place() != HOST
+
+def test_warns(sockreuse_netns):
+    warnings.warn("from the inside", UserWarning)
+
+def test_skips(sockreuse_netns):
+    pytest.skip("as meant")
+
+@pytest.mark.xfail(strict=True)
+def test_xfails(sockreuse_netns):
+    assert 0
+
+def test_fails(sockreuse_netns):
+    print("said inside")
+    assert place() == HOST, "told inside"
+
+def test_teardown(sockreuse_netns, request):
+    request.addfinalizer(lambda: 1 / 0)
+
+def test_host_is_as_it_was():
+    assert place() == HOST
+    assert content(AUTOBIND) == AS_IT_WAS
+"""
+
+
+@linux_only
+@pytest.mark.usefixtures("mode")
+@pytest.mark.parametrize("spread", [False, True])
+def test_a_test_in_a_namespace(run: Run, pytester: pytest.Pytester, spread: bool) -> None:
+    if spread and not importlib.util.find_spec("xdist"):
+        pytest.skip("needs pytest-xdist")
+    result = run(PRIVATE, "-W", "default", "-rA", *["-n1"] * spread)
+    result.assert_outcomes(passed=11, failed=1, errors=1, skipped=1, xfailed=1, warnings=1)
+    result.stdout.fnmatch_lines(["*test_it.py*test_warns*", "*UserWarning: from the inside"])
+    result.stdout.fnmatch_lines(["E*AssertionError: told inside"])
+    result.stdout.fnmatch_lines(["*Captured stdout call*", "said inside"])
+    assert (pytester.path / "log").read_text().split()[-1] == "whole"
+    assert (pytester.path / "log").read_text().count("whole") == 1
+
+
+@linux_only
+def test_what_happens_in_a_child(run: Run, mode: str) -> None:
+    if mode != "userns":
+        pytest.skip("without root a test goes on in a child")
+    result = run(
+        """
+        import os, signal
+        import pytest
+
+        def test_uid(sockreuse_netns):
+            assert os.getuid() == uid
+            assert sockreuse_netns.isolation == "userns"
+
+        def test_dies(sockreuse_netns):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+        def test_exits(sockreuse_netns):
+            os._exit(3)
+
+        def test_too_late(request):
+            request.getfixturevalue("sockreuse_netns")
+
+        def test_unpicklable(sockreuse_netns, record_property):
+            record_property("it", lambda: 1)
+
+        def test_property(sockreuse_netns, record_property):
+            record_property("it", (1, 2))
+
+        def test_interrupted(sockreuse_netns):
+            raise KeyboardInterrupt
+
+        def test_last():
+            pass
+
+        uid = os.getuid()
+        """
+    )
+    result.assert_outcomes(passed=3, failed=5)
+    result.stdout.fnmatch_lines(
+        [
+            "the child in which this test went on ended by signal 9",
+            "the child in which this test went on ended with status 3",
+            "sockreuse_netns: without root it must be an argument of the test or its marker, not asked later",
+            "what this test reports cannot be brought back from its child: *",
+            "the child in which this test went on ended with status 1",
+        ]
+    )
+
+
+@linux_only
+def test_subtests_are_reported(run: Run, mode: str) -> None:
+    if int(pytest.__version__.split(".")[0]) < 9:
+        pytest.skip("pytest has subtests since 9")
+    result = run(
+        """
+        def test_it(subtests, sockreuse_netns):
+            for number in range(3):
+                with subtests.test(number=number):
+                    assert number != 1
+        """
+    )
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(["SUBFAILED(*) test_it.py::test_it - assert 1 != 1"])
+
+
+@linux_only
+@pytest.mark.usefixtures("mode")
+def test_what_a_namespace_cannot_have(run: Run) -> None:
+    result = run(
+        """
+        import pytest
+
+        def test_order(port_range): port_range(40001, 40000)
+        def test_type(port_range): port_range("1", 2)
+        def test_high(port_range): port_range(1, 65536)
+        def test_refused(port_range): port_range(80, 90)
+        def test_name(sockreuse_netns): sockreuse_netns.set("kernel.hostname", "other")
+        def test_value(sockreuse_netns): sockreuse_netns.set("net.ipv4.ip_autobind_reuse", "x")
+        def test_absent(sockreuse_netns): sockreuse_netns.set("net.ipv4.ip_absent", 1)
+        @pytest.mark.sockreuse_netns(ports=(1, 2))
+        def test_keyword(): pass
+        @pytest.mark.sockreuse_netns((1, 2))
+        def test_positional(): pass
+        @pytest.mark.sockreuse_netns(port_range=1)
+        def test_pair(): pass
+        @pytest.mark.sockreuse_netns(sysctls=["a"])
+        def test_table(): pass
+        """,
+        "-rs",
+    )
+    result.assert_outcomes(failed=6, errors=4, skipped=1)
+    told = [line for line in result.outlines if line.startswith(("port_range(", "sockreuse_netns", "net.", "'kernel"))]
+    assert told == [
+        "sockreuse_netns: 'ports' is nothing that it takes (port_range=(low, high), sysctls={…} is)",
+        "sockreuse_netns: (1, 2) is nothing that it takes (port_range=(low, high), sysctls={…} is)",
+        "sockreuse_netns: port_range=1 is no pair of ports (low, high)",
+        "sockreuse_netns: sysctls=['a'] is no table {name: value}",
+        "port_range(40001, 40000): two numbers are wanted that go up, from 1 to 65535",
+        "port_range('1', 2): two numbers are wanted that go up, from 1 to 65535",
+        "port_range(1, 65536): two numbers are wanted that go up, from 1 to 65535",
+        "net.ipv4.ip_local_port_range = 80 90 is refused by this kernel (EINVAL)",
+        "'kernel.hostname' is no setting that a network namespace isolates: net.ipv4.… and net.ipv6.… are",
+        "net.ipv4.ip_autobind_reuse = x is refused by this kernel (EINVAL)",
+    ]
+    result.stdout.fnmatch_lines(["SKIPPED*this kernel has no setting net.ipv4.ip_absent"])
+
+
+def test_without_namespaces_such_a_test_is_skipped(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(netns, "how", lambda: "none")
+    result = run(
+        """
+        import pytest
+
+        def test_range(port_range): assert 0
+        @pytest.mark.sockreuse_netns
+        def test_marked(): assert 0
+        """,
+        "-rs",
+    )
+    result.assert_outcomes(skipped=2)
+    result.stdout.fnmatch_lines(["SKIPPED*: needs a network namespace (*"])
