@@ -61,6 +61,28 @@ def test_a_kernel_of_ones_own_is_told_by_its_first_bytes(head: bytes, how: str, 
     assert (kernel.how, kernel.path) == (how, str(tmp_path / "kernel"))
 
 
+def test_a_kernel_is_fetched_once_for_the_modules_that_are_wanted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def unpack(self: archive.Archive, package: str, into: Path) -> str:
+        asked.append(package)
+        into.mkdir(parents=True)
+        (into / "linux.uml").touch()
+        return "uml 1"
+
+    monkeypatch.setattr(archive.Archive, "_refresh", lambda _: None)
+    monkeypatch.setattr(archive.Archive, "_unpack", unpack)
+    kernel = archive.Kernel("linux-1", "uml", "sid", ("uml=1",))
+    kept = object.__new__(archive.Archive)  # no Debian is needed here
+    kept._cache = tmp_path
+    for modules in (["ipv6"], ["ipv6"], ["ipv6", "sctp"]):
+        monkeypatch.setattr(archive, "_MODULES", modules)
+        assert kept.fetch(kernel).package == "uml 1"
+    assert asked == ["uml=1", "libc6/sid"] * 2
+
+
 def test_modules_are_loaded_after_what_they_depend_on(tmp_path: Path) -> None:
     (tmp_path / "modules.dep").write_text(
         "net/sctp/sctp.ko: lib/libcrc32c.ko net/ipv6/ipv6.ko\nnet/ipv6/ipv6.ko:\nlib/libcrc32c.ko:\nfs/other.ko:\n"

@@ -86,9 +86,10 @@ class Archive:
         return done.stdout
 
     def fetch(self, kernel: Kernel) -> Files:
-        """A kernel, downloaded and unpacked unless that was done before. Raises LabError."""
-        home = self._cache / kernel.name
-        if not (home / "package").exists():
+        """A kernel, downloaded and unpacked unless that was done before, for the same modules. Raises LabError."""
+        home, wanted = self._cache / kernel.name, " ".join((*kernel.packages, *_MODULES))
+        done = home / "done"
+        if not done.exists() or done.read_text() != wanted:
             self._refresh()
             shutil.rmtree(home, ignore_errors=True)
             home.mkdir()
@@ -99,6 +100,7 @@ class Archive:
             if kernel.how == "uml":  # which may want a newer C library than the host's
                 self._unpack(f"libc6/{kernel.suite}", home / "libc")
             (home / "package").write_text(package)
+            done.write_text(wanted)
         return found(home)
 
     def _refresh(self) -> None:
