@@ -170,8 +170,11 @@ def _runs(arguments: argparse.Namespace) -> list[Run]:
     from .report.measured import runs
     from .report.results import ResultsError
 
+    files = arguments.file or sorted((CONFORMANCE / "results").glob("*.jsonl"))
+    if not files:
+        raise UsageError("name the results files: only a checkout has some of its own")
     try:
-        return runs(arguments.file or sorted((CONFORMANCE / "results").glob("*.jsonl")))
+        return runs(files)
     except ResultsError as error:
         raise UsageError(str(error)) from None
 

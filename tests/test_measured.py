@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from pytest_sockreuse import cli
 from pytest_sockreuse.cli import main
 from pytest_sockreuse.loader import load
 from pytest_sockreuse.platforms import CONFORMANCE
@@ -17,7 +18,7 @@ from pytest_sockreuse.report.measured import Run, boundaries, complaints, propos
 from pytest_sockreuse.report.results import Results, write
 from pytest_sockreuse.suite import Suite
 
-FILES = sorted((CONFORMANCE / "results").glob("*.jsonl"))
+FILES = sorted((Path(__file__).parents[1] / "conformance" / "results").glob("*.jsonl"))  # no wheel has them
 
 
 @pytest.fixture(scope="module")
@@ -109,6 +110,15 @@ def test_a_truncated_file_is_refused(command: str, tmp_path: Path, capsys: pytes
     path.write_text("".join(FILES[0].read_text().splitlines(keepends=True)[:50]))
     assert main(["results", command, str(path)]) == 2
     assert "truncated" in capsys.readouterr().err
+
+
+def test_an_installation_has_no_results_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(cli, "CONFORMANCE", tmp_path)
+    monkeypatch.setattr(cli, "_suite", lambda: None)
+    assert main(["results", "check"]) == 2
+    assert capsys.readouterr().err == "sockreuse: name the results files: only a checkout has some of its own\n"
 
 
 def test_apply_proposes_what_is_shown_and_nothing_else(known: list[Run], tmp_path: Path) -> None:

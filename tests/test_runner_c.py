@@ -21,7 +21,7 @@ from pytest_sockreuse.expected import expected
 from pytest_sockreuse.explorer.draw import texts as random_texts
 from pytest_sockreuse.live.runner import Runner
 from pytest_sockreuse.parser import MAX_LINE, MAX_STEPS, decode, parse, parse_file
-from pytest_sockreuse.platforms import CONFORMANCE, current, registry
+from pytest_sockreuse.platforms import current, registry
 from pytest_sockreuse.report.exchange import answer, export, of_scenario
 from pytest_sockreuse.report.results import Result, read
 from pytest_sockreuse.scenario import OPTIONS, Observation, ScenarioError
@@ -123,7 +123,8 @@ def by_python(variants: Sequence[Variant]) -> Iterator[Observation]:
 @pytest.fixture(scope="module")
 def recorded() -> dict[str, Result]:
     """What the runner in Python has shown on this very platform, in a run that is kept."""
-    runs = [run for path in (CONFORMANCE / "results").glob("*.jsonl") for run in read(path)]
+    results = Path(__file__).parents[1] / "conformance" / "results"
+    runs = [run for path in results.glob("*.jsonl") for run in read(path)]
     return {id_: r for run in runs if run.about["platform"] == current().name for id_, r in run.results.items()}
 
 
