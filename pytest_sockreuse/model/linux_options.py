@@ -58,8 +58,11 @@ _PLAIN = frozenset("SO_KEEPALIVE SO_BROADCAST SO_DONTROUTE TCP_NODELAY".split())
 _UNSEEN = frozenset("SO_SNDBUF SO_RCVBUF SO_PRIORITY IP_TTL IP_TOS TCP_USER_TIMEOUT TCP_SYNCNT SO_MARK".split())
 
 
-def _exists(m: Machine, sk: Sock, name: str) -> None:
+def _exists(m: Machine, sk: Sock, name: str, getting: bool = False) -> None:
     level = name.partition("_")[0]
+    if sk.mptcp and MPTCP_OPTIONS not in m.on and name in ("IP_LOCAL_PORT_RANGE", "IP_BIND_ADDRESS_NO_PORT"):
+        unknown = name == "IP_LOCAL_PORT_RANGE" and not getting
+        raise Errno("ENOPROTOOPT" if unknown else "EOPNOTSUPP", NO_OPTION)
     if (
         name in _ABSENT
         or (level == "TCP" and sk.proto != "tcp")
@@ -67,11 +70,6 @@ def _exists(m: Machine, sk: Sock, name: str) -> None:
         or (name == "IP_LOCAL_PORT_RANGE" and RANGE_SINCE not in m.on)
     ):
         raise Errno("ENOPROTOOPT", NO_OPTION)
-    if sk.mptcp and MPTCP_OPTIONS not in m.on:
-        if name == "IP_LOCAL_PORT_RANGE":
-            raise Errno("ENOPROTOOPT", NO_OPTION)
-        if name == "IP_BIND_ADDRESS_NO_PORT":
-            raise Errno("EOPNOTSUPP", NO_OPTION)
     if sk.mptcp and name not in _FIELDS and name not in ("SO_LINGER", "IP_LOCAL_PORT_RANGE"):
         raise Unknown(f"{name} on MPTCP")
 
@@ -151,7 +149,7 @@ def read(m: Machine, sk: Sock, option: Option) -> str | None:
     """getsockopt(2), as text; None where the value is not modelled. Raises Errno."""
     name = option.name
     field = _FIELDS.get(name)
-    _exists(m, sk, name)
+    _exists(m, sk, name, getting=True)
     if field is not None:
         return str(int(getattr(sk, field)))
     if name == "IP_LOCAL_PORT_RANGE":
