@@ -80,6 +80,13 @@ def test_a_kernel_is_fetched_once_for_the_modules_that_are_wanted(
     assert asked == ["uml=1", "libc6/sid"] * 2
 
 
+def test_packages_without_a_kernel(tmp_path: Path) -> None:
+    (tmp_path / "tree/usr/share/doc").mkdir(parents=True)
+    kernel = archive.Kernel("linux-1", "image", "sid", ("image-1", "modules-1"))
+    with pytest.raises(archive.LabError, match="no kernel is in image-1 and modules-1; kernels.toml should name"):
+        archive._arrange(kernel, tmp_path)
+
+
 def test_modules_are_loaded_after_what_they_depend_on(tmp_path: Path) -> None:
     (tmp_path / "modules.dep").write_text(
         "net/sctp/sctp.ko: lib/libcrc32c.ko net/ipv6/ipv6.ko\nnet/ipv6/ipv6.ko:\nlib/libcrc32c.ko:\nfs/other.ko:\n"

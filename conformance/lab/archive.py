@@ -134,7 +134,9 @@ def _arrange(kernel: Kernel, home: Path) -> None:
         (home / "lib/modules").mkdir(parents=True)
         order.parent.rename(home / "lib/modules" / order.parent.name)
         _index(home, order.parent.name)
-    program = next(path for name in _PROGRAMS for path in tree.rglob(name) if path.is_file())
+    program = next((path for name in _PROGRAMS for path in tree.rglob(name) if path.is_file()), None)
+    if program is None:
+        raise LabError(f"no kernel is in {' and '.join(kernel.packages)}; kernels.toml should name the package that has it")
     (home / "boot").mkdir()
     program.rename(
         home / "boot" / (f"vmlinuz-{order.parent.name}" if order and kernel.how == "image" else program.name)

@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import time
+import traceback
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
@@ -92,7 +93,9 @@ def _run(options: argparse.Namespace) -> int:
         try:
             files = Files(Path(kernel.path)) if archive is None or kernel.path else archive.fetch(kernel)
             departed, text = measure(kernel, files, work / kernel.name, job)
-        except LabError as error:
+        except Exception as error:  # one that fails does not stop the others
+            if not isinstance(error, LabError):
+                traceback.print_exc()
             departed, text = True, f"failed: {error}"
         return departed, text, time.monotonic() - start
 
