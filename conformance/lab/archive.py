@@ -136,7 +136,7 @@ def _arrange(kernel: Kernel, home: Path) -> None:
         _index(home, order.parent.name)
     program = next((path for name in _PROGRAMS for path in tree.rglob(name) if path.is_file()), None)
     if program is None:
-        raise LabError(f"no kernel is in {' and '.join(kernel.packages)}; kernels.toml should name the package that has it")
+        raise LabError(f"no kernel is in {' and '.join(kernel.packages)}; kernels.toml names the wrong package")
     (home / "boot").mkdir()
     program.rename(
         home / "boot" / (f"vmlinuz-{order.parent.name}" if order and kernel.how == "image" else program.name)
