@@ -128,19 +128,17 @@ class Archive:
 def _arrange(kernel: Kernel, home: Path) -> None:
     """Put what is needed where `found` looks for it, and drop the rest of the packages."""
     tree = home / "tree"
-    order = next(tree.rglob("modules.order"), None)
-    if order is not None:
-        _keep_modules(order.parent)
+    modules = next((path.parent for path in tree.rglob("modules/*/kernel")), None)
+    if modules is not None:
+        _keep_modules(modules)
         (home / "lib/modules").mkdir(parents=True)
-        order.parent.rename(home / "lib/modules" / order.parent.name)
-        _index(home, order.parent.name)
+        modules.rename(home / "lib/modules" / modules.name)
+        _index(home, modules.name)
     program = next((path for name in _PROGRAMS for path in tree.rglob(name) if path.is_file()), None)
     if program is None:
         raise LabError(f"no kernel is in {' and '.join(kernel.packages)}; kernels.toml names the wrong package")
     (home / "boot").mkdir()
-    program.rename(
-        home / "boot" / (f"vmlinuz-{order.parent.name}" if order and kernel.how == "image" else program.name)
-    )
+    program.rename(home / "boot" / (f"vmlinuz-{modules.name}" if modules and kernel.how == "image" else program.name))
     for config in [*tree.rglob("config-*"), *tree.rglob("config.gz")]:
         data = config.read_bytes()
         (home / "boot/config").write_bytes(gzip.decompress(data) if config.suffix == ".gz" else data)
