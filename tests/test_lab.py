@@ -82,12 +82,12 @@ def test_a_kernel_is_fetched_once_for_the_modules_that_are_wanted(
 
 
 @pytest.mark.skipif(not shutil.which("depmod", path="/usr/sbin:/sbin:/usr/bin"), reason="needs depmod")
-@pytest.mark.parametrize("place", ["lib/modules/1", "usr/lib/modules/1", "usr/lib/uml/modules/1"])
+@pytest.mark.parametrize("place", ["lib/modules/1.0.0", "usr/lib/modules/1.0.0", "usr/lib/uml/modules/1.0.0"])
 def test_modules_are_found_wherever_a_package_has_them(tmp_path: Path, place: str) -> None:
     (tmp_path / "tree" / place / "kernel/net").mkdir(parents=True)
     (tmp_path / "tree/linux.uml").touch()
     archive._arrange(archive.Kernel("linux-1", "uml", "sid", ("uml=1",)), tmp_path)
-    assert (tmp_path / "lib/modules/1/modules.dep").exists()
+    assert (tmp_path / "lib/modules/1.0.0/modules.dep").exists()
 
 
 def test_packages_without_a_kernel(tmp_path: Path) -> None:
