@@ -85,9 +85,10 @@ def test_a_kernel_is_fetched_once_for_the_modules_that_are_wanted(
 @pytest.mark.parametrize("place", ["lib/modules/1.0.0", "usr/lib/modules/1.0.0", "usr/lib/uml/modules/1.0.0"])
 def test_modules_are_found_wherever_a_package_has_them(tmp_path: Path, place: str) -> None:
     (tmp_path / "tree" / place / "kernel/net").mkdir(parents=True)
-    (tmp_path / "tree/linux.uml").touch()
-    archive._arrange(archive.Kernel("linux-1", "uml", "sid", ("uml=1",)), tmp_path)
+    (tmp_path / "tree" / place / "vmlinuz").touch()  # as Debian's 7.2 has it
+    archive._arrange(archive.Kernel("linux-1", "image", "sid", ("image=1",)), tmp_path)
     assert (tmp_path / "lib/modules/1.0.0/modules.dep").exists()
+    assert (tmp_path / "boot/vmlinuz-1.0.0").exists()
 
 
 def test_packages_without_a_kernel(tmp_path: Path) -> None:

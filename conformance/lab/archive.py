@@ -129,19 +129,19 @@ def _arrange(kernel: Kernel, home: Path) -> None:
     """Put what is needed where `found` looks for it, and drop the rest of the packages."""
     tree = home / "tree"
     modules = next((path.parent for path in tree.rglob("modules/*/kernel")), None)
-    if modules is not None:
-        _keep_modules(modules)
-        (home / "lib/modules").mkdir(parents=True)
-        modules.rename(home / "lib/modules" / modules.name)
-        _index(home, modules.name)
     program = next((path for name in _PROGRAMS for path in tree.rglob(name) if path.is_file()), None)
     if program is None:
         raise LabError(f"no kernel is in {' and '.join(kernel.packages)}; kernels.toml names the wrong package")
     (home / "boot").mkdir()
     program.rename(home / "boot" / (f"vmlinuz-{modules.name}" if modules and kernel.how == "image" else program.name))
-    for config in [*tree.rglob("config-*"), *tree.rglob("config.gz")]:
+    for config in [*tree.rglob("config-*"), *tree.rglob("config.gz"), *tree.rglob("modules/*/config")]:
         data = config.read_bytes()
         (home / "boot/config").write_bytes(gzip.decompress(data) if config.suffix == ".gz" else data)
+    if modules is not None:
+        _keep_modules(modules)
+        (home / "lib/modules").mkdir(parents=True)
+        modules.rename(home / "lib/modules" / modules.name)
+        _index(home, modules.name)
     shutil.rmtree(tree)
 
 
@@ -182,7 +182,7 @@ def _index(home: Path, release: str) -> None:
     depmod = shutil.which("depmod", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
     if depmod is None:
         raise LabError("needs depmod: install the package kmod")
-    subprocess.run([depmod, "-b", home, release], check=True)
+    subprocess.run([depmod, "-b", home, release], check=True, stderr=subprocess.DEVNULL)
 
 
 def load_order(modules: Path) -> list[Path]:
