@@ -66,19 +66,19 @@ def test_a_kernel_is_fetched_once_for_the_modules_that_are_wanted(
 
     def unpack(self: archive.Archive, package: str, into: Path) -> str:
         asked.append(package)
-        into.mkdir(parents=True)
+        into.mkdir(parents=True, exist_ok=True)
         (into / "linux.uml").touch()
         return "uml 1"
 
     monkeypatch.setattr(archive.Archive, "_refresh", lambda _: None)
     monkeypatch.setattr(archive.Archive, "_unpack", unpack)
-    kernel = archive.Kernel("linux-1", "uml", "sid", ("uml=1",))
+    kernel = archive.Kernel("linux-1", "uml", "sid", ("uml=1", "more"))
     kept = object.__new__(archive.Archive)  # no Debian is needed here
     kept._cache = tmp_path
     for modules in (["ipv6"], ["ipv6"], ["ipv6", "sctp"]):
         monkeypatch.setattr(archive, "_MODULES", modules)
         assert kept.fetch(kernel).package == "uml 1"
-    assert asked == ["uml=1", "libc6/sid"] * 2
+    assert asked == ["uml=1", "more/sid", "libc6/sid"] * 2
 
 
 @pytest.mark.skipif(not shutil.which("depmod", path="/usr/sbin:/sbin:/usr/bin"), reason="needs depmod")

@@ -93,9 +93,9 @@ class Archive:
             self._refresh()
             shutil.rmtree(home, ignore_errors=True)
             home.mkdir()
-            package = self._unpack(kernel.packages[0], home / "tree")
-            for more in kernel.packages[1:]:
-                self._unpack(more, home / "tree")
+            # Without a version it is the suite's: apt would take the newest of all suites.
+            exact = [name if "=" in name else f"{name}/{kernel.suite}" for name in kernel.packages]
+            package, *_ = [self._unpack(name, home / "tree") for name in exact]
             _arrange(kernel, home)
             if kernel.how == "uml":  # which may want a newer C library than the host's
                 self._unpack(f"libc6/{kernel.suite}", home / "libc")
