@@ -125,8 +125,11 @@ async def meet_a_peer_that_waits() -> None:
 
 
 @pytest.mark.sockreuse_netns
-def test_the_readme_shows_where_it_would_fail_and_why(socket_recording: Recording) -> None:
+def test_the_readme_shows_where_it_would_fail_and_why(
+    socket_recording: Recording, monkeypatch: pytest.MonkeyPatch
+) -> None:
     asyncio.run(meet_a_peer_that_waits())
+    monkeypatch.chdir(Path(__file__).parents[2])  # where the README's command is given
     shown = Path(__file__).with_name("README.md").read_text().split("test_holepunch.py::")[1].split("```")[0]
     assert textwrap.dedent(shown.partition("\n")[2]) == socket_recording.report.strip() + "\n"
 
