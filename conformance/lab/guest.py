@@ -42,17 +42,17 @@ def begin_machine(directory: Path) -> None:
     Path("/proc/sys/kernel/modprobe").write_text("\n")
 
 
-def open_to_users(paths: set[Path], scratch: Path) -> None:
-    """Let every user come to `paths`, also where one lies in a home directory that is root's alone."""
-    for number, path in enumerate(sorted(paths)):
-        closed = [above for above in reversed(path.parents) if not above.stat().st_mode & 1]
-        if closed:
-            kept = scratch / f"kept{number}"
-            kept.mkdir()
-            mount(path, kept, "", flags=_BIND)
-            mount("open", closed[0], "tmpfs", "mode=755")
-            path.mkdir(parents=True)
-            mount(kept, path, "", flags=_BIND)
+def open_to_users(paths: set[Path]) -> None:
+    """Let every user come to `paths`, also where one lies in a directory that is root's alone: that is covered."""
+    held = {path: os.open(path, os.O_PATH) for path in sorted(paths)}
+    for path, handle in held.items():
+        for above in reversed(path.parents):
+            if above.exists() and not above.stat().st_mode & 1:
+                mount("open", above, "tmpfs", "mode=755")
+        path.mkdir(parents=True, exist_ok=True)
+        if not os.path.samestat(path.stat(), os.fstat(handle)):
+            mount(f"/proc/self/fd/{handle}", path, "", flags=_BIND)
+        os.close(handle)
 
 
 def _become_user() -> None:
@@ -104,7 +104,7 @@ def measure(how: str, directory: Path) -> None:
         mount("tmp", directory / "tmp", "tmpfs", "mode=1777")
         statuses["root"] = suite(directory, "root")
         statuses["explore"] = explore(directory)
-        open_to_users({Path(sys.prefix), Path(sys.base_prefix), directory}, directory / "tmp")
+        open_to_users({Path(sys.prefix), Path(sys.base_prefix), directory})
         statuses["user"] = suite(directory, "user")
     except Exception:
         statuses["error"] = traceback.format_exc()
