@@ -86,7 +86,7 @@ def trail(tape: Tape) -> Trail:
     """The trail of whoever called the function that asks, for an event on `tape`; empty for our own code."""
     if len(tape.events) >= tape.limit:
         tape.full()
-    frame: Any = sys._getframe(2)
+    frame: Any = _frame(2)
     code = frame.f_code
     of = _whose.get(code.co_filename) or whose(code.co_filename)
     found: Trail = (code, frame.f_lasti)
@@ -108,6 +108,7 @@ def trail(tape: Tape) -> Trail:
     return () if of == OURS else found
 
 
+_frame = sys._getframe
 _whose: dict[str, int] = {}
 _PACKAGES = tuple(f"{os.sep}{name}{os.sep}" for name in ("site-packages", "dist-packages"))
 _RUNNERS = tuple(f"{place}{name}{os.sep}" for place in _PACKAGES for name in ("_pytest", "pluggy", "pytest"))

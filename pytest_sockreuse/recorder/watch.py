@@ -52,7 +52,7 @@ def _init(self: Any, family: int = -1, type: int = -1, proto: int = -1, fileno: 
     elif family in _INET and (where := trail(tape)):  # what our own fixtures do is not the program's
         fd = _fileno(self)
         tape.fds[fd] = Known()
-        tape.note(("socket", fd, (int(family), int(type), int(proto)), 0, where))
+        tape.note(("socket", fd, (family, type, proto), 0, where))
 
 
 def _adopt(tape: Tape, sock: Any, fd: int) -> None:
