@@ -135,7 +135,7 @@ def _predicted(text: str) -> float:
 
 def explore() -> str:
     """(e) random exploration: the share of its time that is spent in Python, by both processes, not in the kernel"""
-    from pytest_sockreuse.explorer.hunt import Hunt
+    from pytest_sockreuse.explorer.fuzz import Hunt
     from pytest_sockreuse.live.runner import Runner
     from pytest_sockreuse.platforms import current
 
@@ -161,9 +161,9 @@ def _times() -> tuple[float, float]:
 
 def record() -> str:
     """(f) what the recorder adds to a call: the median of each, on and off in turn; data that is sent costs nothing"""
-    from pytest_sockreuse.recorder.tape import Tape
+    from pytest_sockreuse.recorder.events import Tape
+    from pytest_sockreuse.recorder.translate import NUMBERS
     from pytest_sockreuse.recorder.watch import recording
-    from pytest_sockreuse.recorder.words import NUMBERS
 
     seconds: dict[str, tuple[list[float], list[float]]] = {}
     with socket.create_server(("127.0.0.1", 0)) as server:

@@ -211,7 +211,7 @@ def _rules(arguments: argparse.Namespace) -> int:
 
 def _explore(arguments: argparse.Namespace) -> int:
     from .explorer.draw import NeedsHypothesis
-    from .explorer.hunt import explore
+    from .explorer.fuzz import explore
     from .live.runner import Broken
 
     platform = _named(arguments.on)[0] if arguments.on else current()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import pytest
 
 if TYPE_CHECKING:
-    from .recorder.session import Recording
+    from .hooks.recorder import Recording
 
 
 _BARE = {"--sockreuse": "--sockreuse=all", "--sockreuse-record": "--sockreuse-record="}
@@ -88,23 +88,23 @@ def pytest_configure(config: pytest.Config) -> None:
     )
     option = config.option
     if option.sockreuse or option.sockreuse_only or option.sockreuse_report or option.sockreuse_select:
-        from .session import SuiteSession
+        from .hooks.suite import SuiteSession
 
         config.pluginmanager.register(SuiteSession(config), "sockreuse-session")
     if option.sockreuse_explore is not None:
-        from .explorer.items import ExploreSession
+        from .hooks.explore import ExploreSession
 
         config.pluginmanager.register(ExploreSession(config), "sockreuse-explore")
     if option.sockreuse_explain:
-        from .explain import Explainer
+        from .hooks.explain import Explainer
 
         config.pluginmanager.register(Explainer(config), "sockreuse-explain")
     if option.sockreuse_record is not None or option.sockreuse_record_fail:
-        from .recorder.session import RecordSession
+        from .hooks.recorder import RecordSession
 
         config.pluginmanager.register(RecordSession(config), "sockreuse-record")
     if config.getini("sockreuse_require"):
-        from .guarding import Canary
+        from .hooks.guards import Canary
 
         config.pluginmanager.register(Canary(config), "sockreuse-canary")
 
@@ -112,14 +112,14 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if any(item.get_closest_marker("sockreuse_requires") for item in items):
-        from .guarding import Guarded
+        from .hooks.guards import Guarded
 
         config.pluginmanager.register(Guarded(items), "sockreuse-guards")
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
     if "sockreuse_netns" in getattr(item, "fixturenames", ()) or item.get_closest_marker("sockreuse_netns"):
-        from .netns import prepare
+        from .hooks.netns import prepare
 
         prepare(item)
 
@@ -129,7 +129,7 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 
 def _fixture(name: str, about: str, scope: Literal["session", "function"] = "function") -> Any:
     def body(request: pytest.FixtureRequest) -> Iterator[Any]:
-        from . import fixtures
+        from .hooks import fixtures
 
         yield from getattr(fixtures, name)(request)
 
@@ -159,7 +159,7 @@ def port_range(sockreuse_netns: Any) -> Any:
 @pytest.fixture
 def socket_recording(request: pytest.FixtureRequest) -> Iterator[Recording]:
     """What the test has done with its sockets so far, and what that would do on other platforms."""
-    from .recorder.session import recorded
+    from .hooks.recorder import recorded
 
     with recorded(request.config) as recording:
         yield recording

@@ -22,9 +22,9 @@ from collections.abc import Iterator
 from functools import cache
 from types import TracebackType
 
-from .live.hold import ROW, HeldPorts, NoPort, bound
 from .live.holders import holders, is_ours
 from .live.placeholder import KINDS, LOOPBACK, PROTOCOLS, STRICT, TECHNIQUES, Placeholders, Protocol, Technique
+from .live.port_blocks import ROW, HeldPorts, NoPort, bound
 from .platforms import current
 
 if sys.platform == "linux":

@@ -191,8 +191,10 @@ def mode(
     wanted: str = request.param
     if isolation == "none" or (wanted, isolation) == ("netns", "userns"):
         pytest.skip("needs root" if isolation == "userns" else "needs network namespaces")
-    from pytest_sockreuse import netns
+    from pytest_sockreuse.hooks import netns
 
     monkeypatch.setattr(netns, "how", netns.how)  # put back what the conftest changes
-    pytester.makeconftest(f"import pytest_sockreuse.netns\npytest_sockreuse.netns.how = lambda: {wanted!r}\n")
+    pytester.makeconftest(
+        f"import pytest_sockreuse.hooks.netns\npytest_sockreuse.hooks.netns.how = lambda: {wanted!r}\n"
+    )
     return wanted

@@ -9,9 +9,9 @@ import textwrap
 from collections.abc import Callable, Iterator
 
 from pytest_sockreuse.recorder import watch
-from pytest_sockreuse.recorder.story import Story, tell
-from pytest_sockreuse.recorder.tape import Tape
-from pytest_sockreuse.recorder.words import NUMBERS
+from pytest_sockreuse.recorder.events import Tape
+from pytest_sockreuse.recorder.reconstruct import Story, tell
+from pytest_sockreuse.recorder.translate import NUMBERS
 
 LOCAL = ("127.0.0.1", 0)
 REUSEPORT: int = getattr(socket, "SO_REUSEPORT", 15)

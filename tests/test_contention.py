@@ -87,7 +87,7 @@ def test_ports(number, held_ports):
 
 #: The OS chooses from few ports, and ours are among them: what keeps others out is the placeholders alone.
 INSIDE = """
-from pytest_sockreuse.live.hold import HeldPorts, NoPort
+from pytest_sockreuse.live.port_blocks import HeldPorts, NoPort
 
 def take(self):
     raise NoPort

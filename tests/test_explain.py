@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pytest_sockreuse import diagnosis, explain, fixtures, platforms
+from pytest_sockreuse import diagnosis, platforms
 from pytest_sockreuse.diagnosis import Asked, diagnose
+from pytest_sockreuse.hooks import explain, fixtures
 from pytest_sockreuse.live.holders import FLAGS, Holder
 from pytest_sockreuse.live.runner import Runner
 from pytest_sockreuse.model import families
@@ -261,7 +262,7 @@ def test_nothing_is_wrapped_unless_it_is_asked_for(run: Run) -> None:
 
         def test_it():
             assert ("bind" in socket.socket.__dict__) == explained
-            assert explained or "pytest_sockreuse.explain" not in sys.modules
+            assert explained or "pytest_sockreuse.hooks.explain" not in sys.modules
 
         explained = {}
     """

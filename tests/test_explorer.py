@@ -11,12 +11,12 @@ from random import Random
 import pytest
 
 from pytest_sockreuse.cli import main
-from pytest_sockreuse.explorer.contest import Disagreement, disagreement, shrink
+from pytest_sockreuse.explorer.differential import Disagreement, disagreement, shrink
 from pytest_sockreuse.explorer.distinguish import resemble, shortest, show, to_json
 from pytest_sockreuse.explorer.draw import NeedsHypothesis, texts
 from pytest_sockreuse.explorer.exhaustive import Count, longest
+from pytest_sockreuse.explorer.fuzz import Hunt
 from pytest_sockreuse.explorer.graph import Graph
-from pytest_sockreuse.explorer.hunt import Hunt
 from pytest_sockreuse.explorer.scope import Scope
 from pytest_sockreuse.live.runner import Runner
 from pytest_sockreuse.model import foretell, predict

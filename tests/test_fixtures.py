@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 import pytest
 
-from pytest_sockreuse import endings, fixtures, platforms
+from pytest_sockreuse import endings, platforms
+from pytest_sockreuse.hooks import fixtures
 from pytest_sockreuse.live import NotRun
 
 LINUX = sys.platform == "linux" and platforms.current().stack == "linux"

@@ -14,7 +14,7 @@ import pytest
 if sys.platform == "win32":
     pytest.skip("the lab runs on Linux", allow_module_level=True)
 
-from pytest_sockreuse.explorer.apart import Draft, again, draw, judge
+from pytest_sockreuse.explorer.remote import Draft, again, draw, judge
 from pytest_sockreuse.live.runner import Runner
 from pytest_sockreuse.platforms import current, named
 from pytest_sockreuse.report.results import ResultsError

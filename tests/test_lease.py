@@ -13,8 +13,8 @@ from holding import line, linux_only, opened, running
 
 from pytest_sockreuse import platforms, ports
 from pytest_sockreuse.live import holders
-from pytest_sockreuse.live.hold import descriptors
 from pytest_sockreuse.live.placeholder import PROTOCOLS, STRICT, TECHNIQUES
+from pytest_sockreuse.live.port_blocks import descriptors
 from pytest_sockreuse.ports import PortError, Ports, PortWarning
 
 # --- a lease ----------------------------------------------------------------------------------------------------------

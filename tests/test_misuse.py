@@ -9,9 +9,9 @@ from collections.abc import Sequence
 import pytest
 
 from pytest_sockreuse.platforms import current, named
+from pytest_sockreuse.recorder.events import Event, Trail
 from pytest_sockreuse.recorder.misuse import MISUSES, misuses
-from pytest_sockreuse.recorder.story import tell
-from pytest_sockreuse.recorder.tape import Event, Trail
+from pytest_sockreuse.recorder.reconstruct import tell
 
 PLATFORMS = [named(name) for name in ("linux-6.18.44", "macos-15", "windows-11", "freebsd-15.0")]
 PORT = ("127.0.0.1", 40_000)

@@ -8,7 +8,8 @@ from collections.abc import Callable
 
 import pytest
 
-from pytest_sockreuse import fixtures, netns, platforms
+from pytest_sockreuse import platforms
+from pytest_sockreuse.hooks import fixtures, netns
 
 LINUX = sys.platform == "linux" and platforms.current().stack == "linux"
 linux_only = pytest.mark.skipif(not LINUX, reason="shown on Linux")

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from holding import line, linux_only, opened, running
 
-from pytest_sockreuse.live import hold as numbers
+from pytest_sockreuse.live import port_blocks as numbers
 from pytest_sockreuse.ports import PortError, Ports
 
 # --- numbers ----------------------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from typing import Any
 
 from recording import LOCAL, plain, recorded
 
-from pytest_sockreuse.recorder.story import tell
+from pytest_sockreuse.recorder.reconstruct import tell
 
 
 def test_too_many_calls_are_counted_not_kept() -> None:

@@ -11,7 +11,7 @@ import pytest
 from recording import LOCAL, REUSEPORT, recorded, text
 
 from pytest_sockreuse.recorder.children import Children
-from pytest_sockreuse.recorder.story import tell
+from pytest_sockreuse.recorder.reconstruct import tell
 
 if sys.platform != "win32":
 

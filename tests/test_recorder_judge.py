@@ -11,15 +11,16 @@ from pathlib import Path
 
 import pytest
 
+from pytest_sockreuse.hooks import recorder
+from pytest_sockreuse.hooks.recorder import newest
 from pytest_sockreuse.parser import parse
 from pytest_sockreuse.platforms import Platform, current, named
-from pytest_sockreuse.recorder import guarded, session
+from pytest_sockreuse.recorder import conditions
+from pytest_sockreuse.recorder.events import Event
 from pytest_sockreuse.recorder.judge import Judge, Judgement
-from pytest_sockreuse.recorder.places import Place
+from pytest_sockreuse.recorder.locations import Place
+from pytest_sockreuse.recorder.reconstruct import tell
 from pytest_sockreuse.recorder.report import Record, record, report, summarize
-from pytest_sockreuse.recorder.session import newest
-from pytest_sockreuse.recorder.story import tell
-from pytest_sockreuse.recorder.tape import Event
 from pytest_sockreuse.report.results import read
 
 LINUX = named("linux-6.18.44")
@@ -168,15 +169,15 @@ SNIPPETS = [
 @pytest.mark.parametrize(("code", "answers"), SNIPPETS)
 def test_which_systems_a_condition_lets_through(code: str, answers: dict[str, bool | None], tmp_path: Path) -> None:
     place = at(code, tmp_path)
-    assert {stack: guarded.made_on(place, "linux", stack) for stack in answers} == answers
-    assert guarded.made_on(place, "linux", "linux") is True
+    assert {stack: conditions.made_on(place, "linux", stack) for stack in answers} == answers
+    assert conditions.made_on(place, "linux", "linux") is True
 
 
 def test_on_a_platform_without_a_model_nothing_is_held_back(tmp_path: Path) -> None:
     here = Platform("wsl1", (4, 4, 0), "4.4.0")
     assert said(judged(HOLE_PUNCH, here))
     place = at("if os.name != 'nt':\n    CALL", tmp_path)
-    assert guarded.made_on(place, "wsl1", "macos") is None
+    assert conditions.made_on(place, "wsl1", "macos") is None
 
 
 def at(code: str, directory: Path, name: str = "code.py") -> Place:
@@ -201,14 +202,14 @@ def at(code: str, directory: Path, name: str = "code.py") -> Place:
     ],
 )
 def test_whether_the_code_goes_on(code: str, caught: bool, tmp_path: Path) -> None:
-    assert guarded.caught(at(code, tmp_path)) is caught
+    assert conditions.caught(at(code, tmp_path)) is caught
 
 
 def test_code_that_cannot_be_read_has_no_conditions(tmp_path: Path) -> None:
     (tmp_path / "broken.py").write_text("def start(:\n    CALL\n")
     for place in (Place(str(tmp_path / "broken.py"), 2, "start", 1), Place("<string>", 7, "start", 3)):
-        assert guarded.made_on(place, "linux", "windows") is True
-        assert guarded.caught(place) is False
+        assert conditions.made_on(place, "linux", "windows") is True
+        assert conditions.caught(place) is False
 
 
 def test_an_option_that_the_code_sets_on_some_systems_only(tmp_path: Path) -> None:
@@ -429,6 +430,6 @@ def test_a_wrong_platform_is_one_clear_line(
 
 
 def test_what_is_cut_is_said(project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(session, "LIMIT", 6)
+    monkeypatch.setattr(recorder, "LIMIT", 6)
     result = project.runpytest_inprocess("--sockreuse-record")
     result.stdout.fnmatch_lines(["left out:", "*  calls beyond the first 6 of a test"])

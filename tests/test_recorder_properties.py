@@ -13,8 +13,8 @@ from recording import LOCAL, REUSEPORT, recorded
 from pytest_sockreuse.parser import parse
 from pytest_sockreuse.platforms import current, named
 from pytest_sockreuse.recorder.judge import Judge
-from pytest_sockreuse.recorder.story import tell
-from pytest_sockreuse.recorder.words import NUMBERS
+from pytest_sockreuse.recorder.reconstruct import tell
+from pytest_sockreuse.recorder.translate import NUMBERS
 
 TARGETS = [named(name) for name in ("linux-7.3.4", "macos-26", "windows-11", "freebsd-15.0")]
 CALLS = st.sampled_from(

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from recording import LOCAL, REUSEPORT, story, text, told
 
-from pytest_sockreuse.recorder.story import tell
+from pytest_sockreuse.recorder.reconstruct import tell
 
 REUSE = (socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
 

@@ -15,8 +15,8 @@ from archive import Files, Kernel, LabError, load_order
 from boot import boot
 
 from pytest_sockreuse import loader
-from pytest_sockreuse.explorer.apart import Draft, again, draw, judge
-from pytest_sockreuse.explorer.contest import Disagreement
+from pytest_sockreuse.explorer.differential import Disagreement
+from pytest_sockreuse.explorer.remote import Draft, again, draw, judge
 from pytest_sockreuse.platforms import CONFORMANCE, named
 from pytest_sockreuse.report.exchange import export, load
 from pytest_sockreuse.report.results import Result, Results, ResultsError, read, write

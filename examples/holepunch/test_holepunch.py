@@ -14,7 +14,7 @@ import holepunch
 import lab
 import pytest
 
-from pytest_sockreuse.recorder.session import Recording
+from pytest_sockreuse.hooks.recorder import Recording
 
 HOLEPUNCH = [sys.executable, str(Path(__file__).with_name("holepunch.py"))]
 SERVER = f"{lab.SERVER}:7000"

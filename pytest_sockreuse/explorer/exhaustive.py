@@ -22,7 +22,7 @@ from ..live.worker import Alarm, heed_alarms
 from ..parser import parse
 from ..platforms import Platform
 from ..scenario import Observation, Scenario, StepOutcome
-from .contest import Contest, Disagreement, disagreement
+from .differential import Contest, Disagreement, disagreement
 from .graph import Graph, Path
 from .scope import Scope
 

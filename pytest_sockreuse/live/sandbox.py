@@ -16,11 +16,11 @@ from ..platforms import current
 from ..scenario import KINDS, Scenario
 from . import NotRun
 from .errnos import name_of
-from .hold import HeldPorts
 from .perform import Outcome
+from .port_blocks import HeldPorts
 
 if sys.platform == "linux":
-    from . import commons, namespace
+    from . import namespace, shared_namespace
 
 #: The stacks on which all of 127.0.0.0/8 is local.
 _ALL_LOCAL = ("linux", "gvisor", "windows")
@@ -77,7 +77,7 @@ class Sandbox:
         self._held: HeldPorts | None = None
         self._defaults: tuple[int, int, int] | None = None
         if sys.platform == "linux":
-            self._commons = commons.Commons()
+            self._commons = shared_namespace.Commons()
         self._shared = False
 
     def enter(self, scenario: Scenario, shared: bool = False) -> dict[str, int]:
@@ -117,7 +117,7 @@ class Sandbox:
         for user in {step.user for step in scenario.steps} - here:
             self._try_user(user)
         if sys.platform == "linux":
-            self._shared = shared and commons.Commons.takes(scenario)
+            self._shared = shared and shared_namespace.Commons.takes(scenario)
             if self._shared:
                 return self._commons.enter(scenario)
             namespace.enter(scenario)

@@ -34,13 +34,13 @@ __all__ = [
 
 MAX_STEPS = 20_000  # steps performed for one prediction, over all courses of events
 _FAMILIES = {  # stack -> module of this package
-    "linux": "linux",
-    "gvisor": "gvisor",
-    "freebsd": "bsd_freebsd",
-    "macos": "bsd_macos",
-    "netbsd": "bsd_netbsd",
-    "openbsd": "bsd_openbsd",
-    "windows": "windows",
+    "linux": "linux.calls",
+    "gvisor": "gvisor.calls",
+    "freebsd": "bsd.freebsd",
+    "macos": "bsd.macos",
+    "netbsd": "bsd.netbsd",
+    "openbsd": "bsd.openbsd",
+    "windows": "windows.calls",
 }
 
 

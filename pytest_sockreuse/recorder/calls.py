@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from ..scenario import Address, Observation, Option, Scenario, Setting, Step, StepOutcome
-from .places import Place, places, shown_places
-from .tape import Trail
-from .words import STAND_IN
+from .events import Trail
+from .locations import Place, places, shown_places
+from .translate import STAND_IN
 
 FOREIGN = 1 << 16  # port numbers from here on stand for ports elsewhere
 

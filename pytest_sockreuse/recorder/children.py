@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from .places import places
-from .tape import Event, Tape
+from .events import Event, Tape
+from .locations import places
 
 _MOST = 16 * 1024 * 1024  # bytes that are read of one child's file
 

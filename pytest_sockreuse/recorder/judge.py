@@ -9,10 +9,10 @@ from ..model import ModelError, clauses, families, predict
 from ..model.clause import Clause
 from ..platforms import Platform
 from .calls import Call, Part, essential
-from .guarded import caught, made_on
-from .places import Place, places
+from .conditions import caught, made_on
+from .events import Trail
+from .locations import Place, places
 from .remedy import remedy
-from .tape import Trail
 
 JUDGED = frozenset({"socket", "set", "bind", "listen", "connect", "accept"})
 MOST = 400  # calls of a part: a longer one is not judged

@@ -9,10 +9,10 @@ from ..model import ModelError, predict
 from ..platforms import Platform
 from ..scenario import Option
 from .calls import Call, Part, Sock
-from .guarded import made_on
+from .conditions import made_on
+from .events import Trail
 from .judge import MOST
-from .places import Place, places
-from .tape import Trail
+from .locations import Place, places
 
 _REUSE = ("SO_REUSEADDR", "SO_REUSEPORT", "SO_REUSEPORT_LB", "SO_EXCLUSIVEADDRUSE")
 

@@ -9,9 +9,9 @@ from typing import Any, Protocol
 
 from ..platforms import named, registry
 from .judge import Finding, Judgement
+from .locations import Place, shown_places
 from .misuse import Found
-from .places import Place, shown_places
-from .story import Story
+from .reconstruct import Story
 
 _TESTS = 3  # of those that showed the same thing, so many are named
 

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from types import CodeType
 from typing import Any
 
-from .tape import NO_CALL, NO_ERRNO, Known, Tape, trail
+from .events import NO_CALL, NO_ERRNO, Known, Tape, trail
 
 _UNDER_WAY = frozenset({errno.EINPROGRESS, errno.EWOULDBLOCK, errno.EALREADY})
 _INET = frozenset({-1, int(socket.AF_INET), int(socket.AF_INET6)})

@@ -1,0 +1,139 @@
+"""``sockreuse explore``: random scenarios performed here and held against a model, for a while or a number of them."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+
+from ..live.runner import Broken, Runner
+from ..model import ModelError
+from ..parser import parse
+from ..platforms import Platform
+from ..scenario import Scenario
+from .differential import Contest, Disagreement, shrink
+from .draw import texts
+
+_AHEAD = 16  # scenarios that the worker has in hand while the parent draws and judges
+_MOST = 10  # kinds of disagreement that are made small; of further ones only the count is told
+
+
+@dataclass
+class Tally:
+    """What a hunt came to."""
+
+    performed: int = 0
+    not_run: Counter[str] = field(default_factory=Counter)
+    unknown: Counter[str] = field(default_factory=Counter)
+    unrepeated: Counter[str] = field(default_factory=Counter)
+    kinds: Counter[str] = field(default_factory=Counter)
+    found: list[Disagreement] = field(default_factory=list)
+    seconds: float = 0.0
+
+    def lines(self) -> Iterator[str]:
+        """A report, a line each; the disagreements first."""
+        for number, one in enumerate(self.found, 1):
+            yield f"--- disagreement {number}: {one.signature}"
+            yield f"{one}\n"
+        yield f"{self.performed} scenarios performed in {self.seconds:.1f} s, {sum(self.kinds.values())} disagreements"
+        for title, counts in (
+            ("cut short before a step that the model does not know", self.unknown),
+            ("not run", self.not_run),
+            ("differed once and not when performed again", self.unrepeated),
+        ):
+            for reason, count in counts.most_common():
+                yield f"{count:>8}  {title}: {reason}"
+
+
+class Hunt:
+    """A random exploration under way.
+
+    Args:
+        platform: the model that this OS is held against.
+        inverted: clauses of the model to invert.
+    """
+
+    def __init__(self, runner: Runner, platform: Platform, seed: int, inverted: Iterable[str] = ()) -> None:
+        self.tally = Tally()
+        self._runner = runner
+        self._contest = Contest(runner, platform, inverted)
+        self._texts = texts(seed, runner.isolation() == "netns")
+
+    def run(self, count: int | None = None, seconds: float | None = None) -> Tally:
+        """Perform `count` scenarios, or as many as `seconds` allow. Raises Broken where the runner fails twice."""
+        start = time.monotonic()
+        for _ in itertools.islice(self._asking(), count):
+            if self._contest.under_way == _AHEAD and (suspects := self._judge()):
+                self._believe(suspects + self._drain())
+            if seconds is not None and time.monotonic() - start > seconds:
+                break
+        self._believe(self._drain())
+        self.tally.seconds += time.monotonic() - start
+        return self.tally
+
+    def _asking(self) -> Iterator[None]:
+        """Ask for one scenario after another, of each what the model knows."""
+        for text in self._texts:
+            before = self._contest.under_way
+            try:
+                unknown = self._contest.ask(parse(text))
+            except ModelError as error:
+                unknown = str(error)
+            if unknown:
+                self.tally.unknown[unknown] += 1
+            if self._contest.under_way > before:
+                yield
+
+    def _drain(self) -> list[Disagreement]:
+        return [suspect for _ in range(self._contest.under_way) for suspect in self._judge()]
+
+    def _judge(self) -> list[Disagreement]:
+        """Judge the oldest scenario that is under way."""
+        observation, suspect = self._contest.answer()
+        if observation.not_run is not None:
+            self.tally.not_run[observation.not_run] += 1
+        else:
+            self.tally.performed += 1
+        return [] if suspect is None else [suspect]
+
+    def _believe(self, suspects: list[Disagreement]) -> None:
+        for suspect in suspects:
+            self._consider(suspect)
+
+    def _consider(self, suspect: Disagreement) -> None:
+        """Perform a suspect again with patience; if it still disagrees make it small and keep it."""
+        if len(self.tally.found) >= _MOST or self.tally.kinds[suspect.signature]:
+            self.tally.kinds[suspect.signature] += 1
+            return
+        found = self._contest.patiently(suspect.scenario)
+        if found is None:
+            self.tally.unrepeated[suspect.signature] += 1
+            return
+        self.tally.kinds[suspect.signature] += 1
+        small = shrink(found, self._again)
+        if all(one.signature != small.signature for one in self.tally.found):
+            self.tally.found.append(small)
+
+    def _again(self, scenario: Scenario) -> Disagreement | None:
+        try:
+            return self._contest.patiently(scenario)
+        except (ModelError, Broken):
+            return None
+
+
+def explore(
+    platform: Platform,
+    seed: int,
+    count: int | None,
+    seconds: float | None,
+    say: Callable[[str], None],
+    inverted: Iterable[str] = (),
+) -> bool:
+    """Explore and report; whether everything was as foretold. Raises NeedsHypothesis, Broken."""
+    with Runner() as runner:
+        tally = Hunt(runner, platform, seed, inverted).run(count, seconds)
+    for line in tally.lines():
+        say(line)
+    return not tally.kinds

@@ -1,0 +1,87 @@
+"""Random scenarios for a machine apart: drawn here, performed there by the runner in C, its answers judged here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ..live.sandbox import dealt
+from ..model import ModelError, predict
+from ..parser import parse
+from ..platforms import Platform
+from ..report.exchange import answer, lines, of_scenario
+from ..report.results import ResultsError
+from ..scenario import Observation, Scenario
+from ..verdict import ABSENT
+from .differential import HANG, TIME, Disagreement, disagreement, may_hang, up_to_unknown
+from .draw import texts
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """Scenarios to perform with some options of the runner."""
+
+    options: str
+    scenarios: list[Scenario]
+
+    @property
+    def text(self) -> str:
+        """One file for the runner; a scenario's title is its number."""
+        return "".join(f"--- {number}\n{scenario}" for number, scenario in enumerate(self.scenarios))
+
+
+def draw(platform: Platform, seed: int, count: int) -> list[Draft]:
+    """`count` scenarios that the model of `platform` knows from end to end. Raises NeedsHypothesis.
+
+    accept and recv look once, and where the model foretells that a call does not return little time is spent on it.
+    """
+    quick, hanging = Draft(f"p0-t{TIME:g}", []), Draft(f"p0-t{HANG:g}", [])
+    for text in texts(seed, users=True):
+        try:
+            scenario = up_to_unknown(whole := parse(text), predict(whole, platform))
+        except ModelError:
+            continue
+        if scenario is not None:
+            hangs = may_hang(predict(scenario, platform))
+            (hanging if hangs else quick).scenarios.append(scenario)
+            if len(quick.scenarios) + len(hanging.scenarios) == count:
+                break
+    return [draft for draft in (quick, hanging) if draft.scenarios]
+
+
+def judge(draft: Draft, answers: Path, platform: Platform) -> tuple[int, list[Disagreement]]:
+    """How many were performed, and those where the machine did not do what was foretold.
+
+    Raises ResultsError where an answer is missing or is none.
+    """
+    performed, found = 0, []
+    given = lines(answers)
+    for number, scenario in enumerate(draft.scenarios):
+        at, text = next(given, (str(answers), ""))
+        title, seen = answer(text, at)
+        if title != str(number):
+            raise ResultsError(f"{at}: {title} where the answer to scenario {number} should stand")
+        seen = of_scenario(seen, scenario, at)
+        if seen.not_run is None and not _lacks(seen):
+            performed += 1
+            seen = replace(seen, ports=dealt(scenario, *_range(scenario)) | seen.ports)
+            if suspect := disagreement(scenario, platform, seen):
+                found.append(suspect)
+    return performed, found
+
+
+def _lacks(seen: Observation) -> bool:
+    """Whether the machine lacks a protocol that the scenario asks for."""
+    return any(step.step.endswith(".socket") and step.outcome in ABSENT for step in seen.steps)
+
+
+def _range(scenario: Scenario) -> tuple[int, int, int]:
+    """The ephemeral range in force and the first port that is not privileged, as in a new namespace."""
+    low, high = next((s.ports for s in reversed(scenario.environment) if s.kind == "ephemeral"), (32768, 60999))
+    return low, high, 1024
+
+
+def again(suspects: Iterable[Disagreement]) -> Draft:
+    """The same scenarios once more, with the patience and the time that `sockreuse run` gives them."""
+    return Draft("p0.2", [suspect.scenario for suspect in suspects])

@@ -1,0 +1,222 @@
+"""The recorder as part of a pytest run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import pytest
+
+from ..platforms import Platform, PlatformError, current, known, named, registry
+from ..recorder.children import Children
+from ..recorder.events import Event, Tape
+from ..recorder.judge import Finding, Judge, Judgement
+from ..recorder.misuse import Found, misuses
+from ..recorder.reconstruct import Story, tell
+from ..recorder.report import Record, fails, finding_text, record, report, summarize
+from ..recorder.translate import NUMBERS
+from ..recorder.watch import recording
+from ..scenario import Scenario
+
+LIMIT = 5_000  # calls of one test that are recorded
+DEFAULT = ("linux", "macos", "windows", "freebsd")
+_PROPERTY = "sockreuse_record"
+
+
+def targets(names: list[str], whose: str) -> list[Platform]:
+    """The platforms called so; a stack alone is the newest known of it. Raises pytest.UsageError."""
+    found = []
+    for name in names or DEFAULT:
+        try:
+            found.append(newest(name) if name in registry() else named(name))
+        except PlatformError as error:
+            raise pytest.UsageError(f"{whose}: {error}") from None
+    return found
+
+
+def newest(stack: str) -> Platform:
+    """The newest platform of a stack that is known; of equal ones the first."""
+    return max((platform for platform in known() if platform.stack == stack), key=lambda platform: platform.version)
+
+
+class Recorder:
+    """A tape and what holds it against the targets."""
+
+    def __init__(self, on: list[Platform]) -> None:
+        self.targets = on
+        self.judge = Judge(current(), on)
+        self.tape = Tape(LIMIT)
+        self.old = 0  # events that were there when the test began
+        self.children: Children | None = None
+
+    @contextmanager
+    def running(self) -> Iterator[Recorder]:
+        """Record in here."""
+        self.children = Children(self.tape)
+        try:
+            with recording(self.tape, frozenset(NUMBERS)):
+                yield self
+        finally:
+            self.children.close()
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing was done since the test began."""
+        nobody = self.children is None or not self.children.any()
+        return nobody and len(self.tape.events) == self.old and not self.tape.cut
+
+    def stories(self, last: bool = False) -> tuple[list[Story], list[Event]]:
+        """The stories of this process and of its children since the test began; the events to go on with."""
+        story, rest = tell(list(self.tape.events), self.old)
+        if self.tape.cut:
+            story.left_out[f"calls beyond the first {self.tape.limit} of a test"] += self.tape.cut
+        children = self.children.collect(last) if self.children is not None else ()
+        return [story, *(tell(events, old)[0] for events, old in children)], rest
+
+    def judged(self, stories: list[Story]) -> tuple[list[Judgement], list[Found]]:
+        """What the targets would do, and the misuse."""
+        judgements = [self.judge.judge(part) for story in stories for part in story.parts]
+        seen_on = [current(), *self.targets]
+        return judgements, [misuse for judgement in judgements for misuse in misuses(judgement.part, seen_on)]
+
+
+class Recording:
+    """What the test has done with its sockets so far; the fixture ``socket_recording``."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        self._recorder = recorder
+
+    @property
+    def scenario(self) -> Scenario:
+        """The calls of this process as a scenario."""
+        return self._recorder.stories()[0][0].scenario
+
+    @property
+    def findings(self) -> list[Finding]:
+        """The calls that would do something else on the platforms that are held against."""
+        judgements, _ = self._recorder.judged(self._recorder.stories()[0])
+        return [found for judgement in judgements for found in judgement.findings]
+
+    @property
+    def misuse(self) -> list[Found]:
+        """The misuse that the calls show."""
+        return self._recorder.judged(self._recorder.stories()[0])[1]
+
+    @property
+    def record(self) -> Record:
+        """What was found, ready for JSON."""
+        stories, _ = self._recorder.stories()
+        return record(stories, *self._recorder.judged(stories))
+
+    @property
+    def report(self) -> str:
+        """What was found, as text; empty if nothing was."""
+        return report(self.record)
+
+
+class RecordSession:
+    """One run's state: the recorder, and on the controller what came back."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self.config = config
+        text: str = config.option.sockreuse_record or ""
+        names = [name for name in text.split(",") if name]
+        self.recorder = Recorder(wanted(config, names))
+        self.fail: bool = config.option.sockreuse_record_fail
+        self.told: set[str] = set()  # what the test was failed for already
+        self.records: dict[str, Record] = {}
+        self.open = ExitStack()
+
+    def pytest_sessionstart(self) -> None:
+        if not self.config.pluginmanager.hasplugin("dsession"):  # with xdist the workers run the tests
+            self.open.enter_context(self.recorder.running())
+
+    def pytest_unconfigure(self) -> None:
+        self.open.close()
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_protocol(self) -> Iterator[None]:
+        self.recorder.old = len(self.recorder.tape.events)
+        self.told.clear()
+        return (yield)
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_call(self) -> Iterator[None]:
+        result = yield
+        if self.fail:
+            stories, _ = self.recorder.stories()
+            self._fail(record(stories, *self.recorder.judged(stories)))
+        return result
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_teardown(self, item: pytest.Item) -> Iterator[None]:
+        try:
+            result = yield
+        except BaseException:
+            self._finish(item)
+            raise
+        entry = self._finish(item)
+        if self.fail:
+            self._fail(entry)
+        return result
+
+    def _finish(self, item: pytest.Item) -> Record:
+        """The test is over: what was found in it goes into its report."""
+        recorder, tape = self.recorder, self.recorder.tape
+        if recorder.idle:
+            return {}
+        stories, rest = recorder.stories(last=True)
+        if tape.cut:  # whatever was cut may have been what these sockets did
+            rest = []
+            tape.fds.clear()
+        tape.go_on(rest)
+        recorder.old = len(rest)
+        judgements, found = recorder.judged(stories)
+        entry = record(stories, judgements, found)
+        if judgements or entry:
+            item.user_properties.append((_PROPERTY, json.dumps(entry)))
+        return entry
+
+    def _fail(self, entry: Record) -> None:
+        """Fail the test for what it was not failed for yet, with the calls in question."""
+        new = {text: found["part"] for found in fails(entry) if (text := finding_text(found)) not in self.told}
+        self.told.update(new)
+        if new:
+            pytest.fail("\n\n".join(f"{text}\n\n{part}" for text, part in new.items()), pytrace=False)
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.when == "teardown" and not hasattr(self.config, "workerinput"):
+            for name, value in report.user_properties:
+                if name == _PROPERTY:
+                    self.records[report.nodeid] = json.loads(str(value))
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self) -> None:
+        """Put the records into the suite's results, where such are written."""
+        suite: Any = self.config.pluginmanager.get_plugin("sockreuse-session")
+        if suite is not None and self.records:
+            suite.note_records(self.records)
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        if not hasattr(self.config, "workerinput"):
+            summarize(terminalreporter, self.records, [platform.name for platform in self.recorder.targets])
+
+
+def wanted(config: pytest.Config, names: list[str]) -> list[Platform]:
+    """The platforms to hold against: those named by the option, else those of the ini file, else the default."""
+    if names:
+        return targets(names, "--sockreuse-record")
+    return targets(config.getini("sockreuse_targets"), "sockreuse_targets")
+
+
+@contextmanager
+def recorded(config: pytest.Config) -> Iterator[Recording]:
+    """What the fixture gives: with ``--sockreuse-record`` the recording that runs, else one of its own."""
+    session: RecordSession | None = config.pluginmanager.get_plugin("sockreuse-record")
+    if session is not None:
+        yield Recording(session.recorder)
+        return
+    with Recorder(wanted(config, [])).running() as recorder:
+        yield Recording(recorder)

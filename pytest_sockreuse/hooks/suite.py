@@ -1,0 +1,286 @@
+"""The suite as part of a pytest run: collected, performed ahead of need, reported from wherever it ran."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections import deque
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .. import loader
+from ..expected import expected as expectation
+from ..live.runner import Broken, Runner
+from ..loader import SuiteError
+from ..platforms import current, describe
+from ..report.mismatch import explain
+from ..report.results import Result, Results, write
+from ..report.summary import summarize
+from ..scenario import Observation
+from ..suite import Expectation, Rule, Suite, Variant
+from ..verdict import FAILURES, Verdict, judge, shown
+
+_ISOLATION = {
+    "netns": "network namespace",
+    "userns": "network namespace of a user namespace",
+    "none": "no network namespace",
+}
+
+
+class SuiteSession:
+    """One run's state: the suite, the runner, and on the controller what came back."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self.config = config
+        try:
+            seconds = float(config.getini("sockreuse_timeout"))
+            if not 0 < seconds <= 86_400:
+                raise ValueError
+        except ValueError:
+            raise pytest.UsageError(
+                f"sockreuse_timeout: {config.getini('sockreuse_timeout')!r} is no number of seconds"
+            ) from None
+        self.runner = Runner(seconds)
+        self.suite = self._load()
+        self.select = self._nodes()
+        self.report = self._report_path()
+        try:
+            self.isolation = self.runner.isolation()
+        except Broken as error:
+            raise pytest.UsageError(f"sockreuse: {error}") from None
+        self.ahead = _Ahead(self.runner)
+        self.results: dict[str, Results] = {}
+        self.selected = 0
+
+    def _load(self) -> Suite:
+        text = self.config.option.sockreuse or "all"
+        ini: list[str] = self.config.getini("sockreuse_rules")
+        wanted = ini if text == "all" else [text]
+        rules = [rule for entry in wanted for rule in entry.split(",") if rule]
+        known = loader.rule_ids()
+        for rule in rules:
+            if rule not in known:
+                close = difflib.get_close_matches(rule, known, 1, 0.4)
+                hint = f"; perhaps {close[0]}?" if close else ""
+                raise pytest.UsageError(f"--sockreuse: no rule {rule!r}{hint} (there are {', '.join(known)})")
+        try:
+            return loader.load(rules=rules or None)
+        except SuiteError as error:
+            raise pytest.UsageError(f"the conformance data is wrong:\n{error}") from None
+
+    def _nodes(self) -> list[str]:
+        """The nodes that were named; here, since a worker of xdist cannot say what is wrong when it collects."""
+        nodes: list[str] = self.config.option.sockreuse_select
+        ids = [f"sockreuse::{variant.case.rule}::{variant.name}" for variant in self.suite.variants] if nodes else []
+        for node in nodes:
+            if not any(_under(id_, node) for id_ in ids):
+                raise pytest.UsageError(
+                    f"no node {node!r} in the suite (see pytest --sockreuse-only --collect-only -q)"
+                )
+        return nodes
+
+    def _report_path(self) -> Path | None:
+        if not self.config.option.sockreuse_report or hasattr(self.config, "workerinput"):
+            return None
+        path = Path(self.config.invocation_params.dir, self.config.option.sockreuse_report)
+        if path.is_dir() or not path.parent.is_dir():
+            raise pytest.UsageError(f"--sockreuse-report: {path} is no file in a directory that exists")
+        return path
+
+    # --- collecting -----------------------------------------------------------------------------------------------
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_make_collect_report(self, collector: pytest.Collector) -> Iterator[None]:
+        if not isinstance(collector, pytest.Session):
+            return (yield)
+        root = Root.from_parent(collector, name="sockreuse", nodeid="sockreuse", owner=self)
+        if self.config.option.sockreuse_only:
+            collector.collect = lambda: iter(())  # type: ignore[method-assign]
+        report: Any = yield
+        if report.passed:
+            report.result.append(root)
+        return report  # type: ignore[no-any-return]
+
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        if self.select:
+            gone = [i for i in items if isinstance(i, SuiteItem) and not any(_under(i.nodeid, n) for n in self.select)]
+            self.config.hook.pytest_deselected(items=gone)
+            items[:] = [item for item in items if item not in set(gone)]
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        variants = [item.variant for item in session.items if isinstance(item, SuiteItem)]
+        self.selected = len(variants)
+        if not hasattr(self.config, "workerinput"):  # an xdist worker is told of its next case only
+            self.ahead.coming.extend(variants)
+
+    # --- running --------------------------------------------------------------------------------------------------
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_protocol(self, item: pytest.Item, nextitem: pytest.Item | None) -> None:
+        """Have the worker process perform the coming cases while pytest is busy with reports."""
+        if isinstance(item, SuiteItem):
+            self.ahead.ask(item.variant)
+            if isinstance(nextitem, SuiteItem):
+                self.ahead.ask(nextitem.variant)
+            self.ahead.fill()
+
+    def observe(self, variant: Variant) -> tuple[Observation | None, Verdict, Expectation | None]:
+        """Perform a variant, or fetch what was performed ahead, and judge it."""
+        try:
+            observation = self.ahead.fetch(variant)
+        except Broken as error:
+            return None, Verdict("broken", reason=str(error)), None
+        expected = expectation(variant, current(), observation)
+        return observation, judge(expected.outcome if expected else None, observation), expected
+
+    # --- reporting ------------------------------------------------------------------------------------------------
+
+    def pytest_report_header(self) -> str:
+        here = current()
+        flavour = f" ({here.flavour})" if here.flavour else ""
+        cases = sum(len(rule.cases) for rule in self.suite.rules.values())
+        return (
+            f"sockreuse: {here}{flavour}, {_ISOLATION[self.isolation]}, {cases} cases in "
+            f"{len(self.suite.variants)} variants, suite {self.suite.version}"
+        )
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.when != "call" or hasattr(self.config, "workerinput"):
+            return
+        properties = dict(report.user_properties)
+        if "sockreuse_case" in properties:
+            result = Result.from_properties(properties)
+            platform = str(properties["sockreuse_platform"])
+            self.results.setdefault(platform, Results({"platform": platform})).add(result)
+
+    def _about(self) -> dict[str, Any]:
+        return {**describe(), "isolation": self.isolation, "suite": self.suite.version, "selected": self.selected}
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        self.runner.close()
+        if hasattr(self.config, "workeroutput"):
+            self.config.workeroutput["sockreuse"] = json.dumps(self._about())
+            return
+        if self.selected:
+            self._note(self._about())
+        if self.report is not None:
+            write(self.report, self.results.values())
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        """What an xdist worker says of itself at its end; one that crashed does not, and its results lack a footer."""
+        about = getattr(node, "workeroutput", {}).get("sockreuse")
+        if about:
+            self._note(json.loads(about))
+
+    def _note(self, about: dict[str, Any]) -> None:
+        self.results.setdefault(about["platform"], Results({})).about.update(about)
+
+    def note_records(self, records: dict[str, Any]) -> None:
+        """Keep what the recorder found, for the header of this platform's results."""
+        self._note({"platform": current().name, "recorder": records})
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        for results in filter(lambda results: results.results, self.results.values()):
+            summarize(terminalreporter, results, self.suite)
+
+    def pytest_unconfigure(self) -> None:
+        self.runner.close()
+
+
+class _Ahead:
+    """A queue of scenarios that the worker process performs while nobody waits for them.
+
+    It is filled from `coming` by the dozen: one at a time would wake the worker, and lose the processor to it, each
+    time.
+    """
+
+    def __init__(self, runner: Runner) -> None:
+        self.coming: deque[Variant] = deque()
+        self._runner = runner
+        self._asked: dict[str, None] = {}  # ids, in order
+        self._answers: dict[str, Observation | Broken] = {}
+
+    def ask(self, variant: Variant) -> None:
+        if variant.id not in self._asked and variant.id not in self._answers:
+            self._runner.ask(variant.scenario)
+            self._asked[variant.id] = None
+
+    def fill(self) -> None:
+        if len(self._asked) < 4:
+            while self.coming and len(self._asked) < 16:
+                self.ask(self.coming.popleft())
+
+    def fetch(self, variant: Variant) -> Observation:
+        self.ask(variant)
+        while variant.id not in self._answers:
+            asked = next(iter(self._asked))
+            del self._asked[asked]
+            try:
+                self._answers[asked] = self._runner.answer()
+            except Broken as error:
+                self._answers[asked] = error
+        answer = self._answers.pop(variant.id)
+        if isinstance(answer, Broken):
+            raise answer
+        return answer
+
+
+def _under(nodeid: str, node: str) -> bool:
+    return nodeid == node or nodeid.startswith((f"{node}::", f"{node}["))
+
+
+class Root(pytest.Collector):
+    """``sockreuse``: the suite."""
+
+    def __init__(self, owner: SuiteSession, **rest: Any) -> None:
+        super().__init__(**rest)
+        self.owner = owner
+
+    def collect(self) -> Iterator[pytest.Collector]:
+        for rule in self.owner.suite.rules.values():
+            yield RuleNode.from_parent(self, name=rule.id, rule=rule)
+
+
+class RuleNode(pytest.Collector):
+    """``sockreuse::RULE``."""
+
+    parent: Root
+
+    def __init__(self, rule: Rule, **rest: Any) -> None:
+        super().__init__(**rest)
+        self.rule = rule
+
+    def collect(self) -> Iterator[pytest.Item]:
+        for case in self.rule.cases:
+            for variant in case.variants:
+                node = f"{self.nodeid}::{variant.name}"  # whole, for pytest to see the brackets
+                yield SuiteItem.from_parent(
+                    self, name=variant.name, nodeid=node, variant=variant, owner=self.parent.owner
+                )
+
+
+class SuiteItem(pytest.Item):
+    """``sockreuse::RULE::CASE[VARIANT]``: one scenario, performed and judged."""
+
+    def __init__(self, variant: Variant, owner: SuiteSession, **rest: Any) -> None:
+        super().__init__(**rest)
+        self.variant, self.owner = variant, owner
+        self.add_marker(pytest.mark.sockreuse)
+
+    def reportinfo(self) -> tuple[Path, int, str]:
+        return self.variant.case.at.file, self.variant.case.at.line - 1, self.nodeid
+
+    def runtest(self) -> None:
+        observation, verdict, expected = self.owner.observe(self.variant)
+        claims = shown(self.variant.case.claims, observation, verdict) if observation is not None else {}
+        result = Result.of(self.variant, observation, verdict, expected.basis if expected else "", claims)
+        self.user_properties += [*result.to_properties().items(), ("sockreuse_platform", current().name)]
+        if verdict.state == "unsupported":
+            pytest.skip(f"unsupported: {verdict.reason}")
+        if verdict.state in FAILURES:
+            pytest.fail(explain(self.variant, observation, verdict, expected, self.owner.suite), pytrace=False)

@@ -1,0 +1,263 @@
+"""The BSDs: what bind() checks, which port it chooses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+
+from ..clause import Book, Errno, Unknown
+from ..machine import PLAIN, Machine
+from ..ports import mask
+from .table import BOOK as _TABLE
+from .table import OWN_TABLES, Pcb, insert, lookup, parsed, traits_of
+
+BOOK = Book()
+BOOK.clauses.update(_TABLE.clauses)
+_PCB = "sys/netinet/in_pcb.c (XNU: bsd/netinet/in_pcb.c)"
+
+BOUND_ONCE = BOOK(
+    "bind-once", "bind() of a socket that has a port is EINVAL.", f"{_PCB} in_pcbbind (inp_lport, inp_laddr)"
+)
+NOT_LOCAL = BOOK(
+    "address-not-local",
+    "bind() to an address of no interface is EADDRNOTAVAIL; 127.0.0.2 is such an address unless it was added.",
+    f"{_PCB} in_pcbbind (ifa_ifwithaddr)",
+)
+LOW_PORT = BOOK("low-port-privileged", "A port below 1024 needs root, else EACCES.", f"{_PCB} in_pcbbind")
+CONFLICT = BOOK(
+    "bind-conflict",
+    "bind() to a port whose holder it sees is EADDRINUSE; listening or not makes no difference.",
+    f"{_PCB} in_pcbbind",
+)
+REUSE_LOOKS_CLOSE = BOOK(
+    "reuse-looks-at-equals",
+    "With SO_REUSEADDR, SO_REUSEPORT or SO_REUSEPORT_LB bind() sees only a socket at the very same address that is not "
+    "connected, whatever options that has; without, all that overlap, also connections and TIME_WAIT.",
+    f"{_PCB} in_pcbbind (wild, INPLOOKUP_WILDCARD)",
+)
+REUSEPORT = BOOK(
+    "reuseport-shares",
+    "Both sockets have SO_REUSEPORT now, at this bind(): they share.",
+    f"{_PCB} in_pcbbind (reuseport & t->inp_socket->so_options)",
+)
+MULTICAST = BOOK(
+    "multicast-reuseaddr",
+    "Binding a multicast address, SO_REUSEADDR counts as SO_REUSEPORT on both sides.",
+    f"{_PCB} in_pcbbind (IN_MULTICAST)",
+    confidence="source",
+)
+OTHER_USER = BOOK(
+    "other-users-port",
+    "bind() over another user's socket is EADDRINUSE, unless by root.",
+    f"{_PCB} in_pcbbind (PRIV_NETINET_REUSEPORT, so_euid)",
+)
+EXHAUSTED = BOOK(
+    "ports-exhausted", "No port is left for bind(0), listen() or connect().", f"{_PCB} in_pcb_lport, in_pcbbind"
+)
+
+FAMILY = BOOK(
+    "address-family",
+    "An address of the other family is EAFNOSUPPORT or EINVAL.",
+    "sys/netinet/tcp_usrreq.c tcp_usr_bind, tcp6_usr_bind",
+    confidence="source",
+)
+
+# Clauses that only some of the systems have; their books enter them.
+LB = "reuseport-lb-shares"
+ANY_LOW_PORT = "wildcard-low-port-free"
+RESTRICTED = "restricted-port"
+NO_MULTICAST = "tcp-multicast-refused"
+CONNECTED_FREE = "connected-of-others"  # another user's connection is in nobody's way
+ANY_RP_FREE = "wildcard-reuseport-of-others"
+ANY_LB_FREE = "wildcard-lb-of-others"
+ANY_LB_MAY = "wildcard-lb-of-others-unsettled"
+ANY_QUIRK = "ipv4-wildcard-then-dual-stack"
+DUAL = "dual-stack-looks-twice"
+CHOICE_EXACT = "bind0-with-reuse-may-overlap"
+CHOICE_EXACT_V6 = "bind0-with-reuse-may-overlap-ipv6"
+MULTICAST_UNKNOWN = "tcp-multicast-unsettled"
+MULTICAST_RP = "multicast-reuseport-alone"
+LOW_RANGE = "low-range-needs-root"
+NO_MAPPED = "no-mapped-addresses"
+V6_NO_OWNER = "ipv6-has-no-owners"
+
+
+def local_address(m: Machine, sk: Pcb, host: str) -> str:
+    """The address that bind() gives to `sk`. Raises Errno."""
+    v6 = ":" in host
+    if v6 != (sk.family == 6):
+        raise Errno(("EAFNOSUPPORT", "EINVAL")[m.choose(2)], FAMILY)
+    address, family, kind = parsed(host)
+    if sk.family == 6 and family == 4 and (sk.v6only or NO_MAPPED in m.on):
+        raise Errno("EADDRNOTAVAIL", NOT_LOCAL)
+    if kind == "multicast":
+        if sk.proto == "tcp" and NO_MULTICAST in m.on:
+            raise Errno("EAFNOSUPPORT", NO_MULTICAST)
+        if sk.proto == "tcp" and MULTICAST_UNKNOWN in m.on:
+            raise Unknown("TCP at a multicast address")
+        return address
+    if kind in ("any", "loopback") or address in m.addresses or NOT_LOCAL not in m.on:
+        return address
+    if kind == "special":
+        raise Unknown("binding link-local and broadcast addresses")
+    if "1" in (sk.options.get("IP_BINDANY"), sk.options.get("IPV6_BINDANY")):
+        return address
+    raise Errno("EADDRNOTAVAIL", NOT_LOCAL)
+
+
+def bind(m: Machine, sk: Pcb, host: str, port: int) -> None:
+    """in_pcbbind, in6_pcbbind. Raises Errno."""
+    if sk.port and BOUND_ONCE in m.on:
+        raise Errno("EINVAL", BOUND_ONCE)
+    address = local_address(m, sk, host)
+    before = sk.laddr
+    if port:
+        _privilege(m, sk, address, port)
+        multicast = parsed(host)[2] == "multicast"
+        if sk.user != "root" and not multicast:
+            _owner(m, sk, address, port)
+        _conflict(m, sk, address, port, multicast)
+        sk.laddr = address
+    else:
+        sk.laddr = address
+        try:
+            port = choose(m, sk)
+        except Errno:
+            sk.laddr = before
+            raise
+    insert(m, sk, port)
+
+
+def _privilege(m: Machine, sk: Pcb, address: str, port: int) -> None:
+    low = int(m.env.get("net.inet.ip.portrange.reservedhigh", "1023"))
+    if port <= low and sk.user != "root" and LOW_PORT in m.on:
+        if not (ANY_LOW_PORT in m.on and address in ("0.0.0.0", "::")):
+            raise Errno("EACCES", LOW_PORT)
+        m.rule = ANY_LOW_PORT
+    if port == 55555 and sk.proto == "tcp" and RESTRICTED in m.on:
+        raise Errno("EADDRINUSE", RESTRICTED)
+
+
+def _views(m: Machine, sk: Pcb, address: str) -> list[tuple[str, bool]]:
+    """The tables that bind() looks into, as an address and whether it is NetBSD's IPv6 one."""
+    if OWN_TABLES in m.on:
+        if ":" in address:
+            return [(address, True)]
+        return [(address, True), (address, False)]
+    if address == "::" and not sk.v6only and DUAL in m.on:
+        return [("::", False), ("0.0.0.0", False)]
+    return [(address, False)]
+
+
+def _owner(m: Machine, sk: Pcb, address: str, port: int) -> None:
+    """Another user's socket in the way. Raises Errno."""
+    for at, v6 in _views(m, sk, address):
+        if (v6 or (sk.family == 6 and OWN_TABLES in m.on)) and V6_NO_OWNER in m.on:
+            continue
+        t = lookup(m, sk.proto, at, port, True, v6)
+        if t is not None and t.user != sk.user and not _spared(m, sk, t, at, at != address):
+            raise Errno("EADDRINUSE", OTHER_USER)
+
+
+def _spared(m: Machine, sk: Pcb, t: Pcb, at: str, second: bool) -> bool:
+    """Whether another user's socket `t` is no obstacle, by an exception of this system.
+
+    `second`: `::` is seen as 0.0.0.0.
+    """
+    if t.raddr and sk.proto == "tcp" and CONNECTED_FREE in m.on:
+        m.rule = CONNECTED_FREE
+        return True
+    both = t.any_ and at in ("0.0.0.0", "::")
+    if ANY_RP_FREE in m.on and t.rp and (both or second):
+        m.rule = ANY_RP_FREE
+        return True
+    if ANY_RP_FREE in m.on and second and both and t.family == 4:
+        return True
+    if not both or second or not t.lb or t.rp:
+        return False
+    if ANY_LB_FREE in m.on:
+        m.rule = ANY_LB_FREE
+        return True
+    return ANY_LB_MAY in m.on and bool(m.choose(2))
+
+
+def _conflict(m: Machine, sk: Pcb, address: str, port: int, multicast: bool) -> None:
+    """The socket that bind() sees, and whether the two share. Raises Errno."""
+    wild = not (sk.reuses and REUSE_LOOKS_CLOSE in m.on)
+    for at, v6 in _views(m, sk, address):
+        t = lookup(m, sk.proto, at, port, wild, v6)
+        if t is None:
+            if not wild:
+                m.rule = REUSE_LOOKS_CLOSE
+            continue
+        if _share(m, sk, t, multicast) or CONFLICT not in m.on or _quirk(m, sk, t, at, at != address):
+            continue
+        raise Errno("EADDRINUSE", CONFLICT)
+
+
+def _share(m: Machine, sk: Pcb, t: Pcb, multicast: bool) -> bool:
+    if sk.rp and t.rp and REUSEPORT in m.on:
+        m.rule = REUSEPORT
+        return True
+    if sk.lb and t.lb and LB in m.on:
+        m.rule = LB
+        return True
+    if multicast and MULTICAST in m.on:
+        if (sk.ra or (sk.rp and MULTICAST_RP in m.on)) and (t.ra or t.rp):
+            m.rule = MULTICAST
+            return True
+        if (sk.ra or sk.lb) and (t.ra or t.lb) and LB in m.on:
+            return True
+    return False
+
+
+def _quirk(m: Machine, sk: Pcb, t: Pcb, at: str, second: bool) -> bool:
+    """Wildcards of the two families that do not conflict in one order."""
+    if at != "0.0.0.0" or not t.any_ or ANY_QUIRK not in m.on or OWN_TABLES in m.on:
+        return False
+    free = t.family == 4 if second else sk.family == 6 and t.family == 6
+    if free:
+        m.rule = ANY_QUIRK
+    return free
+
+
+@lru_cache(1024)
+def _span(text: str) -> tuple[int, int]:
+    low, _, high = text.partition("-")
+    return int(low), int(high)
+
+
+def ports(m: Machine, sk: Pcb) -> int:
+    """The ports that may be chosen for `sk`, as a mask. Raises Errno."""
+    traits = traits_of(m)
+    which = sk.options.get("IP_PORTRANGE") or sk.options.get("IPV6_PORTRANGE") or "0"
+    if which == "2" and sk.user != "root" and LOW_RANGE in m.on:
+        raise Errno(traits.low_errno, LOW_RANGE)
+    first, last, low, high = traits.ranges[which]
+    if which == "0" and "ephemeral" in m.env:
+        first, last = _span(m.env["ephemeral"])
+    first, last = int(m.env.get(low, first)), int(m.env.get(high, last))
+    chosen = mask(min(first, last), max(first, last))
+    return chosen & ~(1 << 55555) if RESTRICTED in m.on and sk.proto == "tcp" else chosen
+
+
+def choose(m: Machine, sk: Pcb, connecting: bool = False) -> int:
+    """The port that bind(0) and listen() choose, on some systems also connect(). Raises Errno."""
+    wild = not (sk.reuses and (CHOICE_EXACT in m.on or (":" in sk.laddr and CHOICE_EXACT_V6 in m.on)))
+    v6 = OWN_TABLES in m.on and sk.family == 6
+
+    def free(port: int) -> bool:
+        return lookup(m, sk.proto, sk.laddr, port, wild, v6) is None
+
+    return pick(m, sk, free, connecting)
+
+
+def pick(m: Machine, sk: Pcb, free: Callable[[int], bool], connecting: bool) -> int:
+    """One of the ports of the range for which `free` holds. Raises Errno."""
+    traits = traits_of(m)
+    port = m.space.pick(ports(m, sk), free, m.wanted())
+    m.rule = PLAIN
+    if not port:
+        errnos = traits.exhausted_connect if connecting else traits.exhausted
+        raise Errno(errnos[m.choose(len(errnos))] if len(errnos) > 1 else errnos[0], EXHAUSTED)
+    return port

@@ -1,0 +1,89 @@
+"""The BSDs: setsockopt and getsockopt, as far as the language has options."""
+
+from __future__ import annotations
+
+from ...scenario import Option
+from ..clause import Book, Errno, Unknown
+from ..machine import Machine
+from ..option import linger, number, set_linger
+from .bind import LB, NO_MAPPED
+from .table import Pcb
+from .tcp import NO_OPTION
+
+BOOK = Book()
+
+V6ONLY_LATE = BOOK(
+    "v6only-before-bind",
+    "IPV6_V6ONLY after the socket was bound is EINVAL.",
+    "sys/netinet6/ip6_output.c ip6_ctloutput",
+    confidence="source",
+)
+TOO_SHORT = BOOK(
+    "option-too-short",
+    "A value shorter than an int is EINVAL.",
+    "sys/kern/uipc_socket.c sooptcopyin",
+    confidence="source",
+)
+
+BINDANY = "bindany"  # FreeBSD's
+PRIVILEGED = "option-privileged"
+
+_ABSENT = frozenset(
+    """SO_EXCLUSIVEADDRUSE SO_REUSE_UNICASTPORT SO_PORT_SCALABILITY SO_RANDOMIZE_PORT IP_BIND_ADDRESS_NO_PORT
+    IP_FREEBIND IPV6_FREEBIND IP_TRANSPARENT IPV6_TRANSPARENT IP_LOCAL_PORT_RANGE SO_BINDTODEVICE SO_MARK SO_PRIORITY
+    TCP_LINGER2 TCP_DEFER_ACCEPT TCP_USER_TIMEOUT TCP_SYNCNT""".split()
+)
+_FIELDS = {"SO_REUSEADDR": "ra", "SO_REUSEPORT": "rp", "SO_REUSEPORT_LB": "lb", "IPV6_V6ONLY": "v6only"}
+_PLAIN = frozenset("SO_KEEPALIVE SO_BROADCAST SO_DONTROUTE TCP_NODELAY".split())
+_BINDANY = ("IP_BINDANY", "IPV6_BINDANY")
+_PORTRANGE = ("IP_PORTRANGE", "IPV6_PORTRANGE")
+
+
+def _exists(m: Machine, sk: Pcb, name: str) -> None:
+    if name in _ABSENT or (name == "SO_REUSEPORT_LB" and LB not in m.on) or (name in _BINDANY and BINDANY not in m.on):
+        raise Errno("ENOPROTOOPT", NO_OPTION)
+    level = name.partition("_")[0]
+    if (level == "TCP" and sk.proto != "tcp") or (level in ("IP", "IPV6") and (level == "IPV6") != (sk.family == 6)):
+        raise Unknown(f"{name} on a socket of another kind")
+
+
+def apply(m: Machine, sk: Pcb, option: Option) -> None:
+    """setsockopt(2). Raises Errno, or Unknown."""
+    name = option.name
+    _exists(m, sk, name)
+    if name == "SO_LINGER":
+        set_linger(sk, option)
+    elif name in _FIELDS:
+        flag = bool(number(option, TOO_SHORT))
+        if name == "IPV6_V6ONLY" and ((sk.port and V6ONLY_LATE in m.on) or (not flag and NO_MAPPED in m.on)):
+            raise Errno("EINVAL", V6ONLY_LATE if sk.port else NO_MAPPED)
+        setattr(sk, _FIELDS[name], flag)
+    elif name in _BINDANY:
+        if sk.user != "root" and PRIVILEGED in m.on:
+            raise Errno("EPERM", PRIVILEGED)
+        sk.options[name] = str(int(bool(number(option, TOO_SHORT))))
+    elif name in _PORTRANGE:
+        value = number(option, TOO_SHORT)
+        if value not in (0, 1, 2):
+            raise Errno("EINVAL", PORTRANGE)
+        sk.options[name] = str(value)
+    elif name in _PLAIN:
+        sk.options[name] = str(int(bool(number(option, TOO_SHORT))))
+    else:
+        raise Unknown(f"{name} is not modelled")
+
+
+PORTRANGE = BOOK("portrange-checked", "IP_PORTRANGE is 0, 1 (high) or 2 (low), else EINVAL.", "sys/netinet/ip_output.c")
+
+
+def read(m: Machine, sk: Pcb, option: Option) -> str | None:
+    """getsockopt(2), as text; None where the value is not modelled. Raises Errno."""
+    name = option.name
+    _exists(m, sk, name)
+    if name in _FIELDS:
+        return str(int(getattr(sk, _FIELDS[name])))
+    if name == "SO_LINGER":
+        return linger(sk)
+    if name in _PLAIN or name in _BINDANY or name in _PORTRANGE:
+        return sk.options.get(name, "0")
+    return None

@@ -1,0 +1,213 @@
+"""The BSDs: TCP's listen and connect, and what a connection leaves behind."""
+
+from __future__ import annotations
+
+from .. import stream
+from ..clause import Book, Errno, TimeUp, Unknown
+from ..machine import CLOSE, ESTABLISHED, LISTEN, TIME_WAIT, Machine, Sock
+from .bind import FAMILY, NO_MAPPED, choose, pick
+from .table import Pcb, find, held, insert, parsed, receiver, remove
+
+BOOK = Book()
+
+TUPLE = BOOK(
+    "tuple-busy",
+    "connect() over a 4-tuple that a socket has in any state, TIME_WAIT included, is EADDRINUSE.",
+    "sys/netinet/in_pcb.c in_pcbconnect",
+)
+PORT_ZERO = BOOK("connect-port-zero", "connect() to port 0 is EADDRNOTAVAIL.", "sys/netinet/in_pcb.c in_pcbladdr")
+NO_LISTENER = BOOK(
+    "nobody-listens", "connect() to a port without socket is ECONNREFUSED.", "sys/netinet/tcp_input.c dropwithreset"
+)
+TIME_WAITS = BOOK(
+    "time-wait", "The side that ends a connection first keeps it in TIME_WAIT.", "sys/netinet/tcp_timewait.c"
+)
+NO_OPTION = BOOK(
+    "option-unknown", "An option that the system does not have is ENOPROTOOPT.", "sys/netinet/ip_output.c; tcp_usrreq.c"
+)
+
+# Clauses that only some of the systems have; their books enter them.
+MAPPED_ON_V6ONLY = "mapped-on-v6only"
+TUPLE_CHOICE = "connect-shares-ports"
+BINDS_FIRST = "connect-binds-first"
+SELF = "self-connect-refused"
+SELF_UNKNOWN = "self-connect-unsettled"
+LB_CONNECT = "lb-does-not-connect"
+LB_CONNECT_MAY = "lb-connect-unsettled"
+CLOSED_IGNORES = "bound-socket-ignores-syn"
+GONE_STAYS = "dead-connection-keeps-port"
+SHUT_KEEPS = "shutdown-keeps-the-port"
+SHUT_RELEASES = "shutdown-releases-the-port"
+NO_LOCAL_TW = "no-local-time-wait"
+INHERITS = "accept-inherits"
+REUSE_OPTIONS = ("ra", "rp", "lb")
+
+
+def destination(m: Machine, sk: Pcb, host: str) -> tuple[str, str]:
+    """The source and destination address of a packet from `sk` to `host`. Raises Errno."""
+    if (":" in host) != (sk.family == 6):
+        raise Errno(("EAFNOSUPPORT", "EINVAL")[m.choose(2)], FAMILY)
+    address, family, kind = parsed(host)
+    if sk.family == 6 and family == 4:
+        if NO_MAPPED in m.on:
+            raise Errno("EADDRNOTAVAIL", NO_MAPPED)
+        if sk.v6only and MAPPED_ON_V6ONLY in m.on:
+            raise Errno("EINVAL", MAPPED_ON_V6ONLY)
+    if (":" in sk.laddr and sk.laddr != "::" and family == 4) or (":" not in sk.laddr and family == 6):
+        raise Unknown("connections from one address family to the other")
+    if kind == "any":
+        address = "127.0.0.1" if family == 4 else "::1"
+    elif kind != "loopback" and address not in m.addresses:
+        raise Unknown("connections to addresses that are not local")
+    return _source(m, sk, address), address
+
+
+def _source(m: Machine, sk: Pcb, address: str) -> str:
+    """The local address that a socket at the wildcard gets; to a further local address either that or the first one."""
+    if not sk.any_:
+        return sk.laddr
+    if address not in m.addresses:
+        return address
+    key = f"source {address}", 0
+    known = m.buckets.get(key)
+    if known is None:
+        first = "127.0.0.1" if ":" not in address else "::1"
+        known = m.buckets[key] = (address, first)[m.choose(2)] if address.startswith("127.") else address
+    return str(known)
+
+
+def occupy(m: Machine, sk: Pcb, source: str, dst: str, port: int) -> None:
+    """in_pcbconnect_setup: the 4-tuple becomes that of `sk`, with a port if it has none. Raises Errno."""
+    number = sk.port
+    if number:
+        if find(m, sk, source, number, dst, port) is not None and TUPLE in m.on:
+            raise Errno("EADDRINUSE", TUPLE)
+    elif TUPLE_CHOICE in m.on and (sk.proto == "udp" or m.env.get("net.inet.tcp.require_unique_port", "0") == "0"):
+
+        def free(p: int) -> bool:
+            return find(m, sk, source, p, dst, port) is None and not held(m, sk.proto, source, p)
+
+        number = pick(m, sk, free, True)
+    else:
+        number = choose(m, sk, True)
+    sk.laddr, sk.raddr, sk.rport = source, dst, port
+    if not sk.port:
+        insert(m, sk, number)
+
+
+class Tcp:
+    """The rules of a TCP socket; those of `stream.Lives` too."""
+
+    def release(self, m: Machine, sk: Sock) -> None:
+        """in_pcbdetach: the port is free."""
+        assert isinstance(sk, Pcb)
+        remove(m, sk)
+
+    def done(self, m: Machine, sk: Sock) -> None:
+        """tcp_close of a socket whose descriptor stays."""
+        assert isinstance(sk, Pcb)
+        sk.gone = True
+        if GONE_STAYS not in m.on:
+            remove(m, sk)
+
+    def remain(self, m: Machine, sk: Sock, half: bool) -> None:
+        """tcp_twstart; FIN_WAIT2 needs nothing."""
+        if half:
+            sk.shut_rd = True
+        elif TIME_WAITS not in m.on or self._vanishes(m):
+            m.rule = NO_LOCAL_TW if NO_LOCAL_TW in m.on else m.rule
+            stream.finish(m, self, sk)
+        else:
+            sk.state, sk.since = TIME_WAIT, m.now
+
+    @staticmethod
+    def _vanishes(m: Machine) -> bool:
+        default = "1" if NO_LOCAL_TW in m.on else "0"
+        return m.env.get("net.inet.tcp.nolocaltimewait", default) != "0"
+
+    def listen(self, m: Machine, sk: Pcb, backlog: int) -> None:
+        """tcp_usr_listen."""
+        if not sk.port:
+            insert(m, sk, choose(m, sk))
+        sk.backlog = backlog
+        if sk.state != LISTEN:
+            sk.state = LISTEN
+            m.listeners.setdefault(sk.port, []).append(sk)
+
+    def connect(self, m: Machine, sk: Pcb, host: str, port: int) -> None:
+        """tcp_usr_connect, tcp_connect and the answer of the other side."""
+        if sk.lb and (LB_CONNECT in m.on or (LB_CONNECT_MAY in m.on and m.choose(2))):
+            raise Errno("EOPNOTSUPP", LB_CONNECT if LB_CONNECT in m.on else LB_CONNECT_MAY)
+        if BINDS_FIRST in m.on and not sk.port:
+            insert(m, sk, choose(m, sk, True))
+        if not port and PORT_ZERO in m.on:
+            raise Errno("EADDRNOTAVAIL", PORT_ZERO)
+        source, dst = destination(m, sk, host)
+        if parsed(host)[2] == "multicast":
+            raise Unknown("TCP to a multicast address")
+        if (source, sk.port) == (dst, port) and SELF in m.on:
+            raise Errno("EINVAL", SELF)
+        occupy(m, sk, source, dst, port)
+        sk.fin, sk.error = False, ""
+        if (sk.laddr, sk.port) == (sk.raddr, sk.rport):
+            if SELF_UNKNOWN in m.on or SELF in m.on:
+                raise Unknown("a connection to itself")
+            sk.state, sk.connected, sk.peer = ESTABLISHED, True, sk
+        else:
+            self._handshake(m, sk)
+
+    def _handshake(self, m: Machine, sk: Pcb) -> None:
+        """The SYN at the other side, which is this host."""
+        if find(m, sk, sk.raddr, sk.rport, sk.laddr, sk.port) is not None:
+            raise Unknown("a SYN that meets what is left of an earlier connection")
+        target = receiver(m, "tcp", sk.raddr, sk.rport, sk.laddr, sk.port)
+        if target is None or target.state != LISTEN:
+            if target is not None and CLOSED_IGNORES in m.on:
+                raise TimeUp(CLOSED_IGNORES)
+            stream.finish(m, self, sk)
+            raise Errno("ECONNREFUSED", NO_LISTENER)
+        if target.shut_rd:
+            raise Unknown("a listener after shutdown()")
+        if len(target.queue) > target.backlog * 3 // 2:
+            raise Unknown("connections beyond the backlog")
+        child = self._child(m, target)
+        child.laddr, child.raddr, child.rport, child.state = sk.raddr, sk.laddr, sk.port, ESTABLISHED
+        insert(m, child, sk.rport)
+        child.connected, child.peer, child.open = True, sk, False
+        target.queue.append(child)
+        sk.state, sk.connected, sk.peer = ESTABLISHED, True, child
+
+    @staticmethod
+    def _child(m: Machine, listener: Pcb) -> Pcb:
+        """sonewconn, solisten_clone: what an accepted socket has of its listener."""
+        child = Pcb("tcp", listener.family, listener.user)
+        child.child, child.v6only, child.linger = True, listener.v6only, listener.linger
+        child.options = dict(listener.options)
+        if INHERITS in m.on:
+            child.have(REUSE_OPTIONS, listener)
+        return child
+
+    def close(self, m: Machine, sk: Pcb) -> None:
+        """close(2): unread data is thrown away and the connection ends by FIN."""
+        if sk.state == TIME_WAIT:
+            sk.open = False
+            return
+        sk.rx, sk.linger2 = 0, -1
+        stream.close(m, self, sk)
+
+    def end_listening(self, m: Machine, sk: Pcb, how: str) -> None:
+        """shutdown(2) of a listener. Raises Errno."""
+        if SHUT_KEEPS in m.on:
+            sk.shut_rd = sk.shut_rd or how != "WR"
+            raise Errno("ENOTCONN", SHUT_KEEPS)
+        if SHUT_RELEASES not in m.on or how != "RDWR":
+            raise Unknown("shutdown() of a listener")
+        m.rule = SHUT_RELEASES
+        stream.stop_listening(m, self, sk)
+        sk.gone = True
+        self.release(m, sk)
+
+
+def closed(sk: Pcb) -> bool:
+    """Whether a call finds a socket whose connection is over."""
+    return sk.gone or (sk.state == CLOSE and sk.connected)

@@ -1,0 +1,1 @@
+"""gVisor: `calls` is where to begin, the other files follow the packages of its network stack."""

@@ -1,0 +1,351 @@
+"""gVisor: who may have a port. Reservations, made at bind and connect, and endpoints, registered by listen and connect.
+
+A reservation is of a network (4, 6 or both), an address (empty: any), a device and a destination (empty until
+connect), and remembers how many sockets made it with which flags. An endpoint is found by its local and foreign
+address.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from ..clause import Book
+from ..machine import Machine, Sock
+
+BOOK = Book()
+_PORTS = "pkg/tcpip/ports/ports.go"
+_DEMUX = "pkg/tcpip/stack/transport_demuxer.go"
+
+CONFLICT = BOOK(
+    "reservation-conflict",
+    "A port is reserved for an address; a further reservation needs a flag that all before it have.",
+    f"{_PORTS} deviceToDest.isAvailable",
+)
+REUSEADDR = BOOK(
+    "reservation-reuseaddr",
+    "SO_REUSEADDR is such a flag, and says nothing of who listens.",
+    f"{_PORTS}; pkg/tcpip/ports/flags.go TupleOnly, MostRecent",
+)
+REUSEPORT = BOOK(
+    "reservation-reuseport",
+    "SO_REUSEPORT is such a flag, whoever owns the sockets.",
+    f"{_PORTS}; pkg/tcpip/ports/flags.go LoadBalanced",
+)
+WILDCARD = BOOK(
+    "wildcard-meets-all",
+    "A reservation of the wildcard address meets those of every address of its family.",
+    f"{_PORTS} addrToDevice.isAvailable",
+)
+DUAL = BOOK(
+    "dual-stack-meets-both",
+    "`::` without IPV6_V6ONLY is reserved, and listens, in IPv4 as well.",
+    "pkg/tcpip/transport/tcp/endpoint.go bindLocked (alsoBindToV4)",
+)
+DESTINATION = BOOK(
+    "destination-keeps-apart",
+    "Connections from one port meet if their destination is one.",
+    f"{_PORTS} destToCounter.intersectionFlags",
+)
+YIELDS = BOOK(
+    "connected-yields-to-reuseport",
+    "A reservation without destination and one with it share unless one lacks what the other has of SO_REUSEADDR; "
+    "SO_REUSEPORT on the later one is enough.",
+    f"{_PORTS} destToCounter.intersectionFlags (TupleOnlyFlag)",
+)
+BIND0 = BOOK(
+    "bind0-shares-nothing",
+    "bind(0) of TCP takes only a port that no overlapping address has, whatever the options.",
+    f"{_PORTS} isAvailable (portSpecified)",
+)
+DEVICE = BOOK(
+    "devices-keep-apart",
+    "Reservations for two devices do not meet; one without device meets all.",
+    f"{_PORTS} deviceToDest.isAvailable (BindToDevice)",
+)
+LATCHED = BOOK(
+    "options-latched",
+    "The flags of a reservation are those at bind(); setsockopt after it has no effect.",
+    "pkg/tcpip/transport/tcp/endpoint.go boundPortFlags",
+)
+REGISTERED = BOOK(
+    "one-endpoint-each",
+    "One endpoint listens, or is connected, at a pair of local and foreign address; SO_REUSEPORT lets several listen.",
+    f"{_DEMUX} singleRegisterEndpoint",
+)
+EXACT = BOOK(
+    "specific-endpoint-first",
+    "What arrives goes to the connected socket, then to the one at its address, then to the one at the wildcard.",
+    f"{_DEMUX} iterEndpointsLocked",
+)
+SPREAD = BOOK(
+    "reuseport-spreads",
+    "Several sockets of SO_REUSEPORT at one address get each its share, by a hash of the connection.",
+    f"{_DEMUX} selectEndpoint",
+)
+NEWEST = BOOK(
+    "newest-gets-it",
+    "Of UDP sockets that share one address by SO_REUSEADDR the one registered last gets the datagram.",
+    f"{_DEMUX} selectEndpoint (MostRecent)",
+)
+
+RECENT, BALANCED, TUPLE = 1, 2, 4
+_ALL = RECENT | BALANCED | TUPLE
+NOWHERE = ("", 0)
+
+Destination = tuple[str, int]
+Counter = dict[int, int]  # flags -> how many
+
+
+def shared(counter: Counter) -> int:
+    """The flags that all have."""
+    found = _ALL
+    for flags, count in counter.items():
+        if count > 0:
+            found &= flags
+    return found
+
+
+class Endpoint(Sock):
+    """A socket of gVisor: `laddr` and `raddr` are canonical, and empty where none is given.
+
+    `nets` are its networks, `flags` and `on_device` as latched, `dest` that of its reservation; `both`: bind() took
+    IPv4's wildcard as well; `fixed`: bind() gave the address, and so the interface.
+    """
+
+    __slots__ = "nets flags on_device dest reserved registered shut was_bound bind_addr both fixed".split()
+
+    def __init__(self, proto: str, family: int, user: str) -> None:
+        super().__init__(proto, family, user)
+        self.laddr = ""
+        self.nets: tuple[int, ...] = ()
+        self.flags = 0
+        self.on_device = ""
+        self.dest: Destination = NOWHERE
+        self.reserved = self.registered = self.was_bound = self.both = self.fixed = False
+        self.shut: set[str] = set()  # what shutdown() was ever called with
+        self.bind_addr = ""
+
+    @property
+    def host(self) -> str:
+        """The local address as getsockname prints it."""
+        return shown(self.family, self.laddr)
+
+    def wants(self, m: Machine) -> int:
+        """The flags that its options are now."""
+        flags = BALANCED if self.rp and REUSEPORT in m.on else 0
+        if self.ra and REUSEADDR in m.on:
+            flags |= TUPLE if self.proto == "tcp" else RECENT
+        return flags
+
+
+def shown(family: int, address: str) -> str:
+    """A canonical address as getsockname prints it, with brackets."""
+    if family == 4:
+        return address or "0.0.0.0"
+    return f"[{address}]" if ":" in address else f"[::ffff:{address}]" if address else "[::]"
+
+
+class Claim:
+    """A reservation that is asked for."""
+
+    __slots__ = ("nets", "proto", "addr", "port", "flags", "device", "dest")
+
+    def __init__(
+        self, nets: tuple[int, ...], proto: str, addr: str, flags: int, device: str, dest: Destination = NOWHERE
+    ) -> None:
+        self.nets, self.proto, self.addr, self.flags = nets, proto, addr, flags
+        self.device, self.dest, self.port = device, dest, 0
+
+    def at(self, port: int) -> Claim:
+        self.port = port
+        return self
+
+
+class Ports:
+    """The reservations of one machine."""
+
+    __slots__ = ("m", "table")
+
+    def __init__(self, m: Machine) -> None:
+        self.m = m
+        self.table: dict[tuple[int, str, int], dict[tuple[str, str], dict[Destination, Counter]]] = {}
+
+    def available(self, claim: Claim, named: bool = True) -> bool:
+        """Whether the reservation can be had; `named`: the port was asked for by number."""
+        return all(self._available(claim, net, named) for net in claim.nets) or CONFLICT not in self.m.on
+
+    def _available(self, claim: Claim, net: int, named: bool) -> bool:
+        there = self.table.get((net, claim.proto, claim.port))
+        if not there:
+            return True
+        self.m.spend(len(there))
+        addresses: Iterable[str] = {addr for addr, _ in there} if not claim.addr else ("", claim.addr)
+        if WILDCARD not in self.m.on:
+            addresses = (claim.addr,)
+        strict = not named and claim.proto == "tcp" and BIND0 in self.m.on
+        return all(self._free_at(claim, there, addr, strict) for addr in addresses)
+
+    def _free_at(
+        self, claim: Claim, there: dict[tuple[str, str], dict[Destination, Counter]], addr: str, strict: bool
+    ) -> bool:
+        devices = {device: dests for (at, device), dests in there.items() if at == addr}
+        common, met = _ALL, False
+        for device, dests in devices.items():
+            if claim.device and device not in ("", claim.device) and DEVICE in self.m.on:
+                continue
+            flags, count = self._common(dests, claim.dest)
+            if not count:
+                met = met or not claim.device
+                continue
+            met = True
+            common &= flags
+            if not common & claim.flags:
+                return False
+        return not (strict and met)
+
+    def _common(self, dests: dict[Destination, Counter], dest: Destination) -> tuple[int, int]:
+        """The flags that a reservation for `dest` may share by, and of how many it has to."""
+        common, count = _ALL, 0
+        for other, counter in dests.items():
+            if other == dest or DESTINATION not in self.m.on:
+                common &= shared(counter)
+                count += 1
+            elif NOWHERE in (other, dest):
+                common &= shared(counter) | (~TUPLE & _ALL if YIELDS in self.m.on else 0)
+                count += 1
+        return common, count
+
+    def reserve(self, claim: Claim) -> None:
+        for net in claim.nets:
+            there = self.table.setdefault((net, claim.proto, claim.port), {})
+            counter = there.setdefault((claim.addr, claim.device), {}).setdefault(claim.dest, {})
+            counter[claim.flags] = counter.get(claim.flags, 0) + 1
+
+    def release(self, claim: Claim) -> None:
+        """Give one back. If none was made so, another one's count suffers, as in gVisor."""
+        for net in claim.nets:
+            there = self.table.get((net, claim.proto, claim.port), {})
+            dests = there.get((claim.addr, claim.device), {})
+            counter = dests.get(claim.dest)
+            if counter is None:
+                continue
+            counter[claim.flags] = counter.get(claim.flags, 0) - 1
+            if sum(counter.values()) <= 0:
+                del dests[claim.dest]
+                if not dests:
+                    del there[claim.addr, claim.device]
+
+
+Id = tuple[int, str, str, int, str, int]  # network, protocol, local address and port, foreign address and port
+
+
+class _Several:
+    """The endpoints of one id and device, oldest first."""
+
+    __slots__ = ("endpoints", "flags")
+
+    def __init__(self) -> None:
+        self.endpoints: list[Endpoint] = []
+        self.flags: Counter = {}
+
+
+class Demux:
+    """The endpoints that something may arrive for."""
+
+    __slots__ = ("m", "ids", "hashes")
+
+    def __init__(self, m: Machine) -> None:
+        self.m = m
+        self.ids: dict[Id, dict[str, _Several]] = {}
+        self.hashes: dict[tuple[tuple[Destination, Destination], int], int] = {}
+
+    @staticmethod
+    def _flags(flags: int, rport: int) -> int:
+        return flags & (RECENT if rport else RECENT | BALANCED)
+
+    def fits(
+        self, sk: Endpoint, nets: tuple[int, ...], port: int, flags: int, device: str, remote: Destination
+    ) -> bool:
+        """Whether the endpoint could be registered."""
+        bits = self._flags(flags, remote[1])
+        for net in nets:
+            several = self.ids.get((net, sk.proto, sk.laddr, port, *remote), {}).get(device)
+            if several and several.endpoints and not bits & shared(several.flags) and REGISTERED in self.m.on:
+                return False
+        return True
+
+    def register(self, sk: Endpoint, nets: tuple[int, ...]) -> bool:
+        """Enter the endpoint by its addresses, latched flags and device, unless another stands against it."""
+        remote = (sk.raddr, sk.rport)
+        if not self.fits(sk, nets, sk.port, sk.flags, sk.on_device, remote):
+            return False
+        bits = self._flags(sk.flags, sk.rport)
+        for net in nets:
+            devices = self.ids.setdefault((net, sk.proto, sk.laddr, sk.port, *remote), {})
+            several = devices.setdefault(sk.on_device, _Several())
+            several.endpoints.append(sk)
+            several.flags[bits] = several.flags.get(bits, 0) + 1
+        return True
+
+    def unregister(self, sk: Endpoint, flags: int) -> None:
+        bits = self._flags(flags, sk.rport)
+        for net in sk.nets:
+            name = (net, sk.proto, sk.laddr, sk.port, sk.raddr, sk.rport)
+            devices = self.ids.get(name, {})
+            several = devices.get(sk.on_device)
+            if several is None or sk not in several.endpoints:
+                continue
+            several.endpoints.remove(sk)
+            several.flags[bits] = several.flags.get(bits, 0) - 1
+            if not several.endpoints:
+                del devices[sk.on_device]
+                if not devices:
+                    del self.ids[name]
+
+    def _ids(self, net: int, proto: str, local: Destination, remote: Destination) -> Iterator[Id]:
+        addr, port = local
+        names: list[Id] = [
+            (net, proto, addr, port, *remote),
+            (net, proto, "", port, *remote),
+            (net, proto, addr, port, *NOWHERE),
+            (net, proto, "", port, *NOWHERE),
+        ]
+        return iter(names if EXACT in self.m.on else [*names[:2], *names[:1:-1]])
+
+    def find(self, net: int, proto: str, local: Destination, remote: Destination) -> Endpoint | None:
+        """The endpoint that what arrives at `local` from `remote` goes to."""
+        for name in self._ids(net, proto, local, remote):
+            devices = self.ids.get(name)
+            if devices:
+                several = devices.get("lo") or devices.get("")
+                return self._one(several, (local, remote)) if several else None
+        return None
+
+    def _one(self, several: _Several, flow: tuple[Destination, Destination]) -> Endpoint:
+        endpoints = several.endpoints
+        if len(endpoints) == 1:
+            return endpoints[0]
+        flags = shared(several.flags)
+        if flags & RECENT and not flags & BALANCED and NEWEST in self.m.on:
+            self.m.rule = NEWEST
+            return endpoints[-1]
+        if SPREAD not in self.m.on:
+            return endpoints[0]
+        self.m.rule = SPREAD
+        key = (flow, len(endpoints))
+        if key not in self.hashes:
+            self.hashes[key] = self.m.choose(len(endpoints))
+        return endpoints[self.hashes[key]]
+
+
+def ports(m: Machine) -> Ports:
+    return m.buckets["gvisor", 0]  # type: ignore[return-value]
+
+
+def demux(m: Machine) -> Demux:
+    return m.buckets["gvisor", 1]  # type: ignore[return-value]
+
+
+def claim_of(sk: Endpoint) -> Claim:
+    """The reservation that `sk` believes to have."""
+    return Claim(sk.nets, sk.proto, sk.laddr, sk.flags, sk.on_device, sk.dest).at(sk.port)

@@ -1,0 +1,221 @@
+"""Linux: which addresses are local, which overlap, and what a family of socket makes of a literal."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from ..address import canonical
+from ..clause import Book, Errno, Unknown
+from ..machine import TIME_WAIT, Machine, Sock
+
+BOOK = Book()
+
+FAMILY = BOOK(
+    "address-family",
+    "An AF_INET6 address on an AF_INET socket is EAFNOSUPPORT, the reverse EINVAL (too short).",
+    "net/ipv4/af_inet.c inet_bind_sk; net/ipv6/af_inet6.c inet6_bind; tcp_v4_connect, tcp_v6_connect",
+)
+NOT_LOCAL = BOOK(
+    "address-not-local",
+    "bind() to an address that is not local is EADDRNOTAVAIL, but for IP_FREEBIND, IP_TRANSPARENT, ip_nonlocal_bind.",
+    "net/ipv4/af_inet.c inet_addr_valid_or_nonlocal; net/ipv6/af_inet6.c __inet6_bind",
+)
+OTHER_DEVICE = BOOK(
+    "address-of-another-device",
+    "A socket bound to a device cannot bind ::1 of another one, EADDRNOTAVAIL; IPv4 does not look.",
+    "net/ipv6/af_inet6.c __inet6_bind (ipv6_chk_addr with dev)",
+)
+MAPPED_ON_V6ONLY = BOOK(
+    "mapped-on-v6only",
+    "A v4-mapped address on an IPV6_V6ONLY socket is EINVAL for bind() and ENETUNREACH for connect().",
+    "net/ipv6/af_inet6.c __inet6_bind; net/ipv6/tcp_ipv6.c tcp_v6_connect",
+)
+SPECIFIC_V6ONLY = BOOK(
+    "specific-v6-is-v6only",
+    "Binding a specific IPv6 address that is not v4-mapped sets IPV6_V6ONLY.",
+    "net/ipv6/af_inet6.c __inet6_bind",
+)
+WILDCARD = BOOK(
+    "wildcard-overlaps",
+    "A wildcard address overlaps every address of its family, `::` without IPV6_V6ONLY also every IPv4 one.",
+    "net/ipv4/inet_connection_sock.c inet_rcv_saddr_equal",
+)
+DUAL = BOOK(
+    "dual-stack-overlaps",
+    "`::` without IPV6_V6ONLY overlaps IPv4 addresses, also v4-mapped ones.",
+    "net/ipv4/inet_connection_sock.c ipv6_rcv_saddr_equal",
+)
+V6ONLY = BOOK(
+    "v6only-keeps-apart",
+    "`::` with IPV6_V6ONLY overlaps no IPv4 address.",
+    "net/ipv4/inet_connection_sock.c ipv6_rcv_saddr_equal",
+)
+CONNECTED_V6 = BOOK(
+    "v4-wildcard-sees-connected-v6",
+    "0.0.0.0 overlaps the IPv6 address that a socket without IPV6_V6ONLY took by connect() or accept().",
+    "net/ipv4/inet_connection_sock.c ipv4_rcv_saddr_equal (inet_rcv_saddr is LOOPBACK4_IPV6)",
+)
+TW_UNSEEN = BOOK(
+    "time-wait-unseen",
+    "bind() to a specific address did not see sockets in TIME_WAIT, which were missing from bhash2.",
+    "936a192f9740 tcp: Add TIME_WAIT sockets in bhash2.",
+    since=("6.1",),
+    until=("6.1.5", "6.2"),
+    confidence="source",
+)
+DUAL_UNSEEN = BOOK(
+    "dual-stack-unseen",
+    "bind() of an AF_INET socket to a specific address did not see `::` of a dual-stack socket.",
+    "d9ba99342855 tcp: Fix bind() conflict check for dual-stack wildcard address.",
+    since=("6.1",),
+    until=("6.1.21", "6.3"),
+    confidence="source",
+)
+MAPPED_UNSEEN = BOOK(
+    "mapped-unseen",
+    "bind() of an AF_INET socket to a specific address did not see AF_INET6 sockets at v4-mapped addresses.",
+    "aa99e5f87bd5, c48ef9c4aed3 tcp: Fix bind() regression for v4-mapped-v6 (non-)wildcard address.",
+    since=("6.1",),
+    until=("6.1.54", "6.5.4", "6.6"),
+    confidence="source",
+)
+V6ONLY_HIDES = BOOK(
+    "v6only-hides-wildcard",
+    "bind() to a specific IPv4 address did not see 0.0.0.0 if `::` with IPV6_V6ONLY was bound after it.",
+    "fixed by d91ef1e1b55f; the 6.6 and 6.8 stable releases by their date",
+    since=("6.1",),
+    until=("6.1.85", "6.6.26", "6.8.5", "6.9"),
+    confidence="inferred",
+)
+V6ONLY_REFUSED = BOOK(
+    "v6only-refuses-mapped",
+    "bind() to a specific v4-mapped address took `::` with IPV6_V6ONLY for an address that overlaps.",
+    "fixed by ea111449501e",
+    since=("6.8",),
+    until=("6.8.5", "6.9"),
+    confidence="inferred",
+)
+MAPPED_WILDCARD_UNSEEN = BOOK(
+    "mapped-wildcard-unseen",
+    "bind() to a specific v4-mapped address does not see ::ffff:0.0.0.0 of another AF_INET6 socket.",
+    "stable backports of 5e07e672412b without the address type of 6.8",
+    since=("6.1.168", "6.6.131"),
+)
+
+
+def overlap(on: frozenset[str], sk: Sock, sk2: Sock) -> bool:
+    """Whether the local addresses of two sockets of one port overlap."""
+    one, two = sk.laddr, sk2.laddr
+    if one == two:
+        return True
+    v6, v6_two = ":" in one, ":" in two
+    if v6 == v6_two:
+        return WILDCARD in on and (sk.any_ or sk2.any_)
+    wild = sk if v6 else sk2
+    if one == "0.0.0.0" and sk.family == 4 and two != "::" and CONNECTED_V6 in on:
+        return not sk2.v6only
+    if wild.laddr != "::" or DUAL not in on:
+        return False
+    return not wild.v6only or V6ONLY not in on
+
+
+def unseen(on: frozenset[str], sk: Sock, sk2: Sock, owners: list[Sock]) -> str:
+    """The clause by which bind() of TCP to a specific address missed an overlapping socket, on kernels 6.1 to 6.8."""
+    if sk.any_:
+        return ""
+    v4 = ":" not in sk.laddr
+    if sk2.state == TIME_WAIT and TW_UNSEEN in on and (sk.family == 4 or not v4):
+        return TW_UNSEEN
+    if not v4:
+        return ""
+    if sk.family == 4:
+        if sk2.laddr == "::" and DUAL_UNSEEN in on:
+            return DUAL_UNSEEN
+        if sk2.family == 6 and sk2.laddr != "::" and MAPPED_UNSEEN in on:
+            return MAPPED_UNSEEN
+        if sk2.laddr == "0.0.0.0" and V6ONLY_HIDES in on:
+            later = owners[owners.index(sk2) + 1 :]
+            if any(other.laddr == "::" and other.v6only for other in later):
+                return V6ONLY_HIDES
+    elif sk2.family == 6 and sk2.laddr == "0.0.0.0" and MAPPED_WILDCARD_UNSEEN in on:
+        return MAPPED_WILDCARD_UNSEEN
+    return ""
+
+
+@lru_cache(4096)
+def parsed(host: str) -> tuple[str, int, str]:
+    """The canonical address, its family (4 for v4-mapped) and its kind, such as any, loopback or other."""
+    address = canonical(host)
+    kind = "other"
+    if address.is_unspecified:
+        kind = "any"
+    elif address.is_loopback:
+        kind = "loopback"
+    elif address.is_multicast:
+        kind = "multicast"
+    elif str(address) == "255.255.255.255":
+        kind = "broadcast"
+    elif address.is_link_local:
+        kind = "linklocal"
+    return str(address), address.version, kind
+
+
+def check_family(sk: Sock, host: str) -> None:
+    """The literal's family against the socket's. Raises Errno."""
+    v6 = ":" in host
+    if sk.family == 4 and v6:
+        raise Errno("EAFNOSUPPORT", FAMILY)
+    if sk.family == 6 and not v6:
+        raise Errno("EINVAL", FAMILY)
+
+
+def is_local(m: Machine, address: str, kind: str) -> bool:
+    """Whether the address is this host's, in the isolated environment."""
+    return kind == "loopback" or address in m.addresses
+
+
+def route(m: Machine, sk: Sock, host: str) -> tuple[str, str]:
+    """Source and destination of a connection, or message, from `sk` to `host`. Raises Errno."""
+    address, family, kind = parsed(host)
+    if sk.device not in ("", "lo"):
+        raise Unknown("connections through a device")
+    mapped_any = sk.family == 6 and sk.laddr == "0.0.0.0"
+    if kind == "any":
+        if family == 6 and ":" not in sk.laddr:
+            address, family = "127.0.0.1", 4
+        elif family == 6:
+            address = "::1"
+        else:
+            address = sk.laddr if ":" not in sk.laddr and not sk.any_ else "127.0.0.1"
+        kind = "loopback"
+    if sk.family == 6 and family == 4 and sk.v6only and MAPPED_ON_V6ONLY in m.on:
+        raise Errno("ENETUNREACH", MAPPED_ON_V6ONLY)
+    if not is_local(m, address, kind):
+        if kind != "other":
+            raise Unknown("connections to multicast, broadcast and link-local addresses")
+        raise Errno("ENETUNREACH", "no-route")
+    if family == 6 and ":" not in sk.laddr:
+        raise Errno("EAFNOSUPPORT", FAMILY)
+    if sk.any_ or mapped_any:
+        return ("127.0.0.1" if kind == "loopback" and family == 4 else address), address
+    return sk.laddr, address
+
+
+BOOK("no-route", "A destination without a route is ENETUNREACH.", "net/ipv4/route.c ip_route_output_key_hash_rcu")
+
+
+def check_local(m: Machine, sk: Sock, host: str) -> str:
+    """The address that bind() gives to `sk`. Raises Errno."""
+    address, family, kind = parsed(host)
+    if sk.family == 6 and family == 4 and sk.v6only and MAPPED_ON_V6ONLY in m.on:
+        raise Errno("EINVAL", MAPPED_ON_V6ONLY)
+    if family == 6 and kind == "loopback" and sk.device not in ("", "lo") and OTHER_DEVICE in m.on and not sk.nonlocal_:
+        raise Errno("EADDRNOTAVAIL", OTHER_DEVICE)
+    if kind in ("any", "loopback") or address in m.addresses:
+        return address
+    if kind in ("multicast", "linklocal"):
+        raise Unknown("binding multicast and link-local addresses")
+    sysctl = f"net.ipv{family}.ip_nonlocal_bind"
+    if kind != "broadcast" and NOT_LOCAL in m.on and not sk.nonlocal_ and m.env.get(sysctl, "0") == "0":
+        raise Errno("EADDRNOTAVAIL", NOT_LOCAL)
+    return address

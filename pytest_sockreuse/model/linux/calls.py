@@ -1,0 +1,268 @@
+"""Linux 5.7 to 7.3: the calls, and the checks that come before a protocol's own rules.
+
+The clauses stand where they act: addresses, the choice of ports, TCP, UDP and options have a file each. A sentence says
+what holds since or until the version that its clause names; the sources are of Linux 6.18.
+"""
+
+from __future__ import annotations
+
+from ...platforms import Platform
+from ...scenario import Option
+from .. import stream
+from ..clause import Book, Errno, Unknown
+from ..machine import CLOSE, LISTEN, Machine, Sock
+from ..ports import Value
+from . import address, bind, choice, options, tcp, udp
+from .address import MAPPED_ON_V6ONLY, SPECIFIC_V6ONLY, check_family, check_local, route
+
+BOOK = Book()
+
+BOUND_ONCE = BOOK(
+    "bind-once",
+    "bind() of a socket that has a port, or is connected, is EINVAL.",
+    "net/ipv4/af_inet.c __inet_bind (inet_num)",
+)
+LOW_PORT = BOOK(
+    "low-port-privileged",
+    "A port below ip_unprivileged_port_start needs CAP_NET_BIND_SERVICE, else EACCES.",
+    "net/ipv4/af_inet.c",
+)
+NO_UDPLITE = BOOK("udplite-gone", "UDP-Lite sockets are EPROTONOSUPPORT.", "removed in 7.1", since=("7.1",))
+LISTEN_STATE = BOOK(
+    "listen-once-connected", "listen() on a connected socket is EINVAL.", "net/ipv4/af_inet.c inet_listen"
+)
+DATAGRAM = BOOK(
+    "datagram-has-no-listener", "listen() and accept() on UDP are EOPNOTSUPP.", "net/core/sock.c sock_no_listen"
+)
+CONNECTED = BOOK(
+    "connected-once",
+    "connect() on a connected or listening TCP socket is EISCONN.",
+    "net/ipv4/af_inet.c __inet_stream_connect",
+)
+NOT_LISTENING = BOOK(
+    "accept-needs-listener",
+    "accept() on a socket that does not listen is EINVAL.",
+    "net/ipv4/inet_connection_sock.c inet_csk_accept",
+)
+NOT_CONNECTED = BOOK(
+    "not-connected", "shutdown() and reading without a connection is ENOTCONN.", "net/ipv4/af_inet.c inet_shutdown"
+)
+SHUT_LISTENER = BOOK(
+    "shutdown-ends-listening",
+    "shutdown(RD) of a listener ends it; shutdown(WR) does nothing.",
+    "net/ipv4/af_inet.c inet_shutdown",
+)
+PEER = BOOK(
+    "peer-decides",
+    "What the peer did before shows: data, the end of stream, or an error once.",
+    "net/ipv4/tcp.c tcp_recvmsg_locked",
+)
+BOOK("shut-down", "Sending after shutdown(WR) is EPIPE.", "net/core/sock.c sock_alloc_send_pskb")
+
+for _part in (address, choice, bind, tcp, udp, options):
+    BOOK.clauses.update(_part.BOOK.clauses)
+
+
+class Linux:
+    """The calls on Linux."""
+
+    silence = PEER
+
+    def __init__(self) -> None:
+        self.tcp, self.udp = tcp.Tcp(), udp.Udp()
+
+    def begin(self, m: Machine) -> None:
+        """Nothing to prepare."""
+
+    def socket(self, m: Machine, proto: str, family: int, user: str) -> Sock:
+        if proto == "udplite" and NO_UDPLITE in m.on:
+            raise Errno("EPROTONOSUPPORT", NO_UDPLITE)
+        if proto in ("udplite", "sctp"):
+            raise Unknown(f"{proto} is not modelled")
+        sk = Sock("tcp" if proto == "mptcp" else proto, family, user)
+        sk.mptcp = proto == "mptcp"
+        if family == 6 and m.env.get("net.ipv6.bindv6only", "0") != "0":
+            sk.v6only = True
+        return sk
+
+    def set(self, m: Machine, sk: Sock, option: Option) -> None:
+        _covered(sk)
+        options.apply(m, sk, option)
+
+    def get(self, m: Machine, sk: Sock, option: Option) -> str | None:
+        return options.read(m, sk, option)
+
+    def name(self, m: Machine, sk: Sock) -> Value:
+        if not sk.connected:
+            _covered(sk)
+        return m.space.value(sk.host, sk.shown)
+
+    def bind(self, m: Machine, sk: Sock, host: str, port: int) -> None:
+        """__inet_bind, __inet6_bind."""
+        _covered(sk, host)
+        check_family(sk, host)
+        if sk.family == 4:
+            address = check_local(m, sk, host)
+            self._privilege(m, sk, port)
+            self._unbound(m, sk)
+        else:
+            self._privilege(m, sk, port)
+            self._unbound(m, sk)
+            address = check_local(m, sk, host)
+        before = sk.laddr, sk.v6only
+        sk.laddr = address
+        if ":" in address and address != "::" and SPECIFIC_V6ONLY in m.on:
+            sk.v6only = True
+        if port or not (sk.no_port and bind.NO_PORT in m.on):
+            try:
+                self._get_port(m, sk, port)
+            except Errno:
+                sk.v6only, sk.laddr = before[1], "0.0.0.0" if sk.family == 4 else "::"
+                raise
+        sk.addr_lock = sk.addr_lock or not sk.any_ or (sk.family == 6 and address == "0.0.0.0")
+        sk.port_lock = sk.port_lock or bool(port)
+        sk.shown = sk.port
+
+    def _get_port(self, m: Machine, sk: Sock, port: int) -> None:
+        if sk.proto == "tcp":
+            bind.get_port(m, sk, port)
+        else:
+            self.udp.get_port(m, sk, port)
+
+    @staticmethod
+    def _privilege(m: Machine, sk: Sock, port: int) -> None:
+        low = int(m.env.get("net.ipv4.ip_unprivileged_port_start", "1024"))
+        if 0 < port < low and sk.user != "root" and LOW_PORT in m.on:
+            raise Errno("EACCES", LOW_PORT)
+
+    @staticmethod
+    def _unbound(m: Machine, sk: Sock) -> None:
+        if (sk.state != CLOSE or sk.port) and BOUND_ONCE in m.on:
+            raise Errno("EINVAL", BOUND_ONCE)
+
+    def listen(self, m: Machine, sk: Sock, backlog: int) -> None:
+        """inet_listen."""
+        if sk.proto == "udp":
+            raise Errno("EOPNOTSUPP", DATAGRAM)
+        _covered(sk)
+        if sk.connected or sk.state not in (CLOSE, LISTEN):
+            raise Errno("EINVAL", LISTEN_STATE)
+        self.tcp.listen(m, sk, backlog)
+
+    def connect(self, m: Machine, sk: Sock, host: str, port: int) -> None:
+        """inet_dgram_connect, __inet_stream_connect."""
+        if sk.proto == "udp":
+            self.udp.autobind(m, sk)
+            if sk.family == 4:
+                check_family(sk, host)
+            elif ":" not in host and sk.v6only:
+                raise Errno("EAFNOSUPPORT", MAPPED_ON_V6ONLY)
+            self.udp.connect(m, sk, host, port)
+            return
+        _covered(sk, host)
+        if sk.connected or sk.state != CLOSE:
+            raise Errno("EISCONN", CONNECTED)
+        sk.tried = sk.mptcp
+        check_family(sk, host)
+        source, destination = route(m, sk, host)
+        self.tcp.connect(m, sk, source, destination, port)
+
+    def disconnect(self, m: Machine, sk: Sock) -> None:
+        """__udp_disconnect, tcp_disconnect."""
+        if sk.proto == "udp":
+            self.udp.disconnect(m, sk)
+            return
+        self._end(m, sk)
+        sk.connected = False
+
+    def _end(self, m: Machine, sk: Sock) -> None:
+        """tcp_disconnect."""
+        _covered(sk)
+        error = sk.error
+        if sk.state == LISTEN:
+            stream.stop_listening(m, self.tcp, sk)
+            self.tcp.done(m, sk)
+        elif sk.state != CLOSE:
+            stream.send_reset(m, self.tcp, sk)
+            error = "ECONNRESET"
+        self.tcp.reset_address(m, sk)
+        sk.raddr, sk.rport, sk.rx, sk.error = "", 0, 0, error
+        sk.fin = sk.shut_rd = sk.shut_wr = False
+
+    def accept(self, m: Machine, sk: Sock) -> Sock | None:
+        """inet_csk_accept."""
+        if sk.proto == "udp":
+            raise Errno("EOPNOTSUPP", DATAGRAM)
+        if sk.state != LISTEN:
+            raise Errno("EINVAL", NOT_LISTENING)
+        if not sk.queue:
+            return None
+        child = sk.queue.pop(0)
+        child.open = True
+        return child
+
+    def shutdown(self, m: Machine, sk: Sock, how: str) -> None:
+        """inet_shutdown."""
+        _covered(sk)
+        if sk.state == LISTEN:
+            if how != "WR" and SHUT_LISTENER in m.on:
+                m.rule = SHUT_LISTENER
+                self._end(m, sk)
+            return
+        sk.shut_rd = sk.shut_rd or how != "WR"
+        if sk.state == CLOSE:
+            sk.shut_wr = sk.shut_wr or how != "RD"
+            raise Errno("ENOTCONN", NOT_CONNECTED)
+        if how != "RD":
+            stream.end(m, self.tcp, sk)
+
+    def receive(self, m: Machine, sk: Sock, all_: bool) -> bool:
+        _covered(sk)
+        outcome = self._datagram(sk, all_) if sk.proto == "udp" else stream.receive(m, sk, all_)
+        if outcome not in ("ok", "nothing"):
+            raise Errno(outcome, NOT_CONNECTED if outcome == "ENOTCONN" else PEER)
+        return outcome == "ok"
+
+    @staticmethod
+    def _datagram(sk: Sock, all_: bool) -> str:
+        if sk.error:
+            error, sk.error = sk.error, ""
+            return error
+        if sk.rx:
+            sk.rx = 0 if all_ else sk.rx - 1
+            if not all_:
+                return "ok"
+        return "ok" if sk.shut_rd and all_ else "nothing"
+
+    def send(self, m: Machine, sk: Sock, host: str, port: int) -> None:
+        if sk.proto == "udp":
+            self.udp.autobind(m, sk)
+            self.udp.send(m, sk, host, port)
+            return
+        _covered(sk)
+        outcome = stream.send(m, self.tcp, sk)
+        if outcome != "ok":
+            raise Errno(outcome, PEER if outcome != "EPIPE" else "shut-down")
+
+    def close(self, m: Machine, sk: Sock) -> None:
+        if sk.proto == "udp":
+            self.udp.unhash(m, sk)
+        else:
+            _covered(sk)
+            stream.close(m, self.tcp, sk)
+
+
+def _covered(sk: Sock, host: str = "") -> None:
+    """Of MPTCP the first subflow's bind, listen and connect are modelled. Raises Unknown for what comes after."""
+    if sk.mptcp and (sk.tried or sk.queue or sk.shut_rd or (":" in host) != (sk.family == 6 and bool(host))):
+        raise Unknown("MPTCP after connect()")
+
+
+def covers(platform: Platform) -> str:
+    """Why this version is not modelled; empty if it is."""
+    return "" if platform.version >= (5, 7) else "Linux before 5.7 is not modelled"
+
+
+def rules(platform: Platform, on: frozenset[str]) -> Linux:
+    """The rules of a Linux; what differs between versions is in `on`."""
+    return Linux()

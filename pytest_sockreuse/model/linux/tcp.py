@@ -1,0 +1,338 @@
+"""Linux TCP: listen and connect; what keeps, loses and takes over a port or a 4-tuple."""
+
+from __future__ import annotations
+
+from typing import NoReturn
+
+from .. import stream
+from ..clause import Book, Errno, TimeUp, Unknown
+from ..machine import CLOSE, ESTABLISHED, LISTEN, TIME_WAIT, Machine, Sock
+from .bind import EXHAUSTED, TW_KEEPS, bucket, get_port, left, moved, new_bucket
+from .choice import connect_auto
+
+BOOK = Book()
+_CSK = "net/ipv4/inet_connection_sock.c"
+_HASH = "net/ipv4/inet_hashtables.c"
+
+RELISTEN = BOOK(
+    "listen-checks-again",
+    "listen() checks the port for conflicts as a socket that listens.",
+    f"{_CSK} inet_csk_listen_start",
+)
+UNLOCKED = BOOK(
+    "chosen-port-is-lost",
+    "A chosen port is given back when the socket fails, disconnects or stops listening; getsockname still shows it.",
+    "net/ipv4/tcp.c tcp_set_state (SOCK_BINDPORT_LOCK)",
+)
+TUPLE = BOOK("tuple-busy", "connect() over a 4-tuple in use is EADDRNOTAVAIL.", f"{_HASH} __inet_check_established")
+BOUND_PORTS = BOOK(
+    "connect-avoids-bound-ports",
+    "connect() chooses no port that any bind() holds.",
+    f"{_HASH} __inet_hash_connect (fastreuse)",
+)
+STICKY = BOOK(
+    "bound-port-sticks",
+    "A port once bound stays unfit for connect() until no socket has it, TIME_WAIT included.",
+    f"{_HASH}, until d57f4b874946 tcp: Update bind bucket state on port release",
+    until=("6.17.8", "6.18"),
+)
+NO_LISTENER = BOOK(
+    "nobody-listens", "connect() to a port without listener is ECONNREFUSED.", "net/ipv4/tcp_ipv4.c tcp_v4_rcv"
+)
+KEEPS_SADDR = BOOK(
+    "failed-connect-keeps-address",
+    "After EADDRNOTAVAIL the source address that connect() chose stays.",
+    "until 77934dc6db0d dccp/tcp: Reset saddr on failure after inet6?_hash_connect().",
+    confidence="inferred",
+    until=("5.10.157", "5.15.81", "6.0.11", "6.1"),
+)
+TW_BOUND = BOOK(
+    "time-wait-bound-reconnect",
+    "A bound socket may connect over TIME_WAIT if TCP timestamps were in use, whatever tcp_tw_reuse says.",
+    "net/ipv4/tcp_ipv4.c tcp_twsk_unique (twp == NULL)",
+)
+TW_REUSE = BOOK(
+    "time-wait-reuse",
+    "connect() may choose a 4-tuple in TIME_WAIT by tcp_tw_reuse=1, or 2 on loopback, with TCP timestamps.",
+    "net/ipv4/tcp_ipv4.c tcp_twsk_unique",
+)
+TW_DELAY = BOOK(
+    "time-wait-reuse-delay",
+    "tcp_tw_reuse counts after tcp_tw_reuse_delay milliseconds, 1000 by default.",
+    "19ce8cd30465, ca6a6f93867a",
+    since=("6.14",),
+)
+TW_SECOND = BOOK(
+    "time-wait-reuse-next-second",
+    "tcp_tw_reuse counts from the next second of the clock on.",
+    "net/ipv4/tcp_ipv4.c tcp_twsk_unique (ktime_get_seconds), until 19ce8cd30465",
+    until=("6.14",),
+)
+HALF_KEPT = BOOK(
+    "fin-wait2-not-reused",
+    "tcp_tw_reuse does not count for FIN_WAIT2.",
+    "0d9e5df4a257 tcp: avoid reusing FIN_WAIT2 when trying to find port in connect() process",
+    since=("5.10.227", "6.1.113", "6.11.3", "6.12"),
+)
+BACKLOG = BOOK(
+    "backlog-full",
+    "A listener with more than its backlog waiting answers no SYN.",
+    "include/net/sock.h sk_acceptq_is_full",
+)
+USER_TIMEOUT = BOOK(
+    "user-timeout",
+    "Without an answer connect() is ETIMEDOUT after a second if TCP_USER_TIMEOUT is at most that.",
+    "net/ipv4/tcp_timer.c tcp_write_timeout (icsk_user_timeout)",
+)
+SPECIFIC = BOOK(
+    "specific-listener-first",
+    "A connection goes to the listener at its address before one at the wildcard.",
+    f"{_HASH} __inet_lookup_listener",
+)
+GROUP = BOOK(
+    "reuseport-group",
+    "Connections spread over the listeners of a SO_REUSEPORT group.",
+    "net/core/sock_reuseport.c reuseport_select_sock",
+)
+
+MAPPED_STICKS = BOOK(
+    "mapped-sticks",
+    "An AF_INET6 socket that sent a SYN to a v4-mapped address goes on with IPv4, and a later connect() to IPv6 hangs.",
+    "net/ipv6/tcp_ipv6.c tcp_v6_connect (icsk_af_ops = &ipv6_mapped)",
+)
+
+#: What a small socket in TIME_WAIT keeps of the one it stands for, and an accepted one has of its listener.
+_REMEMBERED = "ra rp v6only device laddr port raddr rport auto timestamps".split()
+_INHERITED = "mptcp ra rp v6only device no_port port_range linger linger2 nonlocal_ addr_lock shut_rd shut_wr".split()
+
+
+class Tcp:
+    """The rules of a TCP socket's calls after the checks that all protocols share."""
+
+    def release(self, m: Machine, sk: Sock) -> None:
+        """inet_put_port, inet_twsk_bind_unhash."""
+        entry = bucket(m, sk.port)
+        if entry is not None and sk in entry.owners:
+            entry.owners.remove(sk)
+            left(entry, sk.laddr)
+            if not entry.owners:
+                del m.buckets["tcp", sk.port]
+            elif STICKY not in m.on and all(entry.free.values()):
+                entry.blocked = False
+        sk.port = 0
+        sk.auto = False
+
+    def done(self, m: Machine, sk: Sock) -> None:
+        """tcp_set_state(TCP_CLOSE)."""
+        if not sk.port_lock and UNLOCKED in m.on:
+            self.release(m, sk)
+
+    def remain(self, m: Machine, sk: Sock, half: bool) -> None:
+        """tcp_time_wait: a small socket takes the place of `sk`."""
+        small = Sock("tcp", sk.family, sk.user)
+        small.have(_REMEMBERED, sk)
+        entry = bucket(m, sk.port)
+        if entry is not None and TW_KEEPS in m.on:
+            entry.owners.append(small)
+        stream.survive(m, self, sk, small, half)
+
+    def reset_address(self, m: Machine, sk: Sock) -> None:
+        """inet_bhash2_reset_saddr."""
+        if not sk.addr_lock:
+            old, sk.laddr = sk.laddr, "0.0.0.0" if sk.family == 4 else "::"
+            moved(m, sk, old)
+
+    def listen(self, m: Machine, sk: Sock, backlog: int) -> None:
+        """inet_csk_listen_start."""
+        sk.backlog = min(backlog, 4096) if backlog >= 0 else 4096
+        if sk.state == LISTEN:
+            return
+        sk.state = LISTEN
+        try:
+            if RELISTEN in m.on or not sk.port:
+                get_port(m, sk, sk.port)
+        except Errno:
+            sk.state = CLOSE
+            raise
+        sk.shown = sk.port
+        others = m.listeners.setdefault(sk.port, [])
+        if sk.rp and GROUP in m.on:
+            sk.group = self._group(sk, others)
+        if sk.rp and sk.family == 6:
+            others.append(sk)
+        else:
+            others.insert(0, sk)
+
+    @staticmethod
+    def _group(sk: Sock, others: list[Sock]) -> list[Sock]:
+        """inet_reuseport_add_sock."""
+        for sk2 in others:
+            if (
+                sk2.rp
+                and (sk2.family, sk2.v6only, sk2.device, sk2.user) == (sk.family, sk.v6only, sk.device, sk.user)
+                and sk2.laddr == sk.laddr
+            ):
+                if sk2.group is None:
+                    sk2.group = [sk2]
+                sk2.group.append(sk)
+                return sk2.group
+        return [sk]
+
+    def connect(self, m: Machine, sk: Sock, source: str, destination: str, port: int) -> None:
+        """tcp_v4_connect, tcp_v6_connect and the answer of the other side."""
+        old, sk.laddr, sk.raddr, sk.rport = sk.laddr, source, destination, port
+        moved(m, sk, old)
+        sk.timestamps = m.env.get("net.ipv4.tcp_timestamps", "1") != "0"
+        try:
+            if sk.port:
+                if not self._unique(m, sk, sk.port, False):
+                    raise Errno("EADDRNOTAVAIL", TUPLE)
+            else:
+                self._choose(m, sk)
+        except Errno:
+            self._failed(m, sk, KEEPS_SADDR not in m.on)
+            raise
+        sk.shown = sk.port
+        taken = m.tuples.get(sk.key)
+        if taken is not None:
+            stream.leave_tuple(m, taken)
+            if taken.state == TIME_WAIT:
+                self.release(m, taken)
+        m.tuples[sk.key] = sk
+        sk.fin, sk.error = False, ""
+        if sk.family == 6 and ":" not in destination:
+            sk.mapped = True
+        elif sk.mapped and MAPPED_STICKS in m.on:
+            self._unanswered(m, sk, MAPPED_STICKS)
+        if sk.port == port and source == destination:
+            if sk.shut_rd or sk.shut_wr:
+                raise Unknown("a connection to itself after shutdown()")
+            sk.state, sk.connected, sk.peer = ESTABLISHED, True, sk
+            return
+        self._handshake(m, sk)
+
+    def _failed(self, m: Machine, sk: Sock, reset: bool) -> None:
+        self.done(m, sk)
+        if reset:
+            self.reset_address(m, sk)
+        sk.raddr, sk.rport, sk.state = "", 0, CLOSE
+
+    def _unanswered(self, m: Machine, sk: Sock, rule: str) -> NoReturn:
+        """The SYN is sent again and again. Raises TimeUp, or Errno ETIMEDOUT."""
+        milliseconds = int(sk.options.get("TCP_USER_TIMEOUT", "0"))
+        if not 0 < milliseconds <= 1000:
+            raise TimeUp(rule)
+        m.now += 1
+        stream.leave_tuple(m, sk)
+        self._failed(m, sk, True)
+        raise Errno("ETIMEDOUT", USER_TIMEOUT)
+
+    def _choose(self, m: Machine, sk: Sock) -> None:
+        """The search of __inet_hash_connect for a port whose bucket and 4-tuple are free."""
+
+        def fit(port: int) -> bool:
+            entry = bucket(m, port)
+            if entry is not None and entry.blocked and BOUND_PORTS in m.on:
+                return False
+            return self._unique(m, sk, port, True)
+
+        port = connect_auto(m, sk, fit)
+        if not port:
+            raise Errno("EADDRNOTAVAIL", EXHAUSTED)
+        entry = bucket(m, port) or new_bucket(m, port)
+        sk.port, sk.auto = port, True
+        entry.owners.append(sk)
+        entry.free.setdefault(sk.laddr, True)
+
+    def _unique(self, m: Machine, sk: Sock, port: int, auto: bool) -> bool:
+        """__inet_check_established: whether the 4-tuple with this port is free, or its TIME_WAIT may be taken."""
+        old = m.tuples.get((sk.laddr, port, sk.raddr, sk.rport))
+        if old is None or old is sk or TUPLE not in m.on or (old.device and old.device != sk.device):
+            return True
+        if old.state != TIME_WAIT or not old.timestamps:
+            return False
+        if not auto:
+            m.rule = TW_BOUND
+            return TW_BOUND in m.on
+        return TW_REUSE in m.on and self._tw_reuse(m, old)
+
+    @staticmethod
+    def _tw_reuse(m: Machine, old: Sock) -> bool:
+        reuse = m.env.get("net.ipv4.tcp_tw_reuse", "2")
+        loopback = (
+            old.raddr.startswith("127.") or old.raddr == "::1" or old.laddr.startswith("127.") or old.laddr == "::1"
+        )
+        if reuse == "0" or (reuse == "2" and not loopback and old.device != "lo"):
+            return False
+        if old.half and HALF_KEPT in m.on:
+            return False
+        passed, certain = m.now - old.since, True
+        if TW_DELAY in m.on:
+            delay = int(m.env.get("net.ipv4.tcp_tw_reuse_delay", "1000")) / 1000
+            certain = not delay - 0.25 < passed <= delay
+            ripe = passed > delay
+        else:
+            ripe = passed >= 1
+            certain = ripe or TW_SECOND not in m.on
+        if not certain:
+            ripe = bool(m.choose(2))
+        if ripe:
+            m.rule = TW_REUSE
+        return ripe
+
+    def _handshake(self, m: Machine, sk: Sock) -> None:
+        """The SYN at the other side, which is this host."""
+        back = m.tuples.get((sk.raddr, sk.rport, sk.laddr, sk.port))
+        listener = self._listener(m, sk)
+        refused = listener is None
+        if back is not None:
+            if back.state == TIME_WAIT:
+                refused = refused or back.half
+            else:
+                m.now += 1  # a challenge ACK, a reset, and the SYN again
+            stream.take_reset(m, self, back)
+        if listener is None or refused:
+            stream.leave_tuple(m, sk)
+            self._failed(m, sk, True)
+            sk.shut_rd = sk.shut_wr = False
+            raise Errno("ECONNREFUSED", NO_LISTENER)
+        if len(listener.queue) > listener.backlog and BACKLOG in m.on:
+            self._unanswered(m, sk, BACKLOG)
+        child = Sock("tcp", listener.family, listener.user)
+        child.have(_INHERITED, listener)
+        child.tried = child.mptcp
+        child.options = dict(listener.options)
+        child.laddr, child.port, child.raddr, child.rport = sk.raddr, sk.rport, sk.laddr, sk.port
+        child.shown, child.timestamps, child.open = child.port, sk.timestamps, False
+        child.state, child.connected, child.peer = ESTABLISHED, True, sk
+        entry = bucket(m, child.port)
+        assert entry is not None
+        entry.owners.append(child)
+        entry.free.setdefault(child.laddr, False)
+        m.tuples[child.key] = child
+        listener.queue.append(child)
+        sk.state, sk.connected, sk.peer = ESTABLISHED, True, child
+
+    def _listener(self, m: Machine, sk: Sock) -> Sock | None:
+        """inet_lookup_listener, inet6_lookup_listener: the socket that gets the connection."""
+        v4 = ":" not in sk.raddr
+        found: list[Sock] = []
+        for other in m.listeners.get(sk.rport, ()):
+            wild = other.any_ and (not other.v6only if v4 else other.laddr == "::")
+            if other.device in ("", "lo") and (wild or (other.laddr == sk.raddr and not (v4 and other.any_))):
+                found.append(other)
+        if SPECIFIC in m.on and any(not other.any_ for other in found):
+            found = [other for other in found if not other.any_]
+        best: Sock | None = None
+        score = -1
+        for other in found:
+            points = 2 * bool(other.device) + (other.family == 4)
+            if points <= score:
+                continue
+            best, score = other, points
+            if other.rp and other.group is not None:
+                if len(other.group) == 1:
+                    return other
+                m.rule = GROUP
+                return other.group[m.choose(len(other.group))]
+        return best

@@ -1,0 +1,274 @@
+"""Linux UDP: who may share a port, and which socket gets a datagram."""
+
+from __future__ import annotations
+
+from ..clause import Book, Errno
+from ..machine import CLOSE, ESTABLISHED, PLAIN, Machine, Sock
+from . import address as at
+from .choice import datagram
+
+BOOK = Book()
+_UDP = "net/ipv4/udp.c"
+
+CONFLICT = BOOK(
+    "udp-conflict",
+    "UDP sockets at one port whose addresses overlap conflict unless both share.",
+    f"{_UDP} udp_lib_lport_inuse",
+)
+REUSEADDR = BOOK(
+    "udp-reuseaddr-shares", "They share if both have SO_REUSEADDR, whoever owns them.", f"{_UDP} udp_lib_lport_inuse"
+)
+REUSEPORT = BOOK(
+    "udp-reuseport-shares", "They share if both have SO_REUSEPORT and one owner.", f"{_UDP} udp_lib_lport_inuse"
+)
+FIRST_REUSEPORT = BOOK(
+    "udp-first-reuseport-decides",
+    "The sockets are looked at from the newest on, and the first that shares by SO_REUSEPORT ends the search.",
+    f"{_UDP} udp_lib_lport_inuse (return 0)",
+)
+MISSED = BOOK(
+    "udp-wildcard-misses-many",
+    "With more than 10 sockets at a port a wildcard bind() looked at wildcard sockets only.",
+    "until e537dd15d0d4 udp: Fix wildcard bind conflict check when using hash2",
+    until=("6.1.168", "6.6.131", "6.12.80", "6.18.21", "6.19.11", "7.0"),
+)
+SHARED_ZERO = BOOK(
+    "udp-bind0-may-share",
+    "bind(0) may choose a port in use if the sockets share it.",
+    f"{_UDP} udp_lib_get_port",
+)
+EXHAUSTED = BOOK(
+    "udp-ports-exhausted",
+    "No port is left: EADDRINUSE for bind, EAGAIN where connect or sendto would bind.",
+    "net/ipv4/af_inet.c inet_autobind",
+)
+DISCONNECT = BOOK(
+    "udp-disconnect-drops-port",
+    "Disconnecting drops a port that bind() did not name, and getsockname shows 0.",
+    f"{_UDP} __udp_disconnect",
+)
+REFUSED = BOOK(
+    "udp-refused",
+    "A datagram to nobody makes the next call on a connected socket ECONNREFUSED.",
+    f"{_UDP} __udp4_lib_err",
+)
+NEWEST = BOOK(
+    "udp-newest-gets-it", "Of equal sockets the one bound last gets the datagram.", f"{_UDP} udp4_lib_lookup2"
+)
+SPREAD = BOOK(
+    "udp-reuseport-group",
+    "Datagrams spread over the unconnected sockets of a SO_REUSEPORT group.",
+    f"{_UDP} lookup_reuseport",
+)
+CONNECTED_TABLE = BOOK(
+    "udp-last-connected-gets-it",
+    "Of sockets connected to one peer from one address and port the one connected last gets the peer's datagrams.",
+    f"{_UDP} udp_lib_hash4, udp4_lib_lookup4",
+    since=("6.13",),
+)
+PORT_ZERO = BOOK("udp-port-zero", "A datagram to port 0 is EINVAL.", f"{_UDP} udp_sendmsg")
+NO_DESTINATION = BOOK("udp-no-destination", "send() on an unconnected socket is EDESTADDRREQ.", f"{_UDP} udp_sendmsg")
+
+
+def owners(m: Machine, port: int) -> list[Sock]:
+    """The UDP sockets of a port, newest first, but those of IPv6 with SO_REUSEPORT last."""
+    return m.buckets.get(("udp", port), [])  # type: ignore[return-value]
+
+
+def in_use(m: Machine, sk: Sock, port: int, many: bool = True) -> bool:
+    """udp_lib_lport_inuse: whether a socket of the port stands against `sk`; `many`: bind() by number."""
+    on, here = m.on, owners(m, port)
+    m.spend(len(here))
+    for sk2 in here:
+        if sk2 is sk or not at.overlap(on, sk, sk2) or (sk2.device and sk.device and sk2.device != sk.device):
+            continue
+        if many and len(here) > 10 and sk.any_ and not sk2.any_ and MISSED in on:
+            continue
+        if sk.ra and sk2.ra and REUSEADDR in on:
+            m.rule = REUSEADDR
+        elif sk.rp and sk2.rp and sk.user == sk2.user and REUSEPORT in on:
+            m.rule = REUSEPORT
+            if many and FIRST_REUSEPORT in on:
+                return False
+        elif CONFLICT in on:
+            return True
+    return False
+
+
+class Udp:
+    """The rules of a UDP socket's calls after the checks that all protocols share."""
+
+    def get_port(self, m: Machine, sk: Sock, port: int, errno: str = "EADDRINUSE") -> None:
+        """udp_lib_get_port. Raises Errno."""
+        if port:
+            if in_use(m, sk, port):
+                raise Errno("EADDRINUSE", CONFLICT)
+        else:
+            port = datagram(
+                m, sk, lambda p: not (owners(m, p) and SHARED_ZERO not in m.on) and not in_use(m, sk, p, False)
+            )
+            m.rule = PLAIN
+            if not port:
+                raise Errno(errno, EXHAUSTED)
+        here = m.buckets.setdefault(("udp", port), [])
+        assert isinstance(here, list)
+        if sk.rp:
+            self._join(sk, here)
+        last = sk.rp and sk.family == 6  # sk_add_node_rcu
+        here.insert(len(here) if last else 0, sk)
+        sk.port = port
+        self.rehash(m, sk)
+        if last:
+            sk.bound_at = -m.clock
+
+    @staticmethod
+    def _join(sk: Sock, here: list[Sock]) -> None:
+        """udp_reuseport_add_sock."""
+        for sk2 in here:
+            if sk2.rp and (sk2.family, sk2.v6only, sk2.device, sk2.user, sk2.laddr) == (
+                sk.family,
+                sk.v6only,
+                sk.device,
+                sk.user,
+                sk.laddr,
+            ):
+                if sk2.group is None:
+                    sk2.group = [sk2]
+                sk2.group.append(sk)
+                sk.group = sk2.group
+                return
+        sk.group = [sk]
+
+    @staticmethod
+    def rehash(m: Machine, sk: Sock) -> None:
+        """udp_lib_rehash: the socket is the newest at its address."""
+        m.clock += 1
+        sk.bound_at = m.clock
+
+    def autobind(self, m: Machine, sk: Sock) -> None:
+        """inet_autobind. Raises Errno EAGAIN."""
+        if not sk.port:
+            self.get_port(m, sk, 0, "EAGAIN")
+            sk.shown = sk.port
+
+    def unhash(self, m: Machine, sk: Sock) -> None:
+        """udp_lib_unhash."""
+        if sk.port:
+            here = owners(m, sk.port)
+            here.remove(sk)
+            if not here:
+                del m.buckets["udp", sk.port]
+            self._leave_group(sk)
+            self._unlist(m, sk)
+            sk.port = 0
+
+    def connect(self, m: Machine, sk: Sock, host: str, port: int) -> None:
+        """__ip4_datagram_connect, __ip6_datagram_connect."""
+        source, destination = at.route(m, sk, host)
+        if sk.laddr != source:
+            sk.laddr = source
+            self._leave_group(sk)
+            self.rehash(m, sk)
+        sk.raddr, sk.rport, sk.state = destination, port, ESTABLISHED
+        self._unlist(m, sk)
+        m.buckets.setdefault(("udp connected", sk.port), []).insert(0, sk)  # type: ignore[attr-defined]
+
+    @staticmethod
+    def _leave_group(sk: Sock) -> None:
+        """reuseport_detach_sock."""
+        if sk.group is not None:
+            sk.group.remove(sk)
+            sk.group = None
+
+    @staticmethod
+    def _unlist(m: Machine, sk: Sock) -> None:
+        """udp_unhash4."""
+        listed = m.buckets.get(("udp connected", sk.port), [])
+        assert isinstance(listed, list)
+        if sk in listed:
+            listed.remove(sk)
+
+    def disconnect(self, m: Machine, sk: Sock) -> None:
+        """__udp_disconnect."""
+        sk.state, sk.raddr, sk.rport, sk.device = CLOSE, "", 0, ""
+        self._unlist(m, sk)
+        if not sk.addr_lock:
+            before, sk.laddr = sk.laddr, "0.0.0.0" if sk.family == 4 else "::"
+            if sk.port_lock and sk.laddr != before:
+                self._leave_group(sk)
+                self.rehash(m, sk)
+        if not sk.port_lock and DISCONNECT in m.on:
+            self.unhash(m, sk)
+            sk.shown = 0
+
+    def send(self, m: Machine, sk: Sock, host: str, port: int) -> None:
+        """udp_sendmsg, udpv6_sendmsg. Raises Errno."""
+        if not host and sk.state != ESTABLISHED:
+            raise Errno("EDESTADDRREQ", NO_DESTINATION)
+        if sk.family == 4 and ":" in host:
+            raise Errno("EAFNOSUPPORT", at.FAMILY)
+        native = sk.family == 6 and ":" in at.parsed(host)[0] if host else False
+        if native and not port and PORT_ZERO in m.on:
+            raise Errno("EINVAL", PORT_ZERO)
+        source, destination = at.route(m, sk, host) if host else (sk.laddr, sk.raddr)
+        port = port if host else sk.rport
+        if not port and (host or (sk.family == 6 and ":" not in destination)) and PORT_ZERO in m.on:
+            raise Errno("EINVAL", PORT_ZERO)
+        if sk.error:
+            error, sk.error = sk.error, ""
+            raise Errno(error, REFUSED)
+        if sk.shut_wr:
+            raise Errno("EPIPE", "shut-down")
+        if ":" in source and ":" not in destination:  # connected by IPv6 first, which keeps the address it is found by
+            source = "127.0.0.1"
+        found = self._receiver(m, source, sk.port, destination, port)
+        if found is not None:
+            found.rx += 1
+            return
+        victim = self._lookup(m, destination, port, source, sk.port)
+        if victim is not None and victim.state == ESTABLISHED and REFUSED in m.on:
+            victim.error = "ECONNREFUSED"
+
+    @staticmethod
+    def _candidates(m: Machine, source: str, sport: int, destination: str, dport: int) -> list[Sock]:
+        """The sockets that a datagram fits, the newest first; those at the wildcard only if there are no others."""
+        v4, found = ":" not in destination, []
+        for other in sorted(owners(m, dport), key=lambda other: other.bound_at, reverse=NEWEST in m.on):
+            if other.laddr != destination and not (other.any_ and (":" in other.laddr or v4)):
+                continue
+            if (":" in other.laddr and v4 and other.v6only) or other.device not in ("", "lo"):
+                continue
+            if not other.raddr or (other.raddr == source and other.rport in (0, sport)):
+                found.append(other)
+        exact = [other for other in found if other.laddr == destination]
+        return exact or found
+
+    def _lookup(self, m: Machine, source: str, sport: int, destination: str, dport: int) -> Sock | None:
+        """__udp4_lib_lookup, __udp6_lib_lookup: the best score; a group without connections ends the search."""
+        if CONNECTED_TABLE in m.on:
+            for other in m.buckets.get(("udp connected", dport), []):  # type: ignore[attr-defined]
+                if (other.laddr, other.raddr, other.rport) == (destination, source, sport) and (
+                    other.device in ("", "lo")
+                ):
+                    return other  # type: ignore[no-any-return]
+        best: Sock | None = None
+        score = -1
+        for other in self._candidates(m, source, sport, destination, dport):
+            points = 8 * bool(other.raddr) + 8 * bool(other.rport) + 4 * bool(other.device) + (other.family == 4)
+            if points > score:
+                best, score = other, points
+                if other.rp and not other.raddr and other.group and SPREAD in m.on:
+                    if not any(member.raddr for member in other.group):
+                        break
+        return best
+
+    def _receiver(self, m: Machine, source: str, sport: int, destination: str, dport: int) -> Sock | None:
+        """The socket that gets a datagram, by lookup_reuseport one of its group that is not connected."""
+        best = self._lookup(m, source, sport, destination, dport)
+        if best is None or not best.rp or best.raddr or SPREAD not in m.on or best.group is None:
+            return best
+        members = [member for member in best.group if not member.raddr]
+        if len(members) < 2:
+            return best
+        m.rule = SPREAD
+        return members[m.choose(len(members))]

@@ -1,0 +1,88 @@
+"""Where in the code a call was made: files and lines of a trail, as a reader wants to see them."""
+
+from __future__ import annotations
+
+import linecache
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from pathlib import Path
+from types import CodeType
+
+from .events import INNER, Trail, whose
+
+_PACKAGES = re.compile(r".*[/\\](?:site|dist)-packages[/\\]")
+_ASSIGNED = re.compile(r"\s*(?:\w+\.)*(\w+)\s*(?::[^=]+)?=(?!=)[^;]*$", re.ASCII)
+_WITH = re.compile(r"\s*(?:async\s+)?with\b.*\bas\s+(\w+)\s*:", re.ASCII)
+_TELLS_NOTHING = re.compile(r"s|sock|socket|sock_|s\d|sk|ret|result|self|_*", re.ASCII)
+
+
+@dataclass(frozen=True)
+class Place:
+    """A line of code: its file, its number, the function that it is in, and where that begins."""
+
+    file: str
+    line: int
+    function: str
+    start: int
+
+    def __str__(self) -> str:
+        """``p2p.py:41``: below the working directory relative to it, of a package as it is imported."""
+        return f"{_shown(self.file)}:{self.line}"
+
+    @property
+    def source(self) -> str:
+        """The text of the line; empty where there is none to read."""
+        return linecache.getline(self.file, self.line)
+
+    @cached_property
+    def variable(self) -> str:
+        """The name that the line gives to what it makes, if that tells anything; else empty."""
+        line = self.source
+        found = _ASSIGNED.match(line) or (_WITH.match(line) if line.count(" as ") == 1 else None)
+        name = found[1].strip("_") if found else ""
+        return name if name[:1].isalpha() and not _TELLS_NOTHING.fullmatch(name) and len(name) < 40 else ""
+
+
+def shown_places(found: Sequence[Place]) -> list[Place]:
+    """The lines that a reader can do something about: those outside of the standard library, where there are any."""
+    return [place for place in found if whose(place.file) != INNER] or list(found[:1])
+
+
+@lru_cache(4096)
+def _shown(file: str) -> str:
+    inside = _PACKAGES.match(file)
+    if inside:
+        return file[inside.end() :]
+    try:
+        return str(Path(file).relative_to(os.getcwd()))
+    except ValueError:
+        return file
+
+
+def places(trail: Trail) -> tuple[Place, ...]:
+    """The lines of a trail, innermost first."""
+    if trail and isinstance(trail[0], tuple):  # from a child process
+        return tuple(Place(*entry) for entry in trail)
+    return tuple(_place(code, at) for code, at in zip(trail[::2], trail[1::2], strict=True))
+
+
+#: By identity: to hash a code object takes longer than all the rest. The code is kept, so that its id stays its own.
+_known: dict[tuple[int, int], tuple[CodeType, Place]] = {}
+
+
+def _place(code: CodeType, offset: int) -> Place:
+    key = id(code), offset
+    found = _known.get(key)
+    if found is None:
+        place = Place(code.co_filename, _line(code, offset), code.co_qualname, code.co_firstlineno)
+        found = _known[key] = code, place
+    return found[1]
+
+
+def _line(code: CodeType, offset: int) -> int:
+    """The line of an instruction."""
+    lines = (line for start, end, line in code.co_lines() if start <= offset < end and line is not None)
+    return next(lines, code.co_firstlineno)

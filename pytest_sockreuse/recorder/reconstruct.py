@@ -1,0 +1,343 @@
+"""The story of a process: from the events on a tape to calls on sockets.
+
+Descriptors become sockets, addresses those of the language, and whoever was at the other end but not seen gets a
+stand-in, so that the story can be told, predicted and performed without them.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..scenario import Scenario
+from . import translate
+from .calls import FOREIGN, MATTERS, Call, Part, Sock, parts
+from .events import NO_CALL, NO_ERRNO, Event, Trail
+from .translate import HOW, LOOPBACK, NOT_HERE, WILDCARD, Addresses, is_here, plain
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """What a process did: its calls in order, and what was left out of them, with the number of times."""
+
+    calls: tuple[Call, ...]
+    left_out: Counter[str]
+
+    @property
+    def scenario(self) -> Scenario:
+        """All of it as one scenario."""
+        return Part.of(self.calls).scenario
+
+    @property
+    def parts(self) -> list[Part]:
+        """The parts that have nothing to do with one another."""
+        return list(parts(self.calls))
+
+
+def tell(events: Sequence[Event], old: int = 0) -> tuple[Story, list[Event]]:
+    """The story of `events`, of which the first `old` were before its time; and those that bear on what comes next."""
+    teller = _Teller(events, old)
+    unused = _unused(events)
+    for at, event in enumerate(events):
+        if at not in unused:
+            teller.at = at
+            teller.told[event[0]](event[1], event[2], event[3], event[4])
+    return Story(tuple(teller.kept()), teller.left_out), [events[at] for at in sorted(teller.still_of_interest())]
+
+
+def _unused(events: Sequence[Event]) -> set[int]:
+    """The events of sockets that were made and closed, and nothing else: some programs make thousands."""
+    made: dict[int, int] = {}
+    unused: set[int] = set()
+    for at, event in enumerate(events):
+        if event[0] == "socket":
+            made[event[1]] = at
+        elif (start := made.pop(event[1], None)) is not None and event[0] == "close":
+            unused |= {start, at}
+    return unused
+
+
+class _Teller:
+    """The sockets as the events so far left them."""
+
+    def __init__(self, events: Sequence[Event], old: int) -> None:
+        self.events, self.old, self.at = events, old, 0
+        self.calls: list[Call] = []
+        self.left_out: Counter[str] = Counter()
+        self.fds: dict[int, Sock] = {}
+        self.listeners: list[Sock] = []
+        self.waiting: dict[Sock, list[Sock]] = {}  # clients that a listener has not accepted, in order
+        self.chosen: dict[int, Sock] = {}  # port that the OS chose -> for whom
+        self.outside: dict[tuple[str, int], Sock] = {}  # listeners that were not seen
+        self.addresses = Addresses()
+        self.foreign: dict[tuple[str, int], int] = {}  # ports elsewhere
+        self.told: dict[str, Callable[[int, Any, Any, Trail], None]] = {
+            "socket": self.socket, "set": self.set, "bind": self.bind, "name": self.name, "listen": self.listen,
+            "connect": self.connect, "accept": self.accept, "shutdown": self.shutdown, "close": self.close,
+            "dup": self.dup,
+        }  # fmt: skip
+
+    def call(self, verb: str, sock: Sock, code: int | None = 0, trail: Trail = (), **more: object) -> Call:
+        """Add a call; `code` is its errno."""
+        call = Call(verb, sock, "ok" if code == 0 else translate.outcome(code), trail, old=self.at < self.old, **more)  # type: ignore[arg-type]
+        self.calls.append(call)
+        sock.touched = verb != "socket"
+        return call
+
+    def lose(self, sock: Sock, why: str) -> None:
+        """Leave a socket out: what it did cannot be told."""
+        sock.lost = True
+        self.left_out[why] += 1
+        if sock in self.listeners:
+            self.listeners.remove(sock)
+
+    def known(self, fd: int) -> Sock | None:
+        sock = self.fds.get(fd)
+        if sock is None or sock.lost:
+            return None
+        sock.events.append(self.at)
+        return sock
+
+    def reused(self, fd: int) -> None:
+        """A new socket has this descriptor: one that had it was closed where nobody saw it."""
+        if fd in self.fds:
+            self.close(fd, (False, False), 0, ())
+
+    def kept(self) -> Iterator[Call]:
+        """The calls of sockets that had to do with a port, and are not left out."""
+        matter = {call.sock for call in self.calls if call.verb in MATTERS and not call.sock.lost}
+        matter -= {sock for sock in matter if sock.parent is not None and sock.parent.lost}
+        for call in self.calls:
+            if call.sock not in matter:
+                continue
+            if isinstance(call.port, Sock) and call.port.lost:
+                call.port = call.number
+            yield call
+
+    def still_of_interest(self) -> set[int]:
+        """The events of sockets that are open, and of the listeners that they came from."""
+        alive = {sock for sock in self.fds.values() if not sock.lost}
+        alive |= {sock.parent for sock in alive if sock.parent is not None}
+        return {at for sock in alive for at in sock.events}
+
+    # --- the events -----------------------------------------------------------------------------------------------
+
+    def socket(self, fd: int, what: tuple[int, int, int], number: int, trail: Trail) -> None:
+        self.reused(fd)
+        kind = translate.kind(*what)
+        if kind is None:
+            self.left_out["a raw socket, or one of a protocol that the language does not have"] += 1
+            return
+        sock = Sock(kind, trail, fds={fd}, events=[self.at])
+        self.fds[fd] = sock
+        self.call("socket", sock, 0, trail)
+
+    def set(self, fd: int, what: tuple[int, int, object], number: int, trail: Trail) -> None:
+        option = translate.option(*what)
+        sock = self.known(fd)
+        if sock is None or option is None:
+            return
+        if number or sock.touched:
+            self.call("set", sock, number, trail, option=option)
+            return
+        kept = [(other, where) for other, where in sock.options if other.name != option.name]
+        if len(kept) == len(sock.options) and option.value == "0" and option.name.startswith("SO_REUSE"):
+            return  # as it was
+        sock.options = [*kept, (option, trail)]
+
+    def bind(self, fd: int, what: tuple[Any, Any], number: int, trail: Trail) -> None:
+        sock = self.known(fd)
+        if sock is None:
+            return
+        address, own = what
+        here = number != errno.EADDRNOTAVAIL
+        host = self.addresses.literal((own or address)[0], _family(sock)) if here else NOT_HERE[_family(sock)]
+        port = address[1]
+        if host is None or not isinstance(port, int):
+            self.lose(sock, "a socket bound to an address that cannot be told")
+            return
+        call = self.call("bind", sock, number, trail, host=host, port=self.port(port), number=port)
+        sock.role = sock.role or ("bound" if _is_stream(sock) else "udp")
+        if not number:
+            sock.host, sock.number, sock.named, sock.binding = host, port, port != 0, call
+
+    def name(self, fd: int, what: tuple[str, int], number: int, trail: Trail) -> None:
+        sock = self.known(fd)
+        if sock is None:
+            return
+        sock.number = what[1]
+        self.chosen[sock.number] = sock
+        if sock.binding is not None:
+            sock.binding.number = sock.number
+
+    def listen(self, fd: int, what: None, number: int, trail: Trail) -> None:
+        sock = self.known(fd)
+        if sock is None:
+            return
+        call = self.call("listen", sock, number, trail, number=sock.number)
+        if not number:
+            sock.binding = sock.binding or call
+            sock.host = sock.host or WILDCARD[_family(sock)]
+            if not sock.listening:
+                self.listeners.append(sock)
+            sock.listening, sock.role = True, "listener"
+
+    def connect(self, fd: int, what: tuple[Any, Any], number: int | None, trail: Trail) -> None:
+        sock = self.known(fd)
+        if sock is None or number == NO_CALL:
+            return
+        if number == errno.ECONNRESET:  # it was connected, and the other end is gone already
+            number = 0
+        there = self.destination(*what, _family(sock)) if number != NO_ERRNO else None
+        if there is None:
+            self.lose(sock, "a socket that connected to an address that cannot be told, or in vain")
+            return
+        host, port = there
+        if port >= FOREIGN and number not in (0, None, errno.ECONNREFUSED):
+            self.lose(sock, "a socket that could not reach another machine")
+            return
+        connected = _is_stream(sock) and number == 0
+        sock.role = "udp" if not _is_stream(sock) else "outgoing" if sock.host else "client"
+        listener = self.listener(host, port)
+        if connected and listener is None and sock.number != port:
+            listener = self.stranger(f"{sock.kind[:-1]}{6 if ':' in host else 4}", host, port)
+        self.call("connect", sock, number, trail, host=host, port=self.port(port), number=port)
+        if connected and listener is not None:
+            self.waiting.setdefault(listener, []).append(sock)
+            if listener.stranger:
+                child = sock.peer = Sock(listener.kind, stranger=True, role="peer", parent=listener, peer=sock)
+                self.call("accept", child, number=port)
+
+    def destination(self, address: tuple[Any, ...], own: tuple[str, int] | None, family: int) -> tuple[str, int] | None:
+        """Where a connection goes, and a number for its port; None where the language has no word for that."""
+        target, port = address[0], address[1]
+        if not isinstance(target, str) or not isinstance(port, int):
+            return None
+        if is_here(target) or (own is not None and plain(target) == plain(own[0])):
+            host = self.addresses.literal(target, family)
+        else:
+            host = self.addresses.source(own, family)
+            port = self.foreign.setdefault((target, port), FOREIGN + len(self.foreign))
+        return (host, port) if host else None
+
+    def accept(self, fd: int, what: tuple[int, tuple[str, int]], number: int, trail: Trail) -> None:
+        listener = self.fds.get(fd)
+        if listener is None or listener.lost:
+            return
+        child_fd, peer = what
+        client = self.caller(listener, peer[1]) or self.visitor(listener)
+        self.chosen.setdefault(peer[1], client)
+        child = Sock(listener.kind, trail, role="child", parent=listener, peer=client, fds={child_fd}, events=[self.at])
+        client.peer = child
+        self.reused(child_fd)
+        self.fds[child_fd] = child
+        self.call("accept", child, 0, trail, number=listener.number)
+
+    def shutdown(self, fd: int, how: int, number: int, trail: Trail) -> None:
+        sock = self.known(fd)
+        if sock is None or how not in HOW:
+            return
+        if number == errno.ENOTCONN and sock.peer is not None:  # the other end closed without having read all
+            self.send(sock, sock.peer)
+        else:
+            self.call("shutdown", sock, number, trail, how=HOW[how])
+
+    def dup(self, fd: int, copy: int, number: int, trail: Trail) -> None:
+        sock = self.known(fd)
+        if sock is not None:
+            self.reused(copy)
+            sock.fds.add(copy)
+            self.fds[copy] = sock
+
+    def close(self, fd: int, what: tuple[bool, bool], number: int, trail: Trail) -> None:
+        sock = self.known(fd)
+        self.fds.pop(fd, None)
+        if sock is None:
+            return
+        sock.fds.discard(fd)
+        if sock.fds:
+            return
+        unread, gone = what
+        peer = sock.peer if sock.peer is not None and not sock.peer.lost else None
+        if unread and peer is not None:
+            self.send(peer, sock)
+        if peer is not None and peer.stranger and gone:
+            self.call("close", peer)
+        self.call("close", sock)
+        if peer is not None and peer.stranger and not gone:
+            self.call("close", peer)
+        if sock in self.listeners:
+            self.listeners.remove(sock)
+
+    # --- what was not seen ----------------------------------------------------------------------------------------
+
+    def stranger(self, kind: str, host: str, port: int) -> Sock:
+        """A listener elsewhere: bound to where the connection went."""
+        host = LOOPBACK[6 if ":" in host else 4] if host in WILDCARD.values() else host
+        sock = self.outside.get((host, port))
+        if sock is None:
+            sock = self.outside[host, port] = Sock(kind, stranger=True, role="elsewhere", host=host, number=port)
+            self.call("socket", sock)
+            self.call("bind", sock, host=host, port=self.port(port), number=port)
+            self.call("listen", sock, number=port)
+        return sock
+
+    def visitor(self, listener: Sock) -> Sock:
+        """A client elsewhere, which has just connected to `listener`."""
+        sock = Sock(listener.kind, stranger=True, role="visitor")
+        host = LOOPBACK[_family(listener)] if listener.host in WILDCARD.values() else listener.host
+        self.call("socket", sock)
+        port = self.port(listener.number) if listener.number else listener
+        self.call("connect", sock, host=host, port=port, number=listener.number)
+        return sock
+
+    def caller(self, listener: Sock, port: int) -> Sock | None:
+        """The client whose connection from `port` was accepted, if it is one of ours: by its port, else the first."""
+        group = [sock for sock in self.listeners if sock.number == listener.number]
+        group.sort(key=lambda sock: sock is not listener)
+        for known in (port, 0):
+            for queue in (self.waiting[sock] for sock in group if sock in self.waiting):
+                for client in queue:
+                    if client.number == known:
+                        queue.remove(client)
+                        return client
+        return None
+
+    def send(self, sock: Sock, reader: Sock) -> None:
+        """`sock` has sent what `reader` did not read: at the latest before either of them ended the connection."""
+        ends = ((sock, "shutdown"), (sock, "close"), (reader, "close"))
+        found = (n for n, call in enumerate(self.calls) if (call.sock, call.verb) in ends)
+        self.calls.insert(next(found, len(self.calls)), Call("send", sock, old=self.at < self.old))
+
+    # --- ports ----------------------------------------------------------------------------------------------------
+
+    def listener(self, host: str, port: int) -> Sock | None:
+        """The listener that a connection to `host` and `port` reaches, if it is one of ours."""
+        there = plain(host)
+        there = LOOPBACK[6 if ":" in there else 4] if there in WILDCARD.values() else there
+        found = [sock for sock in self.listeners if sock.number == port and _listens_at(sock, there)]
+        return min(found, key=lambda sock: sock.host in WILDCARD.values(), default=None)
+
+    def port(self, number: int) -> Sock | int:
+        """A port as the language names it: that which some socket got, or a number."""
+        return self.chosen.get(number, number) if number else 0
+
+
+def _family(sock: Sock) -> int:
+    return int(sock.kind[-1])
+
+
+def _is_stream(sock: Sock) -> bool:
+    return not sock.kind.startswith("udp")
+
+
+def _listens_at(sock: Sock, host: str) -> bool:
+    """Whether a connection to `host`, an address without clothes, may reach this listener."""
+    own = plain(sock.host)
+    if own == host or own == "0.0.0.0":
+        return own == host or ":" not in host
+    v6only = any(option.name == "IPV6_V6ONLY" and option.value != "0" for option, _ in sock.options)
+    return own == "::" and (":" in host or not v6only)
