@@ -6,14 +6,20 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .guard import GuardError as GuardError
-    from .guard import RuleNotHonoured as RuleNotHonoured
-    from .guard import RuleNotTried as RuleNotTried
     from .guard import UnknownRule as UnknownRule
-    from .guard import require as require
+    from .requirement import RuleNotHonoured as RuleNotHonoured
+    from .requirement import RuleNotTried as RuleNotTried
+    from .requirement import require as require
+    from .version import __version__ as __version__
 
-__version__ = "0.1.0"
-
-_PUBLIC = dict.fromkeys(("GuardError", "RuleNotHonoured", "RuleNotTried", "UnknownRule", "require"), "guard")
+_PUBLIC = {  # name -> the module that has it
+    "GuardError": "guard",
+    "RuleNotHonoured": "requirement",
+    "RuleNotTried": "requirement",
+    "UnknownRule": "guard",
+    "__version__": "version",
+    "require": "requirement",
+}
 
 
 def __getattr__(name: str) -> object:

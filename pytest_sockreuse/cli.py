@@ -11,11 +11,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from . import __version__
 from .parser import MAX_TEXT, decode, parse_file
 from .platforms import CONFORMANCE, Platform, PlatformError, current, describe, named
 from .platforms import known as known_platforms
 from .scenario import Observation, Scenario, ScenarioError
+from .version import __version__
 
 if TYPE_CHECKING:
     from .report.measured import Run

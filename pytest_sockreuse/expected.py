@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from .model import Prediction, StepPrediction, families, predict, predictions
 from .model.ports import Value, mask
+from .model.prediction import outcome_text
 from .platforms import Platform
-from .report.predictions import outcome_text
 from .scenario import Observation
 from .suite import Expectation, Guard, Suite, Variant
 from .verdict import Outcome, is_outcome

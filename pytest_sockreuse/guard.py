@@ -1,7 +1,4 @@
-"""Guards: rules that an application stands on, found by name, tried on this OS, required.
-
-``import pytest_sockreuse as sockreuse; sockreuse.require("ordering-quirk")``
-"""
+"""Guards: rules that an application stands on, found by name and tried on this OS."""
 
 from __future__ import annotations
 
@@ -25,14 +22,6 @@ class GuardError(Exception):
 
 class UnknownRule(GuardError):
     """No rule has this name."""
-
-
-class RuleNotHonoured(GuardError):
-    """This OS does otherwise."""
-
-
-class RuleNotTried(GuardError):
-    """This machine cannot ask: no namespace, no IPv6, no process of our own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,16 +137,3 @@ def _answer(runner: Runner, guard: Guard, variant: Variant) -> tuple[Variant, Ob
     except Broken as error:
         return variant, None, Verdict("broken", reason=str(error))
     return variant, observation, judge(guard.outcome, observation)
-
-
-def require(*rules: str) -> None:
-    """Raise unless this OS honours every one of `rules`, by id or alias (see ``sockreuse rules``).
-
-    A rule is tried once, in milliseconds, but in a process of our own, whose start takes some tenths of a second.
-    Raises UnknownRule, RuleNotHonoured, or RuleNotTried where this machine cannot ask.
-    """
-    for trial in tried(rules):
-        if not trial.honoured:
-            from .report.guards import explain
-
-            raise (RuleNotTried if trial.honoured is None else RuleNotHonoured)(explain(trial))

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 from ..live.runner import Runner
 from ..model import DEPARTED, Prediction, StepPrediction, predict
+from ..model.prediction import outcome_text
 from ..parser import parse
 from ..platforms import Platform
-from ..report.predictions import outcome_text
 from ..scenario import Observation, Scenario, ScenarioError
 
 HANG = 0.3  # seconds for a scenario in which the model foretells that a call does not return

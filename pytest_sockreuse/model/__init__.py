@@ -14,7 +14,8 @@ from types import ModuleType
 from ..platforms import Platform
 from ..scenario import Observation, Scenario
 from .clause import Clause, ModelError, Unknown
-from .machine import Course, Machine, Rules
+from .course import Course
+from .machine import Machine, Rules
 from .ports import Contradiction, Value
 from .prediction import DEPARTED, Prediction, StepPrediction, united
 

@@ -6,17 +6,15 @@ again until every way was taken.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Protocol
 
 from ..scenario import KINDS, Address, Observation, Option, Scenario, Step, StepOutcome
 from .clause import Errno, ModelError, TimeUp, Unknown
+from .course import Course
 from .memory import digest
 from .ports import Contradiction, PortSpace, Value
 from .prediction import StepPrediction
-
-CLOSE, LISTEN, ESTABLISHED = "CLOSE", "LISTEN", "ESTABLISHED"
-FIN_WAIT2, CLOSE_WAIT, TIME_WAIT = "FIN_WAIT2", "CLOSE_WAIT", "TIME_WAIT"
+from .sock import Sock, Tuple4
 
 PATIENCE = 0.2  # seconds that accept and recv wait
 MAX_WORK = 2_000_000  # comparisons of sockets in one prediction
@@ -25,71 +23,6 @@ PLAIN = "nothing-against"  # the rule of a step that no clause decided
 _ALWAYS = frozenset({"close", "name", "get", "set"})
 _MEMORY = "over space names now ports env addresses devices buckets tuples listeners clock".split()
 _MOVES = frozenset({"bind", "connect", "disconnect", "listen", "close"})
-
-Tuple4 = tuple[str, int, str, int]
-
-
-class Sock:
-    """A socket as the kernel has it: one that a name holds, a child, an orphan, or what TIME_WAIT keeps of one.
-
-    `laddr` is canonical, a v4-mapped address is its IPv4 address; `port` is the port it holds (0: none), `shown` the
-    one that getsockname reports.
-    """
-
-    __slots__ = (
-        "proto mptcp family user options ra rp v6only device no_port port_range linger linger2 nonlocal_ laddr port "
-        "shown raddr rport state connected addr_lock port_lock auto queue backlog group peer rx error fin shut_rd "
-        "shut_wr open half since timestamps bound_at mapped tried"
-    ).split()
-
-    def __init__(self, proto: str, family: int, user: str) -> None:
-        self.proto, self.family, self.user = proto, family, user
-        self.options: dict[str, str] = {}  # those with no bearing on ports
-        self.mptcp = self.ra = self.rp = self.v6only = self.no_port = self.nonlocal_ = False
-        self.device = ""
-        self.port_range = (0, 0)
-        self.linger = self.linger2 = -1
-        self.laddr = "0.0.0.0" if family == 4 else "::"
-        self.port = self.shown = 0
-        self.raddr, self.rport = "", 0
-        self.state = CLOSE
-        self.connected = False  # the descriptor was connected and not disconnected since
-        self.addr_lock = self.port_lock = False  # bind() named the address, the port
-        self.auto = False  # connect() chose the port
-        self.queue: list[Sock] = []
-        self.backlog = 0
-        self.group: list[Sock] | None = None  # SO_REUSEPORT members, shared
-        self.peer: Sock | None = None
-        self.rx = 0
-        self.error = ""
-        self.fin = self.shut_rd = self.shut_wr = False
-        self.open = True  # a descriptor refers to it
-        self.half = False  # TIME_WAIT: in truth FIN_WAIT2
-        self.since = 0.0
-        self.timestamps = True
-        self.bound_at = 0
-        self.tried = False  # an MPTCP socket that a connection was tried with
-        self.mapped = False  # an AF_INET6 socket that sent a SYN by IPv4
-
-    @property
-    def key(self) -> Tuple4:
-        return self.laddr, self.port, self.raddr, self.rport
-
-    @property
-    def any_(self) -> bool:
-        return self.laddr == "0.0.0.0" or self.laddr == "::"
-
-    @property
-    def host(self) -> str:
-        """The local address as getsockname prints it."""
-        if self.family == 4:
-            return self.laddr
-        return f"[{self.laddr}]" if ":" in self.laddr else f"[::ffff:{self.laddr}]"
-
-    def have(self, names: Iterable[str], other: Sock) -> None:
-        """Take over attributes of another socket."""
-        for name in names:
-            setattr(self, name, getattr(other, name))
 
 
 class Held:
@@ -123,39 +56,6 @@ class Rules(Protocol):
     def send(self, m: Machine, sk: Sock, host: str, port: int) -> None: ...
     def close(self, m: Machine, sk: Sock) -> None: ...
     def name(self, m: Machine, sk: Sock) -> Value: ...
-
-
-class Course:
-    """The choices of one course of events: those given are repeated, those beyond take the first way.
-
-    `step` is the labelled step under way, `first` that of the first choice.
-    """
-
-    __slots__ = ("trail", "at", "step", "first")
-
-    def __init__(self) -> None:
-        self.trail: list[list[int]] = []  # [chosen, of how many]
-        self.at = self.step = self.first = 0
-
-    def choose(self, ways: int) -> int:
-        """One of `ways` numbers from 0."""
-        if not self.at:
-            self.first = self.step
-        if self.at == len(self.trail):
-            self.trail.append([0, ways])
-        self.at += 1
-        return self.trail[self.at - 1][0]
-
-    def next(self) -> bool:
-        """Turn to the next course; False if there is none."""
-        trail = self.trail
-        del trail[self.at :]
-        while trail and trail[-1][0] + 1 == trail[-1][1]:
-            trail.pop()
-        self.at = 0
-        if trail:
-            trail[-1][0] += 1
-        return bool(trail)
 
 
 class Machine:

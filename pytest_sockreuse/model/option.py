@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..scenario import Option
 from .clause import Errno, Unknown
-from .machine import Sock
+from .sock import Sock
 
 
 def number(option: Option, too_short: str) -> int:

@@ -43,6 +43,14 @@ class Prediction:
         return next((step.unknown for step in self.steps if step.unknown), "")
 
 
+def outcome_text(step: StepPrediction) -> str:
+    """Every outcome a step may show, with the values it may record."""
+    if step.unknown:
+        return "unknown"
+    values = "|".join(map(str, step.values or ()))
+    return "|".join(values if outcome == "ok" and values else outcome for outcome in step.outcomes)
+
+
 def united(label: str, courses: Iterable[StepPrediction]) -> StepPrediction:
     """One step, from what it shows in each course of events that gets there; of an outcome the first rule counts."""
     rules: dict[str, str] = {}

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from .machine import CLOSE, CLOSE_WAIT, ESTABLISHED, FIN_WAIT2, LISTEN, TIME_WAIT, Machine, Sock
+from .machine import Machine
+from .sock import CLOSE, CLOSE_WAIT, ESTABLISHED, FIN_WAIT2, LISTEN, TIME_WAIT, Sock
 
 
 class Lives(Protocol):

@@ -12,12 +12,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from .. import __version__
 from ..expected import expected
 from ..platforms import LATEST, Platform, known, version
 from ..scenario import Observation, Scenario, StepOutcome
 from ..suite import Suite, Variant
 from ..verdict import is_outcome, judge, shown
+from ..version import __version__
 from .results import MAX, Result, Results, ResultsError
 
 _NAME = re.compile(r"([a-z0-9]+)-([A-Za-z0-9._-]{1,60})")

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..model import Clause, Prediction, StepPrediction
+from ..model.prediction import outcome_text
 from ..platforms import Platform, registry
 
 
@@ -27,14 +28,6 @@ def _step_json(step: StepPrediction) -> dict[str, Any]:
     if step.unknown:
         entry["unknown"] = step.unknown
     return entry
-
-
-def outcome_text(step: StepPrediction) -> str:
-    """Every outcome a step may show, with the values it may record."""
-    if step.unknown:
-        return "unknown"
-    values = "|".join(map(str, step.values or ()))
-    return "|".join(values if outcome == "ok" and values else outcome for outcome in step.outcomes)
 
 
 def show(prediction: Prediction, clauses: dict[str, Clause], why: bool) -> str:

@@ -9,8 +9,9 @@ from __future__ import annotations
 from ...scenario import Option
 from .. import stream
 from ..clause import Book, Errno, Unknown
-from ..machine import CLOSE, LISTEN, Machine, Sock
+from ..machine import Machine
 from ..ports import Value
+from ..sock import CLOSE, LISTEN, Sock
 from . import bind, options, tcp, udp
 from .table import Pcb, Traits
 from .tcp import closed

@@ -10,7 +10,8 @@ from functools import lru_cache
 
 from ..address import canonical
 from ..clause import Book
-from ..machine import TIME_WAIT, Machine, Sock
+from ..machine import Machine
+from ..sock import TIME_WAIT, Sock
 
 BOOK = Book()
 _PCB = "sys/netinet/in_pcb.c (XNU: bsd/netinet/in_pcb.c)"

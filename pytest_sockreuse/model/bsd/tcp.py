@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from .. import stream
 from ..clause import Book, Errno, TimeUp, Unknown
-from ..machine import CLOSE, ESTABLISHED, LISTEN, TIME_WAIT, Machine, Sock
+from ..machine import Machine
+from ..sock import CLOSE, ESTABLISHED, LISTEN, TIME_WAIT, Sock
 from .bind import FAMILY, NO_MAPPED, choose, pick
 from .table import Pcb, find, held, insert, parsed, receiver, remove
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from ..clause import Book, Errno, Unknown
-from ..machine import CLOSE, ESTABLISHED, Machine
+from ..machine import Machine
+from ..sock import CLOSE, ESTABLISHED
 from .bind import choose, pick
 from .table import Pcb, find, held, insert, parsed, receiver, remove
 from .tcp import PORT_ZERO, TUPLE_CHOICE, destination, occupy

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from ..address import parsed
 from ..clause import Book, Errno, Unknown
-from ..linux.address import parsed
 from ..machine import Machine
 from .ports import Endpoint
 

@@ -8,10 +8,12 @@ from __future__ import annotations
 from ...platforms import Platform
 from ...scenario import Option
 from ..clause import Book, Errno, Unknown
-from ..machine import Machine, Sock
+from ..machine import Machine
 from ..ports import Value
-from . import address, choice, options, ports, stream, tcp, udp
-from .ports import Demux, Endpoint, Ports, shown
+from ..sock import Sock
+from . import address, choice, demux, options, ports, stream, tcp, udp
+from .demux import Demux
+from .ports import Endpoint, Ports, shown
 
 BOOK = Book()
 
@@ -29,15 +31,7 @@ NO_DISCONNECT = BOOK(
     "pkg/sentry/socket/netstack/netstack.go sock.Connect (AF_UNSPEC)",
 )
 
-for _part in (
-    address,
-    ports,
-    choice,
-    tcp,
-    stream,
-    udp,
-    options,
-):
+for _part in (address, ports, demux, choice, tcp, stream, udp, options):
     BOOK.clauses.update(_part.BOOK.clauses)
 
 _SETTINGS = frozenset({"ephemeral", "net.ipv4.ip_local_port_range"})

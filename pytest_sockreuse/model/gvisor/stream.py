@@ -8,8 +8,10 @@ from __future__ import annotations
 import contextlib
 
 from ..clause import Book, Errno, Unknown
-from ..machine import CLOSE_WAIT, ESTABLISHED, FIN_WAIT2, LISTEN, TIME_WAIT, Machine
-from .ports import Endpoint, claim_of, demux, ports
+from ..machine import Machine
+from ..sock import CLOSE_WAIT, ESTABLISHED, FIN_WAIT2, LISTEN, TIME_WAIT
+from .demux import demux
+from .ports import Endpoint, claim_of, ports
 
 BOOK = Book()
 _TCP = "pkg/tcpip/transport/tcp/endpoint.go"

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from ..clause import Book, Errno, TimeUp, Unknown
-from ..machine import ESTABLISHED, LISTEN, TIME_WAIT, Machine
+from ..machine import Machine
+from ..sock import ESTABLISHED, LISTEN, TIME_WAIT
 from . import stream
 from .address import check_destination_family, check_local, source, unwrap
 from .choice import pick
-from .ports import BIND0, CONFLICT, DUAL, LATCHED, REGISTERED, Claim, Destination, Endpoint, claim_of, demux, ports
+from .demux import REGISTERED, demux
+from .ports import BIND0, CONFLICT, DUAL, LATCHED, Claim, Destination, Endpoint, claim_of, ports
 from .stream import BOUND, CLOSED, CONNECTED, ERROR, INITIAL
 
 BOOK = Book()

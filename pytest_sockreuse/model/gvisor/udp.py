@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from ..clause import Book, Errno
-from ..machine import ESTABLISHED, Machine
+from ..machine import Machine
+from ..sock import ESTABLISHED
 from .address import check_destination_family, check_local, source, unwrap
 from .choice import pick
-from .ports import CONFLICT, DUAL, NOWHERE, REGISTERED, Claim, Endpoint, claim_of, demux, ports
+from .demux import REGISTERED, demux
+from .ports import CONFLICT, DUAL, NOWHERE, Claim, Endpoint, claim_of, ports
 from .stream import BOUND, INITIAL
 
 BOOK = Book()

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-
-from ..address import canonical
+from ..address import parsed
 from ..clause import Book, Errno, Unknown
-from ..machine import TIME_WAIT, Machine, Sock
+from ..machine import Machine
+from ..sock import TIME_WAIT, Sock
 
 BOOK = Book()
 
@@ -140,24 +139,6 @@ def unseen(on: frozenset[str], sk: Sock, sk2: Sock, owners: list[Sock]) -> str:
     elif sk2.family == 6 and sk2.laddr == "0.0.0.0" and MAPPED_WILDCARD_UNSEEN in on:
         return MAPPED_WILDCARD_UNSEEN
     return ""
-
-
-@lru_cache(4096)
-def parsed(host: str) -> tuple[str, int, str]:
-    """The canonical address, its family (4 for v4-mapped) and its kind, such as any, loopback or other."""
-    address = canonical(host)
-    kind = "other"
-    if address.is_unspecified:
-        kind = "any"
-    elif address.is_loopback:
-        kind = "loopback"
-    elif address.is_multicast:
-        kind = "multicast"
-    elif str(address) == "255.255.255.255":
-        kind = "broadcast"
-    elif address.is_link_local:
-        kind = "linklocal"
-    return str(address), address.version, kind
 
 
 def check_family(sk: Sock, host: str) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from ..clause import Book, Errno
-from ..machine import LISTEN, PLAIN, TIME_WAIT, Machine, Sock
+from ..machine import PLAIN, Machine
+from ..sock import LISTEN, TIME_WAIT, Sock
 from . import address as at
 from .choice import bind_zero
 

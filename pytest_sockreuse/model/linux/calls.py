@@ -10,8 +10,9 @@ from ...platforms import Platform
 from ...scenario import Option
 from .. import stream
 from ..clause import Book, Errno, Unknown
-from ..machine import CLOSE, LISTEN, Machine, Sock
+from ..machine import Machine
 from ..ports import Value
+from ..sock import CLOSE, LISTEN, Sock
 from . import address, bind, choice, options, tcp, udp
 from .address import MAPPED_ON_V6ONLY, SPECIFIC_V6ONLY, check_family, check_local, route
 

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from functools import lru_cache
 
 from ..clause import Book
-from ..machine import Machine, Sock
+from ..machine import Machine
 from ..ports import RARE, mask
+from ..sock import Sock
 
 BOOK = Book()
 

@@ -6,7 +6,8 @@ from typing import NoReturn
 
 from .. import stream
 from ..clause import Book, Errno, TimeUp, Unknown
-from ..machine import CLOSE, ESTABLISHED, LISTEN, TIME_WAIT, Machine, Sock
+from ..machine import Machine
+from ..sock import CLOSE, ESTABLISHED, LISTEN, TIME_WAIT, Sock
 from .bind import EXHAUSTED, TW_KEEPS, bucket, get_port, left, moved, new_bucket
 from .choice import connect_auto
 

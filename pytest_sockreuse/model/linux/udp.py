@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from ..address import parsed
 from ..clause import Book, Errno
-from ..machine import CLOSE, ESTABLISHED, PLAIN, Machine, Sock
+from ..machine import PLAIN, Machine
+from ..sock import CLOSE, ESTABLISHED, Sock
 from . import address as at
 from .choice import datagram
 
@@ -207,7 +209,7 @@ class Udp:
             raise Errno("EDESTADDRREQ", NO_DESTINATION)
         if sk.family == 4 and ":" in host:
             raise Errno("EAFNOSUPPORT", at.FAMILY)
-        native = sk.family == 6 and ":" in at.parsed(host)[0] if host else False
+        native = sk.family == 6 and ":" in parsed(host)[0] if host else False
         if native and not port and PORT_ZERO in m.on:
             raise Errno("EINVAL", PORT_ZERO)
         source, destination = at.route(m, sk, host) if host else (sk.laddr, sk.raddr)

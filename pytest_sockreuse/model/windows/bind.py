@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from ..address import parsed
 from ..clause import Book, Errno, Unknown
-from ..linux.address import parsed
-from ..machine import Machine, Sock
+from ..machine import Machine
+from ..sock import Sock
 
 BOOK = Book()
 _MS = "Microsoft, Using SO_REUSEADDR and SO_EXCLUSIVEADDRUSE (Windows Server 2003 and later)"

@@ -9,8 +9,9 @@ from ...platforms import Platform
 from ...scenario import Option
 from .. import stream
 from ..clause import Book, Errno, Unknown
-from ..machine import ESTABLISHED, LISTEN, Machine, Sock
+from ..machine import Machine
 from ..ports import Value
+from ..sock import ESTABLISHED, LISTEN, Sock
 from . import bind, options, tcp
 from .bind import WinSock, is_any, local, owners
 from .options import V6ONLY_DEFAULT

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from .. import stream
+from ..address import parsed
 from ..clause import Book, Errno, Unknown
-from ..linux.address import parsed
-from ..machine import CLOSE, ESTABLISHED, LISTEN, TIME_WAIT, Machine, Sock
+from ..machine import Machine
 from ..ports import mask
+from ..sock import CLOSE, ESTABLISHED, LISTEN, TIME_WAIT, Sock
 from .bind import WinSock, is_any, owners
 
 BOOK = Book()
