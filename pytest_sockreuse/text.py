@@ -1,0 +1,14 @@
+"""Text that somebody else wrote, made fit for a message of ours."""
+
+from __future__ import annotations
+
+
+def visible(text: object, most: int = 100) -> str:
+    """`text` in one line, of its first `most` characters: what a terminal would obey, or nobody would see, is escaped.
+
+    For names, ids and words of files, arguments and runners. So no file can forge a line, move the cursor, turn the
+    reading direction, or fill the screen; and a half of a surrogate pair, which cannot be printed, can be shown.
+    """
+    whole = str(text)
+    shown = "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in whole[:most])
+    return shown if len(whole) <= most else f"{shown}…"
