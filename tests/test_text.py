@@ -39,6 +39,6 @@ def test_what_is_long_is_cut_and_says_so() -> None:
 @given(st.text(st.characters(), max_size=150))  # surrogates too
 def test_any_text_ends_as_one_printable_line(text: str) -> None:
     shown = visible(text)
-    assert shown.encode()
+    shown.encode()  # as printing does
     assert len(shown) <= 100 * len(r"\U0010ffff") + 1
     assert not {unicodedata.category(letter) for letter in shown} & {"Cc", "Cf", "Cs", "Zl", "Zp"}
