@@ -252,7 +252,8 @@ def test_what_a_namespace_cannot_have(run: Run) -> None:
         "port_range('1', 2): two numbers are wanted that go up, from 1 to 65535",
         "port_range(1, 65536): two numbers are wanted that go up, from 1 to 65535",
         "net.ipv4.ip_local_port_range = 80 90 is refused by this kernel (EINVAL)",
-        "'kernel.hostname' is no setting that a network namespace isolates: net.ipv4.… and net.ipv6.… are",
+        "'kernel.hostname' is no setting that a network namespace isolates "
+        "(net.ipv4.…, net.ipv6.…, net.mptcp.…, net.sctp.…, net.core.somaxconn)",
         "net.ipv4.ip_autobind_reuse = x is refused by this kernel (EINVAL)",
     ]
     result.stdout.fnmatch_lines(["SKIPPED*this kernel has no setting net.ipv4.ip_absent"])

@@ -47,6 +47,11 @@ PERFORMED: dict[str, tuple[str, dict[str, str]]] = {
     "recv has nothing to return": (
         "A = udp4()\nA.bind(127.0.0.1:P)\nA.recv()\nA.send()\nA.close()", {"A.recv": "timeout", "A.send": "unreached"},
     ),
+    "recv waits for nothing where reading was shut down": (
+        "A = udp4()\nA.connect(127.0.0.1:P)\nA.shutdown(RD)\nA.recv()\nB = udp4()\nB.sendto(127.0.0.1:A.port)\n"
+        "A.recv()\nA.recv()",
+        {},
+    ),
     "recv on what is not connected": ("A = tcp4()\nA.recv()", {"A.recv": "ENOTCONN"}),
     "a failed step ends its socket, not the others": (
         "A = tcp4()\nA.bind(127.0.0.1:P)\nB = tcp4()\nB.bind(127.0.0.1:P)\nB.listen()\nB.connect(127.0.0.1:Q)\n"
@@ -267,7 +272,7 @@ def test_other_users_need_root(runner: Runner, isolation: str) -> None:
     ("line", "why"),
     [
         ("sysctl kernel.hostname = other", "no setting that a network namespace isolates"),
-        ("sysctl net.core.somaxconn = 1", "no setting that a network namespace isolates"),
+        ("sysctl net.core.rmem_max = 1", "no setting that a network namespace isolates"),
         ("sysctl vm.swappiness = 1", "no setting that a network namespace isolates"),
         ("sysctl net.ipv4.no_such_setting = 1", "no setting net.ipv4.no_such_setting"),
         ("sysctl net.ipv4.ip_local_port_range = 9 8 7", "is refused (EINVAL)"),

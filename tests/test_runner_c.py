@@ -169,7 +169,8 @@ TOLD = {
         T = L.accept(); S.close(); C.close(); L.close(); D = tcp4(SO_LINGER=0); D.bind(127.0.0.1:L.port)?;
         D.disconnect(); D.name()""",
     "datagrams": """A = udp4(); A.bind(127.0.0.1:P); B = udp4(); B.bind(127.0.0.1:Q); B.sendto(127.0.0.1:A.port);
-        A.recv(); B.connect(127.0.0.1:P); B.send(); A.recv(); A.recv(); A.close(); B.disconnect(); B.name()""",
+        A.recv(); B.connect(127.0.0.1:P); B.send(); A.recv(); A.recv()?; A.shutdown(RD)?; A.recv(); A.close();
+        B.disconnect(); B.name()""",
     "kinds": """A[4-4] = mptcp4(); B = udplite6(); C = sctp6(); A4.bind(127.0.0.1:P); B.bind([::1]:P); B.name();
         C.close()""",
     "every option": "; ".join(
@@ -178,6 +179,7 @@ TOLD = {
     ),
     "no such setting": "sysctl net.ipv4.no_such_setting = 1; A = tcp4()",
     "a setting of the host": "sysctl  kernel/hostname  =  a  b ; A = tcp4()",
+    "a setting beside IP": "sysctl net.core.somaxconn = 1; A = tcp4()",
     "a value that is refused": "sysctl net.ipv4.tcp_tw_reuse = 77; A = tcp4()",
     "a range that is refused": "ephemeral 1-2; A = tcp4()",
     "no port": """sysctl net.ipv4.ip_unprivileged_port_start = 60998; ephemeral 60998-65535; A = tcp4();

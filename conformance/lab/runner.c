@@ -1381,14 +1381,19 @@ static void isolate(void)
 	}
 }
 
-/* net.ipv4 or net.ipv6, and up to four words. */
+/* Such a name of a family, and up to four words after it; net.core.somaxconn. */
 static bool is_isolated_setting(const char *name)
 {
+	static const char *const families[] = { "net.ipv4", "net.ipv6", "net.mptcp", "net.sctp" };
 	int words = 0;
+	size_t family;
 
-	if (strncmp(name, "net.ipv", 7) || !strspn(name + 7, "46"))
-		return false;
-	for (name += 8; *name == '.' && strspn(name + 1, IDENT); words++)
+	if (!strcmp(name, "net.core.somaxconn"))
+		return true;
+	for (family = 0; strncmp(name, families[family], strlen(families[family])); family++)
+		if (family == sizeof families / sizeof *families - 1)
+			return false;
+	for (name += strlen(families[family]); *name == '.' && strspn(name + 1, IDENT); words++)
 		name += 1 + strspn(name + 1, IDENT);
 	return !*name && words >= 1 && words <= 4;
 }
@@ -1406,7 +1411,7 @@ static enum entered apply_setting(const struct step *step)
 			"namespace");
 	} else if (!is_isolated_setting(name)) {
 		return because(NOT_RUN, "%s is no setting that a network namespace isolates (net.ipv4.\xE2\x80\xA6, "
-			"net.ipv6.\xE2\x80\xA6)", name);
+			"net.ipv6.\xE2\x80\xA6, net.mptcp.\xE2\x80\xA6, net.sctp.\xE2\x80\xA6, net.core.somaxconn)", name);
 	} else {
 		for (char *c = path + sprintf(path, "/proc/sys/%s", name); c > path; c--)
 			*c = *c == '.' ? '/' : *c;
@@ -1617,19 +1622,25 @@ static void set_blocking(sock sock, bool on)
 }
 #endif
 
-/* Whether it may be worth to look again, after waiting for something to return. */
-static bool await_readable(sock sock)
+/* Whether the socket has something to return, after waiting for it for so many seconds at the most. */
+static bool readable(sock sock, double seconds)
 {
 #ifdef _WIN32
-	struct timeval most = { (long)patience, (long)((patience - (double)(long)patience) * 1e6) };
+	struct timeval most = { (long)seconds, (long)((seconds - (double)(long)seconds) * 1e6) };
 	fd_set one;
 
 	FD_ZERO(&one);
 	FD_SET(sock, &one);
-	select(0, &one, NULL, NULL, &most);
+	return select(0, &one, NULL, NULL, &most) > 0;
 #else
-	poll(&(struct pollfd) { .fd = sock, .events = POLLIN }, 1, (int)(patience * 1000));
+	return poll(&(struct pollfd) { .fd = sock, .events = POLLIN }, 1, (int)(seconds * 1000)) > 0;
 #endif
+}
+
+/* Whether it may be worth to look again, after waiting for something to return. */
+static bool look_again(sock sock)
+{
+	readable(sock, patience);
 	return patience > 0;
 }
 
@@ -1894,7 +1905,7 @@ static int call_accept(struct step *step, struct name *listener)
 	do {
 		child = accept(listener->sock, NULL, NULL);
 		error = child == INVALID_SOCKET ? failure() : 0;
-	} while (error == NOTHING_YET && !looks++ && await_readable(listener->sock));
+	} while (error == NOTHING_YET && !looks++ && look_again(listener->sock));
 	set_blocking(listener->sock, true);
 	if (error)
 		return error == NOTHING_YET ? TIMEOUT : error;
@@ -1938,13 +1949,17 @@ static int call_send(struct step *step, struct name *name)
 static int call_recv(struct step *step, struct name *name)
 {
 	int looks = 0, error;
+	size_t size = is_stream(name) ? 1 : sizeof received;
 
 	(void)step;
 	set_blocking(name->sock, false);
 	do
-		error = check((int)recv(name->sock, received, is_stream(name) ? 1 : sizeof received, 0));
-	while (error == NOTHING_YET && !looks++ && await_readable(name->sock));
+		error = check((int)recv(name->sock, received, size, 0));
+	while (error == NOTHING_YET && !looks++ && look_again(name->sock));
 	set_blocking(name->sock, true);
+	/* After shutdown(RD) of UDP, Linux tells only a call that may wait that there is no need to. */
+	if (error == NOTHING_YET && !is_stream(name) && readable(name->sock, 0))
+		error = check((int)recv(name->sock, received, size, 0));
 	return error == NOTHING_YET ? TIMEOUT : error;
 }
 

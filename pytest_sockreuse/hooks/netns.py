@@ -47,7 +47,7 @@ class Netns:
         """
         if sys.platform == "linux":
             if not namespace.is_isolated(name):
-                _fail(f"{name!r} is no setting that a network namespace isolates: net.ipv4.… and net.ipv6.… are")
+                _fail(f"{name!r} is no setting that a network namespace isolates ({namespace.ISOLATED})")
             try:
                 namespace.write(name, str(value))
             except NotRun as why:

@@ -26,6 +26,8 @@ assert sys.platform == "linux"
 _NEWUSER, _NEWNET = 0x10000000, 0x40000000
 _UIDS = {"root": 0, "user1": 64001, "user2": 64002}
 _SIOCSIFFLAGS, _UP_AND_RUNNING = 0x8914, 0x1 | 0x40
+#: The settings that each network namespace has for itself.
+ISOLATED = "net.ipv4.…, net.ipv6.…, net.mptcp.…, net.sctp.…, net.core.somaxconn"
 _RANGE, _START = "net.ipv4.ip_local_port_range", "net.ipv4.ip_unprivileged_port_start"
 
 
@@ -150,7 +152,7 @@ def _apply(setting: Setting) -> None:
 
 def is_isolated(name: str) -> bool:
     """Whether it is the name of a setting that each network namespace has for itself."""
-    return re.fullmatch(r"net\.ipv[46](\.[A-Za-z0-9_]+){1,4}", name) is not None
+    return re.fullmatch(r"net\.(ipv[46]|mptcp|sctp)(\.[A-Za-z0-9_]+){1,4}|net\.core\.somaxconn", name) is not None
 
 
 def write(name: str, value: str) -> None:
@@ -158,7 +160,7 @@ def write(name: str, value: str) -> None:
     if current().stack == "gvisor":
         raise NotRun("the settings of gVisor are those of its whole sandbox, not of a network namespace")
     if not is_isolated(name):
-        raise NotRun(f"{name} is no setting that a network namespace isolates (net.ipv4.…, net.ipv6.…)")
+        raise NotRun(f"{name} is no setting that a network namespace isolates ({ISOLATED})")
     try:
         with open("/proc/sys/" + name.replace(".", "/"), "w") as file:
             file.write(value)

@@ -242,7 +242,7 @@ class Performance:
             except BlockingIOError:
                 if step.label in self.glance:
                     raise
-            _await_readable(sock, PATIENCE)
+            _readable(sock, PATIENCE)
             return call()
         except BlockingIOError:
             raise _Nothing from None
@@ -266,7 +266,12 @@ class Performance:
         sock.send(b"x")
 
     def _recv(self, step: Step, held: _Socket, sock: socket.socket) -> None:
-        self._patient(step, sock, lambda: sock.recv(1 if held.stream else 65536))
+        try:
+            self._patient(step, sock, lambda: sock.recv(1 if held.stream else 65536))
+        except _Nothing:  # after shutdown(RD) of UDP, Linux tells only a call that may wait that there is no need to
+            if held.stream or not _readable(sock, 0):
+                raise
+            sock.recv(65536)
 
     def _close(self, step: Step, held: _Socket, sock: socket.socket) -> None:
         self._note_port(held)
@@ -305,14 +310,13 @@ _CALLS: dict[str, Callable[[Performance, Step, _Socket, socket.socket], str | No
 }
 
 
-def _await_readable(sock: socket.socket, seconds: float) -> None:
-    """Wait until the socket has something to return, for `seconds` at the most."""
+def _readable(sock: socket.socket, seconds: float) -> bool:
+    """Whether the socket has something to return, after waiting for it for `seconds` at the most."""
     if sys.platform != "win32":
         poll = select.poll()
         poll.register(sock, select.POLLIN)
-        poll.poll(seconds * 1000)
-    else:
-        select.select([sock], [], [], seconds)
+        return bool(poll.poll(seconds * 1000))
+    return bool(select.select([sock], [], [], seconds)[0])
 
 
 def _call(name: str, sock: socket.socket, *arguments: bytes | int) -> None:
