@@ -51,7 +51,7 @@ class Asked:
 class Diagnosis:
     """The clauses of the model that decided, and the changes with which it lets the call succeed."""
 
-    rules: tuple[Clause, ...] = ()
+    clauses: tuple[Clause, ...] = ()
     changes: tuple[str, ...] = ()
 
 
@@ -81,18 +81,18 @@ def shown(address: Address) -> str:
 
 
 def diagnose(asked: Asked, holders: Sequence[Holder], platform: Platform) -> Diagnosis:
-    """The rules and the changes; none where the model does not account for the answer, or does not know."""
+    """The clauses and the changes; none where the model does not account for the answer, or does not know."""
     told = tuple({(h.local[0], h.state, h.options, h.foreign == asked.foreign): h for h in holders}.values())[:_MOST]
     guesses = [[it] if it.options is not None else [replace(it, options=o) for o in _GUESSES] for it in told]
     known = {clause.name: clause for clause in clauses(platform)}
-    rules: dict[str, Clause] = {}
+    deciding: dict[str, Clause] = {}
     explained = []
     for others in itertools.product(*guesses):
         for order in ("first",) if asked.verb == "listen" else ("",) if others or asked.local[1] else ("", "taken"):
             answer = _answers(asked, others, platform, order).get(asked.verb)
             if answer is not None and answer.outcomes == (asked.errno,):
                 explained.append(others)
-                rules.setdefault(answer.rule, known[answer.rule])
+                deciding.setdefault(answer.clause, known[answer.clause])
                 break
     changes = []
     for change in _CHANGES if explained and platform.stack not in _OVERRIDES else ():
@@ -102,7 +102,7 @@ def diagnose(asked: Asked, holders: Sequence[Holder], platform: Platform) -> Dia
             changes.append(change.sentence + but)
             if not but:  # no more than this is needed
                 break
-    return Diagnosis(tuple(rules.values()), tuple(changes))
+    return Diagnosis(tuple(deciding.values()), tuple(changes))
 
 
 def _after(change: _Change, asked: Asked, others: Sequence[Holder], platform: Platform) -> str | None:

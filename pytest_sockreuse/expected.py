@@ -33,8 +33,8 @@ def _modelled(prediction: Prediction) -> Expectation | None:
     if prediction.unknown:
         return None
     outcome = {step.step: outcome_text(step) for step in prediction.steps if step.outcomes != ("ok",) or step.values}
-    rules = ", ".join(dict.fromkeys(step.rule for step in prediction.steps if step.outcomes != ("ok",)))
-    return Expectation(outcome, "model", note=f"clauses {rules}" if rules else "")
+    names = ", ".join(dict.fromkeys(step.clause for step in prediction.steps if step.outcomes != ("ok",)))
+    return Expectation(outcome, "model", note=f"clauses {names}" if names else "")
 
 
 def honours(guard: Guard, platforms: Sequence[Platform]) -> dict[Platform, bool | None]:
@@ -85,7 +85,7 @@ class Disagreement:
     def __str__(self) -> str:
         parts = (
             f"{step.step}: stated {self.stated.outcome.get(step.step, 'ok')} ({self.stated.basis}), "
-            f"modelled {outcome_text(step)} ({step.rule})"
+            f"modelled {outcome_text(step)} ({step.clause})"
             for step in self.steps
         )
         return f"{self.variant.id} on {self.platform}: {'; '.join(parts)}"

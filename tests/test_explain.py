@@ -155,14 +155,14 @@ def test_what_is_told(run: Run, spread: bool) -> None:
         assert section["call"][0].startswith("bind to 127.0.0.1:")
         assert section["call"][0].endswith(f", TCP, SO_REUSEADDR (test_it.py:{line})")
         assert "this process" in section["held by"][0]
-        assert section["rule"] == excluded
+        assert section["clause"] == excluded
         assert "SO_REUSEPORT on both" in section["fix"][1]
     assert left["held by"][0].startswith("TIME_WAIT at 127.0.0.1:")
-    assert left["rule"][0].endswith("(time-wait-keeps-port)")
+    assert left["clause"][0].endswith("(time-wait-keeps-port)")
     assert left["fix"][0] == "set SO_REUSEADDR on both sockets before they bind"
     assert other["held by"][0].startswith("LISTEN at 127.0.0.1:")
     assert "python" in other["held by"][0]
-    assert [rule.rpartition(" ")[2] for rule in other["rule"]] == ["(bind-conflict)", "(listener-excludes)"]
+    assert [clause.rpartition(" ")[2] for clause in other["clause"]] == ["(bind-conflict)", "(listener-excludes)"]
     assert other["call"][0].endswith("(test_it.py:25)")
     assert absent["why"] == ["sockreuse: why EADDRNOTAVAIL"]
     assert absent["fix"] == ["no interface here has 10.254.1.1: bind an address of this machine, or 127.0.0.1"]
@@ -170,11 +170,11 @@ def test_what_is_told(run: Run, spread: bool) -> None:
     assert held["fix"][0] == "set SO_REUSEADDR on this socket before it binds"
     assert "release() of its lease" in held["fix"][1]
     assert busy["call"][0].startswith("connect to 127.0.0.1:")
-    assert busy["rule"][0].endswith("(tuple-busy)")
+    assert busy["clause"][0].endswith("(tuple-busy)")
     assert busy["fix"][0].startswith("do not bind before connect")
     assert listen["call"][0].startswith("listen at 127.0.0.1:")
-    assert listen["rule"] == excluded
-    assert number["rule"] == busy["rule"]
+    assert listen["clause"] == excluded
+    assert number["clause"] == busy["clause"]
     text = str(result.stdout)
     assert "by number: not raised by a call of Python's socket; the last one of this test that failed so:" in text
     assert "from elsewhere: not raised by a call of Python's socket; an extension or another process made it" in text
@@ -205,7 +205,7 @@ def test_ports_that_ran_out(run: Run, namespaces: str) -> None:
     result.assert_outcomes(failed=2)
     for section in told(result):
         assert section["port"] == ["to be chosen by the OS from 40000-40001"]
-        assert section["rule"][0].endswith("(ports-exhausted)")
+        assert section["clause"][0].endswith("(ports-exhausted)")
         assert section["fix"] == [
             "have fewer sockets open at once, or give the OS a wider range of ports to choose from"
         ]
@@ -295,13 +295,13 @@ def test_a_change_must_help_whatever_the_other_process_has_set() -> None:
     linux = named("linux-6.18")
     for options in (None, (), RA):
         found = diagnose(asked(options=RA), [holder("TIME_WAIT", options)], linux)
-        assert bool(found.rules) == (options != RA)  # with the option on both sides there is no conflict to explain
+        assert bool(found.clauses) == (options != RA)  # with the option on both sides there is no conflict to explain
         assert found.changes == ("set SO_REUSEADDR on both sockets before they bind",) * (options != RA)
 
 
 def test_no_option_is_recommended_where_it_takes_the_port_away() -> None:
     found = diagnose(asked(), [holder("LISTEN")], named("windows-11"))
-    assert found.rules
+    assert found.clauses
     assert not found.changes
 
 
@@ -321,7 +321,7 @@ MODELLED = [platform for platform in platforms.known() if platform.stack in fami
 @given(ASKED, st.lists(HOLDERS, max_size=4), st.sampled_from(MODELLED))
 def test_any_failure_can_be_asked_about(call: Asked, others: Sequence[Holder], platform: platforms.Platform) -> None:
     found = diagnose(call, others, platform)
-    assert bool(found.rules) >= bool(found.changes)
+    assert bool(found.clauses) >= bool(found.changes)
 
 
 @linux_only
@@ -332,7 +332,7 @@ def test_what_is_recommended_helps_on_this_kernel(runner: Runner, namespaces: st
     for verb, state, mine, theirs in itertools.product(("bind", "listen", "connect"), STATES[:5], options, options):
         call, others = asked(verb, mine), [holder(state, theirs)]
         found = diagnose(call, others, current())
-        if not found.rules:
+        if not found.clauses:
             continue
         order = "first" if verb == "listen" else ""
         assert outcome(runner, diagnosis._lines(call, others, order), verb) == call.errno

@@ -62,8 +62,8 @@ def test_bind_conflicts(first: str, second: str, free: bool, heard: bool) -> Non
 
 def test_the_clause_is_named() -> None:
     steps = predict(parse(bound(f"{RA}@127.0.0.1", f"{RA}@127.0.0.1", listen=True)), NOW).steps
-    assert steps[-1].rule == "listener-excludes"
-    assert {steps[-1].rule} <= {clause.name for clause in clauses(NOW)}
+    assert steps[-1].clause == "listener-excludes"
+    assert {steps[-1].clause} <= {clause.name for clause in clauses(NOW)}
 
 
 def test_every_clause_says_what_and_where() -> None:

@@ -10,12 +10,11 @@ import itertools
 from collections import defaultdict
 from collections.abc import Callable
 from functools import cache
-from typing import Any
 
 import pytest
 
 from pytest_sockreuse import loader, model
-from pytest_sockreuse.model import Clause, Prediction, families, predict
+from pytest_sockreuse.model import Clause, Prediction, families, predict, predict_asking
 from pytest_sockreuse.parser import parse
 from pytest_sockreuse.platforms import Platform, known, version
 from pytest_sockreuse.suite import Variant
@@ -34,16 +33,6 @@ C.connect(127.0.0.1:P)
 C.eof()
 """
 }
-
-
-class _Noting(frozenset[str]):
-    """The clauses that hold; notes which of them the model asks for: no other could change its answer."""
-
-    asked: set[str]
-
-    def __contains__(self, name: object) -> bool:
-        self.asked.add(str(name))
-        return super().__contains__(name)
 
 
 @cache
@@ -103,17 +92,6 @@ def _partners(stack: str, name: str) -> list[str]:
     return [other for other, labels in bounds.items() if other != name and labels & bounds[name]]
 
 
-def _asked(platform: Platform, variant: Variant) -> tuple[Prediction, set[str]]:
-    """What is said of a variant, and the clauses that were asked for on the way."""
-    plain: Callable[..., tuple[Any, frozenset[str]]] = model._rules
-    noting = _Noting(plain(platform, frozenset())[1])
-    noting.asked = set()
-    rules = families()[platform.stack].rules(platform, noting)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(model, "_rules", lambda *_: (rules, noting))
-        return predict(variant.scenario, platform), noting.asked
-
-
 def _said(prediction: Prediction) -> list[object]:
     return [(step.outcomes, step.values, step.unknown) for step in prediction.steps]
 
@@ -124,7 +102,7 @@ def _catching(platform: Platform, wanted: set[str]) -> dict[str, Variant]:
     for variant in _variants():
         if not wanted - found.keys():
             break
-        said, asked = _asked(platform, variant)
+        said, asked = predict_asking(variant.scenario, platform)
         for name in (wanted & asked) - found.keys():
             if _said(predict(variant.scenario, platform, inverted={name})) != _said(said):
                 found[name] = variant

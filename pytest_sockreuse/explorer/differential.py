@@ -33,7 +33,7 @@ class Disagreement:
         """What it is about, for telling one from another: the call, what was foretold and what was seen."""
         seen, step = self.observation.steps[self.at], self.prediction.steps[self.at]
         verb = seen.step.rpartition(".")[2].partition("#")[0]
-        return f"{verb}: {_foretold(step)} by {step.rule or 'no clause'}, seen {seen.outcome}"
+        return f"{verb}: {_foretold(step)} by {step.clause or 'no clause'}, seen {seen.outcome}"
 
     def __str__(self) -> str:
         """The scenario as a case could have it: what was seen beside each step, and where that was not foretold."""
@@ -48,9 +48,9 @@ class Disagreement:
             foretold, seen = next(labelled)
             note = f"# {seen.value or seen.outcome}"
             if seen.step == self.observation.steps[self.at].step:
-                note += f"   <-- the model: {_foretold(foretold)} ({foretold.rule or foretold.unknown})"
-            elif foretold.rule not in ("", "nothing-against"):
-                note += f" ({foretold.rule})"
+                note += f"   <-- the model: {_foretold(foretold)} ({foretold.clause or foretold.unknown})"
+            elif foretold.clause not in ("", "nothing-against"):
+                note += f" ({foretold.clause})"
             lines.append(f"{text:<{width}}   {note}")
         return "\n".join(lines)
 

@@ -196,13 +196,13 @@ def _cause(error: BaseException) -> OSError | None:
 
 
 def explain(seen: Seen) -> str:
-    """Who has the port, which rule decided, what would help."""
+    """Who has the port, which clause decided, what would help."""
     rows = [("call", f"{seen.asked} ({seen.where})")]
     rows += [("held by", words) for words in seen.words] or [_nobody(seen.asked)]
     found = diagnose(seen.asked, sorted(seen.there, key=lambda it: not it.keeps), current())
-    rows += [("rule", f"{rule.sentence} ({rule.name})") for rule in found.rules]
-    if not found.rules:
-        rows.append(("rule", f"the model of {current()} does not account for this by what can be seen"))
+    rows += [("clause", f"{clause.sentence} ({clause.name})") for clause in found.clauses]
+    if not found.clauses:
+        rows.append(("clause", f"the model of {current()} does not account for this by what can be seen"))
     rows += [("fix", text) for text in dict.fromkeys([*found.changes, *_other_fixes(seen)])]
     return "\n".join(
         textwrap.fill(text, 110, initial_indent=f"{name:<9}", subsequent_indent=" " * 9) for name, text in rows

@@ -1,7 +1,7 @@
 """The executable models: what a stack does with a scenario, every outcome it may show, the clause that decides.
 
 A family of stacks is a module with `BOOK`, its clauses, `covers(platform)`, why a version is not modelled if it is not,
-and `rules(platform, on)`, its `machine.Rules`; `families` lists them by stack.
+and `family(platform, on)`, its `machine.Family`; `families` lists them by stack.
 """
 
 from __future__ import annotations
@@ -10,12 +10,13 @@ import importlib
 from collections.abc import Iterable, Iterator
 from functools import cache, lru_cache
 from types import ModuleType
+from typing import Any
 
 from ..platforms import Platform
 from ..scenario import Observation, Scenario
-from .clause import Clause, ModelError, Unknown
+from .clause import Clause, Declared, ModelError, Unknown
 from .course import Course
-from .machine import Machine, Rules
+from .machine import Family, Machine
 from .ports import Contradiction, Value
 from .prediction import DEPARTED, Prediction, StepPrediction, united
 
@@ -30,6 +31,7 @@ __all__ = [
     "families",
     "foretell",
     "predict",
+    "predict_asking",
     "predictions",
 ]
 
@@ -56,22 +58,22 @@ def clauses(platform: Platform) -> tuple[Clause, ...]:
     if platform.stack not in _FAMILIES:
         return ()
     book, on = families()[platform.stack].BOOK, _on(platform)
-    return tuple(clause for name, clause in book.clauses.items() if name in on)
+    return tuple(clause for name, clause in book.clauses.items() if book.declared[name] in on)
 
 
 @lru_cache(256)
-def _on(platform: Platform) -> frozenset[str]:
-    on: frozenset[str] = families()[platform.stack].BOOK.on(platform)
+def _on(platform: Platform) -> frozenset[Declared]:
+    on: frozenset[Declared] = families()[platform.stack].BOOK.on(platform)
     return on
 
 
 @lru_cache(4096)
-def _rules(platform: Platform, inverted: frozenset[str]) -> tuple[Rules, frozenset[str]]:
-    family = families()[platform.stack]
-    if lost := inverted - family.BOOK.clauses.keys():
+def _family(platform: Platform, inverted: frozenset[str]) -> tuple[Family[Any], frozenset[Declared]]:
+    module = families()[platform.stack]
+    if lost := inverted - module.BOOK.clauses.keys():
         raise ModelError(f"no clause {', '.join(sorted(lost))} in the model of {platform.stack}")
-    on = _on(platform) ^ inverted
-    return family.rules(platform, on), on
+    on = _on(platform) ^ module.BOOK.called(inverted)
+    return module.family(platform, on), on
 
 
 def predict(
@@ -88,8 +90,8 @@ def predict(
     """
     if why := _not_modelled(platform):
         return _all_unknown(scenario, platform, why)
-    rules, on = _rules(platform, frozenset(inverted))
-    return _predict(scenario, platform, rules, on, observed)
+    family, on = _family(platform, frozenset(inverted))
+    return _predict(scenario, platform, family, on, observed)
 
 
 @lru_cache(256)
@@ -108,25 +110,40 @@ def foretell(scenario: Scenario, platform: Platform) -> tuple[Prediction, bytes]
     """
     if why := _not_modelled(platform):
         return _all_unknown(scenario, platform, why), b""
-    rules, on = _rules(platform, frozenset())
-    machines, unknown = _courses(scenario, rules, on, None)
+    family, on = _family(platform, frozenset())
+    machines, unknown = _courses(scenario, family, on, None)
     alive = (machine for machine in machines if machine.done)
     return _united(scenario, platform, machines, unknown), b"".join(machine.memory() for machine in alive)
 
 
-class _Noting(frozenset[str]):
+class _Noting(frozenset[Declared]):
     """The clauses that hold; notes which of them are asked for: no other has a part in the answer."""
 
-    asked: set[str]
+    asked: set[Declared]
 
-    def __contains__(self, name: object) -> bool:
-        self.asked.add(str(name))
-        return super().__contains__(name)
+    def __contains__(self, clause: object) -> bool:
+        self.asked.add(clause)  # type: ignore[arg-type]
+        return super().__contains__(clause)
+
+
+def _asking(scenario: Scenario, platform: Platform) -> tuple[Prediction, set[Declared]]:
+    noting = _Noting(_on(platform))
+    noting.asked = set()
+    family = families()[platform.stack].family(platform, noting)
+    return _predict(scenario, platform, family, noting, None), noting.asked
+
+
+def predict_asking(scenario: Scenario, platform: Platform) -> tuple[Prediction, set[str]]:
+    """A prediction for a modelled platform, and the names of the clauses it asked for: no other could change it."""
+    prediction, asked = _asking(scenario, platform)
+    return prediction, {clause.name for clause in asked}
 
 
 def predictions(scenario: Scenario, platforms: Iterable[Platform]) -> Iterator[Prediction]:
     """What each of the platforms may do, worked out once for all versions that agree on the clauses asked for."""
-    done: dict[str, list[tuple[set[str], set[str], Prediction]]] = {}  # by stack; the clauses asked for, those held
+    done: dict[
+        str, list[tuple[set[Declared], set[Declared], Prediction]]
+    ] = {}  # by stack; the clauses asked for, those held
     for platform in platforms:
         if _not_modelled(platform):
             yield predict(scenario, platform)
@@ -134,21 +151,20 @@ def predictions(scenario: Scenario, platforms: Iterable[Platform]) -> Iterator[P
         on, others = _on(platform), done.setdefault(platform.stack, [])
         found = next((prediction for asked, held, prediction in others if asked & on == held), None)
         if found is None:
-            noting = _Noting(on)
-            noting.asked = set()
-            rules = families()[platform.stack].rules(platform, noting)
-            found = _predict(scenario, platform, rules, noting, None)
-            others.append((noting.asked, noting.asked & on, found))
+            found, asked = _asking(scenario, platform)
+            others.append((asked, asked & on, found))
         yield Prediction(platform.name, found.steps)
 
 
 def _predict(
-    scenario: Scenario, platform: Platform, rules: Rules, on: frozenset[str], observed: Observation | None
+    scenario: Scenario, platform: Platform, family: Family[Any], on: frozenset[Declared], observed: Observation | None
 ) -> Prediction:
-    return _united(scenario, platform, *_courses(scenario, rules, on, observed))
+    return _united(scenario, platform, *_courses(scenario, family, on, observed))
 
 
-def _united(scenario: Scenario, platform: Platform, machines: list[Machine], unknown: dict[int, str]) -> Prediction:
+def _united(
+    scenario: Scenario, platform: Platform, machines: list[Machine[Any]], unknown: dict[int, str]
+) -> Prediction:
     """What the courses of events come to."""
     if len(machines) == 1 and machines[0].done:
         return Prediction(platform.name, tuple(machines[0].shown))
@@ -163,15 +179,15 @@ def _united(scenario: Scenario, platform: Platform, machines: list[Machine], unk
 
 
 def _courses(
-    scenario: Scenario, rules: Rules, on: frozenset[str], observed: Observation | None
-) -> tuple[list[Machine], dict[int, str]]:
+    scenario: Scenario, family: Family[Any], on: frozenset[Declared], observed: Observation | None
+) -> tuple[list[Machine[Any]], dict[int, str]]:
     """A machine for each course of events; from which labelled steps on something is not known, and why."""
     course = Course()
-    machines: list[Machine] = []
+    machines: list[Machine[Any]] = []
     unknown: dict[int, str] = {}
     first, done = len(scenario.steps), 0
     while True:
-        machine = Machine(scenario, rules, on, course, observed)
+        machine = Machine(scenario, family, on, course, observed)
         machines.append(machine)
         try:
             machine.run()

@@ -1,4 +1,4 @@
-"""The abstract machine: it interprets a scenario step by step and asks the family's rules what each call does.
+"""The abstract machine: it interprets a scenario step by step and asks its family what each call does.
 
 It runs one course of events. Where the OS may choose, `choose` asks for one of the ways; `predict` runs the machine
 again until every way was taken.
@@ -6,10 +6,10 @@ again until every way was taken.
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
 from ..scenario import KINDS, Address, Observation, Option, Scenario, Step, StepOutcome
-from .clause import Errno, ModelError, TimeUp, Unknown
+from .clause import PLAIN, Declared, Errno, ModelError, TimeUp, Unknown
 from .course import Course
 from .memory import digest
 from .ports import Contradiction, PortSpace, Value
@@ -18,10 +18,11 @@ from .sock import Sock, Tuple4
 
 PATIENCE = 0.2  # seconds that accept and recv wait
 MAX_WORK = 2_000_000  # comparisons of sockets in one prediction
-PLAIN = "nothing-against"  # the rule of a step that no clause decided
+
+S = TypeVar("S")  # a family's state: a dataclass that its `begin` makes
 
 _ALWAYS = frozenset({"close", "name", "get", "set"})
-_MEMORY = "over space names now ports env addresses devices buckets tuples listeners clock".split()
+_MEMORY = "over space names now ports env addresses devices state tuples listeners clock".split()
 _MOVES = frozenset({"bind", "connect", "disconnect", "listen", "close"})
 
 
@@ -34,42 +35,47 @@ class Held:
         self.sock, self.failed, self.port, self.unknown = sock, False, 0, unknown
 
 
-class Rules(Protocol):
-    """What a family answers for each call: it raises Errno, TimeUp or Unknown, and notes what decided in `m.rule`.
+class Family(Protocol[S]):
+    """What a family answers for each call: it raises Errno, TimeUp or Unknown, and notes what decided in `m.clause`.
 
     `receive` is false where there is nothing to return, by the clause `silence`.
     """
 
-    silence: str
+    silence: Declared
 
-    def begin(self, m: Machine) -> None: ...
-    def socket(self, m: Machine, proto: str, family: int, user: str) -> Sock: ...
-    def set(self, m: Machine, sk: Sock, option: Option) -> None: ...
-    def get(self, m: Machine, sk: Sock, option: Option) -> str | None: ...
-    def bind(self, m: Machine, sk: Sock, host: str, port: int) -> None: ...
-    def listen(self, m: Machine, sk: Sock, backlog: int) -> None: ...
-    def connect(self, m: Machine, sk: Sock, host: str, port: int) -> None: ...
-    def disconnect(self, m: Machine, sk: Sock) -> None: ...
-    def accept(self, m: Machine, sk: Sock) -> Sock | None: ...
-    def shutdown(self, m: Machine, sk: Sock, how: str) -> None: ...
-    def receive(self, m: Machine, sk: Sock, all_: bool) -> bool: ...
-    def send(self, m: Machine, sk: Sock, host: str, port: int) -> None: ...
-    def close(self, m: Machine, sk: Sock) -> None: ...
-    def name(self, m: Machine, sk: Sock) -> Value: ...
+    def begin(self, m: Machine[S]) -> S: ...
+    def socket(self, m: Machine[S], proto: str, family: int, user: str) -> Sock: ...
+    def set(self, m: Machine[S], sk: Sock, option: Option) -> None: ...
+    def get(self, m: Machine[S], sk: Sock, option: Option) -> str | None: ...
+    def bind(self, m: Machine[S], sk: Sock, host: str, port: int) -> None: ...
+    def listen(self, m: Machine[S], sk: Sock, backlog: int) -> None: ...
+    def connect(self, m: Machine[S], sk: Sock, host: str, port: int) -> None: ...
+    def disconnect(self, m: Machine[S], sk: Sock) -> None: ...
+    def accept(self, m: Machine[S], sk: Sock) -> Sock | None: ...
+    def shutdown(self, m: Machine[S], sk: Sock, how: str) -> None: ...
+    def receive(self, m: Machine[S], sk: Sock, all_: bool) -> bool: ...
+    def send(self, m: Machine[S], sk: Sock, host: str, port: int) -> None: ...
+    def close(self, m: Machine[S], sk: Sock) -> None: ...
+    def name(self, m: Machine[S], sk: Sock) -> Value: ...
 
 
-class Machine:
+class Machine(Generic[S]):
     """One scenario on one stack, in one course of events; `shown` grows as its labelled steps are done."""
 
     __slots__ = (
-        "scenario rules on course choose space names shown done over now rule work observed ports at env addresses "
-        "devices buckets tuples listeners clock"
+        "scenario family on course choose space names shown done over now clause work observed ports at env addresses "
+        "devices state tuples listeners clock"
     ).split()
 
     def __init__(
-        self, scenario: Scenario, rules: Rules, on: frozenset[str], course: Course, observed: Observation | None
+        self,
+        scenario: Scenario,
+        family: Family[S],
+        on: frozenset[Declared],
+        course: Course,
+        observed: Observation | None,
     ) -> None:
-        self.scenario, self.rules, self.on, self.course, self.observed = scenario, rules, on, course, observed
+        self.scenario, self.family, self.on, self.course, self.observed = scenario, family, on, course, observed
         self.choose = course.choose
         self.space = PortSpace(course.choose)
         self.names: dict[str, Held] = {}
@@ -77,12 +83,11 @@ class Machine:
         self.shown: list[StepPrediction] = []
         self.done = self.over = False  # every step was done; the scenario's time is up
         self.now = 0.0  # seconds that have passed at least
-        self.rule = PLAIN
+        self.clause: Declared = PLAIN
         self.work = self.at = self.clock = 0
         self.env: dict[str, str] = {}  # settings by name; "ephemeral"
         self.addresses: set[str] = set()
         self.devices = {"lo"}
-        self.buckets: dict[tuple[str, int], object] = {}  # (proto, port) -> what the family keeps of it
         self.tuples: dict[Tuple4, Sock] = {}
         self.listeners: dict[int, list[Sock]] = {}
         for setting in scenario.environment:
@@ -92,7 +97,7 @@ class Machine:
                 self.devices.add(setting.value)
             else:
                 self.env[setting.name or "ephemeral"] = setting.value
-        rules.begin(self)
+        self.state = family.begin(self)  # what the family keeps of sockets and ports
 
     def run(self) -> None:
         """Do every step. Raises Contradiction where the course cannot be, or is not what was observed, and Unknown."""
@@ -103,7 +108,7 @@ class Machine:
             if not step.label:
                 self.now += float(step.seconds)
                 continue
-            self.rule = PLAIN
+            self.clause = PLAIN
             self.course.step = len(shown)
             try:
                 outcome, value = self.step(step)
@@ -115,12 +120,12 @@ class Machine:
                 continue
             self.over = outcome == "time up"
             outcome = "timeout" if self.over else outcome
-            shown.append(StepPrediction(step.label, (outcome,), None if value is None else (value,), self.rule))
+            shown.append(StepPrediction(step.label, (outcome,), None if value is None else (value,), self.clause.name))
             if len(shown) <= len(seen):
                 self.compare(step, outcome, value, seen[len(shown) - 1])
             if self.over:
                 rest = self.scenario.steps[at + 1 :]
-                shown += [StepPrediction(step.label, ("unreached",), None, PLAIN) for step in rest if step.label]
+                shown += [StepPrediction(step.label, ("unreached",), None, PLAIN.name) for step in rest if step.label]
                 break
         self.done = True
 
@@ -142,13 +147,13 @@ class Machine:
         try:
             value = self.call(step, held, held.sock, port)
         except Errno as error:
-            if error.rule not in self.on:  # a clause that was taken away
+            if error.clause not in self.on:  # a clause that was taken away
                 return "ok", None
-            self.rule = error.rule
+            self.clause = error.clause
             outcome = error.name
         except TimeUp as late:
-            self.rule = str(late)
-            return ("time up" if self.rule in self.on else "ok"), None
+            self.clause = late.clause
+            return ("time up" if self.clause in self.on else "ok"), None
         else:
             if value is not _NOTHING:
                 return "ok", value
@@ -163,13 +168,13 @@ class Machine:
         proto, family = KINDS[step.kind]
         held = self.names[step.name] = Held()
         try:
-            held.sock = self.rules.socket(self, proto, family, step.user or "root")
+            held.sock = self.family.socket(self, proto, family, step.user or "root")
             for option in step.options:
-                self.rules.set(self, held.sock, option)
+                self.family.set(self, held.sock, option)
         except Errno as error:
-            if error.rule not in self.on:
+            if error.clause not in self.on:
                 return "ok"
-            self.rule = error.rule
+            self.clause = error.clause
             held.failed = not step.survives
             return error.name
         except Unknown as why:
@@ -178,41 +183,41 @@ class Machine:
         return "ok"
 
     def call(self, step: Step, held: Held, sk: Sock, port: int) -> Value | None:
-        """The calls of the language, on the family's rules."""
-        rules, verb = self.rules, step.verb
+        """The calls of the language, as the family answers them."""
+        family, verb = self.family, step.verb
         host = step.address.host if step.address is not None else ""
         if verb == "bind":
-            rules.bind(self, sk, host, port)
+            family.bind(self, sk, host, port)
         elif verb == "listen":
-            rules.listen(self, sk, 8 if step.backlog is None else step.backlog)
+            family.listen(self, sk, 8 if step.backlog is None else step.backlog)
         elif verb == "connect":
-            rules.connect(self, sk, host, port)
+            family.connect(self, sk, host, port)
         elif verb == "close":
             held.port, held.sock = sk.shown, None
-            rules.close(self, sk)
+            family.close(self, sk)
         elif verb == "name":
-            return rules.name(self, sk)
+            return family.name(self, sk)
         elif verb == "accept":
-            child = rules.accept(self, sk)
+            child = family.accept(self, sk)
             if child is None:
                 return _NOTHING
             self.names[step.name] = Held(child)
         elif verb == "set":
-            rules.set(self, sk, step.options[0])
+            family.set(self, sk, step.options[0])
         elif verb == "get":
-            text = rules.get(self, sk, step.options[0])
+            text = family.get(self, sk, step.options[0])
             return None if text is None else Value(text)
         elif verb == "disconnect":
-            rules.disconnect(self, sk)
+            family.disconnect(self, sk)
         elif verb == "shutdown":
-            rules.shutdown(self, sk, step.how)
+            family.shutdown(self, sk, step.how)
         elif verb in ("eof", "recv"):
-            if not rules.receive(self, sk, verb == "eof"):
+            if not family.receive(self, sk, verb == "eof"):
                 if verb == "eof":
-                    raise TimeUp(rules.silence)
+                    raise TimeUp(family.silence)
                 return _NOTHING
         else:
-            rules.send(self, sk, host, port)
+            family.send(self, sk, host, port)
         return None
 
     def port(self, address: Address) -> int | None:

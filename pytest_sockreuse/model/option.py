@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from ..scenario import Option
-from .clause import Errno, Unknown
+from .clause import Declared, Errno, Unknown
 from .sock import Sock
 
 
-def number(option: Option, too_short: str) -> int:
+def number(option: Option, too_short: Declared) -> int:
     """The int that a kernel reads. Raises Errno EINVAL by the clause `too_short`."""
     raw = option.raw
     if raw is None:

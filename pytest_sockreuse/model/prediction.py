@@ -12,13 +12,13 @@ DEPARTED = "what was observed before this step is not what the model says"
 
 
 class StepPrediction(NamedTuple):
-    """What one step may show: `outcomes` sorted; `values` that name and get may record (None: any); the `rule` that
-    decides. Where the model does not know, `outcomes` is empty and `unknown` says why."""
+    """What one step may show: `outcomes` sorted; `values` that name and get may record (None: any); the name of the
+    `clause` that decides. Where the model does not know, `outcomes` is empty and `unknown` says why."""
 
     step: str
     outcomes: tuple[str, ...] = ()
     values: tuple[Value, ...] | None = None
-    rule: str = ""
+    clause: str = ""
     unknown: str = ""
 
     def matches(self, outcome: str, value: str | None, ports: Mapping[str, int]) -> bool:
@@ -52,15 +52,15 @@ def outcome_text(step: StepPrediction) -> str:
 
 
 def united(label: str, courses: Iterable[StepPrediction]) -> StepPrediction:
-    """One step, from what it shows in each course of events that gets there; of an outcome the first rule counts."""
-    rules: dict[str, str] = {}
+    """One step, from what it shows in each course of events that gets there; of an outcome the first clause counts."""
+    clauses: dict[str, str] = {}
     values: dict[Value, None] = {}
     for course in courses:
         if course.unknown:
             return course
-        rules.setdefault(course.outcomes[0], course.rule)
+        clauses.setdefault(course.outcomes[0], course.clause)
         values.update(dict.fromkeys(course.values or ()))
-    if not rules:
+    if not clauses:
         return StepPrediction(label, unknown=DEPARTED)
-    outcomes = tuple(sorted(rules))
-    return StepPrediction(label, outcomes, tuple(values) or None, rules[outcomes[0]])
+    outcomes = tuple(sorted(clauses))
+    return StepPrediction(label, outcomes, tuple(values) or None, clauses[outcomes[0]])

@@ -6,10 +6,12 @@ Segments on loopback arrive at once: FIN_WAIT1, CLOSING and LAST_ACK have passed
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol
 
-from .machine import Machine
+from . import machine
 from .sock import CLOSE, CLOSE_WAIT, ESTABLISHED, FIN_WAIT2, LISTEN, TIME_WAIT, Sock
+
+Machine = machine.Machine[Any]  # of whatever family
 
 
 class Lives(Protocol):

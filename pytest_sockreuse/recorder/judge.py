@@ -1,4 +1,4 @@
-"""Calls that worked here, held against the models of other platforms: which would not, and by which rule."""
+"""Calls that worked here, held against the models of other platforms: which would not, and by which clause."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class _Departure:
     at: int
     step: str
     outcomes: tuple[str, ...]
-    rule: str
+    clause: str
     option: int = -1  # of a new socket the one that is to blame
 
 
@@ -161,7 +161,7 @@ class Judge:
             if any(not made_on(place, self.here.stack, platform.stack) for place in places(trail)):
                 unknown[str(platform)] = ASKS
                 continue
-            clause = self.clauses[platform].get(departure.rule) or Clause(departure.rule, "", "")
+            clause = self.clauses[platform].get(departure.clause) or Clause(departure.clause, "", "")
             option = call.sock.options[departure.option][0].name if departure.option >= 0 else ""
             finding = Finding((), departure.step, call, call.outcome, departure.outcomes, clause, trail, option)
             groups.setdefault(finding, []).append(platform)
@@ -180,7 +180,7 @@ def _departure(part: Part, platform: Platform) -> _Departure | str | None:
         if call.sock.stranger:
             return "what another process or machine would do there is not known"
         outcomes = tuple(outcome for outcome in step.outcomes if outcome != "unreached")
-        return _Departure(at, step.step, outcomes, step.rule, _option(part, at, platform))
+        return _Departure(at, step.step, outcomes, step.clause, _option(part, at, platform))
     return None
 
 

@@ -38,7 +38,7 @@ def _clause(variant: Variant, observation: Observation, label: str) -> str:
     """The clause by which our model of this platform decides a step, and whether what was seen is what it decides."""
     here = current()
     step = next((step for step in predict(variant.scenario, here).steps if step.step == label), None)
-    clause = next((clause for clause in clauses(here) if step is not None and clause.name == step.rule), None)
+    clause = next((clause for clause in clauses(here) if step is not None and clause.name == step.clause), None)
     if step is None or clause is None:
         return ""
     seen = next(step.outcome for step in observation.steps if step.step == label)

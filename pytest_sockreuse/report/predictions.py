@@ -22,7 +22,7 @@ def to_json(prediction: Prediction, title: str | None) -> str:
 
 
 def _step_json(step: StepPrediction) -> dict[str, Any]:
-    entry: dict[str, Any] = {"step": step.step, "outcomes": list(step.outcomes), "rule": step.rule}
+    entry: dict[str, Any] = {"step": step.step, "outcomes": list(step.outcomes), "clause": step.clause}
     if step.values:
         entry["values"] = [str(value) for value in step.values]
     if step.unknown:
@@ -32,11 +32,11 @@ def _step_json(step: StepPrediction) -> dict[str, Any]:
 
 def show(prediction: Prediction, clauses: dict[str, Clause], why: bool) -> str:
     """One line a step: outcome and the clause that decides; with `why` the clauses' sentences and sources below."""
-    rows = [(step.step, outcome_text(step), step.unknown or step.rule) for step in prediction.steps]
+    rows = [(step.step, outcome_text(step), step.unknown or step.clause) for step in prediction.steps]
     widths = [max(len(row[column]) for row in rows) if rows else 0 for column in (0, 1)]
     lines = [f"{label:<{widths[0]}}  {outcome:<{widths[1]}}  {rule}".rstrip() for label, outcome, rule in rows]
     if why:
-        for name in dict.fromkeys(step.rule for step in prediction.steps if step.rule in clauses):
+        for name in dict.fromkeys(step.clause for step in prediction.steps if step.clause in clauses):
             clause = clauses[name]
             lines += ["", name, textwrap.indent(f"{clause.sentence}\n{clause.source} ({clause.confidence})", "    ")]
     return "\n".join(lines)

@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import lru_cache
 
-from ..clause import Book, Errno, Unknown
-from ..machine import PLAIN, Machine
+from ..clause import PLAIN, Book, Declared, Errno, Unknown
 from ..ports import mask
-from .table import BOOK as _TABLE
-from .table import OWN_TABLES, Pcb, insert, lookup, parsed, traits_of
+from .table import OWN_TABLES, Machine, Pcb, insert, lookup, parsed
 
 BOOK = Book()
-BOOK.clauses.update(_TABLE.clauses)
 _PCB = "sys/netinet/in_pcb.c (XNU: bsd/netinet/in_pcb.c)"
 
 BOUND_ONCE = BOOK(
@@ -62,24 +59,48 @@ FAMILY = BOOK(
     confidence="source",
 )
 
-# Clauses that only some of the systems have; their books enter them.
-LB = "reuseport-lb-shares"
-ANY_LOW_PORT = "wildcard-low-port-free"
-RESTRICTED = "restricted-port"
-NO_MULTICAST = "tcp-multicast-refused"
-CONNECTED_FREE = "connected-of-others"  # another user's connection is in nobody's way
-ANY_RP_FREE = "wildcard-reuseport-of-others"
-ANY_LB_FREE = "wildcard-lb-of-others"
-ANY_LB_MAY = "wildcard-lb-of-others-unsettled"
-ANY_QUIRK = "ipv4-wildcard-then-dual-stack"
-DUAL = "dual-stack-looks-twice"
-CHOICE_EXACT = "bind0-with-reuse-may-overlap"
-CHOICE_EXACT_V6 = "bind0-with-reuse-may-overlap-ipv6"
-MULTICAST_UNKNOWN = "tcp-multicast-unsettled"
-MULTICAST_RP = "multicast-reuseport-alone"
-LOW_RANGE = "low-range-needs-root"
-NO_MAPPED = "no-mapped-addresses"
-V6_NO_OWNER = "ipv6-has-no-owners"
+# What only some of the systems have: their books say which, and where it is written.
+LB = Declared("reuseport-lb-shares", "Both sockets have SO_REUSEPORT_LB now, at this bind(): they share.")
+ANY_LOW_PORT = Declared("wildcard-low-port-free", "A port below 1024 is free to every user at the wildcard address.")
+RESTRICTED = Declared("restricted-port", "TCP port 55555 is EADDRINUSE without an entitlement of Apple's.")
+NO_MULTICAST = Declared("tcp-multicast-refused", "bind() of TCP to a multicast address is EAFNOSUPPORT.")
+CONNECTED_FREE = Declared("connected-of-others", "Another user's TCP connection, or TIME_WAIT, is in nobody's way.")
+ANY_RP_FREE = Declared(
+    "wildcard-reuseport-of-others",
+    "Another user's wildcard socket with SO_REUSEPORT is not in the way of a wildcard bind(); its connections are.",
+)
+ANY_LB_FREE = Declared(
+    "wildcard-lb-of-others",
+    "A wildcard socket of another user that has SO_REUSEPORT_LB alone is not in the way of a wildcard bind().",
+)
+ANY_LB_MAY = Declared(
+    "wildcard-lb-of-others-unsettled",
+    "When a wildcard SO_REUSEPORT_LB socket began to count for other users, in 14.1 to 15.0, is not settled.",
+)
+ANY_QUIRK = Declared(
+    "ipv4-wildcard-then-dual-stack",
+    "`::` does not conflict with an IPv4 socket at 0.0.0.0 that came first, though the reverse does.",
+)
+DUAL = Declared("dual-stack-looks-twice", "bind() to `::` without IPV6_V6ONLY looks at 0.0.0.0 of IPv4, too.")
+CHOICE_EXACT = Declared(
+    "bind0-with-reuse-may-overlap", "bind(0) with a reuse option avoids only sockets at the very same address."
+)
+CHOICE_EXACT_V6 = Declared(
+    "bind0-with-reuse-may-overlap-ipv6",
+    "bind(0) of an AF_INET6 socket with a reuse option avoids only sockets at the very same address.",
+)
+MULTICAST_UNKNOWN = Declared("tcp-multicast-unsettled", "Whether TCP may bind a multicast address is not settled.")
+MULTICAST_RP = Declared(
+    "multicast-reuseport-alone", "Binding a multicast address, SO_REUSEPORT alone also fits SO_REUSEADDR alone."
+)
+LOW_RANGE = Declared(
+    "low-range-needs-root", "IP_PORTRANGE_LOW needs root: else bind(0) is EPERM, on NetBSD and OpenBSD EACCES."
+)
+NO_MAPPED = Declared(
+    "no-mapped-addresses",
+    "There are no dual-stack sockets: IPV6_V6ONLY cannot be cleared (EINVAL), v4-mapped addresses are EADDRNOTAVAIL.",
+)
+V6_NO_OWNER = Declared("ipv6-has-no-owners", "Users are not compared for AF_INET6 sockets.")
 
 
 def local_address(m: Machine, sk: Pcb, host: str) -> str:
@@ -133,7 +154,7 @@ def _privilege(m: Machine, sk: Pcb, address: str, port: int) -> None:
     if port <= low and sk.user != "root" and LOW_PORT in m.on:
         if not (ANY_LOW_PORT in m.on and address in ("0.0.0.0", "::")):
             raise Errno("EACCES", LOW_PORT)
-        m.rule = ANY_LOW_PORT
+        m.clause = ANY_LOW_PORT
     if port == 55555 and sk.proto == "tcp" and RESTRICTED in m.on:
         raise Errno("EADDRINUSE", RESTRICTED)
 
@@ -165,18 +186,18 @@ def _spared(m: Machine, sk: Pcb, t: Pcb, at: str, second: bool) -> bool:
     `second`: `::` is seen as 0.0.0.0.
     """
     if t.raddr and sk.proto == "tcp" and CONNECTED_FREE in m.on:
-        m.rule = CONNECTED_FREE
+        m.clause = CONNECTED_FREE
         return True
     both = t.any_ and at in ("0.0.0.0", "::")
     if ANY_RP_FREE in m.on and t.rp and (both or second):
-        m.rule = ANY_RP_FREE
+        m.clause = ANY_RP_FREE
         return True
     if ANY_RP_FREE in m.on and second and both and t.family == 4:
         return True
     if not both or second or not t.lb or t.rp:
         return False
     if ANY_LB_FREE in m.on:
-        m.rule = ANY_LB_FREE
+        m.clause = ANY_LB_FREE
         return True
     return ANY_LB_MAY in m.on and bool(m.choose(2))
 
@@ -188,7 +209,7 @@ def _conflict(m: Machine, sk: Pcb, address: str, port: int, multicast: bool) -> 
         t = lookup(m, sk.proto, at, port, wild, v6)
         if t is None:
             if not wild:
-                m.rule = REUSE_LOOKS_CLOSE
+                m.clause = REUSE_LOOKS_CLOSE
             continue
         if _share(m, sk, t, multicast) or CONFLICT not in m.on or _quirk(m, sk, t, at, at != address):
             continue
@@ -197,14 +218,14 @@ def _conflict(m: Machine, sk: Pcb, address: str, port: int, multicast: bool) -> 
 
 def _share(m: Machine, sk: Pcb, t: Pcb, multicast: bool) -> bool:
     if sk.rp and t.rp and REUSEPORT in m.on:
-        m.rule = REUSEPORT
+        m.clause = REUSEPORT
         return True
     if sk.lb and t.lb and LB in m.on:
-        m.rule = LB
+        m.clause = LB
         return True
     if multicast and MULTICAST in m.on:
         if (sk.ra or (sk.rp and MULTICAST_RP in m.on)) and (t.ra or t.rp):
-            m.rule = MULTICAST
+            m.clause = MULTICAST
             return True
         if (sk.ra or sk.lb) and (t.ra or t.lb) and LB in m.on:
             return True
@@ -217,7 +238,7 @@ def _quirk(m: Machine, sk: Pcb, t: Pcb, at: str, second: bool) -> bool:
         return False
     free = t.family == 4 if second else sk.family == 6 and t.family == 6
     if free:
-        m.rule = ANY_QUIRK
+        m.clause = ANY_QUIRK
     return free
 
 
@@ -229,7 +250,7 @@ def _span(text: str) -> tuple[int, int]:
 
 def ports(m: Machine, sk: Pcb) -> int:
     """The ports that may be chosen for `sk`, as a mask. Raises Errno."""
-    traits = traits_of(m)
+    traits = m.state.traits
     which = sk.options.get("IP_PORTRANGE") or sk.options.get("IPV6_PORTRANGE") or "0"
     if which == "2" and sk.user != "root" and LOW_RANGE in m.on:
         raise Errno(traits.low_errno, LOW_RANGE)
@@ -254,9 +275,9 @@ def choose(m: Machine, sk: Pcb, connecting: bool = False) -> int:
 
 def pick(m: Machine, sk: Pcb, free: Callable[[int], bool], connecting: bool) -> int:
     """One of the ports of the range for which `free` holds. Raises Errno."""
-    traits = traits_of(m)
+    traits = m.state.traits
     port = m.space.pick(ports(m, sk), free, m.wanted())
-    m.rule = PLAIN
+    m.clause = PLAIN
     if not port:
         errnos = traits.exhausted_connect if connecting else traits.exhausted
         raise Errno(errnos[m.choose(len(errnos))] if len(errnos) > 1 else errnos[0], EXHAUSTED)

@@ -1,20 +1,19 @@
 """FreeBSD, macOS, NetBSD and OpenBSD: the calls, and what they have in common.
 
 All four descend from one in_pcbbind(): bind() decides, and looks at the options of the socket that it meets as they
-are now; listen() checks nothing. What one has of its own is a clause of its own book, in `bsd_freebsd` and the like.
+are now; listen() checks nothing. What one has of its own is a clause of its own book, in `freebsd` and the like.
 """
 
 from __future__ import annotations
 
 from ...scenario import Option
 from .. import stream
-from ..clause import Book, Errno, Unknown
-from ..machine import Machine
+from ..clause import Book, Declared, Errno, Unknown
 from ..ports import Value
 from ..sock import CLOSE, LISTEN, Sock
-from . import bind, options, tcp, udp
-from .table import Pcb, Traits
-from .tcp import closed
+from . import bind, options, table, tcp, udp
+from .table import Machine, Pcb, State, Traits
+from .tcp import SHUT_DOWN, closed
 
 COMMON = Book()
 
@@ -41,17 +40,9 @@ PEER = COMMON(
     "What the peer did before shows: data, the end of stream, or an error once.",
     "sys/netinet/tcp_input.c",
 )
-COMMON("shut-down", "Sending after shutdown(WR) is EPIPE.", "sys/kern/uipc_socket.c sosend")
 
-for _part in (bind, tcp, udp, options):
-    COMMON.clauses.update(_part.BOOK.clauses)
-
-
-def book() -> Book:
-    """A book that begins with the clauses of all."""
-    new = Book()
-    new.clauses.update(COMMON.clauses)
-    return new
+for _part in (table, bind, tcp, udp, options):
+    COMMON.add(_part.BOOK)
 
 
 class Bsd:
@@ -62,8 +53,8 @@ class Bsd:
     def __init__(self, traits: Traits) -> None:
         self.traits, self.tcp = traits, tcp.Tcp()
 
-    def begin(self, m: Machine) -> None:
-        """Nothing to prepare."""
+    def begin(self, m: Machine) -> State:
+        return State(self.traits)
 
     def socket(self, m: Machine, proto: str, family: int, user: str) -> Sock:
         if proto not in ("tcp", "udp"):
@@ -159,7 +150,7 @@ class Bsd:
         failed = bool(sk.error)
         outcome = stream.send(m, self.tcp, sk)
         if outcome != "ok":
-            raise Errno(*(_error(outcome) if failed else ("EPIPE", "shut-down")))
+            raise Errno(*(_error(outcome) if failed else ("EPIPE", SHUT_DOWN)))
 
     def close(self, m: Machine, sk: Sock) -> None:
         if sk.proto == "udp":
@@ -173,7 +164,7 @@ def _pcb(sk: Sock) -> Pcb:
     return sk
 
 
-def _error(outcome: str) -> tuple[str, str]:
+def _error(outcome: str) -> tuple[str, Declared]:
     """The errno and clause of an error that a read or write finds; a reset is ECONNRESET in every state."""
     if outcome == "ENOTCONN":
         return outcome, NOT_CONNECTED

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from ...scenario import Option
-from ..clause import Book, Errno, Unknown
-from ..machine import Machine
+from ..clause import Book, Declared, Errno, Unknown
 from ..option import linger, number, set_linger
 from .bind import LB, NO_MAPPED
-from .table import Pcb
+from .table import Machine, Pcb
 from .tcp import NO_OPTION
 
 BOOK = Book()
@@ -25,8 +24,8 @@ TOO_SHORT = BOOK(
     confidence="source",
 )
 
-BINDANY = "bindany"  # FreeBSD's
-PRIVILEGED = "option-privileged"
+BINDANY = Declared("bindany", "IP_BINDANY lets bind() take an address that is not local.")
+PRIVILEGED = Declared("option-privileged", "IP_BINDANY needs root, else EPERM.")
 
 _ABSENT = frozenset(
     """SO_EXCLUSIVEADDRUSE SO_REUSE_UNICASTPORT SO_PORT_SCALABILITY SO_RANDOMIZE_PORT IP_BIND_ADDRESS_NO_PORT

@@ -5,12 +5,12 @@ A dual-stack socket at `::` stands in both families' view of the table, one at a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 
+from .. import machine
 from ..address import canonical
-from ..clause import Book
-from ..machine import Machine
+from ..clause import Book, Declared
 from ..sock import TIME_WAIT, Sock
 
 BOOK = Book()
@@ -33,14 +33,23 @@ BEST = BOOK(
     f"{_PCB} in_pcblookup_local (matchwild)",
 )
 
-# Clauses that only some of the systems have; their books enter them.
-LB_GROUP = "lb-group"  # a packet goes to any member of a SO_REUSEPORT_LB group
-NEWEST = "newest-gets-it"
-NEWEST_EXACT = "newest-at-the-address-gets-it"
-MAPPED_COST = "dual-stack-is-last"
-OWN_TABLES = "families-look-apart"
-CHILDREN_UNSEEN = "children-unseen"
-CHILDREN_MAY = "children-may-be-unseen"
+# What only some of the systems have: their books say which, and where it is written.
+LB_GROUP = Declared("lb-group", "A packet goes to any member of a SO_REUSEPORT_LB group, before every other socket.")
+NEWEST = Declared("newest-gets-it", "Of several sockets at one address the one bound last gets what arrives.")
+NEWEST_EXACT = Declared(
+    "newest-at-the-address-gets-it", "Of several sockets at one specific address the one bound last gets what arrives."
+)
+MAPPED_COST = Declared("dual-stack-is-last", "In IPv4's view a dual-stack socket at `::` comes after every IPv4 one.")
+OWN_TABLES = Declared(
+    "families-look-apart",
+    "IPv6 sockets have a table of their own: bind() of IPv4 looks into it by its v4-mapped address, bind() to `::` not "
+    "into IPv4's.",
+)
+CHILDREN_UNSEEN = Declared("children-unseen", "bind() without option did not see accepted connections and TIME_WAIT.")
+CHILDREN_MAY = Declared(
+    "children-may-be-unseen",
+    "Whether bind() without option sees accepted connections and TIME_WAIT is not settled; in 2016 it did not.",
+)
 
 
 class Pcb(Sock):
@@ -76,10 +85,18 @@ class Traits:
     low_errno: str = "EACCES"
 
 
-def traits_of(m: Machine) -> Traits:
-    """The traits of the system that `m` runs."""
-    traits: Traits = m.rules.traits  # type: ignore[attr-defined]
-    return traits
+@dataclass(slots=True)
+class State:
+    """What a BSD keeps: its traits, the sockets of each port, oldest first, and what was chosen once for one system."""
+
+    traits: Traits
+    ports: dict[tuple[str, int], list[Pcb]] = field(default_factory=dict)  # by protocol and port
+    sources: dict[str, str] = field(default_factory=dict)  # destination -> the source address that it got
+    sees_children: bool | None = None  # CHILDREN_MAY
+    newest_gets_it: bool | None = None  # where no clause says which of several equal sockets does
+
+
+Machine = machine.Machine[State]
 
 
 @lru_cache(4096)
@@ -100,13 +117,13 @@ def parsed(host: str) -> tuple[str, int, str]:
 
 def owners(m: Machine, proto: str, port: int) -> list[Pcb]:
     """The sockets that hold a port, oldest first; what TIME_WAIT kept too long is gone."""
-    here: list[Pcb] = m.buckets.get((proto, port), [])  # type: ignore[assignment]
+    here = m.state.ports.get((proto, port), [])
     if m.now and any(t.state == TIME_WAIT for t in here):
         msl = m.env.get("net.inet.tcp.msl")
-        limit = 2 * int(msl) / 1000 if msl else traits_of(m).time_wait
+        limit = 2 * int(msl) / 1000 if msl else m.state.traits.time_wait
         for t in [t for t in here if t.state == TIME_WAIT and m.now - t.since >= limit]:
             remove(m, t)
-        here = m.buckets.get((proto, port), [])  # type: ignore[assignment]
+        here = m.state.ports.get((proto, port), [])
     return here
 
 
@@ -114,16 +131,16 @@ def insert(m: Machine, sk: Pcb, port: int) -> None:
     """`sk` holds `port` from now on."""
     sk.port = sk.shown = port
     sk.grouped = sk.lb
-    m.buckets.setdefault((sk.proto, port), []).append(sk)  # type: ignore[attr-defined]
+    m.state.ports.setdefault((sk.proto, port), []).append(sk)
 
 
 def remove(m: Machine, sk: Pcb) -> None:
     """`sk` holds its port no longer."""
-    here = m.buckets.get((sk.proto, sk.port))
-    if isinstance(here, list) and sk in here:
+    here = m.state.ports.get((sk.proto, sk.port), [])
+    if sk in here:
         here.remove(sk)
         if not here:
-            del m.buckets[sk.proto, sk.port]
+            del m.state.ports[sk.proto, sk.port]
     sk.port = 0
 
 
@@ -178,10 +195,9 @@ def _seen(m: Machine, t: Pcb) -> bool:
     """Whether bind() sees `t`: not told of NetBSD's accepted connections and TIME_WAIT, alike for one system."""
     if not (t.child or t.state == TIME_WAIT) or CHILDREN_MAY not in m.on:
         return CHILDREN_UNSEEN not in m.on or not (t.child or t.state == TIME_WAIT)
-    known = m.buckets.get((CHILDREN_MAY, 0))
-    if known is None:
-        known = m.buckets[CHILDREN_MAY, 0] = bool(m.choose(2))
-    return bool(known)
+    if m.state.sees_children is None:
+        m.state.sees_children = bool(m.choose(2))
+    return m.state.sees_children
 
 
 def held(m: Machine, proto: str, laddr: str, port: int) -> bool:
@@ -210,7 +226,7 @@ def receiver(m: Machine, proto: str, dst: str, port: int, src: str, sport: int) 
     for t in reversed(here):
         if t.raddr:
             if proto == "udp" and (t.laddr, t.raddr, t.rport) == (dst, src, sport) and CONNECTED in m.on:
-                m.rule = CONNECTED
+                m.clause = CONNECTED
                 return t
         elif t.laddr == dst:
             ranks[0].append(t)
@@ -228,15 +244,14 @@ def _choose(m: Machine, ranks: list[list[Pcb]]) -> Pcb | None:
     for rank in ranks:
         group = [t for t in rank if t.grouped]
         if group and LB_GROUP in m.on:
-            m.rule = LB_GROUP
+            m.clause = LB_GROUP
             return group[m.choose(len(group))] if len(group) > 1 else group[0]
     rank = next((rank for rank in ranks if rank), [])
     if len(rank) < 2:
         return rank[0] if rank else None
     if NEWEST in m.on or (NEWEST_EXACT in m.on and not rank[0].any_):
-        m.rule = NEWEST if NEWEST in m.on else NEWEST_EXACT
+        m.clause = NEWEST if NEWEST in m.on else NEWEST_EXACT
         return rank[0]
-    known = m.buckets.get(("newest gets it", 0))
-    if known is None:
-        known = m.buckets["newest gets it", 0] = bool(m.choose(2))
-    return rank[0 if known else -1]
+    if m.state.newest_gets_it is None:
+        m.state.newest_gets_it = bool(m.choose(2))
+    return rank[0 if m.state.newest_gets_it else -1]

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from .. import stream
-from ..clause import Book, Errno, TimeUp, Unknown
-from ..machine import Machine
+from ..clause import Book, Declared, Errno, TimeUp, Unknown
 from ..sock import CLOSE, ESTABLISHED, LISTEN, TIME_WAIT, Sock
 from .bind import FAMILY, NO_MAPPED, choose, pick
-from .table import Pcb, find, held, insert, parsed, receiver, remove
+from .table import Machine, Pcb, find, held, insert, parsed, receiver, remove
 
 BOOK = Book()
 
@@ -23,24 +22,43 @@ NO_LISTENER = BOOK(
 TIME_WAITS = BOOK(
     "time-wait", "The side that ends a connection first keeps it in TIME_WAIT.", "sys/netinet/tcp_timewait.c"
 )
+SHUT_DOWN = BOOK("shut-down", "Sending after shutdown(WR) is EPIPE.", "sys/kern/uipc_socket.c sosend")
 NO_OPTION = BOOK(
     "option-unknown", "An option that the system does not have is ENOPROTOOPT.", "sys/netinet/ip_output.c; tcp_usrreq.c"
 )
 
-# Clauses that only some of the systems have; their books enter them.
-MAPPED_ON_V6ONLY = "mapped-on-v6only"
-TUPLE_CHOICE = "connect-shares-ports"
-BINDS_FIRST = "connect-binds-first"
-SELF = "self-connect-refused"
-SELF_UNKNOWN = "self-connect-unsettled"
-LB_CONNECT = "lb-does-not-connect"
-LB_CONNECT_MAY = "lb-connect-unsettled"
-CLOSED_IGNORES = "bound-socket-ignores-syn"
-GONE_STAYS = "dead-connection-keeps-port"
-SHUT_KEEPS = "shutdown-keeps-the-port"
-SHUT_RELEASES = "shutdown-releases-the-port"
-NO_LOCAL_TW = "no-local-time-wait"
-INHERITS = "accept-inherits"
+# What only some of the systems have: their books say which, and where it is written.
+MAPPED_ON_V6ONLY = Declared("mapped-on-v6only", "connect() of an IPV6_V6ONLY socket to a v4-mapped address is EINVAL.")
+TUPLE_CHOICE = Declared(
+    "connect-shares-ports",
+    "connect() may choose a port of another connection to another destination, but none that bind() holds.",
+)
+BINDS_FIRST = Declared(
+    "connect-binds-first",
+    "connect() of TCP takes a port that nobody has before it looks at the destination, and keeps it if that fails.",
+)
+SELF = Declared("self-connect-refused", "connect() of TCP to its own address and port is EINVAL.")
+SELF_UNKNOWN = Declared("self-connect-unsettled", "Whether TCP can connect to its own address and port is not settled.")
+LB_CONNECT = Declared("lb-does-not-connect", "connect() of a socket with SO_REUSEPORT_LB is EOPNOTSUPP.")
+LB_CONNECT_MAY = Declared(
+    "lb-connect-unsettled", "When connect() with SO_REUSEPORT_LB became EOPNOTSUPP, in 14.1 to 15.0, is not settled."
+)
+CLOSED_IGNORES = Declared(
+    "bound-socket-ignores-syn",
+    "A SYN to a socket that is bound but neither listens nor is connected is not answered: connect() hangs.",
+)
+GONE_STAYS = Declared(
+    "dead-connection-keeps-port",
+    "A connection that was reset or refused keeps its port until its descriptor is closed.",
+)
+SHUT_KEEPS = Declared(
+    "shutdown-keeps-the-port", "shutdown() of a listener is ENOTCONN; it accepts no more, and its port stays held."
+)
+SHUT_RELEASES = Declared("shutdown-releases-the-port", "shutdown(RDWR) of a listener gives its port back.")
+NO_LOCAL_TW = Declared(
+    "no-local-time-wait", "A connection within this host leaves no TIME_WAIT, by net.inet.tcp.nolocaltimewait."
+)
+INHERITS = Declared("accept-inherits", "An accepted socket has its listener's reuse options.")
 REUSE_OPTIONS = ("ra", "rp", "lb")
 
 
@@ -69,12 +87,10 @@ def _source(m: Machine, sk: Pcb, address: str) -> str:
         return sk.laddr
     if address not in m.addresses:
         return address
-    key = f"source {address}", 0
-    known = m.buckets.get(key)
-    if known is None:
-        first = "127.0.0.1" if ":" not in address else "::1"
-        known = m.buckets[key] = (address, first)[m.choose(2)] if address.startswith("127.") else address
-    return str(known)
+    if address not in m.state.sources:
+        ways = (address, "127.0.0.1") if address.startswith("127.") else (address,)
+        m.state.sources[address] = ways[m.choose(2)] if len(ways) > 1 else address
+    return m.state.sources[address]
 
 
 def occupy(m: Machine, sk: Pcb, source: str, dst: str, port: int) -> None:
@@ -97,7 +113,7 @@ def occupy(m: Machine, sk: Pcb, source: str, dst: str, port: int) -> None:
 
 
 class Tcp:
-    """The rules of a TCP socket; those of `stream.Lives` too."""
+    """A TCP socket's calls, and what `stream.Lives` asks."""
 
     def release(self, m: Machine, sk: Sock) -> None:
         """in_pcbdetach: the port is free."""
@@ -116,7 +132,7 @@ class Tcp:
         if half:
             sk.shut_rd = True
         elif TIME_WAITS not in m.on or self._vanishes(m):
-            m.rule = NO_LOCAL_TW if NO_LOCAL_TW in m.on else m.rule
+            m.clause = NO_LOCAL_TW if NO_LOCAL_TW in m.on else m.clause
             stream.finish(m, self, sk)
         else:
             sk.state, sk.since = TIME_WAIT, m.now
@@ -203,7 +219,7 @@ class Tcp:
             raise Errno("ENOTCONN", SHUT_KEEPS)
         if SHUT_RELEASES not in m.on or how != "RDWR":
             raise Unknown("shutdown() of a listener")
-        m.rule = SHUT_RELEASES
+        m.clause = SHUT_RELEASES
         stream.stop_listening(m, self, sk)
         sk.gone = True
         self.release(m, sk)

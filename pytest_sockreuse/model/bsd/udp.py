@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from ..clause import Book, Errno, Unknown
-from ..machine import Machine
 from ..sock import CLOSE, ESTABLISHED
 from .bind import choose, pick
-from .table import Pcb, find, held, insert, parsed, receiver, remove
-from .tcp import PORT_ZERO, TUPLE_CHOICE, destination, occupy
+from .table import Machine, Pcb, find, held, insert, parsed, receiver, remove
+from .tcp import PORT_ZERO, SHUT_DOWN, TUPLE_CHOICE, destination, occupy
 
 BOOK = Book()
 _UDP = "sys/netinet/udp_usrreq.c (XNU: bsd/netinet/udp_usrreq.c)"
@@ -67,7 +66,7 @@ def receive(sk: Pcb, all_: bool) -> str:
 def send(m: Machine, sk: Pcb, host: str, port: int) -> None:
     """udp_output. Raises Errno."""
     if sk.shut_wr:
-        raise Errno("EPIPE", "shut-down")
+        raise Errno("EPIPE", SHUT_DOWN)
     if sk.error:
         error, sk.error = sk.error, ""
         raise Errno(error, REFUSED)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from ..address import parsed
 from ..clause import Book, Errno, Unknown
-from ..machine import Machine
 from .ports import Endpoint
+from .state import Machine
 
 BOOK = Book()
 _INFO = "pkg/tcpip/stack/stack.go AddrNetProtoLocked"

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from ...platforms import Platform
 from ...scenario import Option
-from ..clause import Book, Errno, Unknown
-from ..machine import Machine
+from ..clause import Book, Declared, Errno, Unknown
 from ..ports import Value
 from ..sock import Sock
 from . import address, choice, demux, options, ports, stream, tcp, udp
 from .demux import Demux
 from .ports import Endpoint, Ports, shown
+from .state import Machine, State
 
 BOOK = Book()
 
@@ -32,7 +32,7 @@ NO_DISCONNECT = BOOK(
 )
 
 for _part in (address, ports, demux, choice, tcp, stream, udp, options):
-    BOOK.clauses.update(_part.BOOK.clauses)
+    BOOK.add(_part.BOOK)
 
 _SETTINGS = frozenset({"ephemeral", "net.ipv4.ip_local_port_range"})
 
@@ -47,13 +47,8 @@ class Gvisor:
 
     silence = stream.PEER
 
-    def begin(self, m: Machine) -> None:
-        m.buckets["gvisor", 0], m.buckets["gvisor", 1] = Ports(m), Demux(m)
-        m.buckets["gvisor", 2] = []
-
-    @staticmethod
-    def _sockets(m: Machine) -> list[Endpoint]:
-        return m.buckets["gvisor", 2]  # type: ignore[return-value]
+    def begin(self, m: Machine) -> State:
+        return State(Ports(m), Demux(m))
 
     def socket(self, m: Machine, proto: str, family: int, user: str) -> Sock:
         lost = m.env.keys() - _SETTINGS
@@ -63,12 +58,12 @@ class Gvisor:
             raise Errno("EPROTONOSUPPORT" if proto == "udplite" else "EINVAL", NO_PROTOCOL)
         sk = Endpoint(proto, family, user)
         sk.state = stream.INITIAL
-        self._sockets(m).append(sk)
+        m.state.sockets.append(sk)
         return sk
 
     def _now(self, m: Machine) -> None:
         if m.now > 2:
-            stream.expire(m, self._sockets(m))
+            stream.expire(m, m.state.sockets)
 
     def set(self, m: Machine, sk: Sock, option: Option) -> None:
         options.apply(m, _endpoint(sk), option)
@@ -113,7 +108,7 @@ class Gvisor:
             raise Errno("EOPNOTSUPP", DATAGRAM)
         child = tcp.accept(_endpoint(sk))
         if child is not None:
-            self._sockets(m).append(child)
+            m.state.sockets.append(child)
         return child
 
     def shutdown(self, m: Machine, sk: Sock, how: str) -> None:
@@ -146,8 +141,8 @@ class Gvisor:
             udp.close(m, _endpoint(sk))
 
 
-def rules(_platform: Platform, _on: frozenset[str]) -> Gvisor:
-    """The rules of a gVisor."""
+def family(_platform: Platform, _on: frozenset[Declared]) -> Gvisor:
+    """The calls of a gVisor."""
     return Gvisor()
 
 

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from functools import lru_cache
 
 from ..clause import Book
-from ..machine import Machine
 from ..ports import mask
+from .state import Machine
 
 BOOK = Book()
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..clause import Book
-from ..machine import Machine
 from .ports import BALANCED, NOWHERE, RECENT, Counter, Destination, Endpoint, shared
+from .state import Machine
 
 BOOK = Book()
 _DEMUX = "pkg/tcpip/stack/transport_demuxer.go"
@@ -123,16 +123,12 @@ class Demux:
             return endpoints[0]
         flags = shared(several.flags)
         if flags & RECENT and not flags & BALANCED and NEWEST in self.m.on:
-            self.m.rule = NEWEST
+            self.m.clause = NEWEST
             return endpoints[-1]
         if SPREAD not in self.m.on:
             return endpoints[0]
-        self.m.rule = SPREAD
+        self.m.clause = SPREAD
         key = (flow, len(endpoints))
         if key not in self.hashes:
             self.hashes[key] = self.m.choose(len(endpoints))
         return endpoints[self.hashes[key]]
-
-
-def demux(m: Machine) -> Demux:
-    return m.buckets["gvisor", 1]  # type: ignore[return-value]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from ...scenario import Option
 from ..clause import Book, Errno, Unknown
-from ..machine import Machine
 from ..option import linger, number, set_linger
-from .ports import LATCHED, Endpoint, claim_of, ports
+from .ports import LATCHED, Endpoint, claim_of
+from .state import Machine
 from .stream import INITIAL
 
 BOOK = Book()
@@ -94,9 +94,9 @@ def _latch(m: Machine, sk: Endpoint) -> None:
     """Without the clause the flags of a reservation are those of now."""
     if LATCHED in m.on or not (sk.port and (sk.reserved or sk.proto == "udp")) or sk.registered:
         return
-    ports(m).release(claim_of(sk))
+    m.state.ports.release(claim_of(sk))
     sk.flags = sk.wants(m)
-    ports(m).reserve(claim_of(sk))
+    m.state.ports.reserve(claim_of(sk))
 
 
 def _device(m: Machine, sk: Endpoint, option: Option) -> None:

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ..clause import Book
-from ..machine import Machine
 from ..sock import Sock
+from .state import Machine
 
 BOOK = Book()
 _PORTS = "pkg/tcpip/ports/ports.go"
@@ -213,10 +213,6 @@ class Ports:
                 del dests[claim.dest]
                 if not dests:
                     del there[claim.addr, claim.device]
-
-
-def ports(m: Machine) -> Ports:
-    return m.buckets["gvisor", 0]  # type: ignore[return-value]
 
 
 def claim_of(sk: Endpoint) -> Claim:

@@ -8,10 +8,9 @@ from __future__ import annotations
 import contextlib
 
 from ..clause import Book, Errno, Unknown
-from ..machine import Machine
 from ..sock import CLOSE_WAIT, ESTABLISHED, FIN_WAIT2, LISTEN, TIME_WAIT
-from .demux import demux
-from .ports import Endpoint, claim_of, ports
+from .ports import Endpoint, claim_of
+from .state import Machine
 
 BOOK = Book()
 _TCP = "pkg/tcpip/transport/tcp/endpoint.go"
@@ -59,10 +58,10 @@ def cleanup(m: Machine, sk: Endpoint) -> None:
         child.open = False
         reset(m, child, "EPIPE")
     if sk.registered:
-        demux(m).unregister(sk, sk.flags)
+        m.state.demux.unregister(sk, sk.flags)
         sk.registered = False
     if sk.reserved:
-        ports(m).release(claim_of(sk))
+        m.state.ports.release(claim_of(sk))
         sk.reserved = False
     sk.flags, sk.on_device = 0, ""
 

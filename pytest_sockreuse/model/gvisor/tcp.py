@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from ..clause import Book, Errno, TimeUp, Unknown
-from ..machine import Machine
 from ..sock import ESTABLISHED, LISTEN, TIME_WAIT
 from . import stream
 from .address import check_destination_family, check_local, source, unwrap
 from .choice import pick
-from .demux import REGISTERED, demux
-from .ports import BIND0, CONFLICT, DUAL, LATCHED, Claim, Destination, Endpoint, claim_of, ports
+from .demux import REGISTERED
+from .ports import BIND0, CONFLICT, DUAL, LATCHED, Claim, Destination, Endpoint, claim_of
+from .state import Machine
 from .stream import BOUND, CLOSED, CONNECTED, ERROR, INITIAL
 
 BOOK = Book()
@@ -136,10 +136,10 @@ def bind(m: Machine, sk: Endpoint, host: str, port: int) -> None:
 
 def _claim(m: Machine, sk: Endpoint, claim: Claim, port: int) -> int:
     """ReservePort for bind(): the port. Raises Errno."""
-    table = ports(m)
+    table = m.state.ports
 
     def unheard(p: int) -> bool:
-        return BIND_LISTENER not in m.on or demux(m).fits(sk, claim.nets, p, claim.flags, claim.device, ("", 0))
+        return BIND_LISTENER not in m.on or m.state.demux.fits(sk, claim.nets, p, claim.flags, claim.device, ("", 0))
 
     if port:
         if not table.available(claim.at(port)):
@@ -169,13 +169,13 @@ def listen(m: Machine, sk: Endpoint, backlog: int) -> None:
         try:
             bind(m, sk, "", 0)
         except Errno as error:
-            if error.rule == EXHAUSTED:
+            if error.clause == EXHAUSTED:
                 raise Errno("EAGAIN", LISTEN_NO_PORT) from None
             raise
     if sk.state != BOUND:
         raise Errno("EINVAL", LISTEN_STATE if sk.state != ERROR else DEAD)
     sk.raddr, sk.rport = "", 0
-    if not demux(m).register(sk, sk.nets):
+    if not m.state.demux.register(sk, sk.nets):
         if LISTEN_TAKEN in m.on:
             stream.cleanup(m, sk)
             sk.state = CLOSED
@@ -216,11 +216,11 @@ def connect(m: Machine, sk: Endpoint, host: str, port: int) -> None:
             sk.laddr = before
         raise
     if sk.both and LEAK_V4 in m.on:
-        ports(m).release(Claim((4,), "tcp", "", 0, "").at(sk.port))
+        m.state.ports.release(Claim((4,), "tcp", "", 0, "").at(sk.port))
     if not before and not sk.dest[0] and LEAK not in m.on:
         old = Claim(sk.nets, "tcp", "", sk.flags, sk.on_device).at(sk.port)
-        ports(m).release(old)
-        ports(m).reserve(Claim((net,), "tcp", sk.laddr, sk.flags, sk.on_device).at(sk.port))
+        m.state.ports.release(old)
+        m.state.ports.reserve(Claim((net,), "tcp", sk.laddr, sk.flags, sk.on_device).at(sk.port))
     sk.registered, sk.nets = True, (net,)
     _handshake(m, sk, net)
 
@@ -228,11 +228,11 @@ def connect(m: Machine, sk: Endpoint, host: str, port: int) -> None:
 def _register(m: Machine, sk: Endpoint, net: int, dest: Destination) -> None:
     """registerEndpoint. Raises Errno."""
     if sk.port:
-        if not demux(m).register(sk, (net,)):
+        if not m.state.demux.register(sk, (net,)):
             raise Errno("EADDRNOTAVAIL", TUPLE)
         return
     claim = Claim((net,), "tcp", sk.laddr, sk.wants(m), sk.device, dest)
-    table, endpoints = ports(m), demux(m)
+    table, endpoints = m.state.ports, m.state.demux
     same = sk.laddr == sk.raddr and NOT_ITSELF in m.on
 
     def usable(p: int) -> bool:
@@ -256,7 +256,7 @@ def _register(m: Machine, sk: Endpoint, net: int, dest: Destination) -> None:
         assert old is not None
         stream.cleanup(m, old)
         old.state = CLOSED
-        m.rule = TW_REUSE
+        m.clause = TW_REUSE
     table.reserve(claim.at(port))
     sk.port = sk.shown = port
     sk.flags, sk.on_device, sk.dest, sk.reserved = claim.flags, claim.device, dest, True
@@ -267,9 +267,9 @@ def _waiting(m: Machine, sk: Endpoint, net: int, port: int) -> Endpoint | None:
     """The connection in TIME_WAIT that `sk` may replace at this port."""
     if TW_REUSE not in m.on or not (sk.laddr == sk.raddr == "::1" or sk.laddr[:4] == sk.raddr[:4] == "127."):
         return None
-    rule = m.rule
-    old = demux(m).find(net, "tcp", (sk.laddr, port), (sk.raddr, sk.rport))
-    m.rule = rule
+    clause = m.clause
+    old = m.state.demux.find(net, "tcp", (sk.laddr, port), (sk.raddr, sk.rport))
+    m.clause = clause
     if old is None or old.state != TIME_WAIT or m.now - old.since < 0.5:
         return None
     return old if m.now - old.since >= 1 or m.choose(2) else None
@@ -278,12 +278,12 @@ def _waiting(m: Machine, sk: Endpoint, net: int, port: int) -> Endpoint | None:
 def _handshake(m: Machine, sk: Endpoint, net: int) -> None:
     """The SYN at the other side, which is this host. Raises Errno, TimeUp."""
     there, here = (sk.raddr, sk.rport), (sk.laddr, sk.port)
-    found = demux(m).find(net, "tcp", there, here)
+    found = m.state.demux.find(net, "tcp", there, here)
     if found is sk:
         sk.state, sk.peer = ESTABLISHED, sk
         return
     if found is not None and found.state == TIME_WAIT:
-        listener = next((ep for n in (4, 6) if (ep := demux(m).find(n, "tcp", there, ("", 0)))), None)
+        listener = next((ep for n in (4, 6) if (ep := m.state.demux.find(n, "tcp", there, ("", 0)))), None)
         if listener is None or listener.state != LISTEN or TW_SYN not in m.on:
             raise TimeUp(TW_SYN)
         stream.cleanup(m, found)
@@ -306,7 +306,7 @@ def _refused(m: Machine, sk: Endpoint) -> None:
     if REFUSED_FREES in m.on:
         stream.cleanup(m, sk)
     else:
-        demux(m).unregister(sk, sk.flags)
+        m.state.demux.unregister(sk, sk.flags)
         sk.registered = False
     sk.state = ERROR if DEAD in m.on else BOUND
 
@@ -322,7 +322,7 @@ def _child(m: Machine, listener: Endpoint, sk: Endpoint, net: int) -> Endpoint:
     child.open, child.state, child.peer = False, ESTABLISHED, sk
     if LATCHED not in m.on:
         child.flags = listener.wants(m)
-    ports(m).reserve(claim_of(child))
-    demux(m).register(child, child.nets)
+    m.state.ports.reserve(claim_of(child))
+    m.state.demux.register(child, child.nets)
     child.reserved = child.registered = True
     return child

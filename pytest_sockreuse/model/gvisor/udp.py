@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from ..clause import Book, Errno
-from ..machine import Machine
 from ..sock import ESTABLISHED
 from .address import check_destination_family, check_local, source, unwrap
 from .choice import pick
-from .demux import REGISTERED, demux
-from .ports import CONFLICT, DUAL, NOWHERE, Claim, Endpoint, claim_of, ports
+from .demux import REGISTERED
+from .ports import CONFLICT, DUAL, NOWHERE, Claim, Endpoint, claim_of
+from .state import Machine
 from .stream import BOUND, INITIAL
 
 BOOK = Book()
@@ -60,7 +60,7 @@ SHUT = BOOK("udp-shut-down", "Sending after shutdown(WR) is EPIPE.", "pkg/tcpip/
 def _register(m: Machine, sk: Endpoint, nets: tuple[int, ...], port: int) -> None:
     """registerWithStack, with the addresses that `sk` has now. Raises Errno."""
     claim = Claim(nets, "udp", sk.laddr, sk.wants(m), sk.device)
-    table = ports(m)
+    table = m.state.ports
     if not sk.port:
         if port:
             if not table.available(claim.at(port)):
@@ -76,7 +76,7 @@ def _register(m: Machine, sk: Endpoint, nets: tuple[int, ...], port: int) -> Non
     sk.port, sk.on_device = port, sk.device
     if RELATCHED in m.on or not old[0]:
         sk.flags = claim.flags
-    if not demux(m).register(sk, nets):
+    if not m.state.demux.register(sk, nets):
         sk.port, sk.on_device = old
         if LOSES in m.on or not sk.port:
             table.release(claim.at(port))
@@ -99,7 +99,7 @@ def bind(m: Machine, sk: Endpoint, host: str, port: int, errno: str = "EADDRINUS
         _register(m, sk, nets, port)
     except Errno as error:
         sk.laddr = before
-        raise Errno(errno if error.rule == EXHAUSTED else error.name, error.rule) from None
+        raise Errno(errno if error.clause == EXHAUSTED else error.name, error.clause) from None
     sk.was_bound, sk.bind_addr, sk.state, sk.fixed = True, address, BOUND, bool(address)
 
 
@@ -113,7 +113,7 @@ def connect(m: Machine, sk: Endpoint, host: str, port: int) -> None:
         nets = (4, 6)
     before = sk.laddr, sk.raddr, sk.rport
     if sk.port:
-        demux(m).unregister(sk, sk.flags)
+        m.state.demux.unregister(sk, sk.flags)
     if sk.state == INITIAL:
         sk.laddr = origin
     sk.raddr, sk.rport = address, port
@@ -130,7 +130,7 @@ def disconnect(m: Machine, sk: Endpoint) -> None:
     """endpoint.Disconnect. Raises Errno."""
     if sk.state != ESTABLISHED:
         return
-    demux_ = demux(m)
+    demux_ = m.state.demux
     flags, remote = sk.flags, (sk.raddr, sk.rport)
     if sk.was_bound or DISCONNECT not in m.on:
         nets, device = sk.nets, sk.on_device
@@ -147,7 +147,7 @@ def disconnect(m: Machine, sk: Endpoint) -> None:
         sk.on_device = now
         sk.laddr, sk.state = sk.bind_addr, BOUND
     else:
-        ports(m).release(claim_of(sk))
+        m.state.ports.release(claim_of(sk))
         demux_.unregister(sk, flags)
         sk.port = sk.shown = sk.flags = 0
         sk.laddr, sk.state = "", INITIAL
@@ -184,14 +184,14 @@ def send(m: Machine, sk: Endpoint, to: str, port: int) -> None:
 
 
 def _deliver(m: Machine, net: int, here: tuple[str, int], there: tuple[str, int]) -> None:
-    found = demux(m).find(net, "udp", there, here)
+    found = m.state.demux.find(net, "udp", there, here)
     if found is not None:
         if not found.shut_rd:
             found.rx += 1
         return
-    rule = m.rule
-    back = demux(m).find(net, "udp", here, there)  # who the ICMP error is for
-    m.rule = rule
+    clause = m.clause
+    back = m.state.demux.find(net, "udp", here, there)  # who the ICMP error is for
+    m.clause = clause
     if back is not None and back.state == ESTABLISHED and REFUSED in m.on:
         back.error = "ECONNREFUSED"
 
@@ -221,6 +221,6 @@ def shutdown(sk: Endpoint, how: str) -> None:
 def close(m: Machine, sk: Endpoint) -> None:
     """endpoint.Close."""
     if sk.state != INITIAL:
-        demux(m).unregister(sk, sk.flags)
-        ports(m).release(claim_of(sk))
+        m.state.demux.unregister(sk, sk.flags)
+        m.state.ports.release(claim_of(sk))
     sk.state, sk.open = INITIAL, False

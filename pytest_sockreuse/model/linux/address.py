@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from ..address import parsed
-from ..clause import Book, Errno, Unknown
-from ..machine import Machine
+from ..clause import Book, Declared, Errno, Unknown
 from ..sock import TIME_WAIT, Sock
+from .state import Machine
 
 BOOK = Book()
 
@@ -102,7 +102,7 @@ MAPPED_WILDCARD_UNSEEN = BOOK(
 )
 
 
-def overlap(on: frozenset[str], sk: Sock, sk2: Sock) -> bool:
+def overlap(on: frozenset[Declared], sk: Sock, sk2: Sock) -> bool:
     """Whether the local addresses of two sockets of one port overlap."""
     one, two = sk.laddr, sk2.laddr
     if one == two:
@@ -118,15 +118,15 @@ def overlap(on: frozenset[str], sk: Sock, sk2: Sock) -> bool:
     return not wild.v6only or V6ONLY not in on
 
 
-def unseen(on: frozenset[str], sk: Sock, sk2: Sock, owners: list[Sock]) -> str:
+def unseen(on: frozenset[Declared], sk: Sock, sk2: Sock, owners: list[Sock]) -> Declared | None:
     """The clause by which bind() of TCP to a specific address missed an overlapping socket, on kernels 6.1 to 6.8."""
     if sk.any_:
-        return ""
+        return None
     v4 = ":" not in sk.laddr
     if sk2.state == TIME_WAIT and TW_UNSEEN in on and (sk.family == 4 or not v4):
         return TW_UNSEEN
     if not v4:
-        return ""
+        return None
     if sk.family == 4:
         if sk2.laddr == "::" and DUAL_UNSEEN in on:
             return DUAL_UNSEEN
@@ -138,7 +138,7 @@ def unseen(on: frozenset[str], sk: Sock, sk2: Sock, owners: list[Sock]) -> str:
                 return V6ONLY_HIDES
     elif sk2.family == 6 and sk2.laddr == "0.0.0.0" and MAPPED_WILDCARD_UNSEEN in on:
         return MAPPED_WILDCARD_UNSEEN
-    return ""
+    return None
 
 
 def check_family(sk: Sock, host: str) -> None:
@@ -174,7 +174,7 @@ def route(m: Machine, sk: Sock, host: str) -> tuple[str, str]:
     if not is_local(m, address, kind):
         if kind != "other":
             raise Unknown("connections to multicast, broadcast and link-local addresses")
-        raise Errno("ENETUNREACH", "no-route")
+        raise Errno("ENETUNREACH", NO_ROUTE)
     if family == 6 and ":" not in sk.laddr:
         raise Errno("EAFNOSUPPORT", FAMILY)
     if sk.any_ or mapped_any:
@@ -182,7 +182,9 @@ def route(m: Machine, sk: Sock, host: str) -> tuple[str, str]:
     return sk.laddr, address
 
 
-BOOK("no-route", "A destination without a route is ENETUNREACH.", "net/ipv4/route.c ip_route_output_key_hash_rcu")
+NO_ROUTE = BOOK(
+    "no-route", "A destination without a route is ENETUNREACH.", "net/ipv4/route.c ip_route_output_key_hash_rcu"
+)
 
 
 def check_local(m: Machine, sk: Sock, host: str) -> str:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from ..clause import Book, Errno
-from ..machine import PLAIN, Machine
+from ..clause import PLAIN, Book, Declared, Errno
 from ..sock import LISTEN, TIME_WAIT, Sock
 from . import address as at
 from .choice import bind_zero
+from .state import Bucket, Machine
 
 BOOK = Book()
 _CSK = "net/ipv4/inet_connection_sock.c"
@@ -98,25 +98,9 @@ HIDDEN = BOOK(
 )
 
 
-class Bucket:
-    """The sockets of one port; what `inet_bind_bucket` remembers of them."""
-
-    __slots__ = ("owners", "blocked", "fast", "fast_rp", "fast_sk", "free")
-
-    def __init__(self) -> None:
-        self.owners: list[Sock] = []
-        self.blocked = False  # a bind() had it
-        self.free: dict[str, bool] = {}  # inet_bind2_bucket: by address, whether only connect() chose it
-        self.fast = self.fast_rp = 0  # fast_rp: 1 any address, 2 the remembered one
-        self.fast_sk: tuple[str, int, str, bool] = ("", 0, "", False)  # address, family, user, v6only
-
-    def copy_options(self, sk: Sock) -> None:
-        self.fast_sk = (sk.laddr, sk.family, sk.user, sk.v6only)
-
-
 def bucket(m: Machine, port: int) -> Bucket | None:
     """The bucket of a port, if any socket has it."""
-    return m.buckets.get(("tcp", port))  # type: ignore[return-value]
+    return m.state.tcp.get(port)
 
 
 def moved(m: Machine, sk: Sock, old: str) -> None:
@@ -139,15 +123,15 @@ def left(entry: Bucket, address: str) -> None:
         entry.free[address] = True
 
 
-def shares(m: Machine, sk: Sock, sk2: Sock, relax: bool = True, reuseport_ok: bool = True) -> str:
-    """inet_bind_conflict: empty if the two may share, else the clause by which they conflict."""
+def shares(m: Machine, sk: Sock, sk2: Sock, relax: bool = True, reuseport_ok: bool = True) -> Declared | None:
+    """inet_bind_conflict: None if the two may share, else the clause by which they conflict."""
     on = m.on
     same = (sk2.state == TIME_WAIT and TW_ANY_USER in on) or _user(on, sk2) == sk.user or SAME_USER not in on
     both_rp = sk.rp and sk2.rp and REUSEPORT in on
     if sk.ra and sk2.ra and REUSEADDR in on and (sk2.state != LISTEN or LISTENER not in on):
-        return "" if relax and not (not reuseport_ok and both_rp and same) else BIND0_STRICT
+        return None if relax and not (not reuseport_ok and both_rp and same) else BIND0_STRICT
     if both_rp and same and reuseport_ok:
-        return ""
+        return None
     if not reuseport_ok and not relax:
         return BIND0_STRICT
     if both_rp and reuseport_ok:
@@ -155,12 +139,14 @@ def shares(m: Machine, sk: Sock, sk2: Sock, relax: bool = True, reuseport_ok: bo
     return LISTENER if sk.ra and sk2.ra else CONFLICT
 
 
-def _user(on: frozenset[str], sk: Sock) -> str:
+def _user(on: frozenset[Declared], sk: Sock) -> str:
     return "root" if not sk.open and ORPHAN_ROOT in on else sk.user
 
 
-def conflict(m: Machine, sk: Sock, owners: list[Sock], relax: bool = True, reuseport_ok: bool = True) -> str:
-    """inet_csk_bind_conflict: the clause by which a socket of `owners` stands against `sk`, or empty."""
+def conflict(
+    m: Machine, sk: Sock, owners: list[Sock], relax: bool = True, reuseport_ok: bool = True
+) -> Declared | None:
+    """inet_csk_bind_conflict: the clause by which a socket of `owners` stands against `sk`, or None."""
     on = m.on
     m.spend(len(owners))
     for sk2 in owners:
@@ -169,15 +155,15 @@ def conflict(m: Machine, sk: Sock, owners: list[Sock], relax: bool = True, reuse
         if not at.overlap(on, sk, sk2):
             if sk.family == 4 or ":" in sk.laddr or sk.any_ or sk2.laddr != "::" or at.V6ONLY_REFUSED not in on:
                 continue
-        rule = shares(m, sk, sk2, relax, reuseport_ok)
-        if not rule:
-            if m.rule == PLAIN:
-                m.rule = REUSEADDR if sk.ra and sk2.ra else REUSEPORT
+        clause = shares(m, sk, sk2, relax, reuseport_ok)
+        if clause is None:
+            if m.clause is PLAIN:
+                m.clause = REUSEADDR if sk.ra and sk2.ra else REUSEPORT
         elif missed := at.unseen(on, sk, sk2, owners):
-            m.rule = missed
+            m.clause = missed
         elif CONFLICT in on:
-            return TW_KEEPS if sk2.state == TIME_WAIT and rule == CONFLICT else rule
-    return ""
+            return TW_KEEPS if sk2.state == TIME_WAIT and clause is CONFLICT else clause
+    return None
 
 
 def get_port(m: Machine, sk: Sock, port: int) -> None:
@@ -185,8 +171,8 @@ def get_port(m: Machine, sk: Sock, port: int) -> None:
     if not port:
         port = _open_port(m, sk)
     elif (found := bucket(m, port)) and found.owners and not _fast(m, sk, found):
-        if rule := conflict(m, sk, found.owners):
-            raise Errno("EADDRINUSE", rule)
+        if clause := conflict(m, sk, found.owners):
+            raise Errno("EADDRINUSE", clause)
     entry = bucket(m, port) or new_bucket(m, port)
     _remember(m, sk, entry)
     entry.blocked, entry.free[sk.laddr] = True, False
@@ -203,28 +189,28 @@ def _open_port(m: Machine, sk: Sock) -> int:
         return not conflict(m, sk, found.owners, relax, False)
 
     port = bind_zero(m, sk, free)
-    m.rule = PLAIN
+    m.clause = PLAIN
     if not port and AUTOBIND_REUSE in m.on and m.env.get("net.ipv4.ip_autobind_reuse", "0") != "0":
         port = bind_zero(m, sk, lambda port: free(port, True))
-        m.rule = AUTOBIND_REUSE
+        m.clause = AUTOBIND_REUSE
     if not port:
         raise Errno("EADDRINUSE", EXHAUSTED)
     return port
 
 
 def new_bucket(m: Machine, port: int) -> Bucket:
-    made = m.buckets["tcp", port] = Bucket()
+    made = m.state.tcp[port] = Bucket()
     return made
 
 
 def _fast(m: Machine, sk: Sock, entry: Bucket) -> bool:
     """Whether what the bucket remembers is enough to share."""
     if sk.ra and sk.state != LISTEN and entry.fast > 0:
-        m.rule = FAST_REUSE
+        m.clause = FAST_REUSE
         return True
     if not _fast_reuseport(sk, entry):
         return False
-    m.rule = FAST_REUSEPORT if entry.fast_rp == 1 else STRICT_REUSEPORT
+    m.clause = FAST_REUSEPORT if entry.fast_rp == 1 else STRICT_REUSEPORT
     return True
 
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 from ...platforms import Platform
 from ...scenario import Option
 from .. import stream
-from ..clause import Book, Errno, Unknown
-from ..machine import Machine
+from ..clause import Book, Declared, Errno, Unknown
 from ..ports import Value
 from ..sock import CLOSE, LISTEN, Sock
 from . import address, bind, choice, options, tcp, udp
 from .address import MAPPED_ON_V6ONLY, SPECIFIC_V6ONLY, check_family, check_local, route
+from .state import Machine, State
 
 BOOK = Book()
 
@@ -58,10 +58,9 @@ PEER = BOOK(
     "What the peer did before shows: data, the end of stream, or an error once.",
     "net/ipv4/tcp.c tcp_recvmsg_locked",
 )
-BOOK("shut-down", "Sending after shutdown(WR) is EPIPE.", "net/core/sock.c sock_alloc_send_pskb")
 
 for _part in (address, choice, bind, tcp, udp, options):
-    BOOK.clauses.update(_part.BOOK.clauses)
+    BOOK.add(_part.BOOK)
 
 
 class Linux:
@@ -72,8 +71,8 @@ class Linux:
     def __init__(self) -> None:
         self.tcp, self.udp = tcp.Tcp(), udp.Udp()
 
-    def begin(self, m: Machine) -> None:
-        """Nothing to prepare."""
+    def begin(self, m: Machine) -> State:
+        return State()
 
     def socket(self, m: Machine, proto: str, family: int, user: str) -> Sock:
         if proto == "udplite" and NO_UDPLITE in m.on:
@@ -207,7 +206,7 @@ class Linux:
         _covered(sk)
         if sk.state == LISTEN:
             if how != "WR" and SHUT_LISTENER in m.on:
-                m.rule = SHUT_LISTENER
+                m.clause = SHUT_LISTENER
                 self._end(m, sk)
             return
         sk.shut_rd = sk.shut_rd or how != "WR"
@@ -243,7 +242,7 @@ class Linux:
         _covered(sk)
         outcome = stream.send(m, self.tcp, sk)
         if outcome != "ok":
-            raise Errno(outcome, PEER if outcome != "EPIPE" else "shut-down")
+            raise Errno(outcome, PEER if outcome != "EPIPE" else udp.SHUT_DOWN)
 
     def close(self, m: Machine, sk: Sock) -> None:
         if sk.proto == "udp":
@@ -264,6 +263,6 @@ def covers(platform: Platform) -> str:
     return "" if platform.version >= (5, 7) else "Linux before 5.7 is not modelled"
 
 
-def rules(platform: Platform, on: frozenset[str]) -> Linux:
-    """The rules of a Linux; what differs between versions is in `on`."""
+def family(platform: Platform, on: frozenset[Declared]) -> Linux:
+    """The calls of a Linux; what differs between versions is in `on`."""
     return Linux()

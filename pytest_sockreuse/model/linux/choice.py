@@ -6,9 +6,9 @@ from collections.abc import Callable
 from functools import lru_cache
 
 from ..clause import Book
-from ..machine import Machine
 from ..ports import RARE, mask
 from ..sock import Sock
+from .state import Machine
 
 BOOK = Book()
 

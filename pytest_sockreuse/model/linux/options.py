@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from ...scenario import OPTIONS, Option
 from ..clause import Book, Errno, Unknown
-from ..machine import Machine
 from ..option import linger, number, set_linger
 from ..sock import Sock
+from .state import Machine
 
 BOOK = Book()
 

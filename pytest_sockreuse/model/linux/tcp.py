@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import NoReturn
 
 from .. import stream
-from ..clause import Book, Errno, TimeUp, Unknown
-from ..machine import Machine
+from ..clause import Book, Declared, Errno, TimeUp, Unknown
 from ..sock import CLOSE, ESTABLISHED, LISTEN, TIME_WAIT, Sock
 from .bind import EXHAUSTED, TW_KEEPS, bucket, get_port, left, moved, new_bucket
 from .choice import connect_auto
+from .state import Machine
 
 BOOK = Book()
 _CSK = "net/ipv4/inet_connection_sock.c"
@@ -108,7 +108,7 @@ _INHERITED = "mptcp ra rp v6only device no_port port_range linger linger2 nonloc
 
 
 class Tcp:
-    """The rules of a TCP socket's calls after the checks that all protocols share."""
+    """A TCP socket's calls after the checks that all protocols share."""
 
     def release(self, m: Machine, sk: Sock) -> None:
         """inet_put_port, inet_twsk_bind_unhash."""
@@ -117,7 +117,7 @@ class Tcp:
             entry.owners.remove(sk)
             left(entry, sk.laddr)
             if not entry.owners:
-                del m.buckets["tcp", sk.port]
+                del m.state.tcp[sk.port]
             elif STICKY not in m.on and all(entry.free.values()):
                 entry.blocked = False
         sk.port = 0
@@ -218,11 +218,11 @@ class Tcp:
             self.reset_address(m, sk)
         sk.raddr, sk.rport, sk.state = "", 0, CLOSE
 
-    def _unanswered(self, m: Machine, sk: Sock, rule: str) -> NoReturn:
+    def _unanswered(self, m: Machine, sk: Sock, clause: Declared) -> NoReturn:
         """The SYN is sent again and again. Raises TimeUp, or Errno ETIMEDOUT."""
         milliseconds = int(sk.options.get("TCP_USER_TIMEOUT", "0"))
         if not 0 < milliseconds <= 1000:
-            raise TimeUp(rule)
+            raise TimeUp(clause)
         m.now += 1
         stream.leave_tuple(m, sk)
         self._failed(m, sk, True)
@@ -253,7 +253,7 @@ class Tcp:
         if old.state != TIME_WAIT or not old.timestamps:
             return False
         if not auto:
-            m.rule = TW_BOUND
+            m.clause = TW_BOUND
             return TW_BOUND in m.on
         return TW_REUSE in m.on and self._tw_reuse(m, old)
 
@@ -278,7 +278,7 @@ class Tcp:
         if not certain:
             ripe = bool(m.choose(2))
         if ripe:
-            m.rule = TW_REUSE
+            m.clause = TW_REUSE
         return ripe
 
     def _handshake(self, m: Machine, sk: Sock) -> None:
@@ -334,6 +334,6 @@ class Tcp:
             if other.rp and other.group is not None:
                 if len(other.group) == 1:
                     return other
-                m.rule = GROUP
+                m.clause = GROUP
                 return other.group[m.choose(len(other.group))]
         return best

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from ..address import parsed
-from ..clause import Book, Errno
-from ..machine import PLAIN, Machine
+from ..clause import PLAIN, Book, Errno
 from ..sock import CLOSE, ESTABLISHED, Sock
 from . import address as at
 from .choice import datagram
+from .state import Machine
 
 BOOK = Book()
 _UDP = "net/ipv4/udp.c"
+
+SHUT_DOWN = BOOK("shut-down", "Sending after shutdown(WR) is EPIPE.", "net/core/sock.c sock_alloc_send_pskb")
 
 CONFLICT = BOOK(
     "udp-conflict",
@@ -74,7 +76,7 @@ NO_DESTINATION = BOOK("udp-no-destination", "send() on an unconnected socket is 
 
 def owners(m: Machine, port: int) -> list[Sock]:
     """The UDP sockets of a port, newest first, but those of IPv6 with SO_REUSEPORT last."""
-    return m.buckets.get(("udp", port), [])  # type: ignore[return-value]
+    return m.state.udp.get(port, [])
 
 
 def in_use(m: Machine, sk: Sock, port: int, many: bool = True) -> bool:
@@ -87,9 +89,9 @@ def in_use(m: Machine, sk: Sock, port: int, many: bool = True) -> bool:
         if many and len(here) > 10 and sk.any_ and not sk2.any_ and MISSED in on:
             continue
         if sk.ra and sk2.ra and REUSEADDR in on:
-            m.rule = REUSEADDR
+            m.clause = REUSEADDR
         elif sk.rp and sk2.rp and sk.user == sk2.user and REUSEPORT in on:
-            m.rule = REUSEPORT
+            m.clause = REUSEPORT
             if many and FIRST_REUSEPORT in on:
                 return False
         elif CONFLICT in on:
@@ -98,7 +100,7 @@ def in_use(m: Machine, sk: Sock, port: int, many: bool = True) -> bool:
 
 
 class Udp:
-    """The rules of a UDP socket's calls after the checks that all protocols share."""
+    """A UDP socket's calls after the checks that all protocols share."""
 
     def get_port(self, m: Machine, sk: Sock, port: int, errno: str = "EADDRINUSE") -> None:
         """udp_lib_get_port. Raises Errno."""
@@ -109,10 +111,10 @@ class Udp:
             port = datagram(
                 m, sk, lambda p: not (owners(m, p) and SHARED_ZERO not in m.on) and not in_use(m, sk, p, False)
             )
-            m.rule = PLAIN
+            m.clause = PLAIN
             if not port:
                 raise Errno(errno, EXHAUSTED)
-        here = m.buckets.setdefault(("udp", port), [])
+        here = m.state.udp.setdefault(port, [])
         assert isinstance(here, list)
         if sk.rp:
             self._join(sk, here)
@@ -159,7 +161,7 @@ class Udp:
             here = owners(m, sk.port)
             here.remove(sk)
             if not here:
-                del m.buckets["udp", sk.port]
+                del m.state.udp[sk.port]
             self._leave_group(sk)
             self._unlist(m, sk)
             sk.port = 0
@@ -173,7 +175,7 @@ class Udp:
             self.rehash(m, sk)
         sk.raddr, sk.rport, sk.state = destination, port, ESTABLISHED
         self._unlist(m, sk)
-        m.buckets.setdefault(("udp connected", sk.port), []).insert(0, sk)  # type: ignore[attr-defined]
+        m.state.connected.setdefault(sk.port, []).insert(0, sk)
 
     @staticmethod
     def _leave_group(sk: Sock) -> None:
@@ -185,7 +187,7 @@ class Udp:
     @staticmethod
     def _unlist(m: Machine, sk: Sock) -> None:
         """udp_unhash4."""
-        listed = m.buckets.get(("udp connected", sk.port), [])
+        listed = m.state.connected.get(sk.port, [])
         assert isinstance(listed, list)
         if sk in listed:
             listed.remove(sk)
@@ -220,7 +222,7 @@ class Udp:
             error, sk.error = sk.error, ""
             raise Errno(error, REFUSED)
         if sk.shut_wr:
-            raise Errno("EPIPE", "shut-down")
+            raise Errno("EPIPE", SHUT_DOWN)
         if ":" in source and ":" not in destination:  # connected by IPv6 first, which keeps the address it is found by
             source = "127.0.0.1"
         found = self._receiver(m, source, sk.port, destination, port)
@@ -248,11 +250,11 @@ class Udp:
     def _lookup(self, m: Machine, source: str, sport: int, destination: str, dport: int) -> Sock | None:
         """__udp4_lib_lookup, __udp6_lib_lookup: the best score; a group without connections ends the search."""
         if CONNECTED_TABLE in m.on:
-            for other in m.buckets.get(("udp connected", dport), []):  # type: ignore[attr-defined]
+            for other in m.state.connected.get(dport, []):
                 if (other.laddr, other.raddr, other.rport) == (destination, source, sport) and (
                     other.device in ("", "lo")
                 ):
-                    return other  # type: ignore[no-any-return]
+                    return other
         best: Sock | None = None
         score = -1
         for other in self._candidates(m, source, sport, destination, dport):
@@ -272,5 +274,5 @@ class Udp:
         members = [member for member in best.group if not member.raddr]
         if len(members) < 2:
             return best
-        m.rule = SPREAD
+        m.clause = SPREAD
         return members[m.choose(len(members))]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+
+from .. import machine
 from ..address import parsed
-from ..clause import Book, Errno, Unknown
-from ..machine import Machine
+from ..clause import PLAIN, Book, Declared, Errno, Unknown
 from ..sock import Sock
 
 BOOK = Book()
@@ -111,13 +113,22 @@ def is_any(address: str) -> bool:
     return address in ("0.0.0.0", "::")
 
 
-Answer = tuple[tuple[str, ...], str]  # errnos that may be, none where the two share; the clause
-_FREE: Answer = ((), "")
+@dataclass(slots=True)
+class State:
+    """The sockets that bind(), or sendto(), gave a port, by protocol and port."""
+
+    ports: dict[tuple[str, int], list[WinSock]] = field(default_factory=dict)
+
+
+Machine = machine.Machine[State]
+
+Answer = tuple[tuple[str, ...], Declared]  # errnos that may be, none where the two share; the clause
+_FREE: Answer = ((), PLAIN)
 
 
 def owners(m: Machine, proto: str, port: int) -> list[WinSock]:
     """The sockets that bind(), or sendto(), gave this port."""
-    return m.buckets.setdefault((proto, port), [])  # type: ignore[return-value]
+    return m.state.ports.setdefault((proto, port), [])
 
 
 def answer(m: Machine, first: WinSock, second: WinSock) -> Answer:
@@ -176,12 +187,12 @@ def check(m: Machine, sk: WinSock, port: int) -> None:
     """Whether `sk` may have the port. Raises Errno, Unknown."""
     here = owners(m, sk.proto, port)
     m.spend(len(here))
-    found: dict[str, str] = {}
+    found: dict[str, Declared] = {}
     for other in here:
         if other is not sk:
-            errnos, rule = _settled(m, other, sk)
+            errnos, clause = _settled(m, other, sk)
             for errno in errnos:
-                found.setdefault(errno, rule)
+                found.setdefault(errno, clause)
     if found:
         names = sorted(found)
         name = names[m.choose(len(names))] if len(names) > 1 else names[0]

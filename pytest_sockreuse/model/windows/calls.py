@@ -8,12 +8,11 @@ from __future__ import annotations
 from ...platforms import Platform
 from ...scenario import Option
 from .. import stream
-from ..clause import Book, Errno, Unknown
-from ..machine import Machine
+from ..clause import Book, Declared, Errno, Unknown
 from ..ports import Value
 from ..sock import ESTABLISHED, LISTEN, Sock
 from . import bind, options, tcp
-from .bind import WinSock, is_any, local, owners
+from .bind import Machine, State, WinSock, is_any, local, owners
 from .options import V6ONLY_DEFAULT
 from .tcp import dynamic, is_connected, route, win
 
@@ -70,7 +69,7 @@ UNICAST = BOOK(
 NOTHING = BOOK("nothing-arrives", "Reading waits for the peer.", "Microsoft, recv function", "documented")
 
 for _part in (bind, tcp, options):
-    BOOK.clauses.update(_part.BOOK.clauses)
+    BOOK.add(_part.BOOK)
 
 _ANY = {4: "0.0.0.0", 6: "::"}
 
@@ -83,8 +82,8 @@ class Windows:
     def __init__(self) -> None:
         self.tcp = tcp.Tcp()
 
-    def begin(self, m: Machine) -> None:
-        """Nothing to prepare."""
+    def begin(self, m: Machine) -> State:
+        return State()
 
     def socket(self, m: Machine, proto: str, family: int, user: str) -> Sock:
         if proto not in ("tcp", "udp"):
@@ -244,7 +243,7 @@ class Windows:
             sk.vague = "a socket whose datagram reached nobody"
             return
         if len(found) > 1:
-            m.rule = UNICAST
+            m.clause = UNICAST
         found[m.choose(len(found)) if len(found) > 1 and UNICAST in m.on else 0].rx += 1
 
     @staticmethod
@@ -274,6 +273,6 @@ def covers(platform: Platform) -> str:
     return "" if platform.version >= (10,) else "Windows before 10 is not modelled"
 
 
-def rules(_platform: Platform, _on: frozenset[str]) -> Windows:
-    """The rules of a Windows."""
+def family(_platform: Platform, _on: frozenset[Declared]) -> Windows:
+    """The calls of a Windows."""
     return Windows()

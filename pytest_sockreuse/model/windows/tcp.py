@@ -5,10 +5,9 @@ from __future__ import annotations
 from .. import stream
 from ..address import parsed
 from ..clause import Book, Errno, Unknown
-from ..machine import Machine
 from ..ports import mask
 from ..sock import CLOSE, ESTABLISHED, LISTEN, TIME_WAIT, Sock
-from .bind import WinSock, is_any, owners
+from .bind import SAME, Machine, WinSock, is_any, owners
 
 BOOK = Book()
 _WSL = "WSL issue 3909 (the Windows stack), event 4227, libzmq issues 84 and 1078"
@@ -105,16 +104,16 @@ def child_against(m: Machine, sk: WinSock, port: int) -> None:
             continue
         if other.state == TIME_WAIT and not other.half:
             if TW_FREE not in m.on:
-                raise Errno("EADDRINUSE", "same-address-conflicts")
-            m.rule = TW_FREE
+                raise Errno("EADDRINUSE", SAME)
+            m.clause = TW_FREE
         elif other.auto:
             raise Unknown("whether a port that connect() chose stands against bind()")
         elif other.addr_lock:  # accepted
             if "ex" in (sk.mode, win(other).mode):
                 raise Unknown("SO_EXCLUSIVEADDRUSE and a connection whose listener is closed")
             if CHILD_FREE not in m.on:
-                raise Errno("EADDRINUSE", "same-address-conflicts")
-            m.rule = CHILD_FREE
+                raise Errno("EADDRINUSE", SAME)
+            m.clause = CHILD_FREE
 
 
 #: What TIME_WAIT keeps of a socket, and an accepted one has of its listener.
@@ -123,7 +122,7 @@ _INHERITED = "ra ex mode v6only linger dual".split()
 
 
 class Tcp:
-    """What the ends of connections mean for ports, and the rules of connect()."""
+    """What the ends of connections mean for ports, and connect()."""
 
     def release(self, m: Machine, sk: Sock) -> None:
         here = owners(m, "tcp", sk.port)
@@ -213,10 +212,10 @@ class Tcp:
                 wild.append(other)
         best = exact or wild if SPECIFIC in m.on else wild or exact
         if len({other.laddr for other in best}) > 1 and BETWEEN in m.on:
-            m.rule = BETWEEN
+            m.clause = BETWEEN
             return best[m.choose(len(best))]
         if len(best) > 1:
-            m.rule = FIRST
+            m.clause = FIRST
             best.sort(key=lambda other: other.turn if FIRST in m.on else -other.turn)
         return best[0] if best else None
 

@@ -1,0 +1,36 @@
+"""Linux: what the kernel keeps of each port."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from .. import machine
+from ..sock import Sock
+
+
+class Bucket:
+    """The sockets of one port; what `inet_bind_bucket` remembers of them."""
+
+    __slots__ = ("owners", "blocked", "fast", "fast_rp", "fast_sk", "free")
+
+    def __init__(self) -> None:
+        self.owners: list[Sock] = []
+        self.blocked = False  # a bind() had it
+        self.free: dict[str, bool] = {}  # inet_bind2_bucket: by address, whether only connect() chose it
+        self.fast = self.fast_rp = 0  # fast_rp: 1 any address, 2 the remembered one
+        self.fast_sk: tuple[str, int, str, bool] = ("", 0, "", False)  # address, family, user, v6only
+
+    def copy_options(self, sk: Sock) -> None:
+        self.fast_sk = (sk.laddr, sk.family, sk.user, sk.v6only)
+
+
+@dataclass(slots=True)
+class State:
+    """The hash tables, by port: TCP's buckets, UDP's sockets, and those of UDP that are connected."""
+
+    tcp: dict[int, Bucket] = field(default_factory=dict)
+    udp: dict[int, list[Sock]] = field(default_factory=dict)
+    connected: dict[int, list[Sock]] = field(default_factory=dict)
+
+
+Machine = machine.Machine[State]
