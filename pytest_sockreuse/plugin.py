@@ -42,7 +42,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--sockreuse-explain",
         action="store_true",
-        help="when a test fails with EADDRINUSE or EADDRNOTAVAIL, tell who has the port, the clause that decides, and what would help",
+        help="when a test fails with EADDRINUSE or EADDRNOTAVAIL, who has the port, why, and what helps",
     )
     group.addoption(
         "--sockreuse-record",
