@@ -3,32 +3,28 @@
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import os
 import random
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .arguments import UsageError, parser
 from .parser import MAX_TEXT, decode, parse_file
-from .platforms import CONFORMANCE, Platform, PlatformError, current, describe, named
-from .platforms import known as known_platforms
+from .platforms import CONFORMANCE, Platform, current, describe, known
 from .scenario import Observation, Scenario, ScenarioError
-from .version import __version__
+from .text import visible
 
 if TYPE_CHECKING:
     from .report.measured import Run
     from .suite import Suite
 
 
-class UsageError(Exception):
-    """The user's own mistake: one line, exit status 2."""
-
-
 def _scenarios(path: str) -> list[Scenario]:
     """The scenarios of a FILE; ``-`` is standard input."""
-    name = "<stdin>" if path == "-" else path
+    name = "<stdin>" if path == "-" else visible(path)
     try:
         if path == "-":
             data = sys.stdin.buffer.read(MAX_TEXT + 1)
@@ -87,19 +83,18 @@ def _platform(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _named(names: str) -> list[Platform]:
-    try:
-        return [named(name) for name in names.split(",")]
-    except PlatformError as error:
-        raise UsageError(str(error)) from None
+def _modelled() -> list[Platform]:
+    from .model import families
+
+    return [platform for platform in known() if platform.stack in families()]
 
 
 def _predict(arguments: argparse.Namespace) -> int:
     from .model import ModelError, clauses, predict
     from .report.predictions import show, to_json
 
-    (platform,) = _named(arguments.on)
-    known = {clause.name: clause for clause in clauses(platform)}
+    platform: Platform = arguments.on
+    book = {clause.name: clause for clause in clauses(platform)}
     for scenario in _scenarios(arguments.file):
         try:
             prediction = predict(scenario, platform)
@@ -109,16 +104,15 @@ def _predict(arguments: argparse.Namespace) -> int:
             print(to_json(prediction, scenario.title))
         else:
             print(f"--- {scenario.title}\n" if scenario.title else "", end="")
-            print(show(prediction, known, arguments.why))
+            print(show(prediction, book, arguments.why))
     return 0
 
 
 def _compare(arguments: argparse.Namespace) -> int:
-    from .model import ModelError, families, predict
+    from .model import ModelError, predict
     from .report.predictions import compare
 
-    stacks = families()
-    platforms = _named(arguments.on) if arguments.on else [p for p in known_platforms() if p.stack in stacks]
+    platforms = arguments.on or _modelled()
     for scenario in _scenarios(arguments.file):
         try:
             predictions = [(platform, predict(scenario, platform)) for platform in platforms]
@@ -140,12 +134,9 @@ def _suite() -> Suite:
 
 def _audit(arguments: argparse.Namespace) -> int:
     from .expected import disagreements
-    from .model import families
 
-    stacks = families()
-    platforms = _named(arguments.on) if arguments.on else [p for p in known_platforms() if p.stack in stacks]
     status = 0
-    for disagreement in disagreements(_suite(), platforms):
+    for disagreement in disagreements(_suite(), arguments.on or _modelled()):
         print(disagreement)
         status = 1
     return status
@@ -214,7 +205,7 @@ def _explore(arguments: argparse.Namespace) -> int:
     from .explorer.fuzz import explore
     from .live.runner import Broken
 
-    platform = _named(arguments.on)[0] if arguments.on else current()
+    platform = arguments.on or current()
     if arguments.exhaustive is not None:
         return _explore_all(arguments, platform)
     seed = random.randrange(2**31) if arguments.seed is None else arguments.seed
@@ -231,19 +222,17 @@ def _distinguish(arguments: argparse.Namespace) -> int:
 
     if len(arguments.platform) < 2:
         raise UsageError("distinguish needs two platforms at least")
-    distinguish([platform for name in arguments.platform for platform in _named(name)], print)
+    distinguish(arguments.platform, print)
     return 0
 
 
 def _resemble(arguments: argparse.Namespace) -> int:
     from .explorer.distinguish import resemble, show, to_json
     from .live.runner import Broken
-    from .model import families
 
-    newest = {platform.stack: platform for platform in known_platforms() if platform.stack in families()}
-    platforms = _named(arguments.on) if arguments.on else list(newest.values())
+    newest = {platform.stack: platform for platform in _modelled()}
     try:
-        found = resemble(platforms)
+        found = resemble(arguments.on or list(newest.values()))
     except Broken as error:
         raise UsageError(str(error)) from None
     print(to_json(found) if arguments.json else show(found))
@@ -293,86 +282,22 @@ def _import(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser("sockreuse", description=sys.modules["pytest_sockreuse"].__doc__)
-    parser.add_argument("--version", action="version", version=f"sockreuse {__version__}")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-
-    run = commands.add_parser("run", help="perform the scenarios of FILE on this machine")
-    run.add_argument("file", metavar="FILE", help="a scenario file; - is standard input")
-    run.add_argument("--json", action="store_true", help="print one JSON object per scenario")
-    run.set_defaults(call=_run)
-
-    predict = commands.add_parser("predict", help="say what the model of a platform does with the scenarios of FILE")
-    predict.add_argument("file", metavar="FILE", help="a scenario file; - is standard input")
-    predict.add_argument("--on", metavar="PLATFORM", required=True, help="such as linux-6.1.176 or macos-15")
-    predict.add_argument("--json", action="store_true", help="print one JSON object per scenario")
-    predict.add_argument("--why", action="store_true", help="print the sentence and source of each clause that decides")
-    predict.set_defaults(call=_predict)
-
-    compare = commands.add_parser("compare", help="show where platforms part over the scenarios of FILE")
-    compare.add_argument("file", metavar="FILE", help="a scenario file; - is standard input")
-    compare.add_argument("--on", metavar="A,B,…", help="these platforms (all that are modelled)")
-    compare.set_defaults(call=_compare)
-
-    audit = commands.add_parser("audit", help="find where a statement of the suite and a model disagree")
-    audit.add_argument("--on", metavar="A,B,…", help="these platforms (all that are modelled)")
-    audit.set_defaults(call=_audit)
-
-    explore = commands.add_parser("explore", help="perform random scenarios here and hold them against a model")
-    much = explore.add_mutually_exclusive_group()
-    much.add_argument("--seconds", type=float, metavar="N", help="for N seconds")
-    much.add_argument("--count", type=int, metavar="N", help="N scenarios (1000)")
-    much.add_argument("--exhaustive", type=int, metavar="N", help="instead all scenarios of up to N calls")
-    explore.add_argument(
-        "--processes", type=int, default=os.cpu_count(), metavar="K", help="exhaustive: of K processes"
-    )
-    explore.add_argument("--resume", metavar="FILE", help="exhaustive: keep what is done in FILE, and go on from there")
-    explore.add_argument("--family", type=int, choices=(4, 6), default=4, help="exhaustive: IPv4 or IPv6 (4)")
-    explore.add_argument("--protocol", choices=("tcp", "udp"), default="tcp", help="exhaustive: tcp or udp (tcp)")
-    explore.add_argument("--seed", type=int, metavar="S", help="the same scenarios again")
-    explore.add_argument("--on", metavar="PLATFORM", help="the model of this platform (the one that this is)")
-    explore.set_defaults(call=_explore)
-
-    distinguish = commands.add_parser("distinguish", help="find the shortest scenarios at which platforms part")
-    distinguish.add_argument("platform", nargs="+", metavar="PLATFORM", help="two or more")
-    distinguish.set_defaults(call=_distinguish)
-
-    resemble = commands.add_parser("resemble", help="say which modelled platform this OS behaves like")
-    resemble.add_argument("--on", metavar="A,B,…", help="of these platforms (the newest of each that is modelled)")
-    resemble.add_argument("--json", action="store_true", help="print one JSON object")
-    resemble.set_defaults(call=_resemble)
-
-    export = commands.add_parser("export", help="print the whole suite as one scenario file")
-    export.add_argument("file", nargs="?", default="-", metavar="FILE", help="write it to FILE")
-    export.set_defaults(call=_export)
-
-    results = commands.add_parser("results", help="work with results files")
-    works = results.add_subparsers(required=True, metavar="COMMAND")
-    imported = works.add_parser("import", help="print the results file of what conformance/lab/runner.c printed")
-    imported.add_argument(
-        "file", nargs="+", type=Path, metavar="FILE", help="its output, for all of `sockreuse export`"
-    )
-    imported.set_defaults(call=_import)
-    checked = works.add_parser("check", help="say whether results files are whole, and of this suite")
-    checked.add_argument("file", nargs="*", type=Path, metavar="FILE", help="these (those of the suite)")
-    checked.set_defaults(call=_check_results)
-    applied = works.add_parser("apply", help="print, as a diff, which statements the results prove to be measured")
-    applied.add_argument("file", nargs="*", type=Path, metavar="FILE", help="these (those of the suite)")
-    applied.set_defaults(call=_apply_results)
-
-    rules = commands.add_parser("rules", help="list the rules that an application may require, and where they hold")
-    rules.set_defaults(call=_rules)
-
-    check = commands.add_parser("check", help="say whether this OS honours rules (status 0; 1 if not)")
-    check.add_argument("rule", nargs="+", metavar="RULE", help="an id or alias (see sockreuse rules)")
-    check.add_argument("--json", action="store_true", help="print one JSON object per rule")
-    check.set_defaults(call=_check)
-
-    platform = commands.add_parser("platform", help="say which platform this is")
-    platform.add_argument("--json", action="store_true", help="print one JSON object")
-    platform.set_defaults(call=_platform)
-    return parser
+COMMANDS = {
+    "run": _run,
+    "predict": _predict,
+    "compare": _compare,
+    "explore": _explore,
+    "distinguish": _distinguish,
+    "resemble": _resemble,
+    "audit": _audit,
+    "export": _export,
+    "results import": _import,
+    "results check": _check_results,
+    "results apply": _apply_results,
+    "rules": _rules,
+    "check": _check,
+    "platform": _platform,
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -380,12 +305,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name in ("stdin", "stdout", "stderr"):
         if getattr(sys, name) is None:  # closed by whoever started us
             setattr(sys, name, open(os.devnull, "r" if name == "stdin" else "w"))  # noqa: SIM115
-    parsed = _parser().parse_args(arguments)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # what its encoding lacks, as stderr does
     try:
+        parsed = parser(COMMANDS).parse_args(arguments)
         status: int = parsed.call(parsed)
         sys.stdout.flush()
     except UsageError as error:
-        print(f"sockreuse: {error}", file=sys.stderr)
+        lines = (visible(line, 4000) for line in str(error).split("\n"))
+        print("sockreuse:", "\n".join(lines), file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130

@@ -87,7 +87,12 @@ def pytest_configure(config: pytest.Config) -> None:
         "sockreuse_netns(port_range=(low, high), sysctls={name: value}): run the test in a private network namespace",
     )
     option = config.option
-    if option.sockreuse or option.sockreuse_only or option.sockreuse_report or option.sockreuse_select:
+    if (
+        option.sockreuse is not None
+        or option.sockreuse_report is not None
+        or option.sockreuse_only
+        or option.sockreuse_select
+    ):
         from .hooks.suite import SuiteSession
 
         config.pluginmanager.register(SuiteSession(config), "sockreuse-session")

@@ -133,12 +133,50 @@ def test_a_file_that_may_not_be_read(capsys: Capture, scenario: Path) -> None:
     assert mistake(capsys, "run", str(scenario)) == f"{scenario}: Permission denied"
 
 
-@pytest.mark.parametrize("arguments", [[], ["fly"], ["run"], ["run", "a", "b"], ["run", "--yaml", "a"]])
-def test_arguments_that_are_none(arguments: list[str], capsys: Capture) -> None:
-    with pytest.raises(SystemExit) as caught:
-        cli.main(arguments)
-    assert caught.value.code == 2
-    assert "usage: sockreuse" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("", "COMMAND"),
+        ("fly", "'fly'"),
+        ("\x1b[31m", r"\x1b[31m"),
+        ("run", "FILE"),
+        ("run a b", "b"),
+        ("run --yaml a", "--yaml"),
+        ("run no\x1b[31mwhere", r"no\x1b[31mwhere: No such file"),
+        ("predict a", "--on"),
+        ("predict a --on linux-6.18,windows-11", "expected one platform, not 'linux-6.18,windows-11'"),
+        ("predict a --on beos-5", "no platform 'beos-5'"),
+        ("compare a --on linux-6.18,", "no platform ''"),
+        ("compare a --on=", "no platform ''"),
+        ("explore --on=", "no platform ''"),
+        ("explore --on linux-6.18,windows-11", "expected one platform"),
+        ("explore --count -1", "expected a whole number from 1"),
+        ("explore --count 0", "expected a whole number from 1"),
+        ("explore --count 1e9", "expected a whole number from 1"),
+        ("explore --count " + "9" * 5000, "expected a whole number from 1"),
+        ("explore --seconds nan", "expected a number of seconds above 0"),
+        ("explore --seconds inf", "expected a number of seconds above 0"),
+        ("explore --seconds x", "expected a number of seconds above 0"),
+        ("explore --exhaustive -1", "expected a whole number from 1"),
+        ("explore --exhaustive 1 --processes 0", "expected a whole number from 1"),
+        ("explore --seed x", "'x'"),
+        ("explore --count 1 --seconds 1", "not allowed with"),
+        ("distinguish linux-6.18 beos-5", "no platform 'beos-5'"),
+        ("results", "COMMAND"),
+    ],
+)
+def test_a_mistake_in_the_arguments_is_one_line(line: str, says: str, capsys: Capture) -> None:
+    message = mistake(capsys, *line.split(" ") if line else [])
+    assert says in message
+    assert len(message) < 1500
+
+
+def test_every_command_has_help_that_any_terminal_can_show(capsys: Capture) -> None:
+    for command in (*cli.COMMANDS, "", "results"):
+        with pytest.raises(SystemExit) as caught:
+            cli.main([*command.split(), "--help"])
+        assert caught.value.code == 0
+        assert capsys.readouterr().out.startswith(f"usage: sockreuse {command}")
 
 
 def test_version(capsys: Capture) -> None:
@@ -184,8 +222,8 @@ def test_platform(capsys: Capture) -> None:
 # --- as a process -----------------------------------------------------------------------------------------------------
 
 
-def command(*arguments: str, **options: Any) -> subprocess.CompletedProcess[bytes]:
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+def command(*arguments: str, encoding: str = "utf-8", **options: Any) -> subprocess.CompletedProcess[bytes]:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "PYTHONIOENCODING": encoding}
     return subprocess.run(
         [sys.executable, "-P", "-m", "pytest_sockreuse.cli", *arguments],
         env=environment,
@@ -199,6 +237,15 @@ def test_it_is_a_program() -> None:
     run = command("run", "-", input=TAKEN.encode(), capture_output=True)
     assert (run.returncode, run.stderr) == (0, b"")
     assert b"EADDRINUSE" in run.stdout
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp437"])
+def test_an_output_of_another_encoding_is_no_traceback(tmp_path: Path, encoding: str) -> None:
+    path = tmp_path / "title.txt"
+    path.write_text(f"--- сокет\n{TAKEN}", encoding="utf-8")
+    for arguments in (["compare", "--help"], ["run", str(path)], ["predict", str(path), "--on", "linux-6.18"]):
+        run = command(*arguments, encoding=encoding, capture_output=True)
+        assert (run.returncode, run.stderr) == (0, b"")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="pipes of Unix")

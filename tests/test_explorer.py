@@ -193,7 +193,61 @@ def test_everything_of_three_calls(tmp_path: Path, capfd: pytest.CaptureFixture[
     assert first.splitlines()[-1].partition(";")[0] == again.splitlines()[-1].partition(";")[0]
     arguments[2] = "2"
     assert main(arguments) == 2
-    assert "is the progress of another exploration" in capfd.readouterr().err
+    assert ":1: is not the progress of this exploration, {" in capfd.readouterr().err
+
+
+PIECE = (
+    '["A = udp4() / A.bind(127.0.0.1:P) / A.disconnect()", '
+    '{"scenarios": 1, "performed": 1, "unknown": 0, "unrepeated": 0, "disagreements": []}]'
+)
+
+
+@pytest.mark.usefixtures("namespaces")
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("", 1),
+        ('{"sockreuse-explore": 1, "sco', 1),
+        ("\xff\xfe", 1),
+        ("null\n", 1),
+        ("[" * 100_000, 1),
+        ("9" * 100_000, 1),
+        *(
+            (f"{{}}\n{line}\n", 2)
+            for line in (
+                "",
+                "null",
+                "[1]",
+                PIECE.partition(", ")[0] + "]",
+                PIECE.replace("A.bind", "A.fly"),
+                PIECE.replace('"unknown": 0, ', ""),
+                PIECE.replace("unknown", "\x1b[31m"),
+                PIECE.replace('"performed": 1', '"performed": -1'),
+                PIECE.replace('"performed": 1', '"performed": true'),
+                PIECE.replace("[]}", "5}"),
+                PIECE.replace("[]}", "[5]}"),
+            )
+        ),
+    ],
+    ids=lambda value: ascii(value)[-30:],
+)
+def test_a_line_that_is_no_progress_is_named(
+    text: str, line: int, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "progress"
+    header = {"sockreuse-explore": 1, "scope": "udp4", "size": 3, "platform": "linux-6.18.44"}
+    path.write_text(text.replace("{}", json.dumps(header), 1), encoding="latin-1")
+    assert main([*"explore --exhaustive 3 --protocol udp --on linux-6.18 --resume".split(), str(path)]) == 2
+    error = capfd.readouterr().err
+    assert error.startswith(f"sockreuse: {path}:{line}: is not the progress of this exploration, {{")
+    assert error.count("\n") == 1
+
+
+@pytest.mark.usefixtures("namespaces")
+def test_progress_that_cannot_be_kept_is_one_line(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    for path, why in ((tmp_path, "is no file"), (tmp_path / "no" / "where", "No such file or directory")):
+        assert main(["explore", "--exhaustive", "1", "--on", "linux-6.18", "--resume", str(path)]) == 2
+        assert capfd.readouterr().err == f"sockreuse: {path}: {why}\n"
 
 
 # --- platforms told apart ---------------------------------------------------------------------------------------------
@@ -227,4 +281,6 @@ def test_exploration_is_part_of_a_run(pytester: pytest.Pytester, installed: bool
     result = pytester.runpytest_subprocess(*plugin, "-v", "--sockreuse-explore=40")
     result.assert_outcomes(passed=2)
     result = pytester.runpytest_subprocess(*plugin, "--sockreuse-explore=0")
-    result.stderr.fnmatch_lines(["ERROR: --sockreuse-explore: the number of scenarios should be 1 or more"])
+    result.stderr.fnmatch_lines(["ERROR: --sockreuse-explore: expected 1 to 1000000 scenarios, not 0"])
+    result = pytester.runpytest_subprocess(*plugin, f"--sockreuse-explore={10**20}")
+    result.stderr.fnmatch_lines([f"ERROR: --sockreuse-explore: expected 1 to 1000000 scenarios, not {10**20}"])

@@ -483,6 +483,15 @@ def test_an_unknown_rule_gets_the_nearest(project: Project) -> None:
     assert "no rule 'nothing-like-it'" in refuses(project.run("--sockreuse"))
 
 
+def test_an_option_left_empty_is_refused(project: Project) -> None:
+    """As by a variable of a CI that is not set."""
+    for option in ("--sockreuse=", "--sockreuse=,"):
+        assert f"{option} names no rule (there are order, sharing)" in refuses(project.run(option))
+    assert "--sockreuse-report" in refuses(project.run("--sockreuse-report="))
+    project.ini("sockreuse_rules = ,")
+    assert "sockreuse_rules = , names no rule" in refuses(project.run("--sockreuse"))
+
+
 @pytest.mark.parametrize("value", ["soon", "", "-1", "0", "nan", "inf", "1e999"])
 def test_a_timeout_that_is_none(project: Project, value: str) -> None:
     project.ini(f"sockreuse_timeout = {value}")

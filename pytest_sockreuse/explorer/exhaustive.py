@@ -11,9 +11,8 @@ import json
 import multiprocessing
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path as File
 
 from ..live.perform import Outcome, Performance
 from ..live.runner import Broken, Runner
@@ -28,6 +27,7 @@ from .scope import Scope
 
 _LIMIT = 5.0  # seconds of one scenario
 _SHOWN = 5  # disagreements that are kept of one piece
+_MOST = 1 << 24  # bytes of a file of progress
 _PIECE = 2  # calls that the scenarios of one piece have in common
 
 
@@ -151,7 +151,7 @@ def explore_all(
     beginnings = list(longest(graph, graph.root, size, total, _PIECE))
     begun = {" / ".join(map(str, path.steps)): path for path in beginnings if path.state is not None}
     header = {"sockreuse-explore": 1, "scope": str(scope), "size": size, "platform": platform.name}
-    done = _Progress(resume, header)
+    done = _Progress(resume, header, begun)
     for count in done.counts.values():
         total.add(count)
     todo = [name for name in begun if name not in done.counts]
@@ -174,25 +174,65 @@ def explore_all(
 
 
 class _Progress:
-    """The pieces that are done, in a file if there is one: a header, then a line a piece."""
+    """The pieces that are done, in a file if there is one: a header, then a line a piece.
 
-    def __init__(self, path: str | None, header: dict[str, object]) -> None:
+    Raises Unable where the file cannot be read or written, or is not the progress of this exploration.
+    """
+
+    def __init__(self, path: str | None, header: dict[str, object], pieces: Container[str]) -> None:
         self.counts: dict[str, Count] = {}
-        self._file = File(path) if path else None
-        if self._file is None:
+        self._path = path
+        if path is None:
             return
-        if not self._file.exists():
-            self._file.write_text(json.dumps(header) + "\n")
-        lines = self._file.read_text().split("\n")
-        if json.loads(lines[0]) != header:
-            raise Unable(f"{path} is the progress of another exploration: {lines[0]}")
-        for line in lines[1:-1]:  # a last line without its end was cut short
-            name, count = json.loads(line)
-            self.counts[name] = Count(**count)
+        if not os.path.exists(path):
+            self._write(header)
+        for number, line in enumerate(self._lines(path), 1):
+            try:
+                if number > 1:
+                    name, count = _counted(line, pieces)
+                    self.counts[name] = count
+                elif json.loads(line) != header:
+                    raise ValueError
+            except (ValueError, RecursionError):
+                what = f"is not the progress of this exploration, {json.dumps(header)}"
+                raise Unable(f"{path}:{number}: {what}; delete the file or name another one") from None
+
+    def _lines(self, path: str) -> list[bytes]:
+        if not os.path.isfile(path):
+            raise Unable(f"{path}: is no file")
+        try:
+            with open(path, "rb") as file:
+                data = file.read(_MOST + 1)
+        except OSError as error:
+            raise Unable(f"{path}: {error.strerror}") from None
+        if len(data) > _MOST:
+            raise Unable(f"{path}: has more than {_MOST} bytes")
+        first, *rest = data.split(b"\n")
+        return [first, *rest[:-1]]  # a last line without its end was cut short
 
     def keep(self, name: str, count: Count) -> None:
-        if self._file is not None:
-            with open(self._file, "a") as file:
-                file.write(json.dumps([name, vars(count)]) + "\n")
+        self._write([name, vars(count)])
+
+    def _write(self, entry: object) -> None:
+        if self._path is None:
+            return
+        try:
+            with open(self._path, "a", encoding="utf-8") as file:
+                file.write(json.dumps(entry) + "\n")
                 file.flush()
                 os.fsync(file.fileno())
+        except OSError as error:
+            raise Unable(f"{self._path}: {error.strerror}") from None
+
+
+def _counted(line: bytes, pieces: Container[str]) -> tuple[str, Count]:
+    """The piece that a line of progress is about, and what was done of it. Raises ValueError."""
+    match json.loads(line):
+        case [str(name), dict(done)] if name in pieces and done.keys() == vars(Count()).keys():
+            texts = done.pop("disagreements")
+            if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+                raise ValueError
+            if any(type(number) is not int or number < 0 for number in done.values()):
+                raise ValueError
+            return name, Count(**done, disagreements=texts)
+    raise ValueError

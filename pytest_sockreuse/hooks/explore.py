@@ -15,6 +15,7 @@ from ..model import families
 from ..platforms import current
 
 _BATCH = 250  # scenarios of one item
+_MOST = 1_000_000  # scenarios of one run: more would only be collected
 
 
 class ExploreSession:
@@ -25,8 +26,8 @@ class ExploreSession:
 
     def __init__(self, config: pytest.Config) -> None:
         self.count: int = config.option.sockreuse_explore
-        if self.count < 1:
-            raise pytest.UsageError("--sockreuse-explore: the number of scenarios should be 1 or more")
+        if not 1 <= self.count <= _MOST:
+            raise pytest.UsageError(f"--sockreuse-explore: expected 1 to {_MOST} scenarios, not {self.count}")
         if importlib.util.find_spec("hypothesis") is None:
             raise pytest.UsageError(f"--sockreuse-explore: {NeedsHypothesis()}")
         if current().stack not in families():

@@ -56,11 +56,14 @@ class SuiteSession:
         self.selected = 0
 
     def _load(self) -> Suite:
-        text = self.config.option.sockreuse or "all"
+        text = self.config.option.sockreuse
         ini: list[str] = self.config.getini("sockreuse_rules")
-        wanted = ini if text == "all" else [text]
+        wanted = ini if text in (None, "all") else [text]
         rules = [rule for entry in wanted for rule in entry.split(",") if rule]
         known = loader.rule_ids()
+        if wanted and not rules:
+            given = f"sockreuse_rules = {' '.join(ini)}" if wanted is ini else f"--sockreuse={text}"
+            raise pytest.UsageError(f"{given} names no rule (there are {', '.join(known)})")
         for rule in rules:
             if rule not in known:
                 close = difflib.get_close_matches(rule, known, 1, 0.4)
@@ -83,7 +86,7 @@ class SuiteSession:
         return nodes
 
     def _report_path(self) -> Path | None:
-        if not self.config.option.sockreuse_report or hasattr(self.config, "workerinput"):
+        if self.config.option.sockreuse_report is None or hasattr(self.config, "workerinput"):
             return None
         path = Path(self.config.invocation_params.dir, self.config.option.sockreuse_report)
         if path.is_dir() or not path.parent.is_dir():

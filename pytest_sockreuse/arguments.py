@@ -1,0 +1,130 @@
+"""The arguments of the command ``sockreuse``: what each command takes, checked as it is read."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import os
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NoReturn
+
+from .platforms import Platform, PlatformError, named
+from .text import visible
+from .version import __version__
+
+
+class UsageError(Exception):
+    """The user's own mistake: one line, exit status 2."""
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{message} (see {self.prog} --help)")
+
+
+def _number(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or len(text) > 9 or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number from 1 to 999999999, not '{visible(text)}'")
+    return int(text)
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0 < seconds < math.inf:
+        raise argparse.ArgumentTypeError(f"expected a number of seconds above 0, not '{visible(text)}'")
+    return seconds
+
+
+def _platform(text: str) -> Platform:
+    try:
+        return named(text)
+    except PlatformError as error:
+        if "," in text:
+            raise argparse.ArgumentTypeError(f"expected one platform, not '{visible(text)}'") from None
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _platforms(text: str) -> list[Platform]:
+    return [_platform(name) for name in text.split(",")]
+
+
+def parser(commands: Mapping[str, Callable[[argparse.Namespace], int]]) -> argparse.ArgumentParser:
+    """A parser that leaves in `call` the one of `commands` that was named; it raises UsageError."""
+    top = _Parser("sockreuse", description=sys.modules[__package__].__doc__)
+    top.add_argument("--version", action="version", version=f"sockreuse {__version__}")
+    found = top.add_subparsers(required=True, metavar="COMMAND")
+
+    def command(name: str, about: str, of: str = "", to: Any = found) -> argparse.ArgumentParser:
+        made: argparse.ArgumentParser = to.add_parser(name, help=about, description=f"{about[0].upper()}{about[1:]}.")
+        made.set_defaults(call=commands[f"{of}{name}"])
+        return made
+
+    run = command("run", "perform the scenarios of FILE on this machine")
+    predict = command("predict", "say what the model of a platform does with the scenarios of FILE")
+    compare = command("compare", "show the steps of the scenarios of FILE in which platforms differ, by their models")
+    for reader in (run, predict, compare):
+        reader.add_argument("file", metavar="FILE", help="a scenario file; - is standard input")
+    predict.add_argument("--on", type=_platform, metavar="PLATFORM", required=True, help="as linux-6.1.176 or macos-15")
+    predict.add_argument("--why", action="store_true", help="print the sentence and source of each clause that decides")
+
+    explore = command("explore", "perform random scenarios here and compare what they do with a model")
+    much = explore.add_mutually_exclusive_group()
+    much.add_argument("--seconds", type=_seconds, metavar="N", help="for N seconds")
+    much.add_argument("--count", type=_number, metavar="N", help="N scenarios (1000)")
+    much.add_argument("--exhaustive", type=_number, metavar="N", help="instead all scenarios of up to N calls")
+    explore.add_argument(
+        "--processes", type=_number, default=os.cpu_count(), metavar="K", help="exhaustive: in K processes"
+    )
+    explore.add_argument("--resume", metavar="FILE", help="exhaustive: keep what is done in FILE, and go on from there")
+    explore.add_argument("--family", type=int, choices=(4, 6), default=4, help="exhaustive: IPv4 or IPv6 (4)")
+    explore.add_argument("--protocol", choices=("tcp", "udp"), default="tcp", help="exhaustive: tcp or udp (tcp)")
+    explore.add_argument("--seed", type=int, metavar="S", help="the same scenarios again")
+    explore.add_argument(
+        "--on", type=_platform, metavar="PLATFORM", help="the model of this platform (of this machine)"
+    )
+
+    distinguish = command("distinguish", "find the shortest scenarios in which platforms differ")
+    distinguish.add_argument("platform", nargs="+", type=_platform, metavar="PLATFORM", help="two or more")
+    resemble = command("resemble", "say which modelled platform this machine behaves like")
+    audit = command("audit", "find where a statement of the suite and a model disagree")
+    for asker, those in (
+        (compare, "all that are modelled"),
+        (resemble, "the newest of each that is modelled"),
+        (audit, "all that are modelled"),
+    ):
+        asker.add_argument("--on", type=_platforms, metavar="A,B,…", help=f"these platforms ({those})")
+
+    export = command("export", "print the whole suite as one scenario file")
+    export.add_argument("file", nargs="?", default="-", metavar="FILE", help="write it to FILE")
+    about = "work with results files"
+    results = found.add_parser("results", help=about, description=f"{about.capitalize()}.").add_subparsers(
+        required=True, metavar="COMMAND"
+    )
+    imported = command("import", "print a results file of what conformance/lab/runner.c printed", "results ", results)
+    imported.add_argument("file", nargs="+", type=Path, metavar="FILE", help="its output, for all of sockreuse export")
+    for name, about in (
+        ("check", "say whether results files are whole, of this suite, and as expected"),
+        ("apply", "print, as a diff, which statements the results prove to be measured"),
+    ):
+        command(name, about, "results ", results).add_argument(
+            "file", nargs="*", type=Path, metavar="FILE", help="these (those of the suite)"
+        )
+
+    command("rules", "list the rules that an application may require, and where they hold")
+    check = command("check", "say whether this machine honours rules (status 0; 1 if not; 2 if it cannot be tried)")
+    check.add_argument("rule", nargs="+", metavar="RULE", help="an id or alias (see sockreuse rules)")
+    platform = command("platform", "say which platform this is")
+    for printer, each in (
+        (run, "scenario"),
+        (predict, "scenario"),
+        (resemble, "platform"),
+        (check, "rule"),
+        (platform, "platform"),
+    ):
+        printer.add_argument("--json", action="store_true", help=f"print one JSON object a {each}")
+    return top
