@@ -162,13 +162,13 @@ def _times() -> tuple[float, float]:
 def record() -> str:
     """(f) what the recorder adds to a call: the median of each, on and off in turn; data that is sent costs nothing"""
     from pytest_sockreuse.recorder.events import Tape
-    from pytest_sockreuse.recorder.translate import NUMBERS
+    from pytest_sockreuse.recorder.translate import bearing
     from pytest_sockreuse.recorder.watch import recording
 
     seconds: dict[str, tuple[list[float], list[float]]] = {}
     with socket.create_server(("127.0.0.1", 0)) as server:
         for turn in range(20):
-            with recording(Tape(1_000_000), frozenset(NUMBERS)) if turn % 2 else contextlib.nullcontext():
+            with recording(Tape(1_000_000), frozenset(bearing())) if turn % 2 else contextlib.nullcontext():
                 listener = server.dup()  # one that the recording knows
                 for _ in range(300):
                     for call, took in _life(listener):

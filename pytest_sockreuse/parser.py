@@ -16,7 +16,8 @@ from functools import lru_cache
 from operator import attrgetter
 from typing import NoReturn
 
-from .scenario import KINDS, OPTIONS, USERS, Address, Option, Scenario, ScenarioError, Setting, Step
+from .options import options
+from .scenario import KINDS, USERS, Address, Option, Scenario, ScenarioError, Setting, Step
 
 MAX_LINE = 2_000  # characters
 MAX_STEPS = 10_000  # steps of one scenario, after expansion
@@ -147,28 +148,29 @@ def _creation(scan: _Scan, name: str) -> Step:
     if maker not in KINDS:
         scan.fail(f"a socket kind ({' '.join(KINDS)}) or LISTENER.accept()", at)
     scan.take(r"\(", "'('")
-    options: list[Option] = []
+    given: list[Option] = []
     while not scan.maybe(r"\)"):
-        if options:
+        if given:
             scan.take(",", "',' or ')'")
-        options.append(_option(scan))
+        given.append(_option(scan))
     user = scan.take("|".join(USERS), "user1, user2 or root") if scan.maybe(r"as\b") else ""
-    return Step("socket", name, kind=maker, options=tuple(options), user=user)
+    return Step("socket", name, kind=maker, options=tuple(given), user=user)
 
 
 def _option_name(scan: _Scan) -> str:
     name = scan.take(r"[A-Z]\w*", "an option, such as SO_REUSEADDR")
-    if name not in OPTIONS:
-        close = difflib.get_close_matches(name, OPTIONS, 3, 0.5) or sorted(OPTIONS)
+    if name not in options():
+        close = difflib.get_close_matches(name, options(), 3, 0.5) or sorted(options())
         scan.fail(f"an option of the language ({', '.join(close)}), not {name}", scan.start)
     return name
 
 
 def _option(scan: _Scan) -> Option:
     name = _option_name(scan)
-    pattern, expected = _VALUE[OPTIONS[name]]
+    form = options()[name].form
+    pattern, expected = _VALUE[form]
     if not scan.maybe("="):
-        if OPTIONS[name] not in ("flag", "int"):
+        if form not in ("flag", "int"):
             scan.fail(f"'=' and {expected}")
         return Option(name)
     if scan.maybe("raw:"):
@@ -177,9 +179,9 @@ def _option(scan: _Scan) -> Option:
             scan.fail("an even number of hexadecimal digits")
         return Option(name, f"raw:{digits}")
     value = scan.take(rf"(?:{pattern})(?![\w.])", expected)
-    if OPTIONS[name] == "range" and max(map(int, value.split("-"))) > 65535:
+    if form == "range" and max(map(int, value.split("-"))) > 65535:
         scan.fail(expected, scan.start)
-    if OPTIONS[name] in ("flag", "int") and not -(2**31) <= int(value) < 2**31:
+    if form in ("flag", "int") and not -(2**31) <= int(value) < 2**31:
         scan.fail("a number of 32 bits", scan.start)
     return Option(name, value)
 

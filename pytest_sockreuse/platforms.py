@@ -13,12 +13,14 @@ import platform as _platform
 import re
 import subprocess
 import sys
-import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
+
+from .data import DataError, line_of, read, records
+from .text import visible
 
 #: The data: cases, claims, platforms, evidence. A symbolic link in a checkout, the files themselves in a wheel.
 CONFORMANCE = Path(__file__).parent / "conformance"
@@ -101,9 +103,17 @@ class Platform:
 
 @cache
 def registry() -> dict[str, dict[str, Any]]:
-    """The stacks of `conformance/platforms.toml`: title and known versions of each, oldest first."""
-    with open(CONFORMANCE / "platforms.toml", "rb") as file:
-        return tomllib.load(file)
+    """The stacks of `conformance/platforms.toml`: title and known versions of each, oldest first. Raises DataError."""
+    path = CONFORMANCE / "platforms.toml"
+    found = records(path, {"title": str, "versions": [str]}, {"builds": {"": str}})
+    for stack, table in found.items():
+        builds: dict[str, str] = table.get("builds", {})
+        numbers = [builds.get(label, label) for label in table["versions"]]
+        wrong = [text for text in numbers if not re.fullmatch(r"\d{1,9}(\.\d{1,9}){0,3}", text)]
+        if wrong or not numbers:
+            what = f"{visible(wrong[0])!r} is no version (give it one in builds)" if wrong else "versions are missing"
+            raise DataError(f"{path.name}:{line_of(stack, read(path)[1])}: {visible(stack)}: {what}")
+    return found
 
 
 def known() -> list[Platform]:

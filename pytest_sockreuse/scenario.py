@@ -16,24 +16,6 @@ KINDS = {
 }
 USERS = ("user1", "user2", "root")
 
-#: Every option of the language and the form of its value: flag, int, linger, range or text.
-OPTIONS: dict[str, str] = {
-    **dict.fromkeys(
-        """SO_REUSEADDR SO_REUSEPORT SO_REUSEPORT_LB SO_EXCLUSIVEADDRUSE SO_REUSE_UNICASTPORT SO_PORT_SCALABILITY
-        SO_RANDOMIZE_PORT SO_BROADCAST SO_KEEPALIVE SO_DONTROUTE IPV6_V6ONLY IP_BIND_ADDRESS_NO_PORT IP_FREEBIND
-        IPV6_FREEBIND IP_TRANSPARENT IPV6_TRANSPARENT IP_BINDANY IPV6_BINDANY TCP_NODELAY""".split(),
-        "flag",
-    ),
-    **dict.fromkeys(
-        """TCP_LINGER2 TCP_DEFER_ACCEPT TCP_FASTOPEN TCP_USER_TIMEOUT TCP_SYNCNT SO_SNDBUF SO_RCVBUF SO_PRIORITY SO_MARK
-        IP_TTL IP_TOS IP_PORTRANGE IPV6_PORTRANGE""".split(),
-        "int",
-    ),
-    "SO_LINGER": "linger",
-    "IP_LOCAL_PORT_RANGE": "range",
-    "SO_BINDTODEVICE": "text",
-}
-
 
 class ScenarioError(ValueError):
     """A text that is not a scenario: `line` and `column` count from 1, `expected` says what should stand there."""

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from pytest_sockreuse.recorder import watch
 from pytest_sockreuse.recorder.events import Tape
 from pytest_sockreuse.recorder.reconstruct import Story, tell
-from pytest_sockreuse.recorder.translate import NUMBERS
+from pytest_sockreuse.recorder.translate import bearing
 
 LOCAL = ("127.0.0.1", 0)
 REUSEPORT: int = getattr(socket, "SO_REUSEPORT", 15)
@@ -19,7 +19,7 @@ REUSEPORT: int = getattr(socket, "SO_REUSEPORT", 15)
 
 @contextlib.contextmanager
 def recorded(limit: int = 5000) -> Iterator[Tape]:
-    with watch.recording(Tape(limit), frozenset(NUMBERS)) as tape:
+    with watch.recording(Tape(limit), frozenset(bearing())) as tape:
         yield tape
 
 

@@ -21,7 +21,10 @@ ROOT = Path(pytest_sockreuse.__file__).parent
 FLOORS = {
     "": (
         "scenario text version",
-        "parser platforms verdict",
+        "data",
+        "platforms",
+        "options",
+        "parser verdict",
         "suite live model",
         "diagnosis endings expected loader ports recorder",
         "guard",

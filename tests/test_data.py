@@ -22,7 +22,7 @@ from pytest_sockreuse.verdict import Verdict, judge
 
 SCHEMAS = {path.stem: json.loads(path.read_text()) for path in sorted((CONFORMANCE / "schema").glob("*.json"))}
 TABLES = {"axes": "axes.toml", "claims": "claims.toml", "evidence": "evidence.toml", "guards": "guards.toml"}
-TABLES["platforms"] = "platforms.toml"
+TABLES |= {"platforms": "platforms.toml", "options": "options.toml"}
 RULES = sorted((CONFORMANCE / "rules").glob("*.toml"))
 RESULTS = sorted((Path(__file__).parents[1] / "conformance" / "results").glob("*.jsonl"))  # no wheel has them
 

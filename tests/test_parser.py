@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pytest_sockreuse.options import options
 from pytest_sockreuse.parser import MAX_LINE, MAX_STEPS, decode, parse, parse_file
-from pytest_sockreuse.scenario import KINDS, OPTIONS, USERS, ScenarioError
+from pytest_sockreuse.scenario import KINDS, USERS, ScenarioError
 
 PROPERTY = settings(derandomize=True, deadline=None, database=None, max_examples=40)
 
@@ -63,9 +64,9 @@ def test_every_kind_of_socket(kind: str) -> None:
     assert (step.verb, step.kind, step.label) == ("socket", kind, "A.socket")
 
 
-@pytest.mark.parametrize("option", OPTIONS)
+@pytest.mark.parametrize("option", options())
 def test_every_option(option: str) -> None:
-    value = {"linger": "=0", "range": "=1-2", "text": "=lo"}.get(OPTIONS[option], "")
+    value = {"linger": "=0", "range": "=1-2", "text": "=lo"}.get(options()[option].form, "")
     text = f"A = tcp4({option}{value})\nA.get({option})\n"
     assert str(parse(text)) == text
     assert parse(f"A = tcp4({option}=raw:0aFF)").steps[0].options[0].raw == b"\x0a\xff"
@@ -274,8 +275,8 @@ COMMENTS = st.one_of(st.just(""), st.text("abc #()=[]-é", min_size=1).map(lambd
 
 @st.composite
 def option_texts(draw: st.DrawFn) -> str:
-    name = draw(st.sampled_from(sorted(OPTIONS)))
-    form = OPTIONS[name]
+    name = draw(st.sampled_from(sorted(options())))
+    form = options()[name].form
     if form in ("flag", "int") and draw(st.booleans()):
         return name
     return f"{name}={draw(st.one_of(VALUES[form], st.binary(max_size=20).map(lambda data: 'raw:' + data.hex())))}"
@@ -311,20 +312,20 @@ def scenario_texts(draw: st.DrawFn) -> str:
             )
         )
         end = draw(st.sampled_from(["", "?"])) + draw(COMMENTS)
-        options = draw(st.lists(option_texts(), max_size=3))
+        given = draw(st.lists(option_texts(), max_size=3))
         if verb == "wait":
             lines.append(f"wait {draw(st.sampled_from(['1', '0.25', '10.000001']))}{draw(COMMENTS)}")
         elif verb == "blank":
             lines.append(draw(COMMENTS).strip())
         elif verb == "range":
             name, first, size = f"R{len(lines)}_", draw(st.integers(0, 50)), draw(st.integers(1, 4))
-            lines.append(f"{name}[{first}-{first + size - 1}] = tcp4({', '.join(options)}){end}")
+            lines.append(f"{name}[{first}-{first + size - 1}] = tcp4({', '.join(given)}){end}")
             lines.append(f"{name}[{first}-{first + size - 1}].bind(127.0.0.[9-{9 + size - 1}]:P){end}")
         elif verb == "socket" or not alive:
             user = draw(st.sampled_from(["", *(f" as {user}" for user in USERS)]))
             made.append(next(fresh))
             alive.append(made[-1])
-            lines.append(f"{made[-1]} = {draw(st.sampled_from(sorted(KINDS)))}({', '.join(options)}){user}{end}")
+            lines.append(f"{made[-1]} = {draw(st.sampled_from(sorted(KINDS)))}({', '.join(given)}){user}{end}")
         elif verb == "accept":
             listener = draw(st.sampled_from(alive))
             made.append(next(fresh))
@@ -341,7 +342,7 @@ def scenario_texts(draw: st.DrawFn) -> str:
             )
             argument = {
                 "set": draw(option_texts()),
-                "get": draw(st.sampled_from(sorted(OPTIONS))),
+                "get": draw(st.sampled_from(sorted(options()))),
                 "listen": draw(st.sampled_from(["", "0", "-1", "128"])),
                 "shutdown": draw(st.sampled_from(["RD", "WR", "RDWR"])),
                 **dict.fromkeys(("bind", "connect", "sendto"), f"{draw(HOSTS)}:{port}"),

@@ -9,7 +9,7 @@ from performing import CONNECTED, LINUX, in_namespaces, linux_only, parsed, show
 
 from pytest_sockreuse import platforms
 from pytest_sockreuse.live.runner import Runner
-from pytest_sockreuse.scenario import OPTIONS
+from pytest_sockreuse.options import options
 
 SINCE_6_3 = pytest.mark.skipif(LINUX and platforms.current().version < (6, 3), reason="an option of Linux 6.3")
 ABSENT = {"EPROTONOSUPPORT", "ESOCKTNOSUPPORT"}
@@ -216,7 +216,7 @@ def test_local_port_range(runner: Runner) -> None:
 
 @linux_only
 @in_namespaces
-@pytest.mark.parametrize("option", OPTIONS)
+@pytest.mark.parametrize("option", options())
 def test_an_option_that_can_be_read_can_be_set_to_what_was_read(runner: Runner, option: str) -> None:
     """The form that `get` records is the form that `set` takes."""
     steps = runner.run(parsed(f"A = tcp6()\nA.get({option})")).steps

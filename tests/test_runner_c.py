@@ -20,11 +20,12 @@ from pytest_sockreuse import loader
 from pytest_sockreuse.expected import expected
 from pytest_sockreuse.explorer.draw import texts as random_texts
 from pytest_sockreuse.live.runner import Runner
+from pytest_sockreuse.options import options
 from pytest_sockreuse.parser import MAX_LINE, MAX_STEPS, decode, parse, parse_file
 from pytest_sockreuse.platforms import current, registry
 from pytest_sockreuse.report.exchange import answer, export, of_scenario
 from pytest_sockreuse.report.results import Result, read
-from pytest_sockreuse.scenario import OPTIONS, Observation, ScenarioError
+from pytest_sockreuse.scenario import Observation, ScenarioError
 from pytest_sockreuse.suite import Variant
 from pytest_sockreuse.verdict import Verdict, judge
 
@@ -174,8 +175,8 @@ TOLD = {
     "kinds": """A[4-4] = mptcp4(); B = udplite6(); C = sctp6(); A4.bind(127.0.0.1:P); B.bind([::1]:P); B.name();
         C.close()""",
     "every option": "; ".join(
-        f"S{n} = tcp4(); S{n}.set({name}={ {'text': 'lo', 'range': '1-2'}.get(form, '3') }); S{n}.get({name})"
-        for n, (name, form) in enumerate(OPTIONS.items())
+        f"S{n} = tcp4(); S{n}.set({name}={ {'text': 'lo', 'range': '1-2'}.get(known.form, '3') }); S{n}.get({name})"
+        for n, (name, known) in enumerate(options().items())
     ),
     "no such setting": "sysctl net.ipv4.no_such_setting = 1; A = tcp4()",
     "a setting of the host": "sysctl  kernel/hostname  =  a  b ; A = tcp4()",

@@ -155,49 +155,68 @@ static const char *const form_expected[] = {
 	"a whole number", "a whole number", "seconds or 'off'", "LOW-HIGH, each 0 to 65535", "an interface name",
 };
 
-/* Every option of the language. */
-static const struct known { const char *name; enum form form; } options[] = {
-	{ "SO_REUSEADDR", FLAG }, { "SO_REUSEPORT", FLAG }, { "SO_REUSEPORT_LB", FLAG },
-	{ "SO_EXCLUSIVEADDRUSE", FLAG }, { "SO_REUSE_UNICASTPORT", FLAG }, { "SO_PORT_SCALABILITY", FLAG },
-	{ "SO_RANDOMIZE_PORT", FLAG }, { "SO_BROADCAST", FLAG }, { "SO_KEEPALIVE", FLAG }, { "SO_DONTROUTE", FLAG },
-	{ "IPV6_V6ONLY", FLAG }, { "IP_BIND_ADDRESS_NO_PORT", FLAG }, { "IP_FREEBIND", FLAG },
-	{ "IPV6_FREEBIND", FLAG }, { "IP_TRANSPARENT", FLAG }, { "IPV6_TRANSPARENT", FLAG }, { "IP_BINDANY", FLAG },
-	{ "IPV6_BINDANY", FLAG }, { "TCP_NODELAY", FLAG }, { "TCP_LINGER2", WHOLE }, { "TCP_DEFER_ACCEPT", WHOLE },
-	{ "TCP_FASTOPEN", WHOLE }, { "TCP_USER_TIMEOUT", WHOLE }, { "TCP_SYNCNT", WHOLE }, { "SO_SNDBUF", WHOLE },
-	{ "SO_RCVBUF", WHOLE }, { "SO_PRIORITY", WHOLE }, { "SO_MARK", WHOLE }, { "IP_TTL", WHOLE },
-	{ "IP_TOS", WHOLE }, { "IP_PORTRANGE", WHOLE }, { "IPV6_PORTRANGE", WHOLE }, { "SO_LINGER", LINGERING },
-	{ "IP_LOCAL_PORT_RANGE", PORTS }, { "SO_BINDTODEVICE", INTERFACE_NAME },
-};
-
-#define SO(name) { #name, SOL_SOCKET, name }
-#define IP(name) { #name, IPPROTO_IP, name }
-#define TCP(name) { #name, IPPROTO_TCP, name }
-
-/* Those that this OS has; as a bare number where headers may be older than the kernel, or do not tell. */
-static const struct { const char *name; int level, number; } here[] = {
-	SO(SO_REUSEADDR), SO(SO_BROADCAST), SO(SO_KEEPALIVE), SO(SO_DONTROUTE), SO(SO_SNDBUF), SO(SO_RCVBUF),
-	SO(SO_LINGER), IP(IP_TTL), IP(IP_TOS), TCP(TCP_NODELAY), { "IPV6_V6ONLY", IPPROTO_IPV6, IPV6_V6ONLY },
-#ifdef SO_REUSEPORT
-	SO(SO_REUSEPORT),
-#endif
-#ifdef TCP_FASTOPEN
-	TCP(TCP_FASTOPEN),
-#endif
+/* A number on Linux, FreeBSD, DragonFly BSD, macOS, NetBSD, OpenBSD, illumos and Windows; 0: no such option there. */
 #if defined(__linux__)
-	SO(SO_BINDTODEVICE), SO(SO_PRIORITY), SO(SO_MARK), TCP(TCP_LINGER2), TCP(TCP_DEFER_ACCEPT),
-	TCP(TCP_USER_TIMEOUT), TCP(TCP_SYNCNT), IP(IP_FREEBIND), IP(IP_TRANSPARENT),
-	{ "IPV6_FREEBIND", IPPROTO_IPV6, 78 }, { "IPV6_TRANSPARENT", IPPROTO_IPV6, 75 },
-	{ "IP_BIND_ADDRESS_NO_PORT", IPPROTO_IP, 24 }, { "IP_LOCAL_PORT_RANGE", IPPROTO_IP, 51 },
+#define ON(L, F, D, M, N, O, I, W) L
+#elif defined(__FreeBSD__)
+#define ON(L, F, D, M, N, O, I, W) F
+#elif defined(__DragonFly__)
+#define ON(L, F, D, M, N, O, I, W) D
+#elif defined(__APPLE__)
+#define ON(L, F, D, M, N, O, I, W) M
+#elif defined(__NetBSD__)
+#define ON(L, F, D, M, N, O, I, W) N
+#elif defined(__OpenBSD__)
+#define ON(L, F, D, M, N, O, I, W) O
+#elif defined(__sun)
+#define ON(L, F, D, M, N, O, I, W) I
 #elif defined(_WIN32)
-	SO(SO_EXCLUSIVEADDRUSE), { "SO_RANDOMIZE_PORT", SOL_SOCKET, 0x3005 },
-	{ "SO_PORT_SCALABILITY", SOL_SOCKET, 0x3006 }, { "SO_REUSE_UNICASTPORT", SOL_SOCKET, 0x3007 },
+#define ON(L, F, D, M, N, O, I, W) W
 #else
-	{ "IP_PORTRANGE", IPPROTO_IP, 19 }, { "IPV6_PORTRANGE", IPPROTO_IPV6, 14 },
+#error "no numbers of options for this system"
 #endif
-#if defined(__FreeBSD__)
-	{ "SO_REUSEPORT_LB", SOL_SOCKET, 0x00010000 }, { "IP_BINDANY", IPPROTO_IP, 24 },
-	{ "IPV6_BINDANY", IPPROTO_IPV6, 64 },
+#if defined(__linux__) && SO_REUSEADDR != 2
+#error "a processor on which Linux numbers its options otherwise"
 #endif
+
+/* Every option of the language, as in conformance/options.toml. */
+static const struct known { const char *name; enum form form; int level, number; } options[] = {
+	{ "SO_REUSEADDR", FLAG, SOL_SOCKET, ON(2, 4, 4, 4, 4, 4, 4, 4) },
+	{ "SO_REUSEPORT", FLAG, SOL_SOCKET, ON(15, 512, 512, 512, 512, 512, 0, 0) },
+	{ "SO_REUSEPORT_LB", FLAG, SOL_SOCKET, ON(0, 65536, 0, 0, 0, 0, 0, 0) },
+	{ "SO_EXCLUSIVEADDRUSE", FLAG, SOL_SOCKET, ON(0, 0, 0, 0, 0, 0, 0, -5) },
+	{ "SO_EXCLBIND", FLAG, SOL_SOCKET, ON(0, 0, 0, 0, 0, 0, 4117, 0) },
+	{ "IPV6_V6ONLY", FLAG, IPPROTO_IPV6, ON(26, 27, 27, 27, 27, 27, 39, 27) },
+	{ "SO_BINDTODEVICE", INTERFACE_NAME, SOL_SOCKET, ON(25, 0, 0, 0, 0, 0, 0, 0) },
+	{ "IP_BIND_ADDRESS_NO_PORT", FLAG, IPPROTO_IP, ON(24, 0, 0, 0, 0, 0, 0, 0) },
+	{ "IP_LOCAL_PORT_RANGE", PORTS, IPPROTO_IP, ON(51, 0, 0, 0, 0, 0, 0, 0) },
+	{ "IP_PORTRANGE", WHOLE, IPPROTO_IP, ON(0, 19, 19, 19, 19, 19, 0, 0) },
+	{ "IPV6_PORTRANGE", WHOLE, IPPROTO_IPV6, ON(0, 14, 14, 14, 14, 14, 0, 0) },
+	{ "SO_RANDOMIZE_PORT", FLAG, SOL_SOCKET, ON(0, 0, 0, 0, 0, 0, 0, 12293) },
+	{ "SO_PORT_SCALABILITY", FLAG, SOL_SOCKET, ON(0, 0, 0, 0, 0, 0, 0, 12294) },
+	{ "SO_REUSE_UNICASTPORT", FLAG, SOL_SOCKET, ON(0, 0, 0, 0, 0, 0, 0, 12295) },
+	{ "IP_FREEBIND", FLAG, IPPROTO_IP, ON(15, 0, 0, 0, 0, 0, 0, 0) },
+	{ "IPV6_FREEBIND", FLAG, IPPROTO_IPV6, ON(78, 0, 0, 0, 0, 0, 0, 0) },
+	{ "IP_TRANSPARENT", FLAG, IPPROTO_IP, ON(19, 0, 0, 0, 0, 0, 0, 0) },
+	{ "IPV6_TRANSPARENT", FLAG, IPPROTO_IPV6, ON(75, 0, 0, 0, 0, 0, 0, 0) },
+	{ "IP_BINDANY", FLAG, IPPROTO_IP, ON(0, 24, 0, 0, 27, 0, 0, 0) },
+	{ "IPV6_BINDANY", FLAG, IPPROTO_IPV6, ON(0, 64, 0, 0, 0, 0, 0, 0) },
+	{ "SO_LINGER", LINGERING, SOL_SOCKET, ON(13, 128, 128, 128, 128, 128, 128, 128) },
+	{ "TCP_LINGER2", WHOLE, IPPROTO_TCP, ON(8, 0, 0, 0, 0, 0, 28, 0) },
+	{ "SO_BROADCAST", FLAG, SOL_SOCKET, ON(6, 32, 32, 32, 32, 32, 32, 32) },
+	{ "SO_DONTROUTE", FLAG, SOL_SOCKET, ON(5, 16, 16, 16, 16, 16, 16, 16) },
+	{ "SO_KEEPALIVE", FLAG, SOL_SOCKET, ON(9, 8, 8, 8, 8, 8, 8, 8) },
+	{ "SO_MARK", WHOLE, SOL_SOCKET, ON(36, 0, 0, 0, 0, 0, 0, 0) },
+	{ "SO_PRIORITY", WHOLE, SOL_SOCKET, ON(12, 0, 0, 0, 0, 0, 0, 0) },
+	{ "SO_RCVBUF", WHOLE, SOL_SOCKET, ON(8, 4098, 4098, 4098, 4098, 4098, 4098, 4098) },
+	{ "SO_SNDBUF", WHOLE, SOL_SOCKET, ON(7, 4097, 4097, 4097, 4097, 4097, 4097, 4097) },
+	{ "IP_TOS", WHOLE, IPPROTO_IP, ON(1, 3, 3, 3, 3, 3, 3, 3) },
+	{ "IP_TTL", WHOLE, IPPROTO_IP, ON(2, 4, 4, 4, 4, 4, 4, 4) },
+	{ "TCP_DEFER_ACCEPT", WHOLE, IPPROTO_TCP, ON(9, 0, 0, 0, 0, 0, 0, 0) },
+	{ "TCP_FASTOPEN", WHOLE, IPPROTO_TCP, ON(23, 1025, 0, 261, 0, 0, 0, 15) },
+	{ "TCP_NODELAY", FLAG, IPPROTO_TCP, ON(1, 1, 1, 1, 1, 1, 1, 1) },
+	{ "TCP_SYNCNT", WHOLE, IPPROTO_TCP, ON(7, 0, 0, 0, 0, 0, 0, 0) },
+	{ "TCP_USER_TIMEOUT", WHOLE, IPPROTO_TCP, ON(18, 0, 0, 0, 0, 0, 0, 0) },
 };
 
 /* --- a scenario --------------------------------------------------------------------------------------------------- */
@@ -1816,27 +1835,15 @@ union setting {
 	char bytes[256];
 };
 
-static int find_option(const struct known *known, int *level, int *number)
-{
-	for (size_t i = 0; i < COUNT(here); i++) {
-		*level = here[i].level;
-		*number = here[i].number;
-		if (!strcmp(here[i].name, known->name))
-			return 0;
-	}
-	return NO_SUCH_OPTION;
-}
-
 static int set_option(sock sock, const struct option *option)
 {
 	const char *text = option->value ? option->value : "1";
 	enum form form = option->known->form;
-	int level, number, error = find_option(option->known, &level, &number);
 	union setting setting = { .bytes = "" };
 	size_t size = sizeof setting.number;
 
-	if (error)
-		return error;
+	if (!option->known->number)
+		return NO_SUCH_OPTION;
 	if (option->raw) {
 		for (size = 0; text[2 * size]; size++)
 			setting.bytes[size] = (char)strtol((char[3]) { text[2 * size], text[2 * size + 1] }, NULL, 16);
@@ -1852,7 +1859,7 @@ static int set_option(sock sock, const struct option *option)
 	} else {
 		setting.number = (int)strtoll(text, NULL, 10);
 	}
-	return check(setsockopt(sock, level, number, (const void *)&setting, (socklen_t)size));
+	return check(setsockopt(sock, option->known->level, option->known->number, (const void *)&setting, (socklen_t)size));
 }
 
 static int call_set(struct step *step, struct name *name)
@@ -1862,13 +1869,16 @@ static int call_set(struct step *step, struct name *name)
 
 static int call_get(struct step *step, struct name *name)
 {
-	enum form form = step->options->known->form;
+	const struct known *known = step->options->known;
+	enum form form = known->form;
 	union setting setting = { .bytes = "" };
 	socklen_t size = form == LINGERING ? sizeof(struct linger) : form == INTERFACE_NAME ? 64 : sizeof(int);
-	int level, number, error = find_option(step->options->known, &level, &number), length;
+	int error, length;
 	char text[80];
 
-	error = error ? error : check(getsockopt(name->sock, level, number, (void *)&setting, &size));
+	if (!known->number)
+		return NO_SUCH_OPTION;
+	error = check(getsockopt(name->sock, known->level, known->number, (void *)&setting, &size));
 	if (error)
 		return error;
 	if (form == LINGERING)

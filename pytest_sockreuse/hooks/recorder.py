@@ -16,7 +16,7 @@ from ..recorder.judge import Finding, Judge, Judgement
 from ..recorder.misuse import Found, misuses
 from ..recorder.reconstruct import Story, tell
 from ..recorder.report import Record, fails, finding_text, record, report, summarize
-from ..recorder.translate import NUMBERS
+from ..recorder.translate import bearing
 from ..recorder.watch import recording
 from ..scenario import Scenario
 
@@ -56,7 +56,7 @@ class Recorder:
         """Record in here."""
         self.children = Children(self.tape)
         try:
-            with recording(self.tape, frozenset(NUMBERS)):
+            with recording(self.tape, frozenset(bearing())):
                 yield self
         finally:
             self.children.close()

@@ -7,10 +7,12 @@ import re
 import socket
 import struct
 import sys
+from functools import cache
 
 from ..live.errnos import number_name
-from ..live.options import number_of
-from ..scenario import OPTIONS, Option
+from ..live.options import numbers
+from ..options import options
+from ..scenario import Option
 from .events import NO_ERRNO
 
 #: The addresses that stand for those of this machine on its network, and for those that are none of its: from the
@@ -22,12 +24,6 @@ LOOPBACK = {4: "127.0.0.1", 6: "::1"}
 _LITERALS = frozenset({*WILDCARD.values(), *LOOPBACK.values()})
 HOW = {int(socket.SHUT_RD): "RD", int(socket.SHUT_WR): "WR", int(socket.SHUT_RDWR): "RDWR"}
 
-#: The options that bear on which call may have which port.
-_BEARING = """SO_REUSEADDR SO_REUSEPORT SO_REUSEPORT_LB SO_EXCLUSIVEADDRUSE SO_REUSE_UNICASTPORT SO_PORT_SCALABILITY
-    SO_LINGER TCP_LINGER2 IPV6_V6ONLY IP_BIND_ADDRESS_NO_PORT IP_LOCAL_PORT_RANGE IP_PORTRANGE IPV6_PORTRANGE
-    SO_BINDTODEVICE IP_FREEBIND IPV6_FREEBIND IP_TRANSPARENT IPV6_TRANSPARENT IP_BINDANY IPV6_BINDANY""".split()
-NUMBERS = {where: name for name in _BEARING if (where := number_of(name)) is not None}
-
 _STREAM, _DATAGRAM = int(socket.SOCK_STREAM), int(socket.SOCK_DGRAM)
 _KINDS = {
     _STREAM: {0: "tcp", 6: "tcp", 262: "mptcp", 132: "sctp"},
@@ -36,6 +32,12 @@ _KINDS = {
 _TYPE = ~(getattr(socket, "SOCK_NONBLOCK", 0) | getattr(socket, "SOCK_CLOEXEC", 0))
 _LINGER = "HH" if sys.platform == "win32" else "ii"
 _MOST_OWN = 9  # addresses of this machine that are told apart
+
+
+@cache
+def bearing() -> dict[tuple[int, int], str]:
+    """The options of this OS that bear on which call may have which port: level and number, and the name."""
+    return {where: name for name, where in numbers().items() if options()[name].ports}
 
 
 def kind(family: int, type_: int, proto: int) -> str | None:
@@ -54,10 +56,10 @@ def outcome(number: int | None) -> str:
 
 def option(level: int, number: int, value: object) -> Option | None:
     """An option as the language writes it; None where it bears on no port, or its value cannot be read."""
-    name = NUMBERS.get((level, number))
+    name = bearing().get((level, number))
     if name is None:
         return None
-    form = OPTIONS[name]
+    form = options()[name].form
     if isinstance(value, bytes | bytearray | memoryview):
         data = bytes(value)
         if form == "linger" and len(data) == struct.calcsize(_LINGER):
