@@ -25,7 +25,7 @@ FLOORS = {
         "platforms",
         "options",
         "parser verdict",
-        "suite live model",
+        "arguments suite live model",
         "diagnosis endings expected loader ports recorder",
         "guard",
         "report",
