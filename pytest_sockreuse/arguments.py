@@ -72,6 +72,12 @@ def parser(commands: Mapping[str, Callable[[argparse.Namespace], int]]) -> argpa
     predict.add_argument("--on", type=_platform, metavar="PLATFORM", required=True, help="as linux-6.1.176 or macos-15")
     predict.add_argument("--why", action="store_true", help="print the sentence and source of each clause that decides")
 
+    clauses = command("clauses", "list the clauses of the models: name, sentence, source and versions")
+    clauses.add_argument(
+        "name", nargs="*", metavar="NAME", help="these, each with the case that pins it (all, without)"
+    )
+    clauses.add_argument("--on", type=_platform, metavar="PLATFORM", help="those that hold there (on any)")
+
     explore = command("explore", "perform random scenarios here and compare what they do with a model")
     much = explore.add_mutually_exclusive_group()
     much.add_argument("--seconds", type=_seconds, metavar="N", help="for N seconds")
@@ -122,6 +128,7 @@ def parser(commands: Mapping[str, Callable[[argparse.Namespace], int]]) -> argpa
     for printer, each in (
         (run, "scenario"),
         (predict, "scenario"),
+        (clauses, "clause"),
         (resemble, "platform"),
         (check, "rule"),
         (platform, "platform"),

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import io
 import json
 import os
 import random
+import shutil
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -89,37 +91,62 @@ def _modelled() -> list[Platform]:
     return [platform for platform in known() if platform.stack in families()]
 
 
+def _with_model(platform: Platform) -> Platform:
+    from .model import not_modelled
+
+    if why := not_modelled(platform):
+        raise UsageError(f"{platform}: {why}")
+    return platform
+
+
 def _predict(arguments: argparse.Namespace) -> int:
     from .model import ModelError, clauses, predict
     from .report.predictions import show, to_json
 
     platform: Platform = arguments.on
-    book = {clause.name: clause for clause in clauses(platform)}
+    why = {clause.name: clause for clause in clauses(platform)} if arguments.why else None
     for scenario in _scenarios(arguments.file):
         try:
             prediction = predict(scenario, platform)
         except ModelError as error:
             raise UsageError(f"{scenario.title or arguments.file}: {error}") from None
         if arguments.json:
-            print(to_json(prediction, scenario.title))
+            print(to_json(prediction, scenario.title, why))
         else:
             print(f"--- {scenario.title}\n" if scenario.title else "", end="")
-            print(show(prediction, book, arguments.why))
+            print(show(prediction, why))
     return 0
 
 
 def _compare(arguments: argparse.Namespace) -> int:
-    from .model import ModelError, predict
+    from .model import ModelError, predictions
     from .report.predictions import compare
 
     platforms = arguments.on or _modelled()
+    width = shutil.get_terminal_size((0, 0)).columns
     for scenario in _scenarios(arguments.file):
         try:
-            predictions = [(platform, predict(scenario, platform)) for platform in platforms]
+            found = list(zip(platforms, predictions(scenario, platforms), strict=True))
         except ModelError as error:
             raise UsageError(f"{scenario.title or arguments.file}: {error}") from None
         print(f"--- {scenario.title}\n" if scenario.title else "", end="")
-        print(compare(predictions))
+        print(compare(found, width))
+    return 0
+
+
+def _clauses(arguments: argparse.Namespace) -> int:
+    from .report.clauses import book, pinned, show, to_json
+
+    entries = book(_with_model(arguments.on) if arguments.on else None)
+    names = {entry.clause.name for entry in entries}
+    for name in arguments.name:
+        if name not in names:
+            close = difflib.get_close_matches(name, names, 3)
+            raise UsageError(f"no clause '{visible(name)}'" + (f", perhaps {' or '.join(close)}" if close else ""))
+    wanted = [entry for entry in entries if entry.clause.name in (arguments.name or names)]
+    cases = pinned(wanted, _suite()) if arguments.name else {}
+    for line in (to_json(entry, cases) for entry in wanted) if arguments.json else show(wanted, cases):
+        print(line)
     return 0
 
 
@@ -205,7 +232,7 @@ def _explore(arguments: argparse.Namespace) -> int:
     from .explorer.fuzz import explore
     from .live.runner import Broken
 
-    platform = arguments.on or current()
+    platform = _with_model(arguments.on or current())
     if arguments.exhaustive is not None:
         return _explore_all(arguments, platform)
     seed = random.randrange(2**31) if arguments.seed is None else arguments.seed
@@ -286,6 +313,7 @@ COMMANDS = {
     "run": _run,
     "predict": _predict,
     "compare": _compare,
+    "clauses": _clauses,
     "explore": _explore,
     "distinguish": _distinguish,
     "resemble": _resemble,

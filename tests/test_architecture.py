@@ -26,7 +26,7 @@ FLOORS = {
         "options",
         "parser verdict",
         "arguments suite live model",
-        "diagnosis endings expected loader ports recorder",
+        "diagnosis endings expected loader pins ports recorder",
         "guard",
         "report",
         "explorer requirement",

@@ -6,7 +6,6 @@ have not, which is tried right beyond each of its bounds.
 
 from __future__ import annotations
 
-import itertools
 from collections import defaultdict
 from collections.abc import Callable
 from functools import cache
@@ -14,13 +13,11 @@ from functools import cache
 import pytest
 
 from pytest_sockreuse import loader, model
-from pytest_sockreuse.model import Clause, Prediction, families, predict, predict_asking
+from pytest_sockreuse.model import Clause, families, predict
 from pytest_sockreuse.parser import parse
+from pytest_sockreuse.pins import candidates, pins, said, versions
 from pytest_sockreuse.platforms import Platform, known, version
 from pytest_sockreuse.suite import Variant
-
-LONG = 16  # steps: there are enough shorter cases
-
 
 # A case of the suite for these would hang in every run until the scenario's time is up.
 HANGING = {
@@ -37,19 +34,7 @@ C.eof()
 
 @cache
 def _variants() -> list[Variant]:
-    """One variant of each text: the cases made for this first, then one of each case, and so on; long ones last."""
-    cases = [case for rule in loader.load().rules.values() for case in rule.cases]
-    cases.sort(key=lambda case: case.rule != "clauses")
-    turns = itertools.zip_longest(*(case.variants for case in cases))
-    texts = {variant.text: variant for turn in turns for variant in turn if variant is not None}
-    return sorted(texts.values(), key=lambda variant: len(variant.scenario.steps) > LONG)
-
-
-def _platforms(stack: str) -> list[Platform]:
-    """The known versions of a stack, newest first, and those at which a clause begins."""
-    found = [platform for platform in reversed(known()) if platform.stack == stack]
-    labels = dict.fromkeys(label for clause in _book(stack) for label in clause.span.since)
-    return [*found, *(Platform(stack, version(label), label) for label in labels)]
+    return candidates(loader.load())
 
 
 def _book(stack: str) -> list[Clause]:
@@ -60,7 +45,7 @@ def _inside(stack: str) -> dict[Platform, set[str]]:
     """Each clause of a stack, by the first platform on which it holds."""
     found: dict[Platform, set[str]] = defaultdict(set)
     for clause in _book(stack):
-        holds = [p for p in _platforms(stack) if p.version in clause.span and not families()[stack].covers(p)]
+        holds = [p for p in versions(stack) if p.version in clause.span and not families()[stack].covers(p)]
         assert holds, f"{clause.name} holds on no version that is modelled"
         found[holds[0]].add(clause.name)
     return found
@@ -92,28 +77,11 @@ def _partners(stack: str, name: str) -> list[str]:
     return [other for other, labels in bounds.items() if other != name and labels & bounds[name]]
 
 
-def _said(prediction: Prediction) -> list[object]:
-    return [(step.outcomes, step.values, step.unknown) for step in prediction.steps]
-
-
-def _catching(platform: Platform, wanted: set[str]) -> dict[str, Variant]:
-    """The first case that catches the inversion of each of the clauses."""
-    found: dict[str, Variant] = {}
-    for variant in _variants():
-        if not wanted - found.keys():
-            break
-        said, asked = predict_asking(variant.scenario, platform)
-        for name in (wanted & asked) - found.keys():
-            if _said(predict(variant.scenario, platform, inverted={name})) != _said(said):
-                found[name] = variant
-    return found
-
-
 def _shown(platform: Platform, name: str, variant: Variant) -> str | None:
     """Whether a case catches a clause beyond its bounds: alone, else beside the inversion of which partner."""
     for partner in ([], *([other] for other in _partners(platform.stack, name))):
-        said, else_ = (predict(variant.scenario, platform, inverted=names) for names in (partner, [name, *partner]))
-        if _said(said) != _said(else_):
+        plain, else_ = (predict(variant.scenario, platform, inverted=names) for names in (partner, [name, *partner]))
+        if said(plain) != said(else_):
             return " beside ".join([variant.id, *partner])
     return None
 
@@ -123,23 +91,23 @@ def test_a_case_catches_the_inversion_of_every_clause(
     stack: str, record_property: Callable[[str, object], None]
 ) -> None:
     """A clause is taken away where it holds; right beyond its bounds it holds, alone or beside an inverted partner."""
-    pins: dict[str, str] = {}
+    cases: dict[str, str] = {}
     inside: dict[str, Variant] = {}
     for platform, names in _inside(stack).items():
         for name in names & HANGING.keys():
             scenario = parse(HANGING[name])
-            assert _said(predict(scenario, platform)) != _said(predict(scenario, platform, inverted={name})), name
-        found = _catching(platform, names - HANGING.keys())
+            assert said(predict(scenario, platform)) != said(predict(scenario, platform, inverted={name})), name
+        found = pins(platform, names - HANGING.keys(), _variants())
         inside |= found
-        pins |= {f"{name} on {platform}": variant.id for name, variant in found.items()}
-        pins |= {f"{name} on {platform}": "" for name in names - found.keys() - HANGING.keys()}
+        cases |= {f"{name} on {platform}": variant.id for name, variant in found.items()}
+        cases |= {f"{name} on {platform}": "" for name in names - found.keys() - HANGING.keys()}
     for platform, names in _outside(stack).items():
         shown = {name: _shown(platform, name, inside[name]) for name in names & inside.keys()}
-        others = _catching(platform, {name for name in names if not shown.get(name)})
+        others = pins(platform, {name for name in names if not shown.get(name)}, _variants())
         shown |= {name: variant.id for name, variant in others.items()}
-        pins |= {f"{name} beyond its bounds, on {platform}": shown.get(name) or "" for name in names}
-    for pin, case in pins.items():
+        cases |= {f"{name} beyond its bounds, on {platform}": shown.get(name) or "" for name in names}
+    for pin, case in cases.items():
         record_property(pin, case)
         print(f"{pin}: {case}")
-    free = [pin for pin, case in pins.items() if not case]
+    free = [pin for pin, case in cases.items() if not case]
     assert not free, f"clauses of {stack} that no case pins: {', '.join(free)}"

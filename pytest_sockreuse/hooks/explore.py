@@ -11,7 +11,7 @@ import pytest
 from ..explorer.draw import NeedsHypothesis
 from ..explorer.fuzz import Hunt
 from ..live.runner import Broken, Runner
-from ..model import families
+from ..model import not_modelled
 from ..platforms import current
 
 _BATCH = 250  # scenarios of one item
@@ -30,8 +30,8 @@ class ExploreSession:
             raise pytest.UsageError(f"--sockreuse-explore: expected 1 to {_MOST} scenarios, not {self.count}")
         if importlib.util.find_spec("hypothesis") is None:
             raise pytest.UsageError(f"--sockreuse-explore: {NeedsHypothesis()}")
-        if current().stack not in families():
-            raise pytest.UsageError(f"--sockreuse-explore: there is no model of {current()} to hold it against")
+        if why := not_modelled(current()):
+            raise pytest.UsageError(f"--sockreuse-explore: {current()}: {why}")
 
     @pytest.hookimpl(wrapper=True)
     def pytest_make_collect_report(self, collector: pytest.Collector) -> Iterator[None]:

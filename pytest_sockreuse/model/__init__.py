@@ -30,6 +30,7 @@ __all__ = [
     "clauses",
     "families",
     "foretell",
+    "not_modelled",
     "predict",
     "predict_asking",
     "predictions",
@@ -88,14 +89,14 @@ def predict(
     are missing on the versions that have them, and hold on those that have not. Raises ModelError where the scenario
     is too large.
     """
-    if why := _not_modelled(platform):
+    if why := not_modelled(platform):
         return _all_unknown(scenario, platform, why)
     family, on = _family(platform, frozenset(inverted))
     return _predict(scenario, platform, family, on, observed)
 
 
 @lru_cache(256)
-def _not_modelled(platform: Platform) -> str:
+def not_modelled(platform: Platform) -> str:
     """Why nothing is known of a platform; empty if it is modelled."""
     if platform.stack not in _FAMILIES:
         return f"there is no model of {platform.stack}"
@@ -108,7 +109,7 @@ def foretell(scenario: Scenario, platform: Platform) -> tuple[Prediction, bytes]
 
     Raises ModelError where the scenario is too large.
     """
-    if why := _not_modelled(platform):
+    if why := not_modelled(platform):
         return _all_unknown(scenario, platform, why), b""
     family, on = _family(platform, frozenset())
     machines, unknown = _courses(scenario, family, on, None)
@@ -145,7 +146,7 @@ def predictions(scenario: Scenario, platforms: Iterable[Platform]) -> Iterator[P
         str, list[tuple[set[Declared], set[Declared], Prediction]]
     ] = {}  # by stack; the clauses asked for, those held
     for platform in platforms:
-        if _not_modelled(platform):
+        if not_modelled(platform):
             yield predict(scenario, platform)
             continue
         on, others = _on(platform), done.setdefault(platform.stack, [])

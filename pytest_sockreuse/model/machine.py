@@ -64,7 +64,7 @@ class Machine(Generic[S]):
 
     __slots__ = (
         "scenario family on course choose space names shown done over now clause work observed ports at env addresses "
-        "devices state tuples listeners clock"
+        "devices state tuples listeners clock called against"
     ).split()
 
     def __init__(
@@ -90,6 +90,8 @@ class Machine(Generic[S]):
         self.devices = {"lo"}
         self.tuples: dict[Tuple4, Sock] = {}
         self.listeners: dict[int, list[Sock]] = {}
+        self.called: dict[Sock, str] = {}  # the scenario's names, also of what is closed
+        self.against: tuple[Declared, Sock | None] = PLAIN, None
         for setting in scenario.environment:
             if setting.kind == "address":
                 self.addresses.add(setting.value)
@@ -109,6 +111,7 @@ class Machine(Generic[S]):
                 self.now += float(step.seconds)
                 continue
             self.clause = PLAIN
+            self.against = PLAIN, None
             self.course.step = len(shown)
             try:
                 outcome, value = self.step(step)
@@ -120,7 +123,10 @@ class Machine(Generic[S]):
                 continue
             self.over = outcome == "time up"
             outcome = "timeout" if self.over else outcome
-            shown.append(StepPrediction(step.label, (outcome,), None if value is None else (value,), self.clause.name))
+            values = None if value is None else (value,)
+            shown.append(
+                StepPrediction(step.label, (outcome,), values, self.clause.name, against=self._against(outcome))
+            )
             if len(shown) <= len(seen):
                 self.compare(step, outcome, value, seen[len(shown) - 1])
             if self.over:
@@ -169,6 +175,7 @@ class Machine(Generic[S]):
         held = self.names[step.name] = Held()
         try:
             held.sock = self.family.socket(self, proto, family, step.user or "root")
+            self.called[held.sock] = step.name
             for option in step.options:
                 self.family.set(self, held.sock, option)
         except Errno as error:
@@ -201,7 +208,7 @@ class Machine(Generic[S]):
             child = family.accept(self, sk)
             if child is None:
                 return _NOTHING
-            self.names[step.name] = Held(child)
+            self.names[step.name], self.called[child] = Held(child), step.name
         elif verb == "set":
             family.set(self, sk, step.options[0])
         elif verb == "get":
@@ -269,6 +276,18 @@ class Machine(Generic[S]):
                 self.space.is_number(held.sock.shown, int(seen.value.rpartition(":")[2]))
         elif not value.matches(seen.value, self.observed.ports):
             raise Contradiction
+
+    def met(self, other: Sock | None, clause: Declared) -> Declared:
+        """Note that `clause` stands against the call because of the socket `other`; returns the clause."""
+        self.against = clause, other
+        return clause
+
+    def _against(self, outcome: str) -> str:
+        """The socket because of which the step failed, by its name in the scenario; else empty."""
+        clause, other = self.against
+        if outcome == "ok" or clause is not self.clause or other is None:
+            return ""
+        return self.called.get(other, "a connection not accepted")
 
     def memory(self) -> bytes:
         """A digest of all that what follows may depend on."""

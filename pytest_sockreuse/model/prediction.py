@@ -13,13 +13,15 @@ DEPARTED = "what was observed before this step is not what the model says"
 
 class StepPrediction(NamedTuple):
     """What one step may show: `outcomes` sorted; `values` that name and get may record (None: any); the name of the
-    `clause` that decides. Where the model does not know, `outcomes` is empty and `unknown` says why."""
+    `clause` that decides, and of the socket that it sets `against` this one. Where the model does not know, `outcomes`
+    is empty and `unknown` says why."""
 
     step: str
     outcomes: tuple[str, ...] = ()
     values: tuple[Value, ...] | None = None
     clause: str = ""
     unknown: str = ""
+    against: str = ""
 
     def matches(self, outcome: str, value: str | None, ports: Mapping[str, int]) -> bool:
         """Whether this was foretold; everything is where the model does not know."""
@@ -53,14 +55,15 @@ def outcome_text(step: StepPrediction) -> str:
 
 def united(label: str, courses: Iterable[StepPrediction]) -> StepPrediction:
     """One step, from what it shows in each course of events that gets there; of an outcome the first clause counts."""
-    clauses: dict[str, str] = {}
+    first: dict[str, StepPrediction] = {}  # by outcome
     values: dict[Value, None] = {}
     for course in courses:
         if course.unknown:
             return course
-        clauses.setdefault(course.outcomes[0], course.clause)
+        first.setdefault(course.outcomes[0], course)
         values.update(dict.fromkeys(course.values or ()))
-    if not clauses:
+    if not first:
         return StepPrediction(label, unknown=DEPARTED)
-    outcomes = tuple(sorted(clauses))
-    return StepPrediction(label, outcomes, tuple(values) or None, clauses[outcomes[0]])
+    outcomes = tuple(sorted(first))
+    decides = first[outcomes[0]]
+    return StepPrediction(label, outcomes, tuple(values) or None, decides.clause, against=decides.against)

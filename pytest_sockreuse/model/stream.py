@@ -79,6 +79,8 @@ def _take_fin(m: Machine, lives: Lives, sk: Sock) -> None:
 
 def survive(m: Machine, lives: Lives, sk: Sock, small: Sock, half: bool) -> None:
     """`small` takes the place of `sk` in TIME_WAIT, or with `half` in FIN_WAIT2."""
+    if sk in m.called:
+        m.called[small] = m.called[sk]
     small.state, small.half, small.since, small.open = TIME_WAIT, half, m.now, False
     small.peer, sk.peer = sk.peer, None
     if small.peer is not None and small.peer is not sk:

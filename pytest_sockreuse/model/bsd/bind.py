@@ -177,7 +177,7 @@ def _owner(m: Machine, sk: Pcb, address: str, port: int) -> None:
             continue
         t = lookup(m, sk.proto, at, port, True, v6)
         if t is not None and t.user != sk.user and not _spared(m, sk, t, at, at != address):
-            raise Errno("EADDRINUSE", OTHER_USER)
+            raise Errno("EADDRINUSE", m.met(t, OTHER_USER))
 
 
 def _spared(m: Machine, sk: Pcb, t: Pcb, at: str, second: bool) -> bool:
@@ -213,7 +213,7 @@ def _conflict(m: Machine, sk: Pcb, address: str, port: int, multicast: bool) -> 
             continue
         if _share(m, sk, t, multicast) or CONFLICT not in m.on or _quirk(m, sk, t, at, at != address):
             continue
-        raise Errno("EADDRINUSE", CONFLICT)
+        raise Errno("EADDRINUSE", m.met(t, CONFLICT))
 
 
 def _share(m: Machine, sk: Pcb, t: Pcb, multicast: bool) -> bool:

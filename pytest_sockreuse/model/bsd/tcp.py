@@ -97,8 +97,9 @@ def occupy(m: Machine, sk: Pcb, source: str, dst: str, port: int) -> None:
     """in_pcbconnect_setup: the 4-tuple becomes that of `sk`, with a port if it has none. Raises Errno."""
     number = sk.port
     if number:
-        if find(m, sk, source, number, dst, port) is not None and TUPLE in m.on:
-            raise Errno("EADDRINUSE", TUPLE)
+        other = find(m, sk, source, number, dst, port)
+        if other is not None and TUPLE in m.on:
+            raise Errno("EADDRINUSE", m.met(other, TUPLE))
     elif TUPLE_CHOICE in m.on and (sk.proto == "udp" or m.env.get("net.inet.tcp.require_unique_port", "0") == "0"):
 
         def free(p: int) -> bool:

@@ -59,29 +59,29 @@ class Demux:
     def _flags(flags: int, rport: int) -> int:
         return flags & (RECENT if rport else RECENT | BALANCED)
 
-    def fits(
+    def taken(
         self, sk: Endpoint, nets: tuple[int, ...], port: int, flags: int, device: str, remote: Destination
-    ) -> bool:
-        """Whether the endpoint could be registered."""
+    ) -> Endpoint | None:
+        """The endpoint because of which `sk` could not be registered, if any."""
         bits = self._flags(flags, remote[1])
         for net in nets:
             several = self.ids.get((net, sk.proto, sk.laddr, port, *remote), {}).get(device)
             if several and several.endpoints and not bits & shared(several.flags) and REGISTERED in self.m.on:
-                return False
-        return True
+                return several.endpoints[-1]
+        return None
 
-    def register(self, sk: Endpoint, nets: tuple[int, ...]) -> bool:
-        """Enter the endpoint by its addresses, latched flags and device, unless another stands against it."""
+    def register(self, sk: Endpoint, nets: tuple[int, ...]) -> Endpoint | None:
+        """Enter the endpoint by its addresses, latched flags and device; or return the one in the way."""
         remote = (sk.raddr, sk.rport)
-        if not self.fits(sk, nets, sk.port, sk.flags, sk.on_device, remote):
-            return False
+        if other := self.taken(sk, nets, sk.port, sk.flags, sk.on_device, remote):
+            return other
         bits = self._flags(sk.flags, sk.rport)
         for net in nets:
             devices = self.ids.setdefault((net, sk.proto, sk.laddr, sk.port, *remote), {})
             several = devices.setdefault(sk.on_device, _Several())
             several.endpoints.append(sk)
             several.flags[bits] = several.flags.get(bits, 0) + 1
-        return True
+        return None
 
     def unregister(self, sk: Endpoint, flags: int) -> None:
         bits = self._flags(flags, sk.rport)

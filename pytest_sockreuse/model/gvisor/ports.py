@@ -194,6 +194,18 @@ class Ports:
                 count += 1
         return common, count
 
+    def holder(self, claim: Claim) -> Endpoint | None:
+        """A socket whose own reservation stands against the claim; none where only several together do, or a leak."""
+        for sk in self.m.called:
+            assert isinstance(sk, Endpoint)
+            if (sk.proto, sk.port) != (claim.proto, claim.port) or not {*sk.nets} & {*claim.nets}:
+                continue
+            reserved = sk.reserved or sk.proto == "udp"
+            apart = sk.laddr and claim.addr and sk.laddr != claim.addr
+            if reserved and not apart and not sk.flags & claim.flags and sk.on_device in ("", claim.device):
+                return sk
+        return None
+
     def reserve(self, claim: Claim) -> None:
         for net in claim.nets:
             there = self.table.setdefault((net, claim.proto, claim.port), {})

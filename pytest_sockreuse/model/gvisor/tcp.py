@@ -8,7 +8,7 @@ from . import stream
 from .address import check_destination_family, check_local, source, unwrap
 from .choice import pick
 from .demux import REGISTERED
-from .ports import BIND0, CONFLICT, DUAL, LATCHED, Claim, Destination, Endpoint, claim_of
+from .ports import BIND0, CONFLICT, DUAL, LATCHED, NOWHERE, Claim, Destination, Endpoint, claim_of
 from .state import Machine
 from .stream import BOUND, CLOSED, CONNECTED, ERROR, INITIAL
 
@@ -138,16 +138,18 @@ def _claim(m: Machine, sk: Endpoint, claim: Claim, port: int) -> int:
     """ReservePort for bind(): the port. Raises Errno."""
     table = m.state.ports
 
-    def unheard(p: int) -> bool:
-        return BIND_LISTENER not in m.on or m.state.demux.fits(sk, claim.nets, p, claim.flags, claim.device, ("", 0))
+    def listener(p: int) -> Endpoint | None:
+        if BIND_LISTENER not in m.on:
+            return None
+        return m.state.demux.taken(sk, claim.nets, p, claim.flags, claim.device, NOWHERE)
 
     if port:
         if not table.available(claim.at(port)):
-            raise Errno("EADDRINUSE", CONFLICT)
-        if not unheard(port):
-            raise Errno("EADDRINUSE", BIND_LISTENER)
+            raise Errno("EADDRINUSE", m.met(table.holder(claim), CONFLICT))
+        if other := listener(port):
+            raise Errno("EADDRINUSE", m.met(other, BIND_LISTENER))
     else:
-        port = pick(m, lambda p: table.available(claim.at(p), BIND0 not in m.on) and unheard(p))
+        port = pick(m, lambda p: table.available(claim.at(p), BIND0 not in m.on) and not listener(p))
         if not port:
             raise Errno("EADDRINUSE", EXHAUSTED)
     table.reserve(claim.at(port))
@@ -175,11 +177,11 @@ def listen(m: Machine, sk: Endpoint, backlog: int) -> None:
     if sk.state != BOUND:
         raise Errno("EINVAL", LISTEN_STATE if sk.state != ERROR else DEAD)
     sk.raddr, sk.rport = "", 0
-    if not m.state.demux.register(sk, sk.nets):
+    if other := m.state.demux.register(sk, sk.nets):
         if LISTEN_TAKEN in m.on:
             stream.cleanup(m, sk)
             sk.state = CLOSED
-        raise Errno("EADDRINUSE", LISTEN_TAKEN if LISTEN_TAKEN in m.on else REGISTERED)
+        raise Errno("EADDRINUSE", m.met(other, LISTEN_TAKEN if LISTEN_TAKEN in m.on else REGISTERED))
     sk.state, sk.registered, sk.backlog = LISTEN, True, backlog
 
 
@@ -228,8 +230,8 @@ def connect(m: Machine, sk: Endpoint, host: str, port: int) -> None:
 def _register(m: Machine, sk: Endpoint, net: int, dest: Destination) -> None:
     """registerEndpoint. Raises Errno."""
     if sk.port:
-        if not m.state.demux.register(sk, (net,)):
-            raise Errno("EADDRNOTAVAIL", TUPLE)
+        if other := m.state.demux.register(sk, (net,)):
+            raise Errno("EADDRNOTAVAIL", m.met(other, TUPLE))
         return
     claim = Claim((net,), "tcp", sk.laddr, sk.wants(m), sk.device, dest)
     table, endpoints = m.state.ports, m.state.demux
@@ -239,7 +241,7 @@ def _register(m: Machine, sk: Endpoint, net: int, dest: Destination) -> None:
         if same and p == sk.rport:
             return False
         if table.available(claim.at(p)):
-            return endpoints.fits(sk, claim.nets, p, claim.flags, claim.device, dest)
+            return not endpoints.taken(sk, claim.nets, p, claim.flags, claim.device, dest)
         old = _waiting(m, sk, net, p)
         if old is None:
             return False

@@ -64,7 +64,7 @@ def _register(m: Machine, sk: Endpoint, nets: tuple[int, ...], port: int) -> Non
     if not sk.port:
         if port:
             if not table.available(claim.at(port)):
-                raise Errno("EADDRINUSE", CONFLICT)
+                raise Errno("EADDRINUSE", m.met(table.holder(claim), CONFLICT))
         else:
             port = pick(m, lambda p: table.available(claim.at(p), False))
             if not port:
@@ -76,12 +76,12 @@ def _register(m: Machine, sk: Endpoint, nets: tuple[int, ...], port: int) -> Non
     sk.port, sk.on_device = port, sk.device
     if RELATCHED in m.on or not old[0]:
         sk.flags = claim.flags
-    if not m.state.demux.register(sk, nets):
+    if other := m.state.demux.register(sk, nets):
         sk.port, sk.on_device = old
         if LOSES in m.on or not sk.port:
             table.release(claim.at(port))
             sk.flags = 0
-        raise Errno("EADDRINUSE", TUPLE if sk.raddr else REGISTERED)
+        raise Errno("EADDRINUSE", m.met(other, TUPLE if sk.raddr else REGISTERED))
     sk.nets, sk.shown = nets, port
 
 

@@ -162,7 +162,7 @@ def conflict(
         elif missed := at.unseen(on, sk, sk2, owners):
             m.clause = missed
         elif CONFLICT in on:
-            return TW_KEEPS if sk2.state == TIME_WAIT and clause is CONFLICT else clause
+            return m.met(sk2, TW_KEEPS if sk2.state == TIME_WAIT and clause is CONFLICT else clause)
     return None
 
 

@@ -250,6 +250,7 @@ class Tcp:
         old = m.tuples.get((sk.laddr, port, sk.raddr, sk.rport))
         if old is None or old is sk or TUPLE not in m.on or (old.device and old.device != sk.device):
             return True
+        m.met(old, TUPLE)
         if old.state != TIME_WAIT or not old.timestamps:
             return False
         if not auto:

@@ -95,6 +95,7 @@ def in_use(m: Machine, sk: Sock, port: int, many: bool = True) -> bool:
             if many and FIRST_REUSEPORT in on:
                 return False
         elif CONFLICT in on:
+            m.met(sk2, CONFLICT)
             return True
     return False
 

@@ -187,16 +187,16 @@ def check(m: Machine, sk: WinSock, port: int) -> None:
     """Whether `sk` may have the port. Raises Errno, Unknown."""
     here = owners(m, sk.proto, port)
     m.spend(len(here))
-    found: dict[str, Declared] = {}
+    found: dict[str, tuple[WinSock, Declared]] = {}
     for other in here:
         if other is not sk:
             errnos, clause = _settled(m, other, sk)
             for errno in errnos:
-                found.setdefault(errno, clause)
+                found.setdefault(errno, (other, clause))
     if found:
         names = sorted(found)
         name = names[m.choose(len(names))] if len(names) > 1 else names[0]
-        raise Errno(name, found[name])
+        raise Errno(name, m.met(*found[name]))
 
 
 def _settled(m: Machine, first: WinSock, second: WinSock) -> Answer:

@@ -104,7 +104,7 @@ def child_against(m: Machine, sk: WinSock, port: int) -> None:
             continue
         if other.state == TIME_WAIT and not other.half:
             if TW_FREE not in m.on:
-                raise Errno("EADDRINUSE", SAME)
+                raise Errno("EADDRINUSE", m.met(other, SAME))
             m.clause = TW_FREE
         elif other.auto:
             raise Unknown("whether a port that connect() chose stands against bind()")
@@ -112,7 +112,7 @@ def child_against(m: Machine, sk: WinSock, port: int) -> None:
             if "ex" in (sk.mode, win(other).mode):
                 raise Unknown("SO_EXCLUSIVEADDRUSE and a connection whose listener is closed")
             if CHILD_FREE not in m.on:
-                raise Errno("EADDRINUSE", SAME)
+                raise Errno("EADDRINUSE", m.met(other, SAME))
             m.clause = CHILD_FREE
 
 
@@ -152,7 +152,7 @@ class Tcp:
         try:
             if sk.port:
                 if sk.key in m.tuples and TUPLE in m.on:
-                    raise Errno("EADDRINUSE", TUPLE)
+                    raise Errno("EADDRINUSE", m.met(m.tuples[sk.key], TUPLE))
             else:
                 self._choose(m, sk)
         except Errno:
