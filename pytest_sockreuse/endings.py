@@ -44,7 +44,7 @@ class Ending:
         return self.local[1]
 
     def close(self) -> None:
-        """End what is still open of it; TIME_WAIT is nobody's to end."""
+        """Close what is still open. TIME_WAIT cannot be ended."""
         if self.peer is not None:
             with contextlib.suppress(OSError):
                 self.peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)

@@ -16,7 +16,7 @@ _BARE = {"--sockreuse": "--sockreuse=all", "--sockreuse-record": "--sockreuse-re
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    group = parser.getgroup("sockreuse", "socket address reuse, held against the live OS")
+    group = parser.getgroup("sockreuse", "socket address reuse, tried on this OS")
     group.addoption(
         "--sockreuse",
         nargs="?",
@@ -37,7 +37,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--sockreuse-explore",
         type=int,
         metavar="N",
-        help="add N random scenarios, held against the model of this platform",
+        help="add N random scenarios, compared with the model of this platform",
     )
     group.addoption(
         "--sockreuse-explain",
@@ -49,10 +49,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         nargs="?",
         const="",
         metavar="PLATFORMS",
-        help="watch the tests' sockets and tell what their calls would do on other platforms",
+        help="watch the tests' sockets and report what their calls would do on other platforms",
     )
     group.addoption("--sockreuse-record-fail", action="store_true", help="fail a test if a call would fail there")
-    parser.addini("sockreuse_targets", "the platforms that --sockreuse-record holds against", type="args", default=[])
+    parser.addini("sockreuse_targets", "the platforms that --sockreuse-record compares with", type="args", default=[])
     parser.addini("sockreuse_rules", "the rules that a bare --sockreuse runs (all)", type="args", default=[])
     parser.addini("sockreuse_require", "rules without which no test shall run", type="args", default=[])
     parser.addini("sockreuse_timeout", "seconds that one scenario may take beside its waits (10)", default="10")

@@ -256,7 +256,7 @@ def test_the_summary_tells_each_thing_once() -> None:
     clause = judged(HOLE_PUNCH).findings[0].clause
     assert lines.text == (
         "= sockreuse: the recorder =\n"
-        "tests with sockets: 6, held against macOS 15 and FreeBSD 15.0\n"
+        "tests with sockets: 6, compared with macOS 15 and FreeBSD 15.0\n"
         "test_0, test_1, test_2 and 2 more\n"
         "  on macOS 15 and FreeBSD 15.0 `listener.bind` would fail with EADDRINUSE\n"
         f"    because {clause.sentence.rstrip('.')} ({clause.name})\n"
@@ -302,7 +302,7 @@ def test_nothing():
     pass
 """
 FINDING = [
-    "tests with sockets: 2, held against *",
+    "tests with sockets: 2, compared with *",
     "test_punch.py::test_punch",
     "  on * `bound.bind` at test_punch.py:17 would fail with EADDRINUSE",
     "    because * (bind-conflict)",
@@ -334,13 +334,13 @@ def test_the_summary(project: pytest.Pytester) -> None:
 
 def test_the_platforms_that_are_asked_for(project: pytest.Pytester) -> None:
     result = project.runpytest_inprocess("--sockreuse-record=windows-11,gvisor")
-    result.stdout.fnmatch_lines(["tests with sockets: 2, held against Windows 11 and gVisor *"])
+    result.stdout.fnmatch_lines(["tests with sockets: 2, compared with Windows 11 and gVisor *"])
     result.stdout.no_fnmatch_line("*would*")
     project.makeini("[pytest]\nsockreuse_targets = openbsd")
     project.runpytest_inprocess("--sockreuse-record", "test_punch.py").stdout.fnmatch_lines(
-        ["tests with sockets: 2, held against OpenBSD 7", "*on OpenBSD 7 `bound.bind` at *"]
+        ["tests with sockets: 2, compared with OpenBSD 7", "*on OpenBSD 7 `bound.bind` at *"]
     )
-    project.runpytest_inprocess("--sockreuse-record=macos-15").stdout.fnmatch_lines(["*held against macOS 15"])
+    project.runpytest_inprocess("--sockreuse-record=macos-15").stdout.fnmatch_lines(["*compared with macOS 15"])
 
 
 def test_a_finding_fails_the_test_if_it_shall(project: pytest.Pytester) -> None:

@@ -1,4 +1,4 @@
-"""Outcomes held against expectations."""
+"""Outcomes compared with expectations."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ class Disagreement:
 
     @property
     def signature(self) -> str:
-        """What it is about, for telling one from another: the call, what was foretold and what was seen."""
+        """The key by which equal disagreements are merged: call, prediction, observation."""
         seen, step = self.observation.steps[self.at], self.prediction.steps[self.at]
         verb = seen.step.rpartition(".")[2].partition("#")[0]
         return f"{verb}: {_foretold(step)} by {step.clause or 'no clause'}, seen {seen.outcome}"

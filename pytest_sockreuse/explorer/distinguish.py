@@ -19,7 +19,7 @@ from .scope import Board, Scope
 _SCOPES = (Scope("tcp", 4), Scope("udp", 4), Scope("tcp", 6))
 _DEEPEST = 5  # calls
 _LOOKED_AT = 10_000  # scenarios of one scope
-_TELLERS = 1_500  # the same, where a few will do
+_PROBES = 1_500  # the same, where a few will do
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ def _part(outcomes: list[set[str]]) -> bool:
 
 def shortest(platforms: Sequence[Platform], most: int = 5) -> list[Parting]:
     """The shortest partings, of each way to divide the platforms the first; then more, of other calls."""
-    found, more = _kinds(partings(platforms, _TELLERS), most)
+    found, more = _kinds(partings(platforms, _PROBES), most)
     if not found:
         found, more = _kinds(partings(platforms), most)
     chosen = [*found.values(), *(one for one in more.values() if one not in found.values())][:most]
@@ -121,11 +121,11 @@ class Likeness:
     differs: tuple[tuple[Scenario, str], ...]  # where it does not, and how
 
 
-def tellers(platforms: Sequence[Platform], most: int = 12) -> list[Scenario]:
-    """A few scenarios that tell as many of `platforms` apart as short ones can."""
+def probes(platforms: Sequence[Platform], most: int = 12) -> list[Scenario]:
+    """At most `most` short scenarios that together distinguish as many of `platforms` as possible."""
     chosen: list[Parting] = []
     seen: set[tuple[int, ...]] = set()
-    for parting in partings(platforms, _TELLERS):
+    for parting in partings(platforms, _PROBES):
         if parting.sides not in seen:
             seen.add(parting.sides)
             chosen.append(parting)
@@ -136,7 +136,7 @@ def tellers(platforms: Sequence[Platform], most: int = 12) -> list[Scenario]:
 
 def resemble(platforms: Sequence[Platform]) -> list[Likeness]:
     """Perform what tells `platforms` apart on this OS; the most alike first."""
-    scenarios = tellers(platforms)
+    scenarios = probes(platforms)
     with Runner() as runner:
         for scenario in scenarios:
             runner.ask(scenario)
@@ -160,7 +160,7 @@ def _likeness(platform: Platform, asked: list[tuple[Scenario, Observation]]) -> 
 def show(likenesses: Sequence[Likeness]) -> str:
     """What `resemble` found, as text."""
     if not likenesses or not any(one.same or one.differs for one in likenesses):
-        return "nothing could be asked of this OS that tells platforms apart"
+        return "no scenario that distinguishes the platforms can be performed on this OS"
     best = [one for one in likenesses if one.same == likenesses[0].same]
     lines = [f"this OS behaves like {' and '.join(one.platform.name for one in best)}", ""]
     lines += [f"{one.platform.name:<24} {one.same} of {one.same + len(one.differs)}" for one in likenesses]

@@ -1,7 +1,7 @@
 """A test that goes on in a forked child, from where a fixture asks for it; what it reports comes back.
 
-Fixtures that were set up before are the parent's: it tears them down, the child does not. What the child tells are its
-reports, those of subtests too, and its warnings.
+The parent tears down the fixtures that were set up before the fork. The child sends back its reports, those of subtests
+included, and its warnings.
 """
 
 from __future__ import annotations

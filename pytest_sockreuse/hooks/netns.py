@@ -101,7 +101,7 @@ def _prepared(item: pytest.Item, netns: Netns) -> Netns:
         asked = dict(marker.kwargs)
         ports, sysctls = asked.pop("port_range", None), asked.pop("sysctls", {})
         for unknown in [*marker.args, *asked]:
-            _fail(f"sockreuse_netns: {unknown!r} is nothing that it takes (port_range=(low, high), sysctls={{…}} is)")
+            _fail(f"unexpected argument {unknown!r}: sockreuse_netns takes port_range=(low, high) and sysctls={{…}}")
         if ports is not None:
             if not isinstance(ports, (tuple, list)) or len(ports) != 2:
                 _fail(f"sockreuse_netns: port_range={ports!r} is no pair of ports (low, high)")

@@ -1,7 +1,7 @@
 """Who has a port: the sockets at it, with their state, and the processes that own them, as far as this OS tells.
 
-The sockets of this process are asked themselves, and so tell their options. Of others Linux is asked by sock_diag, any
-other OS by psutil.
+Sockets of this process are queried directly, options included; those of others by sock_diag on Linux, by psutil on any
+other OS.
 """
 
 from __future__ import annotations

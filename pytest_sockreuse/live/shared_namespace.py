@@ -1,8 +1,9 @@
 """Linux: namespaces that many scenarios share, for exploration. A new one for each would cost more than the scenario.
 
-Nothing of one scenario can bear on the next. Where no port is named by its number, each gets port symbols of its own
-out of thousands, and what TIME_WAIT keeps is at those (`_roomy`). Where there are settings, or a port has a number, the
-namespace is replaced as soon as a connection was made in it, and the settings are put back (`_small`).
+Scenarios do not influence each other. Where no port is named by its number, each gets port numbers of its own out of
+thousands, so the TIME_WAIT sockets of earlier ones do not matter (`_roomy`). Where a scenario changes settings or names
+a port by its number, the settings are put back, and the namespace is replaced once a connection was made in it
+(`_small`).
 """
 
 from __future__ import annotations

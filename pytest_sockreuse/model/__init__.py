@@ -202,7 +202,7 @@ def _courses(
         if not course.next():
             break
         if done > MAX_STEPS:
-            unknown.setdefault(first, "more courses of events are possible than are followed")
+            unknown.setdefault(first, "more executions are possible than are followed")
             break
     return machines, unknown
 

@@ -1,4 +1,4 @@
-"""A digest of all that objects hold, so that two states of a machine can be told to be one."""
+"""A hash of everything that objects refer to, by which equal states of a machine are recognised."""
 
 from __future__ import annotations
 

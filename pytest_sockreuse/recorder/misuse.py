@@ -43,7 +43,7 @@ class Found:
 def misuses(part: Part, platforms: Sequence[Platform]) -> Iterator[Found]:
     """Every misuse that the part shows, for code that is to run on `platforms`, of which the first is this one.
 
-    What was done before the test began is not its misuse, and too long a part is not looked at.
+    Calls from before the test are not reported; parts of more than `MOST` calls are skipped.
     """
     if len(part.calls) > MOST:
         return
@@ -200,7 +200,7 @@ def _guessed(part: Part, platforms: Sequence[Platform]) -> Iterator[Seen]:
 MISUSES = (
     Misuse(
         "option-after-bind",
-        "the option is set after bind and has no part in it; on Windows it does nothing any more, "
+        "the option is set after bind and has no effect on it; on Windows it does nothing any more, "
         "nor does SO_REUSEADDR on the BSDs and macOS",
         "set it before bind",
         _after_bind,
@@ -208,7 +208,7 @@ MISUSES = (
     Misuse(
         "reuseaddr-on-windows",
         "on Windows SO_REUSEADDR lets any process bind and listen on this port too, and take its connections",
-        "leave it away on Windows, where a restart does not need it, and set SO_EXCLUSIVEADDRUSE",
+        "do not set it on Windows, where a restart does not need it, and set SO_EXCLUSIVEADDRUSE",
         _on_windows,
     ),
     Misuse(

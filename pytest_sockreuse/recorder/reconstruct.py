@@ -157,7 +157,7 @@ class _Teller:
         host = self.addresses.literal((own or address)[0], _family(sock)) if here else NOT_HERE[_family(sock)]
         port = address[1]
         if host is None or not isinstance(port, int):
-            self.lose(sock, "a socket bound to an address that cannot be told")
+            self.lose(sock, "a socket bound to an address that is not known")
             return
         call = self.call("bind", sock, number, trail, host=host, port=self.port(port), number=port)
         sock.role = sock.role or ("bound" if _is_stream(sock) else "udp")
@@ -193,7 +193,7 @@ class _Teller:
             number = 0
         there = self.destination(*what, _family(sock)) if number != NO_ERRNO else None
         if there is None:
-            self.lose(sock, "a socket that connected to an address that cannot be told, or in vain")
+            self.lose(sock, "a socket that connected to an address that is not known, or in vain")
             return
         host, port = there
         if port >= FOREIGN and number not in (0, None, errno.ECONNREFUSED):
@@ -335,7 +335,7 @@ def _is_stream(sock: Sock) -> bool:
 
 
 def _listens_at(sock: Sock, host: str) -> bool:
-    """Whether a connection to `host`, an address without clothes, may reach this listener."""
+    """Whether a connection to `host`, an address without `::ffff:`, may reach this listener."""
     own = plain(sock.host)
     if own == host or own == "0.0.0.0":
         return own == host or ":" not in host

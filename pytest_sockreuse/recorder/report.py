@@ -134,7 +134,7 @@ def summarize(terminal: Terminal, records: Mapping[str, Record], targets: Sequen
         left_out.update(entry.get("left_out", {}))
     terminal.section("sockreuse: the recorder")
     on = _list([_title(platform) for platform in targets])
-    terminal.write_line(f"tests with sockets: {len(records)}, held against {on}")
+    terminal.write_line(f"tests with sockets: {len(records)}, compared with {on}")
     before: list[str] = []
     for key, showed in tests.items():
         if showed != before:

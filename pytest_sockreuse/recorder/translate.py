@@ -78,7 +78,7 @@ def option(level: int, number: int, value: object) -> Option | None:
 
 
 def plain(host: str) -> str:
-    """An IPv4 address in IPv6 clothes as it is, and without a zone."""
+    """The host without a `::ffff:` prefix and without a zone id."""
     return host.lower().removeprefix("::ffff:").partition("%")[0]
 
 
@@ -108,11 +108,11 @@ class Addresses:
             return None
         inner = getattr(address, "ipv4_mapped", None)
         bare = inner or address
-        clothes = "::ffff:" if inner is not None else ""
+        mapped = "::ffff:" if inner is not None else ""
         if bare.is_loopback or bare.is_unspecified:
-            return f"{clothes}{bare}"
+            return f"{mapped}{bare}"
         stand_in = self._stand_in(str(bare))
-        return stand_in and f"{clothes}{stand_in}"
+        return stand_in and f"{mapped}{stand_in}"
 
     def source(self, own: tuple[str, int] | None, family: int) -> str | None:
         """The address that a connection to another machine came from, which stands for the other machine too."""

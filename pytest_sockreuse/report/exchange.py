@@ -124,7 +124,7 @@ def _is_whole(step: StepOutcome) -> bool:
 def _ports(scenario: Scenario, outcomes: Sequence[StepOutcome]) -> dict[str, int]:
     """What the port symbols stood for, as far as it shows: a socket that is bound to one, or accepted there, says so.
 
-    A port that no symbol can stand for (see the language) is none's; so the value that tells it is a wrong one.
+    A port outside the symbols' range belongs to no symbol; a value that shows one is an error of the answer.
     """
     low, high = next((s.ports for s in reversed(scenario.environment) if s.kind == "ephemeral"), (0, 0))
     no_symbol = {address.port for address in scenario.addresses}

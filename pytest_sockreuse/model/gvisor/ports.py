@@ -213,7 +213,7 @@ class Ports:
             counter[claim.flags] = counter.get(claim.flags, 0) + 1
 
     def release(self, claim: Claim) -> None:
-        """Give one back. If none was made so, another one's count suffers, as in gVisor."""
+        """Release a reservation. As in gVisor, releasing what was never reserved lowers another's count."""
         for net in claim.nets:
             there = self.table.get((net, claim.proto, claim.port), {})
             dests = there.get((claim.addr, claim.device), {})

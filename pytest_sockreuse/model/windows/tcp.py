@@ -66,7 +66,7 @@ FIRST = BOOK(
 BETWEEN = BOOK(
     "delivery-between-families",
     "Of a dual-stack `::` and 0.0.0.0 that both listen either may get an IPv4 connection.",
-    "nothing tells which",
+    "no source says which",
     "inferred",
 )
 INHERITS = BOOK(
