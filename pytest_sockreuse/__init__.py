@@ -5,21 +5,28 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from . import endings as endings
+    from . import ports as ports
     from .guard import GuardError as GuardError
     from .guard import UnknownRule as UnknownRule
+    from .live import NotRun as NotRun
     from .requirement import RuleNotHonoured as RuleNotHonoured
     from .requirement import RuleNotTried as RuleNotTried
     from .requirement import require as require
     from .version import __version__ as __version__
 
-_PUBLIC = {  # name -> the module that has it
+_PUBLIC = {  # name -> the module that has it, or is it; docs/api.md says what each is for
     "GuardError": "guard",
+    "NotRun": "live",
     "RuleNotHonoured": "requirement",
     "RuleNotTried": "requirement",
     "UnknownRule": "guard",
     "__version__": "version",
+    "endings": "endings",
+    "ports": "ports",
     "require": "requirement",
 }
+__all__ = list(_PUBLIC)
 
 
 def __getattr__(name: str) -> object:
@@ -28,4 +35,9 @@ def __getattr__(name: str) -> object:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     import importlib
 
-    return getattr(importlib.import_module(f".{_PUBLIC[name]}", __name__), name)
+    module = importlib.import_module(f".{_PUBLIC[name]}", __name__)
+    return module if name == _PUBLIC[name] else getattr(module, name)
+
+
+def __dir__() -> list[str]:
+    return sorted(_PUBLIC)

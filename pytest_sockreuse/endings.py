@@ -20,6 +20,8 @@ from .live.settle import Settler
 if sys.platform == "linux":
     from .live.netlink import STATES, Diag
 
+__all__ = ["Ending", "fin_wait2", "time_wait"]
+
 _RESET = struct.pack("HH" if sys.platform == "win32" else "ii", 1, 0)
 
 Address = tuple[str, int]

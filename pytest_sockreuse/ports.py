@@ -30,7 +30,7 @@ from .platforms import current
 if sys.platform == "linux":
     from .live.holders import listening
 
-__all__ = ["PROTOCOLS", "Lease", "PortError", "PortWarning", "Ports", "Protocol", "Technique", "hold", "hold_many"]
+__all__ = ["Lease", "PortError", "PortWarning", "Ports", "Protocol", "hold", "hold_many"]
 
 _TRIES = 100
 _NO_FILES = (errno.EMFILE, errno.ENFILE)
