@@ -200,7 +200,7 @@ static const struct known { const char *name; enum form form; int level, number;
 	{ "IP_TRANSPARENT", FLAG, IPPROTO_IP, ON(19, 0, 0, 0, 0, 0, 0, 0) },
 	{ "IPV6_TRANSPARENT", FLAG, IPPROTO_IPV6, ON(75, 0, 0, 0, 0, 0, 0, 0) },
 	{ "IP_BINDANY", FLAG, IPPROTO_IP, ON(0, 24, 0, 0, 27, 0, 0, 0) },
-	{ "IPV6_BINDANY", FLAG, IPPROTO_IPV6, ON(0, 64, 0, 0, 0, 0, 0, 0) },
+	{ "IPV6_BINDANY", FLAG, IPPROTO_IPV6, ON(0, 64, 0, 0, 64, 0, 0, 0) },
 	{ "SO_LINGER", LINGERING, SOL_SOCKET, ON(13, 128, 128, 128, 128, 128, 128, 128) },
 	{ "TCP_LINGER2", WHOLE, IPPROTO_TCP, ON(8, 0, 0, 0, 0, 0, 28, 0) },
 	{ "SO_BROADCAST", FLAG, SOL_SOCKET, ON(6, 32, 32, 32, 32, 32, 32, 32) },

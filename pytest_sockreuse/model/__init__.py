@@ -112,7 +112,7 @@ def foretell(scenario: Scenario, platform: Platform) -> tuple[Prediction, bytes]
     if why := not_modelled(platform):
         return _all_unknown(scenario, platform, why), b""
     family, on = _family(platform, frozenset())
-    machines, unknown = _courses(scenario, family, on, None)
+    machines, unknown = _courses(scenario, platform, family, on, None)
     alive = (machine for machine in machines if machine.done)
     return _united(scenario, platform, machines, unknown), b"".join(machine.memory() for machine in alive)
 
@@ -160,7 +160,7 @@ def predictions(scenario: Scenario, platforms: Iterable[Platform]) -> Iterator[P
 def _predict(
     scenario: Scenario, platform: Platform, family: Family[Any], on: frozenset[Declared], observed: Observation | None
 ) -> Prediction:
-    return _united(scenario, platform, *_courses(scenario, family, on, observed))
+    return _united(scenario, platform, *_courses(scenario, platform, family, on, observed))
 
 
 def _united(
@@ -180,7 +180,7 @@ def _united(
 
 
 def _courses(
-    scenario: Scenario, family: Family[Any], on: frozenset[Declared], observed: Observation | None
+    scenario: Scenario, platform: Platform, family: Family[Any], on: frozenset[Declared], observed: Observation | None
 ) -> tuple[list[Machine[Any]], dict[int, str]]:
     """A machine for each course of events; from which labelled steps on something is not known, and why."""
     course = Course()
@@ -188,7 +188,7 @@ def _courses(
     unknown: dict[int, str] = {}
     first, done = len(scenario.steps), 0
     while True:
-        machine = Machine(scenario, family, on, course, observed)
+        machine = Machine(scenario, platform.stack, family, on, course, observed)
         machines.append(machine)
         try:
             machine.run()

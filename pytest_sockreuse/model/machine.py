@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Generic, Protocol, TypeVar
 
+from ..options import options
 from ..scenario import KINDS, Address, Observation, Option, Scenario, Step, StepOutcome
 from .clause import PLAIN, Declared, Errno, ModelError, TimeUp, Unknown
 from .course import Course
@@ -38,10 +39,12 @@ class Held:
 class Family(Protocol[S]):
     """What a family answers for each call: it raises Errno, TimeUp or Unknown, and notes what decided in `m.clause`.
 
-    `receive` is false where there is nothing to return, by the clause `silence`.
+    `receive` is false where there is nothing to return, by the clause `silence`. An option that the system does not
+    have is refused by the clause `no_option`, and the family is not asked.
     """
 
     silence: Declared
+    no_option: Declared
 
     def begin(self, m: Machine[S]) -> S: ...
     def socket(self, m: Machine[S], proto: str, family: int, user: str) -> Sock: ...
@@ -63,19 +66,21 @@ class Machine(Generic[S]):
     """One scenario on one stack, in one course of events; `shown` grows as its labelled steps are done."""
 
     __slots__ = (
-        "scenario family on course choose space names shown done over now clause work observed ports at env addresses "
-        "devices state tuples listeners clock called against"
+        "scenario stack family on course choose space names shown done over now clause work observed ports at env "
+        "addresses devices state tuples listeners clock called against"
     ).split()
 
     def __init__(
         self,
         scenario: Scenario,
+        stack: str,
         family: Family[S],
         on: frozenset[Declared],
         course: Course,
         observed: Observation | None,
     ) -> None:
-        self.scenario, self.family, self.on, self.course, self.observed = scenario, family, on, course, observed
+        self.scenario, self.stack, self.family, self.on = scenario, stack, family, on
+        self.course, self.observed = course, observed
         self.choose = course.choose
         self.space = PortSpace(course.choose)
         self.names: dict[str, Held] = {}
@@ -177,6 +182,7 @@ class Machine(Generic[S]):
             held.sock = self.family.socket(self, proto, family, step.user or "root")
             self.called[held.sock] = step.name
             for option in step.options:
+                self.has(option)
                 self.family.set(self, held.sock, option)
         except Errno as error:
             if error.clause not in self.on:
@@ -210,8 +216,10 @@ class Machine(Generic[S]):
                 return _NOTHING
             self.names[step.name], self.called[child] = Held(child), step.name
         elif verb == "set":
+            self.has(step.options[0])
             family.set(self, sk, step.options[0])
         elif verb == "get":
+            self.has(step.options[0])
             text = family.get(self, sk, step.options[0])
             return None if text is None else Value(text)
         elif verb == "disconnect":
@@ -226,6 +234,11 @@ class Machine(Generic[S]):
         else:
             family.send(self, sk, host, port)
         return None
+
+    def has(self, option: Option) -> None:
+        """Raises Errno where this system has no such option, in any version."""
+        if self.stack not in options()[option.name].number:
+            raise Errno("ENOPROTOOPT", self.family.no_option)
 
     def port(self, address: Address) -> int | None:
         """The id of the port that an address names; None where ``NAME.port`` has none."""

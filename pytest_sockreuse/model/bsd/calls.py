@@ -49,6 +49,7 @@ class Bsd:
     """The calls on a BSD."""
 
     silence = PEER
+    no_option = options.NO_OPTION
 
     def __init__(self, traits: Traits) -> None:
         self.traits, self.tcp = traits, tcp.Tcp()

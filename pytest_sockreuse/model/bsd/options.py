@@ -7,7 +7,7 @@ from ..clause import Book, Declared, Errno, Unknown
 from ..option import linger, number, set_linger
 from .bind import LB, NO_MAPPED
 from .table import Machine, Pcb
-from .tcp import NO_OPTION
+from .tcp import NO_OPTION as NO_OPTION
 
 BOOK = Book()
 
@@ -27,11 +27,6 @@ TOO_SHORT = BOOK(
 BINDANY = Declared("bindany", "IP_BINDANY lets bind() take an address that is not local.")
 PRIVILEGED = Declared("option-privileged", "IP_BINDANY needs root, else EPERM.")
 
-_ABSENT = frozenset(
-    """SO_EXCLUSIVEADDRUSE SO_REUSE_UNICASTPORT SO_PORT_SCALABILITY SO_RANDOMIZE_PORT IP_BIND_ADDRESS_NO_PORT
-    IP_FREEBIND IPV6_FREEBIND IP_TRANSPARENT IPV6_TRANSPARENT IP_LOCAL_PORT_RANGE SO_BINDTODEVICE SO_MARK SO_PRIORITY
-    TCP_LINGER2 TCP_DEFER_ACCEPT TCP_USER_TIMEOUT TCP_SYNCNT""".split()
-)
 _FIELDS = {"SO_REUSEADDR": "ra", "SO_REUSEPORT": "rp", "SO_REUSEPORT_LB": "lb", "IPV6_V6ONLY": "v6only"}
 _PLAIN = frozenset("SO_KEEPALIVE SO_BROADCAST SO_DONTROUTE TCP_NODELAY".split())
 _BINDANY = ("IP_BINDANY", "IPV6_BINDANY")
@@ -39,8 +34,10 @@ _PORTRANGE = ("IP_PORTRANGE", "IPV6_PORTRANGE")
 
 
 def _exists(m: Machine, sk: Pcb, name: str) -> None:
-    if name in _ABSENT or (name == "SO_REUSEPORT_LB" and LB not in m.on) or (name in _BINDANY and BINDANY not in m.on):
+    if name == "SO_REUSEPORT_LB" and LB not in m.on:
         raise Errno("ENOPROTOOPT", NO_OPTION)
+    if name in _BINDANY and BINDANY not in m.on:
+        raise Unknown(f"{name} is not modelled")
     level = name.partition("_")[0]
     if (level == "TCP" and sk.proto != "tcp") or (level in ("IP", "IPV6") and (level == "IPV6") != (sk.family == 6)):
         raise Unknown(f"{name} on a socket of another kind")
@@ -85,4 +82,4 @@ def read(m: Machine, sk: Pcb, option: Option) -> str | None:
         return linger(sk)
     if name in _PLAIN or name in _BINDANY or name in _PORTRANGE:
         return sk.options.get(name, "0")
-    return None
+    raise Unknown(f"{name} is not modelled")

@@ -46,6 +46,7 @@ class Gvisor:
     """The calls on gVisor."""
 
     silence = stream.PEER
+    no_option = options.NO_OPTION
 
     def begin(self, m: Machine) -> State:
         return State(Ports(m), Demux(m))

@@ -34,10 +34,6 @@ NO_DEVICE = BOOK(
     "device-unknown", "SO_BINDTODEVICE to a device that does not exist is ENODEV.", f"{_SOCK} setSockOptSocket"
 )
 
-_ABSENT = frozenset(
-    """SO_REUSEPORT_LB SO_EXCLUSIVEADDRUSE SO_REUSE_UNICASTPORT SO_PORT_SCALABILITY SO_RANDOMIZE_PORT
-    IP_BINDANY IPV6_BINDANY IP_PORTRANGE IPV6_PORTRANGE""".split()
-)
 _FIELDS = {"SO_REUSEADDR": "ra", "SO_REUSEPORT": "rp", "IPV6_V6ONLY": "v6only"}
 _IGNORED = frozenset(
     """IP_BIND_ADDRESS_NO_PORT IP_FREEBIND IPV6_FREEBIND IP_TRANSPARENT IPV6_TRANSPARENT TCP_FASTOPEN
@@ -45,12 +41,13 @@ _IGNORED = frozenset(
 )
 _SOCKET = frozenset("SO_DONTROUTE SO_PRIORITY SO_MARK".split())
 _FLAGS = frozenset("SO_BROADCAST SO_KEEPALIVE TCP_NODELAY".split())
+_UNSEEN = frozenset("SO_SNDBUF SO_RCVBUF IP_TTL IP_TOS TCP_USER_TIMEOUT TCP_SYNCNT".split())
 _LINGER2_MOST = 120
 
 
 def _exists(sk: Endpoint, name: str, reading: bool) -> None:
     level = name.partition("_")[0]
-    if name in _ABSENT or (level == "TCP" and sk.proto != "tcp"):
+    if level == "TCP" and sk.proto != "tcp":
         raise Errno("ENOPROTOOPT", NO_OPTION)
     if level == "IPV6" and sk.family == 4:
         raise Errno("EOPNOTSUPP" if reading else "ENOPROTOOPT", NO_OPTION)
@@ -84,10 +81,10 @@ def apply(m: Machine, sk: Endpoint, option: Option) -> None:
         set_linger(sk, option)
     elif name == "SO_BINDTODEVICE":
         _device(m, sk, option)
-    elif name == "TCP_DEFER_ACCEPT":
-        raise Unknown(f"{name} is not modelled")
-    else:
+    elif name in _UNSEEN:
         number(option, TOO_SHORT)
+    else:
+        raise Unknown(f"{name} is not modelled")
 
 
 def _latch(m: Machine, sk: Endpoint) -> None:
@@ -126,4 +123,6 @@ def read(m: Machine, sk: Endpoint, option: Option) -> str | None:
         return sk.options.get(name, "60")
     if name in _FLAGS:
         return sk.options.get(name, "0")
-    return None
+    if name in _UNSEEN:
+        return None
+    raise Unknown(f"{name} is not modelled")

@@ -67,6 +67,7 @@ class Linux:
     """The calls on Linux."""
 
     silence = PEER
+    no_option = options.NO_OPTION
 
     def __init__(self) -> None:
         self.tcp, self.udp = tcp.Tcp(), udp.Udp()

@@ -49,10 +49,6 @@ PRIVILEGED = BOOK(
     "net/core/sock.c",
 )
 
-_ABSENT = frozenset(
-    """SO_REUSEPORT_LB SO_EXCLUSIVEADDRUSE SO_REUSE_UNICASTPORT SO_PORT_SCALABILITY SO_RANDOMIZE_PORT
-    IP_BINDANY IPV6_BINDANY IP_PORTRANGE IPV6_PORTRANGE""".split()
-)
 _FIELDS = {"SO_REUSEADDR": "ra", "SO_REUSEPORT": "rp", "IPV6_V6ONLY": "v6only", "IP_BIND_ADDRESS_NO_PORT": "no_port"}
 _NONLOCAL = frozenset({"IP_FREEBIND", "IPV6_FREEBIND", "IP_TRANSPARENT", "IPV6_TRANSPARENT"})
 _PLAIN = frozenset("SO_KEEPALIVE SO_BROADCAST SO_DONTROUTE TCP_NODELAY".split())
@@ -65,8 +61,7 @@ def _exists(m: Machine, sk: Sock, name: str, getting: bool = False) -> None:
         unknown = name == "IP_LOCAL_PORT_RANGE" and not getting
         raise Errno("ENOPROTOOPT" if unknown else "EOPNOTSUPP", NO_OPTION)
     if (
-        name in _ABSENT
-        or (level == "TCP" and sk.proto != "tcp")
+        (level == "TCP" and sk.proto != "tcp")
         or (level == "IPV6" and sk.family == 4)
         or (name == "IP_LOCAL_PORT_RANGE" and RANGE_SINCE not in m.on)
     ):
@@ -163,7 +158,9 @@ def read(m: Machine, sk: Sock, option: Option) -> str | None:
         return sk.options.get(name, m.env.get("net.ipv4.tcp_fin_timeout", "60"))
     if name in _NONLOCAL or name in _PLAIN:
         return sk.options.get(_alias(sk, name), "0")
-    return None
+    if name in _UNSEEN:
+        return None
+    raise Unknown(f"{name} is not modelled")
 
 
 def _alias(sk: Sock, name: str) -> str:

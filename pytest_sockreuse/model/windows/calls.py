@@ -78,6 +78,7 @@ class Windows:
     """The calls on Windows."""
 
     silence = NOTHING
+    no_option = options.NO_OPTION
 
     def __init__(self) -> None:
         self.tcp = tcp.Tcp()

@@ -36,12 +36,9 @@ _PLAIN = frozenset(
     SO_RANDOMIZE_PORT""".split()
 )
 _UNSEEN = frozenset("SO_SNDBUF SO_RCVBUF IP_TTL IP_TOS TCP_FASTOPEN".split())
-_HERE = _PLAIN | _UNSEEN | {"SO_REUSEADDR", "SO_EXCLUSIVEADDRUSE", "IPV6_V6ONLY", "SO_LINGER"}
 
 
 def _exists(sk: WinSock, name: str) -> None:
-    if name not in _HERE:
-        raise Errno("ENOPROTOOPT", NO_OPTION)
     if (name.startswith("TCP_") and sk.proto != "tcp") or (name.startswith("IPV6_") and sk.family == 4):
         raise Unknown(f"{name} on {sk.proto}{sk.family}")
 
@@ -67,8 +64,10 @@ def apply(sk: WinSock, option: Option) -> None:
         if sk.bound:
             raise Errno("EINVAL", V6ONLY_LATE)
         sk.v6only = flag
-    else:
+    elif name in _PLAIN:
         _ports_option(sk, name, flag)
+    else:
+        raise Unknown(f"{name} is not modelled")
 
 
 def _ports_option(sk: WinSock, name: str, flag: bool) -> None:
@@ -90,4 +89,8 @@ def read(sk: WinSock, option: Option) -> str | None:
         return str(int(sk.v6only))
     if name == "SO_LINGER":
         return linger(sk)
-    return sk.options.get(name, "0") if name in _PLAIN else None
+    if name in _PLAIN:
+        return sk.options.get(name, "0")
+    if name in _UNSEEN:
+        return None
+    raise Unknown(f"{name} is not modelled")
