@@ -135,7 +135,7 @@ def _predicted(text: str) -> float:
 
 def explore() -> str:
     """(e) random exploration: the share of its time that is spent in Python, by both processes, not in the kernel"""
-    from pytest_sockreuse.explorer.fuzz import Hunt
+    from pytest_sockreuse.explorer.fuzz import Fuzz
     from pytest_sockreuse.live.runner import Runner
     from pytest_sockreuse.platforms import current
 
@@ -143,7 +143,7 @@ def explore() -> str:
     start, before = time.perf_counter(), _times()
     with Runner() as worker:
         for seed in range(4):
-            Hunt(worker, current(), seed).run(2000)
+            Fuzz(worker, current(), seed).run(2000)
             memory.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
     wall, (user, kernel) = time.perf_counter() - start, (b - a for a, b in zip(before, _times(), strict=True))
     grown = (memory[-1] - memory[0]) / 1024

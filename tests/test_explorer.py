@@ -15,11 +15,11 @@ from pytest_sockreuse.explorer.differential import Disagreement, disagreement, s
 from pytest_sockreuse.explorer.distinguish import resemble, shortest, show, to_json
 from pytest_sockreuse.explorer.draw import NeedsHypothesis, texts
 from pytest_sockreuse.explorer.exhaustive import Count, longest
-from pytest_sockreuse.explorer.fuzz import Hunt
+from pytest_sockreuse.explorer.fuzz import Fuzz
 from pytest_sockreuse.explorer.graph import Graph
 from pytest_sockreuse.explorer.scope import Scope
 from pytest_sockreuse.live.runner import Runner
-from pytest_sockreuse.model import foretell, predict
+from pytest_sockreuse.model import predict, predict_state
 from pytest_sockreuse.parser import parse
 from pytest_sockreuse.platforms import current, named
 from pytest_sockreuse.scenario import Observation, Scenario, StepOutcome
@@ -96,7 +96,7 @@ def test_what_cannot_follow_is_a_disagreement_too() -> None:
 @pytest.mark.usefixtures("namespaces")
 def test_a_broken_model_is_found_out() -> None:
     with Runner() as runner:
-        tally = Hunt(runner, current(), 1, {"bind-conflict"}).run(150)
+        tally = Fuzz(runner, current(), 1, {"bind-conflict"}).run(150)
     assert tally.found
     assert tally.performed == 150
     assert min(len(found.scenario.steps) for found in tally.found) == 4
@@ -106,7 +106,7 @@ def test_a_broken_model_is_found_out() -> None:
 @pytest.mark.usefixtures("namespaces")
 def test_the_model_is_right_about_a_few() -> None:
     with Runner() as runner:
-        tally = Hunt(runner, current(), 7).run(200)
+        tally = Fuzz(runner, current(), 7).run(200)
     lines = list(tally.lines())
     assert not tally.kinds, "\n".join(lines)
     assert lines[0].startswith("200 scenarios performed in ")
@@ -139,7 +139,7 @@ def test_hostile_scenarios_are_predicted_or_refused_soon(tmp_path: Path, capsys:
 # --- exhaustive -------------------------------------------------------------------------------------------------------
 
 
-def foretold(scenario: Scenario) -> tuple[str, ...]:
+def predicted(scenario: Scenario) -> tuple[str, ...]:
     return tuple("|".join(step.outcomes) for step in predict(scenario, LINUX).steps)
 
 
@@ -155,7 +155,7 @@ def test_the_small_scope_is_made_of_scenarios(scope: Scope, count: int, longest_
         scenario = parse(path.text)
         assert [str(step) for step in scenario.steps] == [str(step) for step in path.steps]
         assert sum(step.verb != "socket" for step in path.steps) == path.depth <= 3
-        assert foretold(scenario) == path.foretold
+        assert predicted(scenario) == path.predicted
 
 
 @pytest.mark.parametrize("scope", [Scope("tcp", 4), Scope("tcp", 6), Scope("udp", 4)])
@@ -166,17 +166,17 @@ def test_paths_that_meet_go_on_alike(scope: Scope) -> None:
         while further:
             path = dice.choice(further)
             further = [*graph.longer(path, 7)]
-        assert foretold(parse(path.text)) == path.foretold
+        assert predicted(parse(path.text)) == path.predicted
 
 
 def test_what_a_model_remembers_has_a_digest() -> None:
     made = "A = tcp4(SO_REUSEADDR)\nA.bind(127.0.0.1:P)\n"
     set_ = "A = tcp4()\nA.set(SO_REUSEADDR=1)\nA.bind(127.0.0.1:P)\n"
     late = "A = tcp4()\nA.bind(127.0.0.1:P)\n"
-    digests = [foretell(parse(text), OLD)[1] for text in (made, set_, late, late + "A.set(SO_REUSEADDR=1)\n")]
+    digests = [predict_state(parse(text), OLD)[1] for text in (made, set_, late, late + "A.set(SO_REUSEADDR=1)\n")]
     assert digests[0] == digests[1]
     assert len(set(digests)) == 3  # what was remembered of the port when it was bound differs
-    assert len({*digests, foretell(parse(late + "wait 1\n"), OLD)[1]}) == 4
+    assert len({*digests, predict_state(parse(late + "wait 1\n"), OLD)[1]}) == 4
 
 
 @on_linux
@@ -256,7 +256,7 @@ def test_progress_that_cannot_be_kept_is_one_line(tmp_path: Path, capfd: pytest.
 def test_platforms_are_told_apart_by_short_scenarios(capsys: pytest.CaptureFixture[str]) -> None:
     found = shortest([LINUX, named("freebsd-14.0")], 3)
     assert len(found) == 3
-    assert all(len(set(parting.sides)) == 2 for parting in found)
+    assert all(len(set(difference.sides)) == 2 for difference in found)
     assert len(found[0].scenario.steps) <= 4
     assert main(["distinguish", "linux-6.18"]) == 2
     assert capsys.readouterr().err == "sockreuse: distinguish needs two platforms at least\n"

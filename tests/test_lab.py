@@ -1,4 +1,4 @@
-"""The kernel lab's parts that need no kernel, and exploration by files: drawn here, performed apart, judged here."""
+"""The kernel lab's parts that need no kernel, and exploration by files: drawn here, performed elsewhere, compared here."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 if sys.platform == "win32":
     pytest.skip("the lab runs on Linux", allow_module_level=True)
 
-from pytest_sockreuse.explorer.remote import Draft, again, draw, judge
+from pytest_sockreuse.explorer.remote import Draft, again, disagreements, draw
 from pytest_sockreuse.live.runner import Runner
 from pytest_sockreuse.platforms import current, named
 from pytest_sockreuse.report.results import ResultsError
@@ -164,11 +164,11 @@ def answers(isolation: str) -> Answers:
     return perform
 
 
-def test_this_os_does_what_is_drawn_as_foretold(drafts: list[Draft], answers: Answers, tmp_path: Path) -> None:
+def test_this_os_does_what_is_drawn_as_outcomes(drafts: list[Draft], answers: Answers, tmp_path: Path) -> None:
     performed = 0
     for draft in drafts:
         (tmp_path / "answers").write_text("\n".join(answers(draft)) + "\n")
-        count, found = judge(draft, tmp_path / "answers", current())
+        count, found = disagreements(draft, tmp_path / "answers", current())
         assert not found
         performed += count
     assert performed > 50
@@ -181,7 +181,7 @@ def test_what_is_not_foretold_is_found_and_asked_again(drafts: list[Draft], answ
     )
     lines[number] = lines[number].replace('.bind", "outcome": "ok"', '.bind", "outcome": "ENOMEM"', 1)
     (tmp_path / "answers").write_text("\n".join(lines) + "\n")
-    _, (suspect,) = judge(drafts[0], tmp_path / "answers", current())
+    _, (suspect,) = disagreements(drafts[0], tmp_path / "answers", current())
     assert "ENOMEM" in suspect.signature
     assert again([suspect]).scenarios == [drafts[0].scenarios[number]]
 
@@ -194,4 +194,4 @@ def test_answers_that_are_cut_or_mixed_up_are_refused(
     lines = [*lines[:-1], lines[-1][:20]] if cut == "line" else lines[1:]
     (tmp_path / "answers").write_text("\n".join(lines) + "\n")
     with pytest.raises(ResultsError, match=message):
-        judge(drafts[0], tmp_path / "answers", current())
+        disagreements(drafts[0], tmp_path / "answers", current())

@@ -16,7 +16,7 @@ from boot import boot
 
 from pytest_sockreuse import loader
 from pytest_sockreuse.explorer.differential import Disagreement
-from pytest_sockreuse.explorer.remote import Draft, again, draw, judge
+from pytest_sockreuse.explorer.remote import Draft, again, disagreements, draw
 from pytest_sockreuse.platforms import CONFORMANCE, named
 from pytest_sockreuse.report.exchange import export, load
 from pytest_sockreuse.report.results import Result, Results, ResultsError, read, write
@@ -163,7 +163,7 @@ def _explored(
     try:
         for draft in drafts:
             assert platform is not None
-            count, found = judge(draft, work / f"explore-{draft.options}.jsonl", platform)
+            count, found = disagreements(draft, work / f"explore-{draft.options}.jsonl", platform)
             performed += count
             suspects += found
         if suspects and platform is not None:
@@ -171,7 +171,7 @@ def _explored(
             apart = work / "again"
             _lay_out(kernel, files, apart, Job(job.runner, "", 0, 0, job.minutes, None), [second])
             boot(kernel.how, files, apart, job.minutes)
-            _, suspects = judge(second, apart / f"explore-{second.options}.jsonl", platform)
+            _, suspects = disagreements(second, apart / f"explore-{second.options}.jsonl", platform)
     except ResultsError as error:
         raise LabError(f"the random scenarios: {error}") from None
     return performed, suspects

@@ -1,4 +1,4 @@
-"""One scenario, a model and this OS: what was foretold held against what was seen, and the disagreement made small."""
+"""One scenario, a model and this OS: what was predicted compared with what was seen; a disagreement is made small."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..parser import parse
 from ..platforms import Platform
 from ..scenario import Observation, Scenario, ScenarioError
 
-HANG = 0.3  # seconds for a scenario in which the model foretells that a call does not return
+HANG = 0.3  # seconds for a scenario in which the model predicts that a call does not return
 TIME = 3.0  # seconds for any other
 _WAITING = ("accept", "recv")
 
@@ -33,10 +33,10 @@ class Disagreement:
         """The key by which equal disagreements are merged: call, prediction, observation."""
         seen, step = self.observation.steps[self.at], self.prediction.steps[self.at]
         verb = seen.step.rpartition(".")[2].partition("#")[0]
-        return f"{verb}: {_foretold(step)} by {step.clause or 'no clause'}, seen {seen.outcome}"
+        return f"{verb}: {_outcomes(step)} by {step.clause or 'no clause'}, seen {seen.outcome}"
 
     def __str__(self) -> str:
-        """The scenario as a case could have it: what was seen beside each step, and where that was not foretold."""
+        """The scenario as a case could have it: what was seen beside each step, and where that was not predicted."""
         labelled = iter(zip(self.prediction.steps, self.observation.steps, strict=True))
         texts = [str(step) for step in self.scenario.steps]
         width = max(map(len, texts), default=0)
@@ -45,17 +45,17 @@ class Disagreement:
             if not step.label:
                 lines.append(text)
                 continue
-            foretold, seen = next(labelled)
+            predicted, seen = next(labelled)
             note = f"# {seen.value or seen.outcome}"
             if seen.step == self.observation.steps[self.at].step:
-                note += f"   <-- the model: {_foretold(foretold)} ({foretold.clause or foretold.unknown})"
-            elif foretold.clause not in ("", "nothing-against"):
-                note += f" ({foretold.clause})"
+                note += f"   <-- the model: {_outcomes(predicted)} ({predicted.clause or predicted.unknown})"
+            elif predicted.clause not in ("", "nothing-against"):
+                note += f" ({predicted.clause})"
             lines.append(f"{text:<{width}}   {note}")
         return "\n".join(lines)
 
 
-def _foretold(step: StepPrediction) -> str:
+def _outcomes(step: StepPrediction) -> str:
     return outcome_text(step).replace("|", " or ")
 
 
@@ -72,8 +72,8 @@ def disagreement(
     return None
 
 
-class Contest:
-    """Holds scenarios against a model on this OS. `ask` hands one to the runner, `answer` judges the oldest.
+class DifferentialTest:
+    """Compares what this OS does with a model. `ask` hands a scenario to the runner, `answer` compares the oldest.
 
     Args:
         inverted: clauses of the model to invert, for trying what would be found.
@@ -84,9 +84,9 @@ class Contest:
         self._asked: deque[tuple[Scenario, Prediction]] = deque()
 
     def ask(self, scenario: Scenario) -> str:
-        """Perform a scenario up to what the model does not know; what that is. `under_way` tells whether anything is.
+        """Perform a scenario up to what the model does not know; what that is. `under_way` says whether anything is.
 
-        There is no waiting where the model foretells that there is nothing. Raises ModelError.
+        There is no waiting where the model predicts that there is nothing. Raises ModelError.
         """
         prediction = predict(scenario, self.platform, None, self.inverted)
         if unknown := prediction.unknown:
@@ -108,10 +108,10 @@ class Contest:
         self._asked.append((scenario, prediction))
 
     def answer(self) -> tuple[Observation, Disagreement | None]:
-        """The oldest scenario asked: what was seen, and whether it is not as foretold. Raises Broken."""
+        """The oldest scenario asked: what was seen, and whether it is not as predicted. Raises Broken."""
         scenario, prediction = self._asked.popleft()
         observation = self.runner.answer()
-        if observation.not_run is not None or foretells(prediction, observation):
+        if observation.not_run is not None or as_predicted(prediction, observation):
             return observation, None
         return observation, disagreement(scenario, self.platform, observation, self.inverted)
 
@@ -139,8 +139,8 @@ def _verb(step: StepPrediction) -> str:
     return step.step.rpartition(".")[2].partition("#")[0]
 
 
-def foretells(prediction: Prediction, observation: Observation) -> bool:
-    """Whether the OS had no choice and did what was foretold: then nothing is to be learnt from what it chose."""
+def as_predicted(prediction: Prediction, observation: Observation) -> bool:
+    """Whether the OS had no choice and did what was predicted: then nothing is to be learnt from what it chose."""
     for step, seen in zip(prediction.steps, observation.steps, strict=True):
         if step.unknown or step.outcomes != (seen.outcome,):
             return False

@@ -1,4 +1,4 @@
-"""``sockreuse distinguish`` and ``resemble``: short scenarios at which models part, and what this OS does there."""
+"""``sockreuse distinguish`` and ``resemble``: short scenarios in which models differ, and what this OS does there."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ _PROBES = 1_500  # the same, where a few will do
 
 
 @dataclass(frozen=True, slots=True)
-class Parting:
-    """A scenario at which platforms part."""
+class Difference:
+    """A scenario in which platforms differ."""
 
     scenario: Scenario
     predictions: tuple[tuple[Platform, Prediction], ...]
@@ -43,13 +43,13 @@ def _said(prediction: Prediction) -> tuple[tuple[str, ...], ...]:
     return tuple(step.outcomes for step in prediction.steps)
 
 
-def partings(platforms: Sequence[Platform], most: int = _LOOKED_AT) -> Iterator[Parting]:
+def differences(platforms: Sequence[Platform], most: int = _LOOKED_AT) -> Iterator[Difference]:
     """Scenarios at which two platforms cannot do the same, of each protocol the shortest first, out of `most`."""
     for scope in _SCOPES:
         yield from _search(scope, platforms, most)
 
 
-def _search(scope: Scope, platforms: Sequence[Platform], most: int) -> Iterator[Parting]:
+def _search(scope: Scope, platforms: Sequence[Platform], most: int) -> Iterator[Difference]:
     """Breadth first: a scenario is made longer where the platforms, so far, all did the same."""
     front: list[tuple[tuple[str, ...], Board]] = [((), Board(scope))]
     looked_at = 0
@@ -65,7 +65,7 @@ def _search(scope: Scope, platforms: Sequence[Platform], most: int) -> Iterator[
             if any(last.unknown for last in lasts):
                 continue
             if _part([set(last.outcomes) for last in lasts]):
-                yield Parting(scenario, predictions)
+                yield Difference(scenario, predictions)
             elif "ok" in lasts[0].outcomes:
                 longer.append((before + call.lines, call.succeeded))
         front = longer
@@ -75,33 +75,35 @@ def _part(outcomes: list[set[str]]) -> bool:
     return any(not one & other for one, other in itertools.combinations(outcomes, 2))
 
 
-def shortest(platforms: Sequence[Platform], most: int = 5) -> list[Parting]:
-    """The shortest partings, of each way to divide the platforms the first; then more, of other calls."""
-    found, more = _kinds(partings(platforms, _PROBES), most)
+def shortest(platforms: Sequence[Platform], most: int = 5) -> list[Difference]:
+    """The shortest differences, of each way to divide the platforms the first; then more, of other calls."""
+    found, more = _kinds(differences(platforms, _PROBES), most)
     if not found:
-        found, more = _kinds(partings(platforms), most)
+        found, more = _kinds(differences(platforms), most)
     chosen = [*found.values(), *(one for one in more.values() if one not in found.values())][:most]
-    return sorted(chosen, key=lambda parting: len(parting.scenario.steps))
+    return sorted(chosen, key=lambda difference: len(difference.scenario.steps))
 
 
-def _kinds(source: Iterator[Parting], most: int) -> tuple[dict[tuple[int, ...], Parting], dict[object, Parting]]:
-    """The first parting of each division of the platforms, and of each division, protocol and last call."""
-    found: dict[tuple[int, ...], Parting] = {}
-    more: dict[object, Parting] = {}
-    for parting in source:
-        found.setdefault(parting.sides, parting)
-        kind = (parting.scenario.steps[-1].verb + parting.scenario.steps[0].kind, parting.sides)
-        more.setdefault(kind, parting)
+def _kinds(
+    source: Iterator[Difference], most: int
+) -> tuple[dict[tuple[int, ...], Difference], dict[object, Difference]]:
+    """The first difference of each division of the platforms, and of each division, protocol and last call."""
+    found: dict[tuple[int, ...], Difference] = {}
+    more: dict[object, Difference] = {}
+    for difference in source:
+        found.setdefault(difference.sides, difference)
+        kind = (difference.scenario.steps[-1].verb + difference.scenario.steps[0].kind, difference.sides)
+        more.setdefault(kind, difference)
         if len(more) >= 3 * most:
             break
     return found, more
 
 
 def distinguish(platforms: Sequence[Platform], say: Callable[[str], None]) -> bool:
-    """Report the shortest scenarios that tell `platforms` apart; whether there are any."""
+    """Report the shortest scenarios that distinguish `platforms`; whether there are any."""
     found = shortest(platforms)
-    for number, parting in enumerate(found, 1):
-        say(f"--- {number}\n{parting}")
+    for number, difference in enumerate(found, 1):
+        say(f"--- {number}\n{difference}")
     if not found:
         say(
             f"the models do the same in all scenarios looked at (up to {_DEEPEST} calls, {_LOOKED_AT} of each protocol)"
@@ -123,19 +125,19 @@ class Likeness:
 
 def probes(platforms: Sequence[Platform], most: int = 12) -> list[Scenario]:
     """At most `most` short scenarios that together distinguish as many of `platforms` as possible."""
-    chosen: list[Parting] = []
+    chosen: list[Difference] = []
     seen: set[tuple[int, ...]] = set()
-    for parting in partings(platforms, _PROBES):
-        if parting.sides not in seen:
-            seen.add(parting.sides)
-            chosen.append(parting)
+    for difference in differences(platforms, _PROBES):
+        if difference.sides not in seen:
+            seen.add(difference.sides)
+            chosen.append(difference)
         if len(chosen) == most:
             break
-    return [parting.scenario for parting in chosen]
+    return [difference.scenario for difference in chosen]
 
 
 def resemble(platforms: Sequence[Platform]) -> list[Likeness]:
-    """Perform what tells `platforms` apart on this OS; the most alike first."""
+    """Perform what distinguishes `platforms` on this OS; the most alike first."""
     scenarios = probes(platforms)
     with Runner() as runner:
         for scenario in scenarios:

@@ -1,4 +1,4 @@
-"""``sockreuse explore --exhaustive N``: all scenarios of the small scope, performed and held against the model.
+"""``sockreuse explore --exhaustive N``: all scenarios of the small scope, performed and compared with the model.
 
 A scenario's outcomes contain those of everything it begins with, so only those that cannot go on are performed. A call
 that is refused for the state of its own socket changes nothing, nor does an accept that finds nothing: what could
@@ -21,7 +21,7 @@ from ..live.worker import Alarm, heed_alarms
 from ..parser import parse
 from ..platforms import Platform
 from ..scenario import Observation, Scenario, StepOutcome
-from .differential import Contest, Disagreement, disagreement
+from .differential import DifferentialTest, Disagreement, disagreement
 from .graph import Graph, Path
 from .scope import Scope
 
@@ -56,7 +56,7 @@ class Count:
 def longest(graph: Graph, path: Path, size: int, count: Count, depth: int | None = None) -> Iterator[Path]:
     """The longest scenarios of up to `size` calls that begin with `path`, cut at `depth` calls. Raises ModelError."""
     for longer in graph.longer(path, size):
-        if not longer.foretold[-1]:
+        if not longer.predicted[-1]:
             count.unknown += 1
             continue
         count.scenarios += 1
@@ -67,20 +67,20 @@ def longest(graph: Graph, path: Path, size: int, count: Count, depth: int | None
 
 
 class _Hands:
-    """Performs scenarios in this process, many in one namespace, and holds them against the model."""
+    """Performs scenarios in this process, many in one namespace, and compares them with the model."""
 
     def __init__(self, platform: Platform, runner: Runner) -> None:
-        self._platform, self._contest = platform, Contest(runner, platform)
+        self._platform, self._test = platform, DifferentialTest(runner, platform)
         self._sandbox = Sandbox()
 
     def explore(self, paths: Iterable[Path], count: Count) -> None:
-        """Perform each of the scenarios; `count` is told."""
+        """Perform each of the scenarios and keep `count`."""
         for path in paths:
             count.performed += 1
             outcomes, ports = self._perform(path)
-            if tuple(outcome for _, outcome, _ in outcomes) == path.foretold:
+            if tuple(outcome for _, outcome, _ in outcomes) == path.predicted:
                 continue
-            suspect = self._judge(path, outcomes, ports)
+            suspect = self._suspect(path, outcomes, ports)
             if suspect is None:
                 continue
             again = self._again(suspect.scenario)
@@ -92,13 +92,13 @@ class _Hands:
 
     def _perform(self, path: Path) -> tuple[list[Outcome], dict[str, int]]:
         ports = self._sandbox.enter_shared("P")
-        nothing = [step.label for step, may in zip(path.steps, path.foretold, strict=True) if may != "ok"]
+        nothing = [step.label for step, may in zip(path.steps, path.predicted, strict=True) if may != "ok"]
         performance = Performance(Scenario((), (), path.steps), ports, self._sandbox.become, nothing)
         with Alarm(_LIMIT, _hung):
             return performance.run(), ports
 
-    def _judge(self, path: Path, outcomes: list[Outcome], ports: dict[str, int]) -> Disagreement | None:
-        """Whether what was seen was not foretold, of a scenario in which the OS may choose too."""
+    def _suspect(self, path: Path, outcomes: list[Outcome], ports: dict[str, int]) -> Disagreement | None:
+        """Whether what was seen was not predicted, of a scenario in which the OS may choose too."""
         scenario = parse(path.text)
         seen = zip(scenario.steps, outcomes, strict=True)
         steps = tuple(StepOutcome(step.label, outcome, value) for step, (_, outcome, value) in seen)
@@ -106,7 +106,7 @@ class _Hands:
 
     def _again(self, scenario: Scenario) -> Disagreement | None:
         try:
-            return self._contest.patiently(scenario)
+            return self._test.patiently(scenario)
         except Broken:
             return None
 
@@ -143,7 +143,7 @@ def _ended(paths: list[Path]) -> Count:
 def explore_all(
     platform: Platform, scope: Scope, size: int, processes: int, resume: str | None, say: Callable[[str], None]
 ) -> bool:
-    """Explore exhaustively and report; whether everything was as foretold. Raises Unable."""
+    """Explore exhaustively and report; whether everything was as predicted. Raises Unable."""
     if isolation() == "none":
         raise Unable("exhaustive exploration needs network namespaces, of root or of an unprivileged user namespace")
     start = time.monotonic()

@@ -1,4 +1,4 @@
-"""``sockreuse explore``: random scenarios performed here and held against a model, for a while or a number of them."""
+"""``sockreuse explore``: random scenarios performed here and compared with a model, for a while or a number of them."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from ..model import ModelError
 from ..parser import parse
 from ..platforms import Platform
 from ..scenario import Scenario
-from .differential import Contest, Disagreement, shrink
+from .differential import DifferentialTest, Disagreement, shrink
 from .draw import texts
 
-_AHEAD = 16  # scenarios that the worker has in hand while the parent draws and judges
-_MOST = 10  # kinds of disagreement that are made small; of further ones only the count is told
+_AHEAD = 16  # scenarios that the worker has in hand while the parent draws and compares
+_MOST = 10  # kinds of disagreement that are made small; of further ones only the count is given
 
 
 @dataclass
 class Tally:
-    """What a hunt came to."""
+    """What a random exploration came to."""
 
     performed: int = 0
     not_run: Counter[str] = field(default_factory=Counter)
@@ -47,25 +47,25 @@ class Tally:
                 yield f"{count:>8}  {title}: {reason}"
 
 
-class Hunt:
+class Fuzz:
     """A random exploration under way.
 
     Args:
-        platform: the model that this OS is held against.
+        platform: the model that this OS is compared with.
         inverted: clauses of the model to invert.
     """
 
     def __init__(self, runner: Runner, platform: Platform, seed: int, inverted: Iterable[str] = ()) -> None:
         self.tally = Tally()
         self._runner = runner
-        self._contest = Contest(runner, platform, inverted)
+        self._test = DifferentialTest(runner, platform, inverted)
         self._texts = texts(seed, runner.isolation() == "netns")
 
     def run(self, count: int | None = None, seconds: float | None = None) -> Tally:
         """Perform `count` scenarios, or as many as `seconds` allow. Raises Broken where the runner fails twice."""
         start = time.monotonic()
         for _ in itertools.islice(self._asking(), count):
-            if self._contest.under_way == _AHEAD and (suspects := self._judge()):
+            if self._test.under_way == _AHEAD and (suspects := self._compare()):
                 self._believe(suspects + self._drain())
             if seconds is not None and time.monotonic() - start > seconds:
                 break
@@ -76,22 +76,22 @@ class Hunt:
     def _asking(self) -> Iterator[None]:
         """Ask for one scenario after another, of each what the model knows."""
         for text in self._texts:
-            before = self._contest.under_way
+            before = self._test.under_way
             try:
-                unknown = self._contest.ask(parse(text))
+                unknown = self._test.ask(parse(text))
             except ModelError as error:
                 unknown = str(error)
             if unknown:
                 self.tally.unknown[unknown] += 1
-            if self._contest.under_way > before:
+            if self._test.under_way > before:
                 yield
 
     def _drain(self) -> list[Disagreement]:
-        return [suspect for _ in range(self._contest.under_way) for suspect in self._judge()]
+        return [suspect for _ in range(self._test.under_way) for suspect in self._compare()]
 
-    def _judge(self) -> list[Disagreement]:
-        """Judge the oldest scenario that is under way."""
-        observation, suspect = self._contest.answer()
+    def _compare(self) -> list[Disagreement]:
+        """Compare the oldest scenario that is under way with its prediction."""
+        observation, suspect = self._test.answer()
         if observation.not_run is not None:
             self.tally.not_run[observation.not_run] += 1
         else:
@@ -107,7 +107,7 @@ class Hunt:
         if len(self.tally.found) >= _MOST or self.tally.kinds[suspect.signature]:
             self.tally.kinds[suspect.signature] += 1
             return
-        found = self._contest.patiently(suspect.scenario)
+        found = self._test.patiently(suspect.scenario)
         if found is None:
             self.tally.unrepeated[suspect.signature] += 1
             return
@@ -118,7 +118,7 @@ class Hunt:
 
     def _again(self, scenario: Scenario) -> Disagreement | None:
         try:
-            return self._contest.patiently(scenario)
+            return self._test.patiently(scenario)
         except (ModelError, Broken):
             return None
 
@@ -131,9 +131,9 @@ def explore(
     say: Callable[[str], None],
     inverted: Iterable[str] = (),
 ) -> bool:
-    """Explore and report; whether everything was as foretold. Raises NeedsHypothesis, Broken."""
+    """Explore and report; whether everything was as predicted. Raises NeedsHypothesis, Broken."""
     with Runner() as runner:
-        tally = Hunt(runner, platform, seed, inverted).run(count, seconds)
+        tally = Fuzz(runner, platform, seed, inverted).run(count, seconds)
     for line in tally.lines():
         say(line)
     return not tally.kinds

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from ..model import foretell, predict
+from ..model import predict, predict_state
 from ..parser import parse
 from ..platforms import Platform
 from ..scenario import Step
@@ -29,21 +29,21 @@ class State:
 
 
 class Edge(NamedTuple):
-    """One call more: its steps, what the model foretells of each, where it leads if anything can follow.
+    """One call more: its steps, what the model predicts of each, where it leads if anything can follow.
 
-    `foretold` has ``|`` between outcomes where there are several, and is empty where the model does not know.
+    `predicted` has ``|`` between outcomes where there are several, and is empty where the model does not know.
     """
 
     steps: tuple[Step, ...]
-    foretold: tuple[str, ...]
+    predicted: tuple[str, ...]
     state: State | None
 
 
 class Path(NamedTuple):
-    """A scenario, as far as it has got: its steps, what is foretold of them, where it leads, the calls that made it."""
+    """A scenario, as far as it has got: its steps, their predictions, where it leads, the calls that made it."""
 
     steps: tuple[Step, ...]
-    foretold: tuple[str, ...]
+    predicted: tuple[str, ...]
     state: State | None
     depth: int = 0
 
@@ -65,8 +65,8 @@ class Graph:
         """Each scenario of up to `size` calls with one call more than `path`. Raises ModelError."""
         if path.state is None or path.depth == size:
             return
-        for steps, foretold, state in self._calls(path.state, path.depth + 1 == size):
-            yield Path(path.steps + steps, path.foretold + foretold, state, path.depth + 1)
+        for steps, predicted, state in self._calls(path.state, path.depth + 1 == size):
+            yield Path(path.steps + steps, path.predicted + predicted, state, path.depth + 1)
 
     def _calls(self, state: State, final: bool) -> list[Edge]:
         if not state.calls or (state.final and not final):
@@ -76,14 +76,16 @@ class Graph:
     def _edge(self, state: State, call: Call, final: bool) -> Edge:
         lines = state.lines + call.lines
         scenario = parse("\n".join(lines))
-        prediction, memory = (predict(scenario, self.platform), b"") if final else foretell(scenario, self.platform)
+        prediction, memory = (
+            (predict(scenario, self.platform), b"") if final else predict_state(scenario, self.platform)
+        )
         at = len(state.lines)
         steps = tuple(
             self._steps.setdefault(line, step) for line, step in zip(call.lines, scenario.steps[at:], strict=True)
         )
-        foretold = tuple("|".join(step.outcomes) for step in prediction.steps[at:])
+        predicted = tuple("|".join(step.outcomes) for step in prediction.steps[at:])
         outcomes = prediction.steps[-1].outcomes
         if final or not outcomes or _NOTHING_CHANGED.issuperset(outcomes):
-            return Edge(steps, foretold, None)
+            return Edge(steps, predicted, None)
         board = call.succeeded if "ok" in outcomes else call.failed
-        return Edge(steps, foretold, self._states.setdefault((board, memory), State(board, lines)))
+        return Edge(steps, predicted, self._states.setdefault((board, memory), State(board, lines)))

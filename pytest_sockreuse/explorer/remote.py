@@ -1,4 +1,4 @@
-"""Random scenarios for a machine apart: drawn here, performed there by the runner in C, its answers judged here."""
+"""Random scenarios for another machine: drawn here, performed there by the runner in C, its answers compared here."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Draft:
 def draw(platform: Platform, seed: int, count: int) -> list[Draft]:
     """`count` scenarios that the model of `platform` knows from end to end. Raises NeedsHypothesis.
 
-    accept and recv look once, and where the model foretells that a call does not return little time is spent on it.
+    accept and recv look once, and where the model predicts that a call does not return little time is spent on it.
     """
     quick, hanging = Draft(f"p0-t{TIME:g}", []), Draft(f"p0-t{HANG:g}", [])
     for text in texts(seed, users=True):
@@ -50,8 +50,8 @@ def draw(platform: Platform, seed: int, count: int) -> list[Draft]:
     return [draft for draft in (quick, hanging) if draft.scenarios]
 
 
-def judge(draft: Draft, answers: Path, platform: Platform) -> tuple[int, list[Disagreement]]:
-    """How many were performed, and those where the machine did not do what was foretold.
+def disagreements(draft: Draft, answers: Path, platform: Platform) -> tuple[int, list[Disagreement]]:
+    """How many were performed, and those where the machine did not do what was predicted.
 
     Raises ResultsError where an answer is missing or is none.
     """

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from ..explorer.draw import NeedsHypothesis
-from ..explorer.fuzz import Hunt
+from ..explorer.fuzz import Fuzz
 from ..live.runner import Broken, Runner
 from ..model import not_modelled
 from ..platforms import current
@@ -68,7 +68,7 @@ class Batch(pytest.Item):
     def runtest(self) -> None:
         try:
             with Runner() as runner:
-                tally = Hunt(runner, current(), self.seed).run(self.count)
+                tally = Fuzz(runner, current(), self.seed).run(self.count)
         except Broken as error:
             pytest.fail(f"the exploration is broken: {error}", pytrace=False)
         if tally.kinds:

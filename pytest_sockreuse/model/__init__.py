@@ -29,10 +29,10 @@ __all__ = [
     "Value",
     "clauses",
     "families",
-    "foretell",
     "not_modelled",
     "predict",
     "predict_asking",
+    "predict_state",
     "predictions",
 ]
 
@@ -104,7 +104,7 @@ def not_modelled(platform: Platform) -> str:
     return why
 
 
-def foretell(scenario: Scenario, platform: Platform) -> tuple[Prediction, bytes]:
+def predict_state(scenario: Scenario, platform: Platform) -> tuple[Prediction, bytes]:
     """The prediction, and a digest of all that is remembered after it: where those are equal, so is what follows.
 
     Raises ModelError where the scenario is too large.

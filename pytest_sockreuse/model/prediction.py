@@ -1,4 +1,4 @@
-"""What is foretold of a step and of a scenario."""
+"""What is predicted of a step and of a scenario."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class StepPrediction(NamedTuple):
     against: str = ""
 
     def matches(self, outcome: str, value: str | None, ports: Mapping[str, int]) -> bool:
-        """Whether this was foretold; everything is where the model does not know."""
+        """Whether this was predicted; everything is where the model does not know."""
         if self.unknown:
             return True
         if outcome not in self.outcomes:
