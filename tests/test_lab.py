@@ -1,4 +1,4 @@
-"""The kernel lab's parts that need no kernel, and exploration by files: drawn here, performed elsewhere, compared here."""
+"""The kernel lab without a kernel, and exploration by files: drawn here, performed elsewhere, compared here."""
 
 from __future__ import annotations
 

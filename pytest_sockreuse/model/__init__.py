@@ -36,7 +36,7 @@ __all__ = [
     "predictions",
 ]
 
-MAX_STEPS = 20_000  # steps performed for one prediction, over all courses of events
+MAX_STEPS = 20_000  # steps performed for one prediction, over all executions
 _FAMILIES = {  # stack -> module of this package
     "linux": "linux.calls",
     "gvisor": "gvisor.calls",
@@ -166,7 +166,7 @@ def _predict(
 def _united(
     scenario: Scenario, platform: Platform, machines: list[Machine[Any]], unknown: dict[int, str]
 ) -> Prediction:
-    """What the courses of events come to."""
+    """What the executions come to."""
     if len(machines) == 1 and machines[0].done:
         return Prediction(platform.name, tuple(machines[0].shown))
     courses = [machine.shown for machine in machines]
@@ -182,7 +182,7 @@ def _united(
 def _courses(
     scenario: Scenario, platform: Platform, family: Family[Any], on: frozenset[Declared], observed: Observation | None
 ) -> tuple[list[Machine[Any]], dict[int, str]]:
-    """A machine for each course of events; from which labelled steps on something is not known, and why."""
+    """A machine for each execution; from which labelled steps on something is not known, and why."""
     course = Course()
     machines: list[Machine[Any]] = []
     unknown: dict[int, str] = {}

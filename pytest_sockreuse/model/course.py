@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class Course:
-    """The choices of one course of events: those given are repeated, those beyond take the first way.
+    """The choices of one execution: those given are repeated, those beyond take the first way.
 
     `step` is the labelled step under way, `first` that of the first choice.
     """

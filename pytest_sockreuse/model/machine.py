@@ -1,6 +1,6 @@
 """The abstract machine: it interprets a scenario step by step and asks its family what each call does.
 
-It runs one course of events. Where the OS may choose, `choose` asks for one of the ways; `predict` runs the machine
+It runs one execution. Where the OS may choose, `choose` asks for one of the ways; `predict` runs the machine
 again until every way was taken.
 """
 
@@ -63,7 +63,7 @@ class Family(Protocol[S]):
 
 
 class Machine(Generic[S]):
-    """One scenario on one stack, in one course of events; `shown` grows as its labelled steps are done."""
+    """One scenario on one stack, in one execution; `shown` grows as its labelled steps are done."""
 
     __slots__ = (
         "scenario stack family on course choose space names shown done over now clause work observed ports at env "

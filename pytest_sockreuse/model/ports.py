@@ -16,7 +16,7 @@ _MATCHING = 64  # ports: the largest domains for which it is checked that all id
 
 
 class Contradiction(Exception):
-    """A course of events that cannot be: it is left out."""
+    """A execution that cannot be: it is left out."""
 
 
 @lru_cache(4096)
@@ -72,7 +72,7 @@ class Value:
 
 
 class PortSpace:
-    """The ids of one course of events. `choose` takes a number of ways and returns one of them."""
+    """The ids of one execution. `choose` takes a number of ways and returns one of them."""
 
     __slots__ = ("choose", "symbols", "domain", "concrete", "_next")
 

@@ -54,7 +54,7 @@ def outcome_text(step: StepPrediction) -> str:
 
 
 def united(label: str, courses: Iterable[StepPrediction]) -> StepPrediction:
-    """One step, from what it shows in each course of events that gets there; of an outcome the first clause counts."""
+    """One step, from what it shows in each execution that gets there; of an outcome the first clause counts."""
     first: dict[str, StepPrediction] = {}  # by outcome
     values: dict[Value, None] = {}
     for course in courses:
