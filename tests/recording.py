@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 
 from pytest_sockreuse.recorder import watch
 from pytest_sockreuse.recorder.events import Tape
-from pytest_sockreuse.recorder.reconstruct import Story, tell
+from pytest_sockreuse.recorder.reconstruct import Trace, reconstruct
 from pytest_sockreuse.recorder.translate import bearing
 
 LOCAL = ("127.0.0.1", 0)
@@ -23,15 +23,15 @@ def recorded(limit: int = 5000) -> Iterator[Tape]:
         yield tape
 
 
-def story(act: Callable[[], object]) -> Story:
+def trace(act: Callable[[], object]) -> Trace:
     with recorded() as tape:
         act()
         gc.collect()
-    return tell(tape.events)[0]
+    return reconstruct(tape.events)[0]
 
 
 def told(act: Callable[[], object]) -> str:
-    return str(story(act).scenario)
+    return str(trace(act).scenario)
 
 
 def text(lines: str) -> str:

@@ -11,7 +11,7 @@ import pytest
 from pytest_sockreuse.platforms import current, named
 from pytest_sockreuse.recorder.events import Event, Trail
 from pytest_sockreuse.recorder.misuse import MISUSES, misuses
-from pytest_sockreuse.recorder.reconstruct import tell
+from pytest_sockreuse.recorder.reconstruct import reconstruct
 
 PLATFORMS = [named(name) for name in ("linux-6.18.44", "macos-15", "windows-11", "freebsd-15.0")]
 PORT = ("127.0.0.1", 40_000)
@@ -75,8 +75,8 @@ class Tape:
 def found(tape: Tape, stacks: Sequence[str] = ("linux", "macos", "windows", "freebsd")) -> list[str]:
     """The misuse that a tape shows, each with the line that is blamed; the first of `stacks` is this one."""
     on = [platform for platform in PLATFORMS if platform.stack in stacks]
-    parts = tell(tape.events)[0].parts
-    return [f"{m.misuse.id}:{m.places[0].line}" for part in parts for m in misuses(part, on)]
+    pieces = reconstruct(tape.events)[0].pieces
+    return [f"{m.misuse.id}:{m.places[0].line}" for piece in pieces for m in misuses(piece, on)]
 
 
 def test_every_misuse_has_a_name_a_sentence_and_a_remedy() -> None:
@@ -230,8 +230,8 @@ def test_what_was_done_before_the_test_is_not_blamed_on_it() -> None:
     tape = Tape().made(3).bind(3).set(3, REUSEADDR)
     old = len(tape.events)
     tape.listen(3)
-    (part,) = tell(tape.events, old)[0].parts
-    assert not list(misuses(part, PLATFORMS))
+    (piece,) = reconstruct(tape.events, old)[0].pieces
+    assert not list(misuses(piece, PLATFORMS))
 
 
 def test_numbers_of_this_system() -> None:

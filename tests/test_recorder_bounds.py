@@ -10,7 +10,7 @@ from typing import Any
 
 from recording import LOCAL, plain, recorded
 
-from pytest_sockreuse.recorder.reconstruct import tell
+from pytest_sockreuse.recorder.reconstruct import reconstruct
 
 
 def test_too_many_calls_are_counted_not_kept() -> None:
@@ -25,13 +25,13 @@ def test_sockets_that_live_on_are_part_of_the_next_story() -> None:
     with recorded() as tape:
         with socket.create_server(LOCAL) as server:
             plain()
-            _, rest = tell(tape.events)
+            _, rest = reconstruct(tape.events)
             assert [event[0] for event in rest] == ["socket", "set", "bind", "listen"]
             before = len(rest)
             tape.go_on(rest)
             with socket.create_connection(server.getsockname()), server.accept()[0]:
                 pass
-        found, rest = tell(tape.events, before)
+        found, rest = reconstruct(tape.events, before)
     assert not rest
     assert [call.verb for call in found.calls if call.old] == ["socket", "bind", "listen"]
     assert "visitor" not in str(found.scenario)

@@ -1,4 +1,4 @@
-"""The recorder in forked children: each has a story of its own."""
+"""The recorder in forked children: each has a trace of its own."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from recording import LOCAL, REUSEPORT, recorded, text
 
 from pytest_sockreuse.recorder.children import Children
-from pytest_sockreuse.recorder.reconstruct import tell
+from pytest_sockreuse.recorder.reconstruct import reconstruct
 
 if sys.platform != "win32":
 
@@ -44,7 +44,7 @@ if sys.platform != "win32":
             finally:
                 children.close()
         assert not children.directory.exists()
-        found, _ = tell(events, old)
+        found, _ = reconstruct(events, old)
         assert str(found.scenario) == text("""
             listener = tcp4(SO_REUSEADDR)
             listener.bind(127.0.0.1:0)
@@ -54,7 +54,7 @@ if sys.platform != "win32":
             client.connect(127.0.0.1:listener.port)
         """)
         assert [call.old for call in found.calls] == [True, True, True, False, False, False]
-        assert str(tell(tape.events)[0].scenario) == text("""
+        assert str(reconstruct(tape.events)[0].scenario) == text("""
             listener = tcp4(SO_REUSEADDR)
             listener.bind(127.0.0.1:0)
             listener.listen()

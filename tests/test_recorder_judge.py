@@ -16,10 +16,10 @@ from pytest_sockreuse.hooks.recorder import newest
 from pytest_sockreuse.parser import parse
 from pytest_sockreuse.platforms import Platform, current, named
 from pytest_sockreuse.recorder import conditions
+from pytest_sockreuse.recorder.compare import Comparer, Comparison
 from pytest_sockreuse.recorder.events import Event
-from pytest_sockreuse.recorder.judge import Judge, Judgement
 from pytest_sockreuse.recorder.locations import Place
-from pytest_sockreuse.recorder.reconstruct import tell
+from pytest_sockreuse.recorder.reconstruct import reconstruct
 from pytest_sockreuse.recorder.report import Record, record, report, summarize
 from pytest_sockreuse.report.results import read
 
@@ -54,73 +54,73 @@ def close(fd: int) -> Event:
     return ("close", fd, (False, False), 0, ())
 
 
-def judged(events: Sequence[Event], here: Platform = LINUX) -> Judgement:
-    (part,) = tell(events)[0].parts
-    return Judge(here, TARGETS).judge(part)
+def compared(events: Sequence[Event], here: Platform = LINUX) -> Comparison:
+    (piece,) = reconstruct(events)[0].pieces
+    return Comparer(here, TARGETS).compare(piece)
 
 
-def said(judgement: Judgement) -> list[tuple[str, str, str, tuple[str, ...]]]:
-    return [(" ".join(map(str, f.platforms)), f.step, f.here, f.outcomes) for f in judgement.findings]
+def said(comparison: Comparison) -> list[tuple[str, str, str, tuple[str, ...]]]:
+    return [(" ".join(map(str, f.platforms)), f.step, f.here, f.outcomes) for f in comparison.findings]
 
 
 HOLE_PUNCH = [*made(3, REUSEADDR), bind(3), *made(4, REUSEADDR), bind(4), listen(4), connect(3), close(3), close(4)]
 
 
 def test_the_first_call_that_fails_elsewhere() -> None:
-    judgement = judged(HOLE_PUNCH)
-    assert said(judgement) == [("macos-15 freebsd-15.0", "listener.bind", "ok", ("EADDRINUSE",))]
-    assert judgement.findings[0].clause.name == "bind-conflict"
-    assert judgement.findings[0].clause.sentence
-    assert judgement.remedy == "call listener.bind after outgoing.connect"
-    assert not judgement.unknown
+    comparison = compared(HOLE_PUNCH)
+    assert said(comparison) == [("macos-15 freebsd-15.0", "listener.bind", "ok", ("EADDRINUSE",))]
+    assert comparison.findings[0].clause.name == "bind-conflict"
+    assert comparison.findings[0].clause.sentence
+    assert comparison.remedy == "call listener.bind after outgoing.connect"
+    assert not comparison.unknown
 
 
 def test_a_remedy_of_two_changes_works_where_one_does_not() -> None:
     events = [
         *made(3, REUSEADDR, REUSEPORT), bind(3), listen(3), *made(4, REUSEADDR, REUSEPORT), bind(4), connect(4),
     ]  # fmt: skip
-    judgement = judged(events)
-    assert said(judgement) == [("windows-11", "listener.socket", "ok", ("ENOPROTOOPT",))]
-    assert judgement.findings[0].option == "SO_REUSEPORT"
-    assert judgement.remedy == (
+    comparison = compared(events)
+    assert said(comparison) == [("windows-11", "listener.socket", "ok", ("ENOPROTOOPT",))]
+    assert comparison.findings[0].option == "SO_REUSEPORT"
+    assert comparison.remedy == (
         "call listener.bind after outgoing.connect, and leave SO_REUSEPORT away from listener and outgoing"
     )
 
 
 def test_no_remedy_is_made_up() -> None:
-    judgement = judged([*made(3, REUSEADDR), bind(3), *made(4, REUSEADDR), bind(4)])
-    assert said(judgement) == [("macos-15 freebsd-15.0", "bound2.bind", "ok", ("EADDRINUSE",))]
-    assert judgement.remedy == ""
+    comparison = compared([*made(3, REUSEADDR), bind(3), *made(4, REUSEADDR), bind(4)])
+    assert said(comparison) == [("macos-15 freebsd-15.0", "bound2.bind", "ok", ("EADDRINUSE",))]
+    assert comparison.remedy == ""
 
 
 def test_what_fails_here_too_is_no_finding() -> None:
-    assert not judged([*made(3), bind(3), *made(4), bind(4, code=98)]).findings
+    assert not compared([*made(3), bind(3), *made(4), bind(4, code=98)]).findings
 
 
 def test_what_fails_here_and_works_there_is_told() -> None:
-    judgement = judged([*made(3, REUSEADDR), bind(3), listen(3), *made(4, REUSEADDR), bind(4, code=98)])
-    assert said(judgement) == [("windows-11", "bound.bind", "EADDRINUSE", ("ok",))]
-    assert judgement.remedy == ""
-    text = report(record([], [judgement], []))
+    comparison = compared([*made(3, REUSEADDR), bind(3), listen(3), *made(4, REUSEADDR), bind(4, code=98)])
+    assert said(comparison) == [("windows-11", "bound.bind", "EADDRINUSE", ("ok",))]
+    assert comparison.remedy == ""
+    text = report(record([], [comparison], []))
     assert text == "on Windows 11 `bound.bind` would succeed (here it fails with EADDRINUSE)"
 
 
 def test_what_this_platforms_model_does_not_foresee_is_not_judged() -> None:
-    judgement = judged([*made(3), bind(3), *made(4), bind(4)])  # on no Linux; somebody else had a hand in it
-    assert not judgement.findings
-    assert set(judgement.unknown.values()) == {"what bound2.bind did here is not what the model of linux-6.18.44 says"}
+    comparison = compared([*made(3), bind(3), *made(4), bind(4)])  # on no Linux; somebody else had a hand in it
+    assert not comparison.findings
+    assert set(comparison.unknown.values()) == {"what bound2.bind did here is not what the model of linux-6.18.44 says"}
 
 
 def test_the_models_unknown_is_no_finding() -> None:
     events = [("socket", 3, (2, 1, 132), 0, ()), bind(3), listen(3)]  # SCTP
-    judgement = judged(events)
-    assert not judgement.findings
-    assert set(judgement.unknown) == {str(platform) for platform in TARGETS}
+    comparison = compared(events)
+    assert not comparison.findings
+    assert set(comparison.unknown) == {str(platform) for platform in TARGETS}
 
 
 def test_too_much_for_one_judgement_is_not_judged() -> None:
     events = [event for fd in range(3, 300) for event in (*made(fd, REUSEADDR), bind(fd))]
-    (why,) = set(judged(events).unknown.values())
+    (why,) = set(compared(events).unknown.values())
     assert why == "more than 400 calls in one piece"
 
 
@@ -130,16 +130,16 @@ def test_many_connections_are_judged_as_one() -> None:
         for fd in range(4, 4 + count):
             events += [*made(fd), connect(fd, HERE), ("accept", 3, (fd + 1000, ("127.0.0.1", 50_000)), 0, ())]
             events += [close(fd), close(fd + 1000)]
-    assert judged(many).part.scenario == judged(few).part.scenario
-    assert not judged(many).unknown
+    assert compared(many).piece.scenario == compared(few).piece.scenario
+    assert not compared(many).unknown
 
 
 def test_a_judgement_is_made_once() -> None:
-    judge = Judge(LINUX, TARGETS)
+    comparer = Comparer(LINUX, TARGETS)
     for port in (40_000, 41_000, 42_000):
-        (part,) = tell([*made(3, REUSEADDR), bind(3, ("127.0.0.1", port))])[0].parts
-        judge.judge(part)
-    assert len(judge.remembered) == 1
+        (piece,) = reconstruct([*made(3, REUSEADDR), bind(3, ("127.0.0.1", port))])[0].pieces
+        comparer.compare(piece)
+    assert len(comparer.remembered) == 1
 
 
 # --- conditions in the code -------------------------------------------------------------------------------------------
@@ -175,7 +175,7 @@ def test_which_systems_a_condition_lets_through(code: str, answers: dict[str, bo
 
 def test_on_a_platform_without_a_model_nothing_is_held_back(tmp_path: Path) -> None:
     here = Platform("wsl1", (4, 4, 0), "4.4.0")
-    assert said(judged(HOLE_PUNCH, here))
+    assert said(compared(HOLE_PUNCH, here))
     place = at("if os.name != 'nt':\n    CALL", tmp_path)
     assert conditions.made_on(place, "wsl1", "macos") is None
 
@@ -216,11 +216,11 @@ def test_an_option_that_the_code_sets_on_some_systems_only(tmp_path: Path) -> No
     place = at("if os.name != 'nt':\n    CALL", tmp_path)
     unclear = at("if sys.platform == guess():\n    CALL", tmp_path, "unclear.py")
 
-    def options(where: Place) -> Judgement:
+    def options(where: Place) -> Comparison:
         trail = ((where.file, where.line, where.function, where.start),)
-        return judged([("socket", 3, (2, 1, 0), 0, ()), ("set", 3, (*REUSEPORT, 1), 0, trail), bind(3), listen(3)])
+        return compared([("socket", 3, (2, 1, 0), 0, ()), ("set", 3, (*REUSEPORT, 1), 0, trail), bind(3), listen(3)])
 
-    assert said(judged([*made(3, REUSEPORT), bind(3), listen(3)]))
+    assert said(compared([*made(3, REUSEPORT), bind(3), listen(3)]))
     assert not options(place).findings
     assert not options(place).unknown
     assert not options(unclear).findings
@@ -246,14 +246,14 @@ class Lines:
 
 
 def test_the_summary_tells_each_thing_once() -> None:
-    story = tell(HOLE_PUNCH)[0]
-    entry: Record = record([story], [judged(HOLE_PUNCH)], [])
+    trace = reconstruct(HOLE_PUNCH)[0]
+    entry: Record = record([trace], [compared(HOLE_PUNCH)], [])
     assert json.loads(json.dumps(entry)) == entry
-    assert parse(entry["findings"][0]["part"]).steps
+    assert parse(entry["findings"][0]["piece"]).steps
     other: Record = {"unknown": {"macos-15": "why"}, "left_out": {"a thing": 2}}
     lines = Lines()
     summarize(lines, {f"test_{n}": entry for n in range(5)} | {"test_5": other}, ["macos-15", "freebsd-15.0"])
-    clause = judged(HOLE_PUNCH).findings[0].clause
+    clause = compared(HOLE_PUNCH).findings[0].clause
     assert lines.text == (
         "= sockreuse: the recorder =\n"
         "tests with sockets: 6, compared with macOS 15 and FreeBSD 15.0\n"

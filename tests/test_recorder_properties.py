@@ -12,8 +12,8 @@ from recording import LOCAL, REUSEPORT, recorded
 
 from pytest_sockreuse.parser import parse
 from pytest_sockreuse.platforms import current, named
-from pytest_sockreuse.recorder.judge import Judge
-from pytest_sockreuse.recorder.reconstruct import tell
+from pytest_sockreuse.recorder.compare import Comparer
+from pytest_sockreuse.recorder.reconstruct import reconstruct
 from pytest_sockreuse.recorder.translate import bearing
 
 TARGETS = [named(name) for name in ("linux-7.3.4", "macos-26", "windows-11", "freebsd-15.0")]
@@ -85,21 +85,21 @@ def test_what_is_told_is_what_the_model_of_this_platform_says(calls: list[tuple[
             player.play(call, *numbers)
         for sock in player.socks:
             sock.close()
-    found, rest = tell(tape.events)
+    found, rest = reconstruct(tape.events)
     assert not rest
     assert not tape.fds
     assert parse(str(found.scenario)).steps == found.scenario.steps
-    judge = Judge(current(), TARGETS)
-    for part in found.parts:
-        assert parse(str(part.scenario)).steps == part.scenario.steps
-        judgement = judge.judge(part)
-        ours = [why for why in judgement.unknown.values() if f"not what the model of {current()} says" in why]
-        assert not ours, f"{ours[0]}\n{part.scenario}"
+    comparer = Comparer(current(), TARGETS)
+    for piece in found.pieces:
+        assert parse(str(piece.scenario)).steps == piece.scenario.steps
+        comparison = comparer.compare(piece)
+        ours = [why for why in comparison.unknown.values() if f"not what the model of {current()} says" in why]
+        assert not ours, f"{ours[0]}\n{piece.scenario}"
 
 
 @given(st.binary(max_size=16), st.sampled_from(sorted(bearing())))
 def test_any_value_of_an_option_is_written_as_the_language_has_it(value: bytes, where: tuple[int, int]) -> None:
     for given_ in (value, int.from_bytes(value[:4], sys.byteorder, signed=True)):
-        found, _ = tell([("socket", 3, (2, 1, 0), 0, ()), ("set", 3, (*where, given_), 0, ()),
+        found, _ = reconstruct([("socket", 3, (2, 1, 0), 0, ()), ("set", 3, (*where, given_), 0, ()),
                          ("bind", 3, (LOCAL, None), 0, ())])  # fmt: skip
         assert parse(str(found.scenario)).steps == found.scenario.steps

@@ -10,9 +10,9 @@ import sys
 from collections.abc import Callable, Iterator
 
 import pytest
-from recording import LOCAL, REUSEPORT, story, text, told
+from recording import LOCAL, REUSEPORT, text, told, trace
 
-from pytest_sockreuse.recorder.reconstruct import tell
+from pytest_sockreuse.recorder.reconstruct import reconstruct
 
 REUSE = (socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
 
@@ -48,7 +48,7 @@ def test_failures_are_told_and_reach_the_program() -> None:
             with pytest.raises(ConnectionRefusedError):
                 third.connect(first.getsockname())
 
-    found = story(act)
+    found = trace(act)
     assert str(found.scenario) == text("""
         first = tcp4()
         bound = tcp4()
@@ -87,7 +87,7 @@ def test_ports_named_by_number_are_symbols() -> None:
         ("socket", 6, (2, 1, 0), 0, ()),
         ("bind", 6, (("127.0.0.1", 80), None), errno.EACCES, ()),
     ]
-    assert str(tell(events)[0].scenario) == text("""
+    assert str(reconstruct(events)[0].scenario) == text("""
         listener = tcp4()
         listener.bind(0.0.0.0:P)
         listener.listen()
@@ -204,7 +204,7 @@ def test_other_machines_are_told_of_by_stand_ins() -> None:
         ("bind", 6, (("198.18.0.1", 0), None), errno.EADDRNOTAVAIL, ()),
         ("close", 3, (False, True), 0, ()),
     ]
-    found, _ = tell(events)
+    found, _ = reconstruct(events)
     assert str(found.scenario) == text("""
         address 192.0.2.1
         outgoing = tcp4()
@@ -249,7 +249,7 @@ def test_addresses_without_a_word_leave_their_socket_out() -> None:
         ("socket", 4, (2, 3, 1), 0, ()),
         ("bind", 4, (("127.0.0.1", 0), None), 0, ()),
     ]
-    found, _ = tell(events)
+    found, _ = reconstruct(events)
     assert not found.calls
     assert sum(found.left_out.values()) == 2
 
@@ -262,7 +262,7 @@ def test_a_connect_that_is_under_way() -> None:
                 client.connect_ex(server.getsockname())
                 ask(client)
 
-        (call,) = (call for call in story(connect).calls if call.verb == "connect")
+        (call,) = (call for call in trace(connect).calls if call.verb == "connect")
         return call.outcome
 
     def again(client: socket.socket) -> None:
@@ -278,7 +278,7 @@ def test_a_connect_that_is_under_way() -> None:
             with pytest.raises(ConnectionRefusedError):
                 client.connect(("127.0.0.1", port))
 
-    assert [call.outcome for call in story(refused).calls if call.verb == "connect"] == ["ECONNREFUSED"]
+    assert [call.outcome for call in trace(refused).calls if call.verb == "connect"] == ["ECONNREFUSED"]
 
 
 def test_names_tell_what_the_code_calls_them() -> None:
@@ -294,7 +294,7 @@ def test_names_tell_what_the_code_calls_them() -> None:
         s.close()
         Peer()._control.close()
 
-    assert [call.sock for call in story(act).calls]
+    assert [call.sock for call in trace(act).calls]
     names = {line.split(" =")[0] for line in told(act).splitlines() if " = " in line}
     assert names == {"rendezvous", "bound", "control"}
 
@@ -304,7 +304,7 @@ def test_a_call_knows_its_line() -> None:
         listener = socket.create_server(LOCAL)
         listener.close()
 
-    found = story(act)
+    found = trace(act)
     (bind,) = (call for call in found.calls if call.verb == "bind")
     assert bind.places[0].function == "create_server"
     assert bind.places[-1].source.strip() == "listener = socket.create_server(LOCAL)"

@@ -1,4 +1,4 @@
-"""The recorder: every way to make a socket is seen, and told as the same story."""
+"""The recorder: every way to make a socket is seen, and told as the same trace."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from recording import LOCAL, plain, story, text, told
+from recording import LOCAL, plain, text, told, trace
 
-from pytest_sockreuse.recorder.calls import Part
+from pytest_sockreuse.recorder.calls import Piece
 
 PLAIN = """
 listener = tcp4()
@@ -185,10 +185,10 @@ def left_to_the_collector() -> None:
     ],
 )  # fmt: skip
 def test_each_way_to_make_a_connection_is_the_same_story(act: Callable[[], None]) -> None:
-    found = story(act)
-    (part,) = found.parts
-    renamed = dict(zip(part.names, ("listener", "client", "child"), strict=True))
-    shown = str(Part(part.calls, renamed, part.options).scenario)
+    found = trace(act)
+    (piece,) = found.pieces
+    renamed = dict(zip(piece.names, ("listener", "client", "child"), strict=True))
+    shown = str(Piece(piece.calls, renamed, piece.options).scenario)
     steps = [line.replace("tcp4(SO_REUSEADDR)", "tcp4()") for line in shown.splitlines() if "shutdown" not in line]
     wanted = PLAIN.split("\n")[1:-1]
     ends = ["child.close()", "client.close()", "listener.close()"]

@@ -11,10 +11,10 @@ import pytest
 
 from ..platforms import Platform, PlatformError, current, known, named, registry
 from ..recorder.children import Children
+from ..recorder.compare import Comparer, Comparison, Finding
 from ..recorder.events import Event, Tape
-from ..recorder.judge import Finding, Judge, Judgement
 from ..recorder.misuse import Found, misuses
-from ..recorder.reconstruct import Story, tell
+from ..recorder.reconstruct import Trace, reconstruct
 from ..recorder.report import Record, fails, finding_text, record, report, summarize
 from ..recorder.translate import bearing
 from ..recorder.watch import recording
@@ -46,7 +46,7 @@ class Recorder:
 
     def __init__(self, on: list[Platform]) -> None:
         self.targets = on
-        self.judge = Judge(current(), on)
+        self.comparer = Comparer(current(), on)
         self.tape = Tape(LIMIT)
         self.old = 0  # events that were there when the test began
         self.children: Children | None = None
@@ -67,19 +67,19 @@ class Recorder:
         nobody = self.children is None or not self.children.any()
         return nobody and len(self.tape.events) == self.old and not self.tape.cut
 
-    def stories(self, last: bool = False) -> tuple[list[Story], list[Event]]:
-        """The stories of this process and of its children since the test began; the events to go on with."""
-        story, rest = tell(list(self.tape.events), self.old)
+    def traces(self, last: bool = False) -> tuple[list[Trace], list[Event]]:
+        """The traces of this process and of its children since the test began; the events to go on with."""
+        trace, rest = reconstruct(list(self.tape.events), self.old)
         if self.tape.cut:
-            story.left_out[f"calls beyond the first {self.tape.limit} of a test"] += self.tape.cut
+            trace.left_out[f"calls beyond the first {self.tape.limit} of a test"] += self.tape.cut
         children = self.children.collect(last) if self.children is not None else ()
-        return [story, *(tell(events, old)[0] for events, old in children)], rest
+        return [trace, *(reconstruct(events, old)[0] for events, old in children)], rest
 
-    def judged(self, stories: list[Story]) -> tuple[list[Judgement], list[Found]]:
+    def compared(self, traces: list[Trace]) -> tuple[list[Comparison], list[Found]]:
         """What the targets would do, and the misuse."""
-        judgements = [self.judge.judge(part) for story in stories for part in story.parts]
+        comparisons = [self.comparer.compare(piece) for trace in traces for piece in trace.pieces]
         seen_on = [current(), *self.targets]
-        return judgements, [misuse for judgement in judgements for misuse in misuses(judgement.part, seen_on)]
+        return comparisons, [misuse for comparison in comparisons for misuse in misuses(comparison.piece, seen_on)]
 
 
 class Recording:
@@ -91,24 +91,24 @@ class Recording:
     @property
     def scenario(self) -> Scenario:
         """The calls of this process as a scenario."""
-        return self._recorder.stories()[0][0].scenario
+        return self._recorder.traces()[0][0].scenario
 
     @property
     def findings(self) -> list[Finding]:
         """The calls that would do something else on the platforms that are held against."""
-        judgements, _ = self._recorder.judged(self._recorder.stories()[0])
-        return [found for judgement in judgements for found in judgement.findings]
+        comparisons, _ = self._recorder.compared(self._recorder.traces()[0])
+        return [found for comparison in comparisons for found in comparison.findings]
 
     @property
     def misuse(self) -> list[Found]:
         """The misuse that the calls show."""
-        return self._recorder.judged(self._recorder.stories()[0])[1]
+        return self._recorder.compared(self._recorder.traces()[0])[1]
 
     @property
     def record(self) -> Record:
         """What was found, ready for JSON."""
-        stories, _ = self._recorder.stories()
-        return record(stories, *self._recorder.judged(stories))
+        traces, _ = self._recorder.traces()
+        return record(traces, *self._recorder.compared(traces))
 
     @property
     def report(self) -> str:
@@ -125,7 +125,7 @@ class RecordSession:
         names = [name for name in text.split(",") if name]
         self.recorder = Recorder(wanted(config, names))
         self.fail: bool = config.option.sockreuse_record_fail
-        self.told: set[str] = set()  # what the test was failed for already
+        self.reported: set[str] = set()  # what the test was failed for already
         self.records: dict[str, Record] = {}
         self.open = ExitStack()
 
@@ -139,15 +139,15 @@ class RecordSession:
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self) -> Iterator[None]:
         self.recorder.old = len(self.recorder.tape.events)
-        self.told.clear()
+        self.reported.clear()
         return (yield)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_call(self) -> Iterator[None]:
         result = yield
         if self.fail:
-            stories, _ = self.recorder.stories()
-            self._fail(record(stories, *self.recorder.judged(stories)))
+            traces, _ = self.recorder.traces()
+            self._fail(record(traces, *self.recorder.compared(traces)))
         return result
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -167,24 +167,24 @@ class RecordSession:
         recorder, tape = self.recorder, self.recorder.tape
         if recorder.idle:
             return {}
-        stories, rest = recorder.stories(last=True)
+        traces, rest = recorder.traces(last=True)
         if tape.cut:  # whatever was cut may have been what these sockets did
             rest = []
             tape.fds.clear()
         tape.go_on(rest)
         recorder.old = len(rest)
-        judgements, found = recorder.judged(stories)
-        entry = record(stories, judgements, found)
-        if judgements or entry:
+        comparisons, found = recorder.compared(traces)
+        entry = record(traces, comparisons, found)
+        if comparisons or entry:
             item.user_properties.append((_PROPERTY, json.dumps(entry)))
         return entry
 
     def _fail(self, entry: Record) -> None:
         """Fail the test for what it was not failed for yet, with the calls in question."""
-        new = {text: found["part"] for found in fails(entry) if (text := finding_text(found)) not in self.told}
-        self.told.update(new)
+        new = {text: found["piece"] for found in fails(entry) if (text := finding_text(found)) not in self.reported}
+        self.reported.update(new)
         if new:
-            pytest.fail("\n\n".join(f"{text}\n\n{part}" for text, part in new.items()), pytrace=False)
+            pytest.fail("\n\n".join(f"{text}\n\n{piece}" for text, piece in new.items()), pytrace=False)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.when == "teardown" and not hasattr(self.config, "workerinput"):

@@ -16,7 +16,7 @@ _MATCHING = 64  # ports: the largest domains for which it is checked that all id
 
 
 class Contradiction(Exception):
-    """A execution that cannot be: it is left out."""
+    """An execution that cannot be: it is left out."""
 
 
 @lru_cache(4096)

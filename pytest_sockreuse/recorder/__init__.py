@@ -1,1 +1,1 @@
-"""The recorder: watches an application's sockets and tells what its calls would do on other platforms."""
+"""The recorder: watches an application's sockets and predicts what its calls would do on other platforms."""

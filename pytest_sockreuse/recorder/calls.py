@@ -19,7 +19,7 @@ _STAYS = MATTERS | {"socket", "set"}
 
 
 @dataclass(eq=False, slots=True)
-class Sock:
+class Traced:
     """A socket of the kernel's, whatever objects and descriptors refer to it.
 
     A `stranger` was not seen: it is the other end of a connection, in another process or on another machine.
@@ -30,8 +30,8 @@ class Sock:
     stranger: bool = False
     role: str = ""
     options: list[tuple[Option, Trail]] = field(default_factory=list)
-    parent: Sock | None = None  # the listener that a child came from
-    peer: Sock | None = None
+    parent: Traced | None = None  # the listener that a child came from
+    peer: Traced | None = None
     host: str = ""  # what it is bound to
     number: int = 0  # its port, as far as it is known
     named: bool = False  # by the program's choice
@@ -57,11 +57,11 @@ class Call:
     """
 
     verb: str
-    sock: Sock
+    sock: Traced
     outcome: str = "ok"
     trail: Trail = ()
     host: str = ""
-    port: Sock | int = 0
+    port: Traced | int = 0
     number: int = 0
     option: Option | None = None
     how: str = ""
@@ -74,19 +74,19 @@ class Call:
 
 
 @dataclass(frozen=True, eq=False)
-class Part:
+class Piece:
     """Calls whose sockets have to do with one another: they share ports or connections, and with no other's.
 
     `names` is what its scenario calls them, `options` those that each has from the start.
     """
 
     calls: tuple[Call, ...]
-    names: Mapping[Sock, str]
-    options: Mapping[Sock, tuple[Option, ...]]
+    names: Mapping[Traced, str]
+    options: Mapping[Traced, tuple[Option, ...]]
 
     @classmethod
-    def of(cls, calls: Sequence[Call], names: Mapping[Sock, str] | None = None) -> Part:
-        """The part that the calls make, with the options that their sockets have."""
+    def of(cls, calls: Sequence[Call], names: Mapping[Traced, str] | None = None) -> Piece:
+        """The piece that the calls make, with the options that their sockets have."""
         socks = [call.sock for call in calls if call.verb in ("socket", "accept")]
         options = {sock: tuple(option for option, _ in sock.options) for sock in socks}
         return cls(tuple(calls), named(socks) if names is None else names, options)
@@ -121,7 +121,7 @@ class Part:
         )
 
     def _port(self, call: Call, symbols: dict[int, str]) -> int | str:
-        if isinstance(call.port, Sock):
+        if isinstance(call.port, Traced):
             return f"{self.names[call.port]}.port"
         if call.port < 1024:
             return call.port
@@ -141,7 +141,7 @@ class Part:
 
     @property
     def key(self) -> tuple[object, ...]:
-        """What makes two parts the same, wherever their calls were made and whichever ports they had."""
+        """What makes two pieces the same, wherever their calls were made and whichever ports they had."""
         numbers: dict[int, int] = {}
         key: list[object] = []
         for call in self.calls:
@@ -157,9 +157,9 @@ class Part:
         return tuple(key)
 
 
-def named(socks: Iterable[Sock]) -> dict[Sock, str]:
-    """A name for each socket: its variable's where that tells something, else what it is there for."""
-    names: dict[Sock, str] = {}
+def named(socks: Iterable[Traced]) -> dict[Traced, str]:
+    """A name for each socket: its variable's where that says something, else what it is there for."""
+    names: dict[Traced, str] = {}
     count: dict[str, int] = {}
     for sock in socks:
         base = name = (sock.place.variable if sock.place and not sock.stranger else "") or sock.role or "idle"
@@ -171,7 +171,7 @@ def named(socks: Iterable[Sock]) -> dict[Sock, str]:
     return names
 
 
-def parts(calls: Sequence[Call]) -> Iterator[Part]:
+def pieces(calls: Sequence[Call]) -> Iterator[Piece]:
     """The calls taken apart: what shares neither port nor connection cannot bear on one another."""
     root: dict[object, object] = {}
 
@@ -187,7 +187,7 @@ def parts(calls: Sequence[Call]) -> Iterator[Part]:
     for call in calls:
         if call.number:
             join(call.sock, ("port", call.number))
-        if isinstance(call.port, Sock):
+        if isinstance(call.port, Traced):
             join(call.sock, call.port)
         for other in (call.sock.parent, call.sock.peer):
             if other is not None:
@@ -197,28 +197,28 @@ def parts(calls: Sequence[Call]) -> Iterator[Part]:
         groups.setdefault(find(call.sock), []).append(call)
     for group in groups.values():
         if any(not call.old and call.verb in MATTERS for call in group):
-            yield Part.of(group)
+            yield Piece.of(group)
 
 
-def essential(part: Part) -> Part:
-    """A part without what bears on no outcome.
+def essential(piece: Piece) -> Piece:
+    """A piece without what bears on no outcome.
 
     That is, after the last bind or listen: connections that are the same as an earlier one, and how connections end.
     """
-    last = max((n for n, call in enumerate(part.calls) if call.verb in ("bind", "listen")), default=-1)
-    early = {call.sock for call in part.calls[: last + 1]}
+    last = max((n for n, call in enumerate(piece.calls) if call.verb in ("bind", "listen")), default=-1)
+    early = {call.sock for call in piece.calls[: last + 1]}
     seen: set[object] = set()
-    gone: set[Sock | None] = set()
-    for call in part.calls[last + 1 :]:
+    gone: set[Traced | None] = set()
+    for call in piece.calls[last + 1 :]:
         sock = call.sock
         if call.verb == "connect" and call.outcome == "ok" and not early & {sock, sock.peer}:
-            key = (sock.kind, part.options[sock], call.host, call.number)
+            key = (sock.kind, piece.options[sock], call.host, call.number)
             if key in seen:
                 gone |= {sock, sock.peer}
             seen.add(key)
     kept = [
         call
-        for n, call in enumerate(part.calls)
+        for n, call in enumerate(piece.calls)
         if call.sock not in gone and (n <= last or call.verb in _STAYS or call.sock.peer is None)
     ]
-    return Part.of(kept, part.names) if len(kept) < len(part.calls) else part
+    return Piece.of(kept, piece.names) if len(kept) < len(piece.calls) else piece

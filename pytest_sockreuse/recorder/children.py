@@ -47,7 +47,7 @@ class Children:
             yield [events[at] for at in sorted(events)], int(lines[0])
 
     def any(self) -> bool:
-        """Whether there is a child to tell of."""
+        """Whether there is a child to report on."""
         return any(self.directory.iterdir())
 
     def close(self) -> None:

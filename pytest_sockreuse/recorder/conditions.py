@@ -85,7 +85,7 @@ class _Between:
 def made_on(place: Place, here: str, there: str) -> bool | None:
     """Whether the call at `place`, seen on the stack `here`, would be made on the stack `there`, all else being equal.
 
-    None where that cannot be told.
+    None where that is not known.
     """
     answer: bool | None = True
     if here == there:

@@ -39,7 +39,7 @@ class Place:
 
     @cached_property
     def variable(self) -> str:
-        """The name that the line gives to what it makes, if that tells anything; else empty."""
+        """The name that the line gives to what it makes, if that says anything; else empty."""
         line = self.source
         found = _ASSIGNED.match(line) or (_WITH.match(line) if line.count(" as ") == 1 else None)
         name = found[1].strip("_") if found else ""

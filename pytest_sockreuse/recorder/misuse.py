@@ -1,4 +1,4 @@
-"""Misuse that is known by name: each with a sentence, a remedy and how to tell it. Data, and small predicates."""
+"""Misuse that is known by name: each with a sentence, a remedy and how to find it. Data, and small predicates."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from ..model import ModelError, predict
 from ..platforms import Platform
 from ..scenario import Option
-from .calls import Call, Part, Sock
+from .calls import Call, Piece, Traced
+from .compare import MOST
 from .conditions import made_on
 from .events import Trail
-from .judge import MOST
 from .locations import Place, places
 
 _REUSE = ("SO_REUSEADDR", "SO_REUSEPORT", "SO_REUSEPORT_LB", "SO_EXCLUSIVEADDRUSE")
@@ -22,12 +22,12 @@ Seen = tuple[Call, Trail]
 
 @dataclass(frozen=True, slots=True)
 class Misuse:
-    """A habit that is known to hurt: `find` tells where a part shows it, for code that is to run on `platforms`."""
+    """A habit that is known to hurt: `find` says where a piece shows it, for code that is to run on `platforms`."""
 
     id: str
     sentence: str
     remedy: str
-    find: Callable[[Part, Sequence[Platform]], Iterator[Seen]]
+    find: Callable[[Piece, Sequence[Platform]], Iterator[Seen]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,38 +35,38 @@ class Found:
     """A misuse at a line of code."""
 
     misuse: Misuse
-    part: Part
+    piece: Piece
     step: str
     places: tuple[Place, ...]
 
 
-def misuses(part: Part, platforms: Sequence[Platform]) -> Iterator[Found]:
-    """Every misuse that the part shows, for code that is to run on `platforms`, of which the first is this one.
+def misuses(piece: Piece, platforms: Sequence[Platform]) -> Iterator[Found]:
+    """Every misuse that the piece shows, for code that is to run on `platforms`, of which the first is this one.
 
-    Calls from before the test are not reported; parts of more than `MOST` calls are skipped.
+    Calls from before the test are not reported; pieces of more than `MOST` calls are skipped.
     """
-    if len(part.calls) > MOST:
+    if len(piece.calls) > MOST:
         return
     labels: dict[Call, str] = {}
     for misuse in MISUSES:
-        for call, trail in misuse.find(part, platforms):
+        for call, trail in misuse.find(piece, platforms):
             if not labels:
-                labels = dict(zip(part.calls, (step.label for step in part.scenario.steps), strict=True))
+                labels = dict(zip(piece.calls, (step.label for step in piece.scenario.steps), strict=True))
             if not call.old:
-                yield Found(misuse, part, labels[call], places(trail))
+                yield Found(misuse, piece, labels[call], places(trail))
 
 
-def _made(part: Part) -> dict[Sock, Call]:
+def _made(piece: Piece) -> dict[Traced, Call]:
     """The call that made each socket."""
-    return {call.sock: call for call in part.calls if call.verb in ("socket", "accept")}
+    return {call.sock: call for call in piece.calls if call.verb in ("socket", "accept")}
 
 
-def _set(sock: Sock, name: str) -> Trail | None:
+def _set(sock: Traced, name: str) -> Trail | None:
     """Where this option was set on a new socket; None if it was not."""
     return next((trail for option, trail in sock.options if option.name == name and option.value != "0"), None)
 
 
-def _all_have(name: str, *socks: Sock) -> bool:
+def _all_have(name: str, *socks: Traced) -> bool:
     """Whether all of them have this option from the start."""
     return all(_set(sock, name) is not None for sock in socks)
 
@@ -75,40 +75,40 @@ def _stacks(platforms: Sequence[Platform]) -> Collection[str]:
     return {platform.stack for platform in platforms}
 
 
-def _after_bind(part: Part, platforms: Sequence[Platform]) -> Iterator[Seen]:
-    for at, call in enumerate(part.calls):
+def _after_bind(piece: Piece, platforms: Sequence[Platform]) -> Iterator[Seen]:
+    for at, call in enumerate(piece.calls):
         option = call.option
         if call.verb != "set" or call.outcome != "ok" or option is None or option.name not in _REUSE:
             continue
-        bound = any(c.verb == "bind" and c.sock is call.sock and c.outcome == "ok" for c in part.calls[:at])
-        others = any(c.verb == "bind" and c.number == call.sock.number and c.outcome == "ok" for c in part.calls[at:])
+        bound = any(c.verb == "bind" and c.sock is call.sock and c.outcome == "ok" for c in piece.calls[:at])
+        others = any(c.verb == "bind" and c.number == call.sock.number and c.outcome == "ok" for c in piece.calls[at:])
         if bound and not others and option.value != "0":
             yield call, call.trail
 
 
-def _on_windows(part: Part, platforms: Sequence[Platform]) -> Iterator[Seen]:
+def _on_windows(piece: Piece, platforms: Sequence[Platform]) -> Iterator[Seen]:
     if "windows" not in _stacks(platforms):
         return
-    for sock, call in _made(part).items():
+    for sock, call in _made(piece).items():
         trail = _set(sock, "SO_REUSEADDR")
         if trail is None or not sock.listening or not sock.named or sock.binding is None:
             continue
-        if _serves(sock, part) and all(made_on(place, platforms[0].stack, "windows") for place in places(trail)):
+        if _serves(sock, piece) and all(made_on(place, platforms[0].stack, "windows") for place in places(trail)):
             yield call, trail
 
 
-def _serves(listener: Sock, part: Part) -> bool:
+def _serves(listener: Traced, piece: Piece) -> bool:
     """Whether someone else's connection was accepted; a function may listen for what it connects to itself."""
     binding = places(listener.binding.trail) if listener.binding is not None else ()
     mine = {(place.file, place.function) for place in binding[:1]}
-    clients = {call.sock.peer for call in part.calls if call.verb == "accept" and call.sock.parent is listener}
-    connects = (call for call in part.calls if call.verb == "connect" and call.sock in clients)
+    clients = {call.sock.peer for call in piece.calls if call.verb == "accept" and call.sock.parent is listener}
+    connects = (call for call in piece.calls if call.verb == "connect" and call.sock in clients)
     return any(mine.isdisjoint((place.file, place.function) for place in call.places[:1]) for call in connects)
 
 
-def _port_zero(part: Part, platforms: Sequence[Platform]) -> Iterator[Seen]:
-    connects = {call.sock for call in part.calls if call.verb == "connect"}
-    for call in part.calls:
+def _port_zero(piece: Piece, platforms: Sequence[Platform]) -> Iterator[Seen]:
+    connects = {call.sock for call in piece.calls if call.verb == "connect"}
+    for call in piece.calls:
         if call.verb != "bind" or call.outcome != "ok" or call.port != 0:
             continue
         trail = _set(call.sock, "SO_REUSEADDR")
@@ -116,13 +116,13 @@ def _port_zero(part: Part, platforms: Sequence[Platform]) -> Iterator[Seen]:
             yield call, trail
 
 
-def _for_restart(part: Part, platforms: Sequence[Platform]) -> Iterator[Seen]:
-    if any(call.verb == "bind" and call.sock.stranger for call in part.calls):
+def _for_restart(piece: Piece, platforms: Sequence[Platform]) -> Iterator[Seen]:
+    if any(call.verb == "bind" and call.sock.stranger for call in piece.calls):
         return  # others share the port, perhaps
-    servers: dict[int, list[Sock]] = {}
-    open_: set[Sock] = set()
+    servers: dict[int, list[Traced]] = {}
+    open_: set[Traced] = set()
     shared: set[int] = set()
-    for call in part.calls:
+    for call in piece.calls:
         sock = call.sock
         if call.verb == "bind" and call.outcome == "ok" and sock.listening and _all_have("SO_REUSEPORT", sock):
             servers.setdefault(sock.number, []).append(sock)
@@ -134,21 +134,21 @@ def _for_restart(part: Part, platforms: Sequence[Platform]) -> Iterator[Seen]:
     for number, socks in servers.items():
         if len(socks) > 1 and number not in shared:
             trail = _set(socks[-1], "SO_REUSEPORT")
-            yield _made(part)[socks[-1]], trail or ()
+            yield _made(piece)[socks[-1]], trail or ()
 
 
-def _listener_first(part: Part, platforms: Sequence[Platform]) -> Iterator[Seen]:
+def _listener_first(piece: Piece, platforms: Sequence[Platform]) -> Iterator[Seen]:
     if "linux" not in _stacks(platforms):
         return
-    listening: dict[Sock, int] = {}
-    for at, call in enumerate(part.calls):
+    listening: dict[Traced, int] = {}
+    for at, call in enumerate(piece.calls):
         sock = call.sock
         if call.verb == "listen" and call.outcome == "ok" and not sock.stranger:
             listening[sock] = sock.number
         elif call.verb == "close":
             listening.pop(sock, None)
         elif call.verb == "bind" and not sock.listening and call.number and sock.kind.startswith("tcp"):
-            goes_on = any(c.verb == "connect" and c.sock is sock for c in part.calls[at:])
+            goes_on = any(c.verb == "connect" and c.sock is sock for c in piece.calls[at:])
             first = next((other for other, number in listening.items() if number == call.number), None)
             if first is None or not goes_on or _all_have("SO_REUSEPORT", first, sock):
                 continue
@@ -156,38 +156,38 @@ def _listener_first(part: Part, platforms: Sequence[Platform]) -> Iterator[Seen]
                 yield call, call.trail
 
 
-def _dead_side(part: Part, platforms: Sequence[Platform]) -> Iterator[Seen]:
+def _dead_side(piece: Piece, platforms: Sequence[Platform]) -> Iterator[Seen]:
     linux = next((platform for platform in platforms if platform.stack == "linux"), None)
-    closed: set[Sock] = set()
-    for at, call in enumerate(part.calls):
+    closed: set[Traced] = set()
+    for at, call in enumerate(piece.calls):
         sock = call.sock
         if call.verb == "close" and sock.parent is None and sock.host:
             closed.add(sock)
         if call.verb != "bind" or linux is None or not call.number or not _all_have("SO_REUSEADDR", sock):
             continue
         dead = [other for other in closed if other.number == call.number and not _all_have("SO_REUSEADDR", other)]
-        if dead and _refused(part, at, linux, ()) and not _refused(part, at, linux, dead):
+        if dead and _refused(piece, at, linux, ()) and not _refused(piece, at, linux, dead):
             yield call, call.trail
 
 
-def _refused(part: Part, at: int, platform: Platform, with_option: Collection[Sock]) -> bool:
+def _refused(piece: Piece, at: int, platform: Platform, with_option: Collection[Traced]) -> bool:
     """Whether the bind at `at` is refused on `platform`, if these sockets had SO_REUSEADDR too."""
-    more = {sock: (*part.options[sock], Option("SO_REUSEADDR")) for sock in with_option}
-    changed = Part(part.calls[: at + 1], part.names, {**part.options, **more})
+    more = {sock: (*piece.options[sock], Option("SO_REUSEADDR")) for sock in with_option}
+    changed = Piece(piece.calls[: at + 1], piece.names, {**piece.options, **more})
     try:
         return predict(changed.scenario, platform).steps[-1].outcomes == ("EADDRINUSE",)
     except ModelError:
         return False
 
 
-def _guessed(part: Part, platforms: Sequence[Platform]) -> Iterator[Seen]:
-    used = {call.sock for call in part.calls if call.verb in ("listen", "connect", "accept")}
-    free: dict[Sock, Call] = {}  # bound to port 0 and closed again, and nothing else
-    holders: dict[int, set[Sock]] = {}
-    for call in part.calls:
+def _guessed(piece: Piece, platforms: Sequence[Platform]) -> Iterator[Seen]:
+    used = {call.sock for call in piece.calls if call.verb in ("listen", "connect", "accept")}
+    free: dict[Traced, Call] = {}  # bound to port 0 and closed again, and nothing else
+    holders: dict[int, set[Traced]] = {}
+    for call in piece.calls:
         sock = call.sock
         if call.verb == "bind" and call.outcome == "ok":
-            if isinstance(call.port, Sock) and call.port in free and not holders.get(call.number):
+            if isinstance(call.port, Traced) and call.port in free and not holders.get(call.number):
                 yield free[call.port], free.pop(call.port).trail
             holders.setdefault(call.number, set()).add(sock)
         elif call.verb == "close":

@@ -1,7 +1,7 @@
-"""The story of a process: from the events on a tape to calls on sockets.
+"""The trace of a process: from the events on a tape to calls on sockets.
 
 Descriptors become sockets, addresses those of the language, and whoever was at the other end but not seen gets a
-stand-in, so that the story can be told, predicted and performed without them.
+stand-in, so that the trace can be written, predicted and performed without them.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from typing import Any
 
 from ..scenario import Scenario
 from . import translate
-from .calls import FOREIGN, MATTERS, Call, Part, Sock, parts
+from .calls import FOREIGN, MATTERS, Call, Piece, Traced, pieces
 from .events import NO_CALL, NO_ERRNO, Event, Trail
 from .translate import HOW, LOOPBACK, NOT_HERE, WILDCARD, Addresses, is_here, plain
 
 
 @dataclass(frozen=True, slots=True)
-class Story:
+class Trace:
     """What a process did: its calls in order, and what was left out of them, with the number of times."""
 
     calls: tuple[Call, ...]
@@ -29,23 +29,24 @@ class Story:
     @property
     def scenario(self) -> Scenario:
         """All of it as one scenario."""
-        return Part.of(self.calls).scenario
+        return Piece.of(self.calls).scenario
 
     @property
-    def parts(self) -> list[Part]:
-        """The parts that have nothing to do with one another."""
-        return list(parts(self.calls))
+    def pieces(self) -> list[Piece]:
+        """The pieces that have nothing to do with one another."""
+        return list(pieces(self.calls))
 
 
-def tell(events: Sequence[Event], old: int = 0) -> tuple[Story, list[Event]]:
-    """The story of `events`, of which the first `old` were before its time; and those that bear on what comes next."""
-    teller = _Teller(events, old)
+def reconstruct(events: Sequence[Event], old: int = 0) -> tuple[Trace, list[Event]]:
+    """The trace of `events`, of which the first `old` were before its time; and those that bear on what comes next."""
+    reconstruction = _Reconstruction(events, old)
     unused = _unused(events)
     for at, event in enumerate(events):
         if at not in unused:
-            teller.at = at
-            teller.told[event[0]](event[1], event[2], event[3], event[4])
-    return Story(tuple(teller.kept()), teller.left_out), [events[at] for at in sorted(teller.still_of_interest())]
+            reconstruction.at = at
+            reconstruction.handlers[event[0]](event[1], event[2], event[3], event[4])
+    trace = Trace(tuple(reconstruction.kept()), reconstruction.left_out)
+    return trace, [events[at] for at in sorted(reconstruction.still_of_interest())]
 
 
 def _unused(events: Sequence[Event]) -> set[int]:
@@ -60,41 +61,41 @@ def _unused(events: Sequence[Event]) -> set[int]:
     return unused
 
 
-class _Teller:
+class _Reconstruction:
     """The sockets as the events so far left them."""
 
     def __init__(self, events: Sequence[Event], old: int) -> None:
         self.events, self.old, self.at = events, old, 0
         self.calls: list[Call] = []
         self.left_out: Counter[str] = Counter()
-        self.fds: dict[int, Sock] = {}
-        self.listeners: list[Sock] = []
-        self.waiting: dict[Sock, list[Sock]] = {}  # clients that a listener has not accepted, in order
-        self.chosen: dict[int, Sock] = {}  # port that the OS chose -> for whom
-        self.outside: dict[tuple[str, int], Sock] = {}  # listeners that were not seen
+        self.fds: dict[int, Traced] = {}
+        self.listeners: list[Traced] = []
+        self.waiting: dict[Traced, list[Traced]] = {}  # clients that a listener has not accepted, in order
+        self.chosen: dict[int, Traced] = {}  # port that the OS chose -> for whom
+        self.outside: dict[tuple[str, int], Traced] = {}  # listeners that were not seen
         self.addresses = Addresses()
         self.foreign: dict[tuple[str, int], int] = {}  # ports elsewhere
-        self.told: dict[str, Callable[[int, Any, Any, Trail], None]] = {
+        self.handlers: dict[str, Callable[[int, Any, Any, Trail], None]] = {
             "socket": self.socket, "set": self.set, "bind": self.bind, "name": self.name, "listen": self.listen,
             "connect": self.connect, "accept": self.accept, "shutdown": self.shutdown, "close": self.close,
             "dup": self.dup,
         }  # fmt: skip
 
-    def call(self, verb: str, sock: Sock, code: int | None = 0, trail: Trail = (), **more: object) -> Call:
+    def call(self, verb: str, sock: Traced, code: int | None = 0, trail: Trail = (), **more: object) -> Call:
         """Add a call; `code` is its errno."""
         call = Call(verb, sock, "ok" if code == 0 else translate.outcome(code), trail, old=self.at < self.old, **more)  # type: ignore[arg-type]
         self.calls.append(call)
         sock.touched = verb != "socket"
         return call
 
-    def lose(self, sock: Sock, why: str) -> None:
-        """Leave a socket out: what it did cannot be told."""
+    def lose(self, sock: Traced, why: str) -> None:
+        """Leave a socket out: what it did cannot be written in the language."""
         sock.lost = True
         self.left_out[why] += 1
         if sock in self.listeners:
             self.listeners.remove(sock)
 
-    def known(self, fd: int) -> Sock | None:
+    def known(self, fd: int) -> Traced | None:
         sock = self.fds.get(fd)
         if sock is None or sock.lost:
             return None
@@ -113,7 +114,7 @@ class _Teller:
         for call in self.calls:
             if call.sock not in matter:
                 continue
-            if isinstance(call.port, Sock) and call.port.lost:
+            if isinstance(call.port, Traced) and call.port.lost:
                 call.port = call.number
             yield call
 
@@ -131,7 +132,7 @@ class _Teller:
         if kind is None:
             self.left_out["a raw socket, or one of a protocol that the language does not have"] += 1
             return
-        sock = Sock(kind, trail, fds={fd}, events=[self.at])
+        sock = Traced(kind, trail, fds={fd}, events=[self.at])
         self.fds[fd] = sock
         self.call("socket", sock, 0, trail)
 
@@ -208,7 +209,7 @@ class _Teller:
         if connected and listener is not None:
             self.waiting.setdefault(listener, []).append(sock)
             if listener.stranger:
-                child = sock.peer = Sock(listener.kind, stranger=True, role="peer", parent=listener, peer=sock)
+                child = sock.peer = Traced(listener.kind, stranger=True, role="peer", parent=listener, peer=sock)
                 self.call("accept", child, number=port)
 
     def destination(self, address: tuple[Any, ...], own: tuple[str, int] | None, family: int) -> tuple[str, int] | None:
@@ -230,7 +231,9 @@ class _Teller:
         child_fd, peer = what
         client = self.caller(listener, peer[1]) or self.visitor(listener)
         self.chosen.setdefault(peer[1], client)
-        child = Sock(listener.kind, trail, role="child", parent=listener, peer=client, fds={child_fd}, events=[self.at])
+        child = Traced(
+            listener.kind, trail, role="child", parent=listener, peer=client, fds={child_fd}, events=[self.at]
+        )
         client.peer = child
         self.reused(child_fd)
         self.fds[child_fd] = child
@@ -274,27 +277,27 @@ class _Teller:
 
     # --- what was not seen ----------------------------------------------------------------------------------------
 
-    def stranger(self, kind: str, host: str, port: int) -> Sock:
+    def stranger(self, kind: str, host: str, port: int) -> Traced:
         """A listener elsewhere: bound to where the connection went."""
         host = LOOPBACK[6 if ":" in host else 4] if host in WILDCARD.values() else host
         sock = self.outside.get((host, port))
         if sock is None:
-            sock = self.outside[host, port] = Sock(kind, stranger=True, role="elsewhere", host=host, number=port)
+            sock = self.outside[host, port] = Traced(kind, stranger=True, role="elsewhere", host=host, number=port)
             self.call("socket", sock)
             self.call("bind", sock, host=host, port=self.port(port), number=port)
             self.call("listen", sock, number=port)
         return sock
 
-    def visitor(self, listener: Sock) -> Sock:
+    def visitor(self, listener: Traced) -> Traced:
         """A client elsewhere, which has just connected to `listener`."""
-        sock = Sock(listener.kind, stranger=True, role="visitor")
+        sock = Traced(listener.kind, stranger=True, role="visitor")
         host = LOOPBACK[_family(listener)] if listener.host in WILDCARD.values() else listener.host
         self.call("socket", sock)
         port = self.port(listener.number) if listener.number else listener
         self.call("connect", sock, host=host, port=port, number=listener.number)
         return sock
 
-    def caller(self, listener: Sock, port: int) -> Sock | None:
+    def caller(self, listener: Traced, port: int) -> Traced | None:
         """The client whose connection from `port` was accepted, if it is one of ours: by its port, else the first."""
         group = [sock for sock in self.listeners if sock.number == listener.number]
         group.sort(key=lambda sock: sock is not listener)
@@ -306,7 +309,7 @@ class _Teller:
                         return client
         return None
 
-    def send(self, sock: Sock, reader: Sock) -> None:
+    def send(self, sock: Traced, reader: Traced) -> None:
         """`sock` has sent what `reader` did not read: at the latest before either of them ended the connection."""
         ends = ((sock, "shutdown"), (sock, "close"), (reader, "close"))
         found = (n for n, call in enumerate(self.calls) if (call.sock, call.verb) in ends)
@@ -314,27 +317,27 @@ class _Teller:
 
     # --- ports ----------------------------------------------------------------------------------------------------
 
-    def listener(self, host: str, port: int) -> Sock | None:
+    def listener(self, host: str, port: int) -> Traced | None:
         """The listener that a connection to `host` and `port` reaches, if it is one of ours."""
         there = plain(host)
         there = LOOPBACK[6 if ":" in there else 4] if there in WILDCARD.values() else there
         found = [sock for sock in self.listeners if sock.number == port and _listens_at(sock, there)]
         return min(found, key=lambda sock: sock.host in WILDCARD.values(), default=None)
 
-    def port(self, number: int) -> Sock | int:
+    def port(self, number: int) -> Traced | int:
         """A port as the language names it: that which some socket got, or a number."""
         return self.chosen.get(number, number) if number else 0
 
 
-def _family(sock: Sock) -> int:
+def _family(sock: Traced) -> int:
     return int(sock.kind[-1])
 
 
-def _is_stream(sock: Sock) -> bool:
+def _is_stream(sock: Traced) -> bool:
     return not sock.kind.startswith("udp")
 
 
-def _listens_at(sock: Sock, host: str) -> bool:
+def _listens_at(sock: Traced, host: str) -> bool:
     """Whether a connection to `host`, an address without `::ffff:`, may reach this listener."""
     own = plain(sock.host)
     if own == host or own == "0.0.0.0":

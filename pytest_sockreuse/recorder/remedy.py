@@ -9,68 +9,68 @@ from dataclasses import replace
 from ..model import ModelError, predict
 from ..platforms import Platform
 from ..scenario import Option
-from .calls import Call, Part, Sock
+from .calls import Call, Piece, Traced
 
 MOST = 160  # changes that are tried
 _OPTIONS = ("SO_REUSEADDR", "SO_REUSEPORT")
 
-#: A change: what to tell the reader, and what it makes of a part.
+#: A change: what to say to the reader, and what it makes of a piece.
 Change = tuple[str, "Edit"]
 
 
 class Edit:
-    """One small change. Calls and sockets are the same objects in every platform's part."""
+    """One small change. Calls and sockets are the same objects in every platform's piece."""
 
-    def __call__(self, part: Part) -> Part | None:
-        """The part changed; None where there is nothing to change."""
+    def __call__(self, piece: Piece) -> Piece | None:
+        """The piece changed; None where there is nothing to change."""
         raise NotImplementedError
 
 
 class _Options(Edit):
-    def __init__(self, add: str, drop: str, socks: Sequence[Sock]) -> None:
+    def __init__(self, add: str, drop: str, socks: Sequence[Traced]) -> None:
         self.add, self.drop, self.socks = add, drop, socks
 
-    def __call__(self, part: Part) -> Part | None:
-        options = dict(part.options)
+    def __call__(self, piece: Piece) -> Piece | None:
+        options = dict(piece.options)
         for sock in self.socks:
             kept = tuple(option for option in options[sock] if option.name not in (self.add, self.drop))
             options[sock] = (*kept, Option(self.add)) if self.add else kept
-        return Part(part.calls, part.names, options)
+        return Piece(piece.calls, piece.names, options)
 
 
 class _Later(Edit):
     """The calls of `sock` from its first `verb` on come after `other`."""
 
-    def __init__(self, sock: Sock, verb: str, other: Call) -> None:
+    def __init__(self, sock: Traced, verb: str, other: Call) -> None:
         self.sock, self.verb, self.other = sock, verb, other
 
-    def __call__(self, part: Part) -> Part | None:
-        calls = list(part.calls)
+    def __call__(self, piece: Piece) -> Piece | None:
+        calls = list(piece.calls)
         first = next((n for n, call in enumerate(calls) if call.sock is self.sock and call.verb == self.verb), None)
         if first is None or self.other not in calls or (to := calls.index(self.other)) < first:
             return None
         moved = [call for call in calls[first:to] if call.sock is self.sock]
         rest = [call for call in calls[first : to + 1] if call.sock is not self.sock]
-        return Part((*calls[:first], *rest, *moved, *calls[to + 1 :]), part.names, part.options)
+        return Piece((*calls[:first], *rest, *moved, *calls[to + 1 :]), piece.names, piece.options)
 
 
-def remedy(failing: Sequence[Call], part: Part, parts: Mapping[Platform, Part]) -> str:
+def remedy(failing: Sequence[Call], piece: Piece, pieces: Mapping[Platform, Piece]) -> str:
     """A change after which every call that worked here works on every platform, for the reader; empty if none is found.
 
-    `failing` are the calls of `part` that fail somewhere; `parts` the calls as each platform's code makes them.
+    `failing` are the calls of `piece` that fail somewhere; `pieces` the calls as each platform's code makes them.
     """
     numbers = {number for call in failing for number in (call.number, call.sock.number)} - {0}
-    rivals = {call.sock for call in part.calls if call.verb == "bind" and call.number in numbers}
+    rivals = {call.sock for call in piece.calls if call.verb == "bind" and call.number in numbers}
     rivals |= {call.sock for call in failing}
-    socks = [sock for sock in part.options if sock in rivals and not sock.stranger]
+    socks = [sock for sock in piece.options if sock in rivals and not sock.stranger]
     # The contested ports are named by the program, so that whoever comes first can name them.
     symbolic = {
         call: replace(call, port=call.number)
-        for call in part.calls
+        for call in piece.calls
         if call.number in numbers and call.verb in ("bind", "connect") and call.number >= 1024
     }
-    plain = {platform: _replaced(other, symbolic) for platform, other in parts.items()}
-    single = list(_changes(_replaced(part, symbolic), socks))
+    plain = {platform: _replaced(other, symbolic) for platform, other in pieces.items()}
+    single = list(_changes(_replaced(piece, symbolic), socks))
     pairs = ((f"{a}, and {b}", (x, y)) for (a, x), (b, y) in itertools.combinations(single, 2))
     tried = itertools.chain(((text, (edit,)) for text, edit in single), pairs)
     for text, edits in itertools.islice(tried, MOST):
@@ -79,24 +79,24 @@ def remedy(failing: Sequence[Call], part: Part, parts: Mapping[Platform, Part]) 
     return ""
 
 
-def _replaced(part: Part, calls: Mapping[Call, Call]) -> Part:
-    return Part(tuple(calls.get(call, call) for call in part.calls), part.names, part.options)
+def _replaced(piece: Piece, calls: Mapping[Call, Call]) -> Piece:
+    return Piece(tuple(calls.get(call, call) for call in piece.calls), piece.names, piece.options)
 
 
-def _changes(part: Part, socks: Sequence[Sock]) -> Iterator[Change]:
-    def names(some: Sequence[Sock]) -> str:
-        return " and ".join(part.names[sock] for sock in some)
+def _changes(piece: Piece, socks: Sequence[Traced]) -> Iterator[Change]:
+    def names(some: Sequence[Traced]) -> str:
+        return " and ".join(piece.names[sock] for sock in some)
 
     for sock, other in itertools.permutations(socks, 2):
-        for call in part.calls:
+        for call in piece.calls:
             if call.sock is other and call.verb in ("bind", "connect", "listen"):
-                where = f"{part.names[other]}.{call.verb}"
+                where = f"{piece.names[other]}.{call.verb}"
                 for verb in ("bind", "listen"):
-                    yield f"call {part.names[sock]}.{verb} after {where}", _Later(sock, verb, call)
+                    yield f"call {piece.names[sock]}.{verb} after {where}", _Later(sock, verb, call)
     groups = [socks[:n] for n in (len(socks),)] + ([[sock] for sock in socks] if len(socks) > 1 else [])
     for group in groups:
         for option in _OPTIONS:
-            has = [sock for sock in group if any(o.name == option for o in part.options[sock])]
+            has = [sock for sock in group if any(o.name == option for o in piece.options[sock])]
             other_name = next(name for name in _OPTIONS if name != option)
             if len(has) < len(group):
                 yield f"set {option} on {names(group)}", _Options(option, "", group)
@@ -105,9 +105,9 @@ def _changes(part: Part, socks: Sequence[Sock]) -> Iterator[Change]:
                 yield f"set {other_name} on {names(group)} instead of {option}", _Options(other_name, option, group)
 
 
-def _works(platform: Platform, part: Part, edits: Sequence[Edit]) -> bool:
+def _works(platform: Platform, piece: Piece, edits: Sequence[Edit]) -> bool:
     """Whether all that worked here is sure to work there after the changes."""
-    changed: Part | None = part
+    changed: Piece | None = piece
     for edit in edits:
         changed = edit(changed) if changed is not None else None
     if changed is None:

@@ -8,10 +8,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from ..platforms import named, registry
-from .judge import Finding, Judgement
+from .compare import Comparison, Finding
 from .locations import Place, shown_places
 from .misuse import Found
-from .reconstruct import Story
+from .reconstruct import Trace
 
 _TESTS = 3  # of those that showed the same thing, so many are named
 
@@ -25,20 +25,20 @@ class Terminal(Protocol):
     def write_line(self, line: str) -> None: ...
 
 
-def record(stories: Sequence[Story], judgements: Iterable[Judgement], misuse: Iterable[Found]) -> Record:
+def record(traces: Sequence[Trace], comparisons: Iterable[Comparison], misuse: Iterable[Found]) -> Record:
     """What was found in one test, ready for JSON; what is empty is left out."""
-    judged = list(judgements)
-    findings = [_finding(found, judgement) for judgement in judged for found in judgement.findings]
+    compared = list(comparisons)
+    findings = [_finding(found, comparison) for comparison in compared for found in comparison.findings]
     entry: Record = {
         "findings": findings,
         "misuse": [_misuse(found) for found in misuse],
-        "unknown": {platform: why for judgement in judged for platform, why in judgement.unknown.items()},
-        "left_out": dict(sum((story.left_out for story in stories), Counter())),
+        "unknown": {platform: why for comparison in compared for platform, why in comparison.unknown.items()},
+        "left_out": dict(sum((trace.left_out for trace in traces), Counter())),
     }
     return {key: value for key, value in entry.items() if value}
 
 
-def _finding(found: Finding, judgement: Judgement) -> Record:
+def _finding(found: Finding, comparison: Comparison) -> Record:
     return {
         "platforms": [platform.name for platform in found.platforms],
         "step": found.step,
@@ -49,8 +49,8 @@ def _finding(found: Finding, judgement: Judgement) -> Record:
         "outcomes": list(found.outcomes),
         "rule": found.clause.name,
         "because": found.clause.sentence,
-        "remedy": judgement.remedy,
-        "part": str(judgement.part.scenario),
+        "remedy": comparison.remedy,
+        "piece": str(comparison.piece.scenario),
     }
 
 
@@ -58,7 +58,7 @@ def _misuse(found: Found) -> Record:
     misuse = found.misuse
     return {
         "id": misuse.id, "step": found.step, "at": _at(found.places), "sentence": misuse.sentence,
-        "remedy": misuse.remedy, "part": str(found.part.scenario),
+        "remedy": misuse.remedy, "piece": str(found.piece.scenario),
     }  # fmt: skip
 
 

@@ -89,7 +89,7 @@ def is_here(host: str) -> bool:
 
 
 class Addresses:
-    """The addresses of one story: loopback and wildcard ones as they are, others by what stands for them."""
+    """The addresses of one trace: loopback and wildcard ones as they are, others by what stands for them."""
 
     def __init__(self) -> None:
         self.own: dict[str, str] = {}

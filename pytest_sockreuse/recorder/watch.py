@@ -1,7 +1,7 @@
 """Watching Python's sockets: every bind, listen, connect, …, what came of it, and which line of code it was.
 
 While a `Tape` runs, some methods of `socket.socket` are wrapped; when the last one ends they are as they were. A
-wrapper only notes numbers and code objects: what they mean is found out later, by `story`.
+wrapper only notes numbers and code objects: what they mean is found out later, by `reconstruct`.
 """
 
 from __future__ import annotations
@@ -270,7 +270,7 @@ _ALIVE = (1, 4, 5)  # ESTABLISHED, FIN_WAIT1, FIN_WAIT2
 
 
 def _peer_is_gone(sock: Any) -> bool:
-    """Whether the other side has ended the connection already; of TCP, and where the OS tells."""
+    """Whether the other side has ended the connection already; of TCP, and where the OS says so."""
     if sys.platform != "linux":
         return False
     try:
