@@ -19,8 +19,8 @@ from pytest_sockreuse.pins import candidates, pins, said, versions
 from pytest_sockreuse.platforms import Platform, known, version
 from pytest_sockreuse.suite import Variant
 
-# A case of the suite for these would hang in every run until the scenario's time is up.
-HANGING = {
+# A case of the suite for these would take until the scenario's time is up, or a minute and more, in every run.
+SLOW = {
     "nothing-arrives": """
 L = tcp4()
 L.bind(127.0.0.1:P)
@@ -28,7 +28,22 @@ L.listen()
 C = tcp4()
 C.connect(127.0.0.1:P)
 C.eof()
-"""
+""",
+    "time-wait-ends": """
+L = tcp4()
+L.bind(127.0.0.1:P)
+L.listen()
+C = tcp4()
+C.bind(127.0.0.1:Q)
+C.connect(127.0.0.1:P)
+A = L.accept()
+C.close()
+A.close()
+wait 400
+B = tcp4()
+B.bind(127.0.0.1:Q)
+B.connect(127.0.0.1:P)
+""",
 }
 
 
@@ -94,13 +109,13 @@ def test_a_case_catches_the_inversion_of_every_clause(
     cases: dict[str, str] = {}
     inside: dict[str, Variant] = {}
     for platform, names in _inside(stack).items():
-        for name in names & HANGING.keys():
-            scenario = parse(HANGING[name])
+        for name in names & SLOW.keys():
+            scenario = parse(SLOW[name])
             assert said(predict(scenario, platform)) != said(predict(scenario, platform, inverted={name})), name
-        found = pins(platform, names - HANGING.keys(), _variants())
+        found = pins(platform, names - SLOW.keys(), _variants())
         inside |= found
         cases |= {f"{name} on {platform}": variant.id for name, variant in found.items()}
-        cases |= {f"{name} on {platform}": "" for name in names - found.keys() - HANGING.keys()}
+        cases |= {f"{name} on {platform}": "" for name in names - found.keys() - SLOW.keys()}
     for platform, names in _outside(stack).items():
         shown = {name: _shown(platform, name, inside[name]) for name in names & inside.keys()}
         others = pins(platform, {name for name in names if not shown.get(name)}, _variants())

@@ -24,6 +24,7 @@ S = TypeVar("S")  # a family's state: a dataclass that its `begin` makes
 
 _ALWAYS = frozenset({"close", "name", "get", "set"})
 _MEMORY = "over space names now ports env addresses devices state tuples listeners clock".split()
+_TIMED = frozenset({"bind", "connect", "listen", "send", "shutdown", "close"})  # may find that time ended something
 _MOVES = frozenset({"bind", "connect", "disconnect", "listen", "close"})
 
 
@@ -39,14 +40,15 @@ class Held:
 class Family(Protocol[S]):
     """What a family answers for each call: it raises Errno, TimeUp or Unknown, and notes what decided in `m.clause`.
 
-    `receive` is false where there is nothing to return, by the clause `silence`. An option that the system does not
-    have is refused by the clause `no_option`, and the family is not asked.
+    `receive` is false where there is nothing to return, by the clause `silence`; `elapse` ends what time alone ends. An
+    option that the system does not have is refused by the clause `no_option`, and the family is not asked.
     """
 
     silence: Declared
     no_option: Declared
 
     def begin(self, m: Machine[S]) -> S: ...
+    def elapse(self, m: Machine[S]) -> None: ...
     def socket(self, m: Machine[S], proto: str, family: int, user: str) -> Sock: ...
     def set(self, m: Machine[S], sk: Sock, option: Option) -> None: ...
     def get(self, m: Machine[S], sk: Sock, option: Option) -> str | None: ...
@@ -199,6 +201,8 @@ class Machine(Generic[S]):
         """The calls of the language, as the family answers them."""
         family, verb = self.family, step.verb
         host = step.address.host if step.address is not None else ""
+        if self.now and verb in _TIMED and sk.proto == "tcp":
+            family.elapse(self)
         if verb == "bind":
             family.bind(self, sk, host, port)
         elif verb == "listen":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from math import inf
 
 CLOSE, LISTEN, ESTABLISHED = "CLOSE", "LISTEN", "ESTABLISHED"
 FIN_WAIT2, CLOSE_WAIT, TIME_WAIT = "FIN_WAIT2", "CLOSE_WAIT", "TIME_WAIT"
@@ -20,7 +21,7 @@ class Sock:
     __slots__ = (
         "proto mptcp family user options ra rp v6only device no_port port_range linger linger2 nonlocal_ laddr port "
         "shown raddr rport state connected addr_lock port_lock auto queue backlog group peer rx error fin shut_rd "
-        "shut_wr open half since timestamps bound_at mapped tried"
+        "shut_wr open half since ends timestamps bound_at mapped tried"
     ).split()
 
     def __init__(self, proto: str, family: int, user: str) -> None:
@@ -29,7 +30,8 @@ class Sock:
         self.mptcp = self.ra = self.rp = self.v6only = self.no_port = self.nonlocal_ = False
         self.device = ""
         self.port_range = (0, 0)
-        self.linger = self.linger2 = -1
+        self.linger = -1
+        self.linger2 = 0  # seconds of FIN_WAIT2 without a descriptor; 0 the default, negative none
         self.laddr = "0.0.0.0" if family == 4 else "::"
         self.port = self.shown = 0
         self.raddr, self.rport = "", 0
@@ -47,6 +49,7 @@ class Sock:
         self.open = True  # a descriptor refers to it
         self.half = False  # TIME_WAIT: in truth FIN_WAIT2
         self.since = 0.0
+        self.ends = (inf, inf)  # when time alone ends it: at the earliest, at the latest
         self.timestamps = True
         self.bound_at = 0
         self.tried = False  # an MPTCP socket that a connection was tried with

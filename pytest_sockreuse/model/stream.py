@@ -6,12 +6,20 @@ Segments on loopback arrive at once: FIN_WAIT1, CLOSING and LAST_ACK have passed
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from collections.abc import Iterable
+from math import inf
+from typing import Any, Protocol, TypeVar
 
 from . import machine
 from .sock import CLOSE, CLOSE_WAIT, ESTABLISHED, FIN_WAIT2, LISTEN, TIME_WAIT, Sock
 
 Machine = machine.Machine[Any]  # of whatever family
+
+
+Stay = tuple[float, float]  # seconds, at least and at most
+ALWAYS = (inf, inf)
+T = TypeVar("T", bound=Sock)
+DRIFT = 0.5  # seconds that calls may take beside the waits of a scenario
 
 
 class Lives(Protocol):
@@ -25,6 +33,9 @@ class Lives(Protocol):
 
     def remain(self, m: Machine, sk: Sock, half: bool) -> None:
         """`sk` enters TIME_WAIT; with `half` it is FIN_WAIT2 and no descriptor refers to it."""
+
+    def stay(self, m: Machine, sk: Sock, half: bool) -> Stay:
+        """How long `sk` is in TIME_WAIT; with `half` in FIN_WAIT2."""
 
 
 def leave_tuple(m: Machine, sk: Sock) -> None:
@@ -74,14 +85,50 @@ def _take_fin(m: Machine, lives: Lives, sk: Sock) -> None:
     elif sk.state == FIN_WAIT2:
         lives.remain(m, sk, False)
     elif sk.state == TIME_WAIT and sk.half:
-        sk.half, sk.since = False, m.now
+        sk.half = False
+        last(m, sk, lives.stay(m, sk, False))
+
+
+def last(m: Machine, sk: Sock, stay: Stay) -> None:
+    """From now on `sk` stays as it is for so long."""
+    sk.since, sk.ends = m.now, (m.now + stay[0] - DRIFT, m.now + stay[1] + DRIFT)
+
+
+def over(m: Machine, socks: Iterable[T]) -> list[T]:
+    """Those whose time has ended; where it may have, the first of them in time up to any."""
+    due = sorted((sk for sk in socks if sk.ends[0] < m.now), key=lambda sk: sk.ends)
+    sure = [sk for sk in due if sk.ends[1] <= m.now]
+    open_ = [sk for sk in due if sk.ends[1] > m.now]
+    return sure + open_[: m.choose(len(open_) + 1) if open_ else 0]
+
+
+def elapse(m: Machine, lives: Lives) -> None:
+    """Time has passed: TIME_WAIT ends by it, and so does FIN_WAIT2, or its first part."""
+    gone = over(m, m.tuples.values())
+    while gone:
+        gone = over(m, [rest for sk in gone if (rest := _ended(m, lives, sk))])
+
+
+def _ended(m: Machine, lives: Lives, sk: Sock) -> Sock | None:
+    """The time of `sk` is over; returns what then takes its place."""
+    key, ends = sk.key, sk.ends
+    sk.ends = ALWAYS
+    if sk.state == TIME_WAIT:
+        finish(m, lives, sk)
+        return None
+    stay = lives.stay(m, sk, True)
+    lives.remain(m, sk, True)
+    small = m.tuples[key]
+    small.ends = ends[0] + stay[0], ends[1] + stay[1]
+    return small
 
 
 def survive(m: Machine, lives: Lives, sk: Sock, small: Sock, half: bool) -> None:
     """`small` takes the place of `sk` in TIME_WAIT, or with `half` in FIN_WAIT2."""
     if sk in m.called:
         m.called[small] = m.called[sk]
-    small.state, small.half, small.since, small.open = TIME_WAIT, half, m.now, False
+    small.state, small.half, small.open = TIME_WAIT, half, False
+    last(m, small, lives.stay(m, sk, half))
     small.peer, sk.peer = sk.peer, None
     if small.peer is not None and small.peer is not sk:
         small.peer.peer = small
@@ -118,7 +165,7 @@ def close(m: Machine, lives: Lives, sk: Sock) -> None:
         lives.release(m, sk)
     elif sk.state == CLOSE:
         lives.release(m, sk)
-    elif sk.rx or sk.linger == 0 or (sk.state == FIN_WAIT2 and sk.linger2 < -1):
+    elif sk.rx or sk.linger == 0 or (sk.state == FIN_WAIT2 and sk.linger2 < 0):
         send_reset(m, lives, sk)
     elif sk.state == FIN_WAIT2:
         lives.remain(m, sk, True)
@@ -147,7 +194,8 @@ def send(m: Machine, lives: Lives, sk: Sock) -> str:
     if sk.shut_wr or sk.state not in (ESTABLISHED, CLOSE_WAIT):
         return "EPIPE"
     peer = sk.peer
-    if peer is None or peer.state in (TIME_WAIT, CLOSE) or (peer.state == FIN_WAIT2 and peer.shut_rd):
+    deaf = peer is not None and peer.state == FIN_WAIT2 and (peer.shut_rd or not peer.open)
+    if peer is None or deaf or peer.state in (TIME_WAIT, CLOSE):
         if peer is not None:
             take_reset(m, lives, peer)
         take_reset(m, lives, sk)

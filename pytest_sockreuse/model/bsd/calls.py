@@ -57,6 +57,9 @@ class Bsd:
     def begin(self, m: Machine) -> State:
         return State(self.traits)
 
+    def elapse(self, m: Machine) -> None:
+        stream.elapse(m, self.tcp)
+
     def socket(self, m: Machine, proto: str, family: int, user: str) -> Sock:
         if proto not in ("tcp", "udp"):
             raise Unknown(f"{proto} is not modelled")

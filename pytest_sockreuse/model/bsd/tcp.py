@@ -138,6 +138,10 @@ class Tcp:
         else:
             sk.state, sk.since = TIME_WAIT, m.now
 
+    def stay(self, m: Machine, sk: Sock, half: bool) -> stream.Stay:
+        """Not known here; `table.owners` ends TIME_WAIT."""
+        return stream.ALWAYS
+
     @staticmethod
     def _vanishes(m: Machine) -> bool:
         default = "1" if NO_LOCAL_TW in m.on else "0"
@@ -210,7 +214,7 @@ class Tcp:
         if sk.state == TIME_WAIT:
             sk.open = False
             return
-        sk.rx, sk.linger2 = 0, -1
+        sk.rx, sk.linger2 = 0, 0
         stream.close(m, self, sk)
 
     def end_listening(self, m: Machine, sk: Pcb, how: str) -> None:

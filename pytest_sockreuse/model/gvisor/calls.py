@@ -62,9 +62,8 @@ class Gvisor:
         m.state.sockets.append(sk)
         return sk
 
-    def _now(self, m: Machine) -> None:
-        if m.now > 2:
-            stream.expire(m, m.state.sockets)
+    def elapse(self, m: Machine) -> None:
+        stream.elapse(m)
 
     def set(self, m: Machine, sk: Sock, option: Option) -> None:
         options.apply(m, _endpoint(sk), option)
@@ -78,7 +77,6 @@ class Gvisor:
         return m.space.value(shown(ep.family, address), ep.shown)
 
     def bind(self, m: Machine, sk: Sock, host: str, port: int) -> None:
-        self._now(m)
         ep = _endpoint(sk)
         address.check_bind_family(ep, host)
         if ep.proto == "tcp":
@@ -87,13 +85,11 @@ class Gvisor:
             udp.bind(m, ep, host, port)
 
     def listen(self, m: Machine, sk: Sock, backlog: int) -> None:
-        self._now(m)
         if sk.proto == "udp":
             raise Errno("EOPNOTSUPP", DATAGRAM)
         tcp.listen(m, _endpoint(sk), backlog)
 
     def connect(self, m: Machine, sk: Sock, host: str, port: int) -> None:
-        self._now(m)
         if sk.proto == "tcp":
             tcp.connect(m, _endpoint(sk), host, port)
         else:
@@ -113,20 +109,17 @@ class Gvisor:
         return child
 
     def shutdown(self, m: Machine, sk: Sock, how: str) -> None:
-        self._now(m)
         if sk.proto == "tcp":
             stream.shutdown(m, _endpoint(sk), how)
         else:
             udp.shutdown(_endpoint(sk), how)
 
     def receive(self, m: Machine, sk: Sock, all_: bool) -> bool:
-        self._now(m)
         if sk.proto == "tcp":
             return stream.receive(_endpoint(sk), all_)
         return udp.receive(_endpoint(sk), all_)
 
     def send(self, m: Machine, sk: Sock, host: str, port: int) -> None:
-        self._now(m)
         if sk.proto == "udp":
             udp.send(m, _endpoint(sk), host, port)
         elif host:
@@ -135,7 +128,6 @@ class Gvisor:
             stream.send(m, _endpoint(sk))
 
     def close(self, m: Machine, sk: Sock) -> None:
-        self._now(m)
         if sk.proto == "tcp":
             stream.close(m, _endpoint(sk))
         else:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import contextlib
 
-from ..clause import Book, Errno, Unknown
+from .. import stream as lives
+from ..clause import Book, Errno
 from ..sock import CLOSE_WAIT, ESTABLISHED, FIN_WAIT2, LISTEN, TIME_WAIT
 from .ports import Endpoint, claim_of
 from .state import Machine
@@ -86,7 +87,8 @@ def take_reset(m: Machine, sk: Endpoint) -> None:
 
 
 def _wait(m: Machine, sk: Endpoint) -> None:
-    sk.state, sk.since = TIME_WAIT, m.now
+    sk.state = TIME_WAIT
+    lives.last(m, sk, (TIMEOUT, TIMEOUT))
     if TW_KEEPS not in m.on:
         cleanup(m, sk)
         sk.state = CLOSED
@@ -102,7 +104,7 @@ def _send_fin(m: Machine, sk: Endpoint) -> None:
         cleanup(m, sk)
         sk.state = CLOSED
     elif sk.state == ESTABLISHED:
-        sk.state, sk.since = FIN_WAIT2, m.now
+        sk.state = FIN_WAIT2
     if isinstance(peer, Endpoint):
         peer.fin = True
         if peer.state == ESTABLISHED:
@@ -146,29 +148,19 @@ def close(m: Machine, sk: Endpoint) -> None:
     if sk.state in CONNECTED:
         with contextlib.suppress(Errno):
             shutdown(m, sk, "RDWR")
-        sk.since = m.now if sk.state == FIN_WAIT2 else sk.since
+        if sk.state == FIN_WAIT2:
+            seconds = max(float(sk.options.get("TCP_LINGER2", TIMEOUT)), 0.0)
+            lives.last(m, sk, (seconds, seconds))
     else:
         cleanup(m, sk)
         sk.state = CLOSED
 
 
-def expire(m: Machine, sockets: list[Endpoint]) -> None:
+def elapse(m: Machine) -> None:
     """The timers of TIME_WAIT, and of FIN_WAIT2 without a descriptor."""
-    for sk in sockets:
-        orphan = sk.state == FIN_WAIT2 and not sk.open
-        if sk.state == TIME_WAIT or orphan:
-            limit = _linger2(sk) if orphan else TIMEOUT
-            passed = m.now - sk.since
-            if passed >= limit:
-                cleanup(m, sk)
-                sk.state = CLOSED
-            elif passed > limit - 2 and m.now > 2:
-                raise Unknown("the moment at which TIME_WAIT or FIN_WAIT2 ends")
-
-
-def _linger2(sk: Endpoint) -> float:
-    value = int(sk.options.get("TCP_LINGER2", "60"))
-    return float(max(value, 0))
+    for sk in lives.over(m, m.state.sockets):
+        cleanup(m, sk)
+        sk.state, sk.ends = CLOSED, lives.ALWAYS
 
 
 def send(m: Machine, sk: Endpoint) -> None:

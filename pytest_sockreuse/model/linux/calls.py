@@ -75,6 +75,9 @@ class Linux:
     def begin(self, m: Machine) -> State:
         return State()
 
+    def elapse(self, m: Machine) -> None:
+        stream.elapse(m, self.tcp)
+
     def socket(self, m: Machine, proto: str, family: int, user: str) -> Sock:
         if proto == "udplite" and NO_UDPLITE in m.on:
             raise Errno("EPROTONOSUPPORT", NO_UDPLITE)

@@ -101,7 +101,7 @@ def apply(m: Machine, sk: Sock, option: Option) -> None:
         sk.nonlocal_ = "1" in (sk.options.get(other) for other in _NONLOCAL)
     elif name == "TCP_LINGER2":
         value = _number(option)
-        sk.linger2 = -2 if value < 0 else -1
+        sk.linger2 = -1 if value < 0 else min(value, 120)
         sk.options[name] = "-1" if value < 0 else str(value if 0 < value <= 120 else 60 if value == 0 else 0)
     elif name in _PLAIN:
         sk.options[name] = str(int(bool(_number(option))))

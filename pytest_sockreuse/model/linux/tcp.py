@@ -75,6 +75,15 @@ HALF_KEPT = BOOK(
     "0d9e5df4a257 tcp: avoid reusing FIN_WAIT2 when trying to find port in connect() process",
     since=("5.10.227", "6.1.113", "6.11.3", "6.12"),
 )
+TW_ENDS = BOOK("time-wait-ends", "TIME_WAIT ends after 60 s.", "include/net/tcp.h TCP_TIMEWAIT_LEN")
+HALF_ENDS = BOOK(
+    "fin-wait2-ends",
+    "FIN_WAIT2 without a descriptor ends after TCP_LINGER2 or else tcp_fin_timeout seconds, but 0.7 at least; "
+    "of more than 60 it lasts twice what exceeds them.",
+    "net/ipv4/tcp.c __tcp_close, tcp_fin_time; net/ipv4/tcp_timer.c tcp_keepalive_timer",
+)
+MINUTE = 60.0  # TCP_TIMEWAIT_LEN
+LEAST_FIN_TIME = 0.7  # 3.5 times the least retransmission time-out
 BACKLOG = BOOK(
     "backlog-full",
     "A listener with more than its backlog waiting answers no SYN.",
@@ -129,13 +138,31 @@ class Tcp:
             self.release(m, sk)
 
     def remain(self, m: Machine, sk: Sock, half: bool) -> None:
-        """tcp_time_wait: a small socket takes the place of `sk`."""
+        """tcp_time_wait: a small socket takes the place of `sk`; for a long FIN_WAIT2 tcp_keepalive_timer does it."""
+        if half and not sk.half and HALF_ENDS in m.on and self._fin_time(m, sk) > MINUTE:
+            sk.half = True
+            stream.last(m, sk, self.stay(m, sk, True))
+            return
         small = Sock("tcp", sk.family, sk.user)
         small.have(_REMEMBERED, sk)
         entry = bucket(m, sk.port)
         if entry is not None and TW_KEEPS in m.on:
             entry.owners.append(small)
         stream.survive(m, self, sk, small, half)
+
+    def stay(self, m: Machine, sk: Sock, half: bool) -> stream.Stay:
+        """What tcp_time_wait and tcp_reset_keepalive_timer are given; the timer wheel is late by up to an eighth."""
+        if (HALF_ENDS if half else TW_ENDS) not in m.on:
+            return stream.ALWAYS
+        seconds = self._fin_time(m, sk) if half else MINUTE
+        if seconds > MINUTE:
+            seconds -= MINUTE
+        return seconds, seconds * 9 / 8
+
+    @staticmethod
+    def _fin_time(m: Machine, sk: Sock) -> float:
+        """tcp_fin_time."""
+        return max(float(sk.linger2 or m.env.get("net.ipv4.tcp_fin_timeout", MINUTE)), LEAST_FIN_TIME)
 
     def reset_address(self, m: Machine, sk: Sock) -> None:
         """inet_bhash2_reset_saddr."""

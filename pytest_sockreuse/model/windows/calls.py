@@ -86,6 +86,9 @@ class Windows:
     def begin(self, m: Machine) -> State:
         return State()
 
+    def elapse(self, m: Machine) -> None:
+        stream.elapse(m, self.tcp)
+
     def socket(self, m: Machine, proto: str, family: int, user: str) -> Sock:
         if proto not in ("tcp", "udp"):
             raise Unknown(f"{proto} is not modelled")

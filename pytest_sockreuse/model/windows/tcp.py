@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import inf
+
 from .. import stream
 from ..address import parsed
 from ..clause import Book, Errno, Unknown
@@ -17,6 +19,12 @@ TW_FREE = BOOK(
     "time-wait-holds-no-port",
     "A connection in TIME_WAIT does not stand against bind(), whatever the options.",
     "CPython socket.create_server, Go setDefaultListenerSockopts, PostgreSQL pqcomm",
+    "documented",
+)
+TW_ENDS = BOOK(
+    "time-wait-ends",
+    "TIME_WAIT ends after 30 s at the earliest and 300 s at the latest, FIN_WAIT2 not before 30 s.",
+    "Microsoft, TcpTimedWaitDelay and TcpFinWait2Delay",
     "documented",
 )
 CHILD_FREE = BOOK(
@@ -138,6 +146,9 @@ class Tcp:
         small = WinSock("tcp", sk.family, sk.user)
         small.have(_REMEMBERED, sk)
         stream.survive(m, self, sk, small, half)
+
+    def stay(self, m: Machine, sk: Sock, half: bool) -> stream.Stay:
+        return (30.0, inf if half else 300.0) if TW_ENDS in m.on else stream.ALWAYS
 
     def connect(self, m: Machine, sk: WinSock, host: str, port: int) -> None:
         """Raises Errno, Unknown."""
