@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from .arguments import UsageError, parser
+from .data import DataError
 from .parser import MAX_TEXT, decode, parse_file
 from .platforms import CONFORMANCE, Platform, current, describe, known
 from .scenario import Observation, Scenario, ScenarioError
@@ -151,12 +152,9 @@ def _clauses(arguments: argparse.Namespace) -> int:
 
 
 def _suite() -> Suite:
-    from .loader import SuiteError, load
+    from .loader import load
 
-    try:
-        return load()
-    except SuiteError as error:
-        raise UsageError(f"the conformance data is wrong:\n{error}") from None
+    return load()
 
 
 def _audit(arguments: argparse.Namespace) -> int:
@@ -170,11 +168,11 @@ def _audit(arguments: argparse.Namespace) -> int:
 
 
 def _check(arguments: argparse.Namespace) -> int:
-    from .guard import UnknownRule, tried
+    from .guard import GuardError, tried
 
     try:
         trials = tried(arguments.rule)
-    except UnknownRule as error:
+    except GuardError as error:
         raise UsageError(str(error)) from None
     from .report.guards import explain, to_json
 
@@ -339,8 +337,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parsed = parser(COMMANDS).parse_args(arguments)
         status: int = parsed.call(parsed)
         sys.stdout.flush()
-    except UsageError as error:
-        lines = (visible(line, 4000) for line in str(error).split("\n"))
+    except (UsageError, DataError) as error:
+        wrong = "the conformance data is wrong:\n" if isinstance(error, DataError) else ""
+        lines = (visible(line, 4000) for line in f"{wrong}{error}".split("\n"))
         print("sockreuse:", "\n".join(lines), file=sys.stderr)
         return 2
     except KeyboardInterrupt:

@@ -13,6 +13,8 @@ from .text import visible
 
 MAX_FILE = 4 * 1024 * 1024  # bytes
 
+_DEEP, _LONG = r"[\[{]{50}", r"[0-9]{1000}"
+
 
 class DataError(Exception):
     """What is wrong with the data, one line a mistake: ``file:line: what; remedy``."""
@@ -40,9 +42,9 @@ def read(path: Path) -> tuple[dict[str, Any], str]:
         where = f"{found[1]}:{found[2]}" if found else str(len(text.splitlines()))
         raise DataError(f"{name}:{where}: {str(error).partition(' (at')[0]}") from None
     except RecursionError:
-        raise DataError(f"{name}:{_line(r'[[{]{50}', text)}: brackets in brackets, too deep to be read") from None
+        raise DataError(f"{name}:{_line(_DEEP, text)}: brackets in brackets, too deep to be read") from None
     except ValueError:
-        raise DataError(f"{name}:{_line('[0-9]{1000}', text)}: a number too long to be read") from None
+        raise DataError(f"{name}:{_line(_LONG, text)}: a number too long to be read") from None
 
 
 def _line(pattern: str, text: str) -> int:

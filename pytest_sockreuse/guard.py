@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 
+from .data import DataError
 from .live.runner import Broken, Runner
 from .loader import guard_names, load, rule_ids
 from .platforms import current
@@ -74,10 +75,21 @@ class Trial:
 
 @cache
 def find(name: str) -> Guard:
-    """The guard called `name`, an id or alias of conformance/guards.toml; raises UnknownRule.
+    """The guard called `name`, an id or alias of conformance/guards.toml. Raises UnknownRule, or GuardError if the data
+    that says what it is, is wrong.
 
     A case of the suite that shows a claim, or a variant of it, is called by its id; the claim's outcome honours it.
     """
+    try:
+        guard = _find(name)
+        for variant in guard.variants:
+            _ = variant.scenario
+    except DataError as error:
+        raise GuardError(f"the conformance data is wrong:\n{error}") from None
+    return guard
+
+
+def _find(name: str) -> Guard:
     id_ = guard_names().get(name, name)
     rule = id_.partition("/")[0]
     if rule in rule_ids():

@@ -6,42 +6,28 @@ Whatever is wrong with the data is named by file and line, all of it at once.
 from __future__ import annotations
 
 import itertools
+import math
 import re
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from .data import DataError, called, complaints, fits, line_of, read, records
+from .options import options
 from .platforms import CONFORMANCE, Span, registry
-from .scenario import ScenarioError
 from .suite import Case, Claim, Guard, Rule, Source, Statement, Suite, Table, Variant
+from .text import visible
 from .verdict import ExpectationError, check_outcome
 
 BASES = ("measured", "documented", "source", "model", "inferred")
+MAX_VARIANTS = 10_000  # of one case
+
 _ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
-
-class SuiteError(Exception):
-    """What is wrong with the data, one line a mistake: ``file:line: what; remedy``."""
-
-
-def _fits(value: Any, form: Any) -> bool:
-    """Whether a value has a form: a type, [form] for a list, {"": form} for a table."""
-    if isinstance(form, list):
-        return isinstance(value, list) and all(_fits(entry, form[0]) for entry in value)
-    if isinstance(form, dict):
-        return isinstance(value, dict) and all(_fits(entry, form[""]) for entry in value.values())
-    return isinstance(value, form)
-
-
-def _called(form: Any) -> str:
-    if isinstance(form, list):
-        return f"list of {_called(form[0])}"
-    return f"table of {_called(form[''])}" if isinstance(form, dict) else str(form.__name__)
-
-
 _OUTCOME = {"": str}
+_GUARD = {"text": str, "case": str, "outcome": _OUTCOME, "instead": str}
+_GUARD_MAY = {"aliases": [str], "where": {"": [str]}}
 
 
 @dataclass
@@ -60,50 +46,55 @@ class _Reader:
 
     def toml(self, path: Path) -> tuple[dict[str, Any], str]:
         try:
-            text = path.read_text(encoding="utf-8")
-            return tomllib.loads(text), text
-        except OSError as error:
-            self.wrong.append(f"{path.name}: {error.strerror}")
-        except UnicodeDecodeError as error:
-            self.wrong.append(f"{path.name}: not UTF-8 (byte {error.start})")
-        except tomllib.TOMLDecodeError as error:
-            found = re.search(r"\(at line (\d+), column (\d+)\)", str(error))
-            where = f"{found[1]}:{found[2]}" if found else str(len(path.read_text().splitlines()))
-            self.wrong.append(f"{path.name}:{where}: {str(error).partition(' (at')[0]}")
-        return {}, ""
+            return read(path)
+        except DataError as error:
+            self.wrong += str(error).split("\n")
+            return {}, ""
 
     def tables(self, name: str, form: Any, *needed: str) -> dict[str, Any]:
         """The tables of a file beside the rules that have the right form."""
         data, text = self.toml(self.root / f"{name}.toml")
         good = {}
         for id_, entry in data.items():
-            if _fits(entry, form) and all(key in entry for key in needed):
+            if fits(entry, form) and all(key in entry for key in needed):
                 good[id_] = entry
             else:
-                found = re.search(rf"^\s*(\[\s*)?\"?{re.escape(id_)}\b", text, re.M)
-                line = text[: found.end()].count("\n") + 1 if found else 1
-                what = f"a {_called(form)}" + (f" with {' and '.join(needed)}" if needed else "")
-                self.wrong.append(f"{name}.toml:{line}: {id_!r} should be {what}")
+                what = f"a {called(form)}" + (f" with {' and '.join(needed)}" if needed else "")
+                self.wrong.append(f"{name}.toml:{line_of(id_, text)}: {visible(repr(id_))} should be {what}")
         return good
 
     def suite(self, wanted: Sequence[str] | None) -> Suite:
+        for facts in (registry, options):
+            try:
+                facts()
+            except DataError as error:
+                self.wrong += str(error).split("\n")
         for id_, entry in self.tables("claims", {"": str}, "document", "text").items():
             self.claims[id_] = Claim(id_, entry["document"], entry["text"])
         self.evidence = self.tables("evidence", {"": str}, "title")
         self.axes = self.tables("axes", {"": {"": str}})
+        self.stop()  # before each case complains of what is missing there
         rules: dict[str, Rule] = {}
         for path in sorted((self.root / "rules").glob("*.toml")):
-            if wanted is None or path.stem in wanted:
+            if not _ID.fullmatch(path.stem):
+                name = visible(path.name)
+                self.wrong.append(f"{name}:1: the file should be called by lower case words joined by '-', then .toml")
+            elif wanted is None or path.stem in wanted:
                 rules[path.stem] = _RuleReader(self, path).rule()
         guards = _GuardReader(self, self.root / "guards.toml").guards(rules, wanted)
         if not self.wrong and wanted is None:
             shown = {claim for rule in rules.values() for case in rule.cases for claim in case.claims}
-            missing = ", ".join(id_ for id_ in self.claims if id_ not in shown)
-            if missing:
-                self.wrong.append(f"claims.toml: no case shows {missing}; name the claim in [case.claims] of one")
-        if self.wrong:
-            raise SuiteError("\n".join(self.wrong))
+            if missing := [id_ for id_ in self.claims if id_ not in shown]:
+                line = line_of(missing[0], self.toml(self.root / "claims.toml")[1])
+                names = ", ".join(missing)
+                self.wrong.append(f"claims.toml:{line}: no case shows {names}; name the claim in [case.claims] of one")
+        self.stop()
         return Suite(rules, self.claims, self.evidence, guards)
+
+    def stop(self) -> None:
+        """Raises DataError if anything was wrong so far."""
+        if self.wrong:
+            raise DataError("\n".join(self.wrong))
 
 
 class _RuleReader:
@@ -111,14 +102,18 @@ class _RuleReader:
 
     def __init__(self, reader: _Reader, path: Path) -> None:
         self.reader, self.path = reader, path
-        self.data, text = reader.toml(path)
-        self.lines = text.splitlines()
+        before = len(reader.wrong)
+        self.data, self.text = reader.toml(path)
+        self.unread = len(reader.wrong) > before
+        self.lines = self.text.split("\n")
         self.ids: set[str] = set()
 
     def fail(self, line: int, what: str) -> None:
         self.reader.fail(Source(self.path, line), what)
 
     def rule(self) -> Rule:
+        if self.unread:
+            return Rule(self.path.stem, "", "", ())
         if not self._keys(self.data, {"title": str, "about": str, "case": [dict]}, {}, 1, "a rule"):
             self.data["case"] = []
         starts = self._headers("case", len(self.data["case"]), 1, len(self.lines) + 1)
@@ -144,15 +139,7 @@ class _RuleReader:
     def _keys(
         self, entry: Mapping[str, Any], needed: dict[str, Any], optional: dict[str, Any], line: int, what: str
     ) -> bool:
-        allowed = needed | optional
-        known = ", ".join(sorted(allowed))
-        bad = [f"{key!r} is no key of {what} (it has {known})" for key in entry if key not in allowed]
-        bad += [f"{what} needs {key!r}" for key in needed if key not in entry]
-        bad += [
-            f"{key!r} of {what} should be a {_called(form)}"
-            for key, form in allowed.items()
-            if key in entry and not _fits(entry[key], form)
-        ]
+        bad = complaints(entry, needed, optional, what)
         for message in bad:
             self.fail(line, message)
         return not bad
@@ -198,7 +185,7 @@ class _RuleReader:
         axes: dict[str, Mapping[str, Mapping[str, str]]] = {}
         for name, values in given.items():
             shared = self.reader.axes.get(name, {})
-            if _fits(values, {"": {"": str}}):
+            if fits(values, {"": {"": str}}):
                 axes[name] = values
             elif values == "all" and shared:
                 axes[name] = shared
@@ -207,6 +194,9 @@ class _RuleReader:
             else:
                 known = ", ".join(shared) or "no such axis"
                 self.fail(line, f"axis {name!r} should be 'all', values of axes.toml ({known}), or a table of its own")
+        if math.prod(map(len, axes.values())) > MAX_VARIANTS:
+            self.fail(line, f"these axes make more than {MAX_VARIANTS} variants; take some of their values")
+            return {}
         return axes
 
     def _statement(self, entry: dict[str, Any], axes: Any, cells: Mapping[str, Any], line: int) -> Statement | None:
@@ -291,11 +281,8 @@ class _RuleReader:
         for variant in case.variants:
             try:
                 _ = variant.scenario
-            except ScenarioError as error:
-                line = case.scenario_at.line + (error.line if not variant.values else 0)
-                self.fail(
-                    line, f"{variant.name}: line {error.line}, column {error.column} of the scenario: {error.expected}"
-                )
+            except DataError as error:
+                self.reader.wrong.append(str(error))
                 return
         outcomes = [(case.at.line, o) for o in (*case.claims.values(), *case.cells.values())]
         outcomes += [(s.at.line, s.outcome) for s in case.statements if not isinstance(s.outcome, Table)]
@@ -326,7 +313,7 @@ class _GuardReader(_RuleReader):
         """The guards by id; where only some rules are `wanted`, those of others are passed over."""
         found: dict[str, Guard] = {}
         for id_, entry in self.data.items():
-            self.at = next((n for n, text in enumerate(self.lines, 1) if text.startswith(f'["{id_}"]')), 1)
+            self.at = line_of(id_, self.text)
             rule = rules.get(id_.partition("/")[0])
             if rule is None and wanted is None:
                 self.fail(self.at, f"guard {id_!r}: its id should be RULE/NAME, of a rule in rules/")
@@ -338,9 +325,7 @@ class _GuardReader(_RuleReader):
         return found
 
     def _guard(self, id_: str, entry: Any, rule: Rule) -> Guard | None:
-        needed = {"text": str, "case": str, "outcome": _OUTCOME, "instead": str}
-        optional = {"aliases": [str], "where": {"": [str]}}
-        if not _fits(entry, {"": object}) or not self._keys(entry, needed, optional, self.at, f"guard {id_}"):
+        if not self._keys(entry, _GUARD, _GUARD_MAY, self.at, f"guard {visible(id_)}"):
             return None
         cases = {case.id: case for case in rule.cases}
         aliases, where = tuple(entry.get("aliases", ())), entry.get("where", {})
@@ -366,7 +351,7 @@ class _GuardReader(_RuleReader):
 def load(root: Path = CONFORMANCE, rules: Sequence[str] | None = None, *, check: bool = True) -> Suite:
     """Read the suite, or some of its rules; unless to `check`, take on trust what only a whole case shows.
 
-    Raises SuiteError.
+    Raises DataError.
     """
     return _Reader(root, check).suite(rules)
 
@@ -377,7 +362,6 @@ def rule_ids(root: Path = CONFORMANCE) -> list[str]:
 
 
 def guard_names(root: Path = CONFORMANCE) -> dict[str, str]:
-    """Every name that guards.toml gives, id or alias, and the id that it stands for; nothing is checked."""
-    with open(root / "guards.toml", "rb") as file:
-        guards = tomllib.load(file)
+    """Every name that guards.toml gives, id or alias, and the id that it stands for. Raises DataError."""
+    guards = records(root / "guards.toml", _GUARD, _GUARD_MAY)
     return {name: id_ for id_, entry in guards.items() for name in (id_, *entry.get("aliases", ()))}

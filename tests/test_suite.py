@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from pytest_sockreuse.loader import SuiteError, load, rule_ids
+from pytest_sockreuse import guard, loader, platforms
+from pytest_sockreuse.cli import main
+from pytest_sockreuse.data import MAX_FILE, DataError
+from pytest_sockreuse.loader import guard_names, load, rule_ids
 from pytest_sockreuse.platforms import CONFORMANCE, named
 
 Conformance = Callable[..., Path]
@@ -29,7 +34,7 @@ def line_of(text: str, what: str) -> int:
 
 
 def wrong(root: Path) -> list[str]:
-    with pytest.raises(SuiteError) as caught:
+    with pytest.raises(DataError) as caught:
         load(root)
     return str(caught.value).splitlines()
 
@@ -96,9 +101,118 @@ def test_a_scenario_that_does_not_parse_is_named_by_its_own_line(conformance: Co
 def test_a_word_in_braces_that_no_axis_gives(conformance: Conformance) -> None:
     text = WHOLE.replace("tcp4()", "{tcp}()").replace("scenario =", 'axes.family = ["ip4"]\nscenario =')
     load(conformance(sharing=text))
-    (line,) = wrong(conformance(sharing=text.replace("{tcp}", "{udp}")))
-    assert line.startswith(f"{SHARING}:")
-    assert "one[ip4]: line 1, column 5" in line
+    text = text.replace("B = {tcp}", "B = {utp}")
+    (line,) = wrong(conformance(sharing=text))
+    at = line_of(text, "{utp}")
+    assert line == f"{SHARING}:{at}: one[ip4]: no word {{utp}} here (there are {{family}}, {{lo}}, {{tcp}})"
+    (line,) = wrong(conformance(sharing=WHOLE.replace("B = tcp4", "B = {tcp}")))
+    assert line.endswith("one: no word {tcp} here (there are none; axes bring them)")
+
+
+def test_a_case_is_one_scenario_without_a_title(conformance: Conformance) -> None:
+    (line,) = wrong(conformance(sharing=WHOLE.replace("A = tcp4()", "--- x\nA = tcp4()")))
+    assert line.endswith("one: a case is one scenario, without a line '--- TITLE'")
+
+
+MANY = "".join(f"axes.x{n}.a = {{}}\naxes.x{n}.b = {{}}\n" for n in range(40))
+BOMB = "".join(f'axes.x{n}.v.w{n} = "{f"{{w{n + 1}}}" * 3000}"\n' for n in range(3)) + 'axes.x3.v.w3 = "#"\n'
+
+
+@pytest.mark.parametrize(
+    ("axes", "says"),
+    [
+        (MANY, "these axes make more than 10000 variants; take some of their values"),
+        (BOMB, "one[v-v-v-v]: words in braces that name words grow too long"),
+    ],
+)
+def test_axes_that_multiply_end_at_a_bound(axes: str, says: str, conformance: Conformance) -> None:
+    text = WHOLE.replace("scenario = '''\n", f"{axes}scenario = '''\n# {{w0}}\n")
+    assert any(line.endswith(says) for line in wrong(conformance(sharing=text)))
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (b"x = 1\ny = " + b"[" * 5000, "axes.toml:2: brackets in brackets, too deep to be read"),
+        (b"x = 1\ny = " + b"9" * 5000, "axes.toml:2: a number too long to be read"),
+        (b"x = 1\ny = '\xff'", "axes.toml:2: not UTF-8 (byte 11 of the file)"),
+        (b"[x]\ny =", "axes.toml:2: Invalid value"),
+        (b"#" * (MAX_FILE + 1), f"axes.toml:1: should have at most {MAX_FILE} bytes"),
+    ],
+    ids=["brackets", "number", "bytes", "syntax", "size"],
+)
+def test_a_file_that_cannot_be_read_is_one_line(text: bytes, says: str, conformance: Conformance) -> None:
+    """Not followed by what every case misses in it."""
+    root = conformance()
+    (root / "axes.toml").write_bytes(text)
+    assert wrong(root) == [says]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no FIFOs")
+def test_nobody_waits_for_what_is_no_file(conformance: Conformance) -> None:
+    root = conformance()
+    (root / "axes.toml").unlink()
+    os.mkfifo(root / "axes.toml")
+    assert wrong(root) == ["axes.toml:1: is no regular file"]
+
+
+@pytest.mark.parametrize("name", ["a b", "a::b", "x\x1b[31m", "A", "-a"])
+def test_the_name_of_a_rules_file_is_a_word(name: str, conformance: Conformance) -> None:
+    root = conformance()
+    (root / "rules" / f"{name}.toml").write_text(WHOLE)
+    (line,) = wrong(root)
+    assert line.endswith("the file should be called by lower case words joined by '-', then .toml")
+    assert line.isprintable()
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("x = 5\n", "guards.toml:1: x should be a table with"),
+        ('# x\n["sharing/a"]\naliases = 5\n', "guards.toml:2: 'aliases' of sharing/a should be a list of str"),
+        ("x =", "guards.toml:1: Invalid value"),
+    ],
+)
+def test_the_names_of_guards_are_not_read_from_a_file_that_is_wrong(
+    text: str, says: str, conformance: Conformance
+) -> None:
+    with pytest.raises(DataError) as caught:
+        guard_names(conformance(guards=text))
+    assert says in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("x = 5\n", "platforms.toml:1: x should be a table with"),
+        ('[x]\ntitle = "X"\n', "platforms.toml:1: x needs 'versions'"),
+        ('[x]\ntitle = "X"\nversions = [1]\n', "platforms.toml:1: 'versions' of x should be a list of str"),
+        ('\n[x]\ntitle = "X"\nversions = ["six"]\n', "platforms.toml:2: x: 'six' is no version"),
+        ('[x]\ntitle = "X"\nversions = []\n', "platforms.toml:1: x: versions are missing"),
+        ("x =", "platforms.toml:1: Invalid value"),
+    ],
+)
+def test_a_mistake_in_the_platforms_is_named(
+    text: str, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "platforms.toml").write_text(text)
+    monkeypatch.setattr(platforms, "CONFORMANCE", tmp_path)
+    with pytest.raises(DataError) as caught:
+        platforms.registry.__wrapped__()
+    assert says in str(caught.value)
+
+
+@pytest.mark.parametrize("command", [["rules"], ["check", "time-wait-reuse/x"], ["export"], ["audit"]])
+def test_every_command_says_what_is_wrong_with_the_data(
+    command: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def load(*_: object, **__: object) -> None:
+        raise DataError("axes.toml:2: oh")
+
+    monkeypatch.setattr(loader, "load", load)
+    monkeypatch.setattr(guard, "load", load)
+    assert main(command) == 2
+    assert capsys.readouterr().err == "sockreuse: the conformance data is wrong:\naxes.toml:2: oh\n"
 
 
 def test_syntax_errors_have_line_and_column(conformance: Conformance) -> None:
@@ -123,13 +237,13 @@ def test_a_missing_file_is_named(conformance: Conformance) -> None:
 def test_bytes_that_are_no_text(conformance: Conformance) -> None:
     root = conformance()
     (root / "rules" / "binary.toml").write_bytes(b"title = '\xff'")
-    assert "binary.toml: not UTF-8 (byte 9)" in wrong(root)
+    assert wrong(root) == ["binary.toml:1: not UTF-8 (byte 9 of the file)"]
 
 
 def test_a_claim_without_a_case(conformance: Conformance) -> None:
     claims = '[X-1]\ndocument = "D"\ntext = "T"\n[X-2]\ndocument = "D"\ntext = "T"\n'
     (line,) = wrong(conformance(claims=claims))
-    assert line.startswith("claims.toml: no case shows X-2;")
+    assert line.startswith("claims.toml:4: no case shows X-2;")
     load(conformance(claims=claims), rules=["sharing"])  # some rules need not show every claim
 
 
@@ -181,7 +295,7 @@ def test_no_spelling_of_toml_loses_a_case_or_a_statement(conformance: Conformanc
     root = conformance(sharing=text)
     try:
         cases = load(root).rules["sharing"].cases
-    except SuiteError:
+    except DataError:
         refused = wrong(root)
         assert any(line.startswith(f"{SHARING}:") for line in refused)  # told, not lost
         assert not any("no case shows" in line for line in refused)

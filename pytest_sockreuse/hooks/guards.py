@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ..guard import Trial, UnknownRule, find, tried
+from ..guard import GuardError, Trial, find, tried
 from ..platforms import current
 from ..report.guards import explain
 
@@ -43,7 +43,7 @@ def _mistake(mark: pytest.Mark) -> str:
     try:
         for name in mark.args:
             find(name)
-    except UnknownRule as error:
+    except GuardError as error:
         return str(error)
     return ""
 
@@ -70,7 +70,7 @@ class Canary:
         for name in self.names:
             try:
                 find(name)
-            except UnknownRule as error:
+            except GuardError as error:
                 raise pytest.UsageError(f"sockreuse_require: {error}") from None
 
     @pytest.hookimpl(tryfirst=True)

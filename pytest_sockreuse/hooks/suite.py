@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from .. import loader
+from ..data import DataError
 from ..expected import expected as expectation
 from ..live.runner import Broken, Runner
-from ..loader import SuiteError
 from ..platforms import current, describe
 from ..report.mismatch import explain
 from ..report.results import Result, Results, write
@@ -71,7 +71,7 @@ class SuiteSession:
                 raise pytest.UsageError(f"--sockreuse: no rule {rule!r}{hint} (there are {', '.join(known)})")
         try:
             return loader.load(rules=rules or None)
-        except SuiteError as error:
+        except DataError as error:
             raise pytest.UsageError(f"the conformance data is wrong:\n{error}") from None
 
     def _nodes(self) -> list[str]:
