@@ -70,7 +70,7 @@ def _python_path() -> list[str]:
 
 
 def changed(project: str, without: Run, with_: Run) -> list[str]:
-    """The tests whose result is another with the recorder, each time of some; chance has a piece in such suites."""
+    """The tests whose result is another with the recorder, each time of some; chance has a part in such suites."""
     lines = []
     for test in sorted(without.results.keys() | with_.results.keys()):
         one, other = without.results.get(test), with_.results.get(test)

@@ -174,10 +174,10 @@ def _check(arguments: argparse.Namespace) -> int:
         trials = tried(arguments.rule)
     except GuardError as error:
         raise UsageError(str(error)) from None
-    from .report.guards import explain, to_json
+    from .report.guards import refusal, to_json
 
     for trial in trials:
-        print(to_json(trial) if arguments.json else str(trial) if trial.honoured else explain(trial))
+        print(to_json(trial) if arguments.json else str(trial) if trial.honoured else refusal(trial))
     answers = [trial.honoured for trial in trials]
     return 1 if False in answers else 2 if None in answers else 0
 

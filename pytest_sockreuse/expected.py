@@ -1,4 +1,4 @@
-"""What a platform is expected to do with a variant: what is stated, else what its model says; where the two part.
+"""What a platform is expected to do with a variant: what is stated, else what its model says; where the two differ.
 
 And so where a guard holds.
 """
@@ -19,7 +19,7 @@ from .verdict import Outcome, is_outcome
 
 
 def expected(variant: Variant, platform: Platform, observation: Observation) -> Expectation | None:
-    """The expectation to hold `observation` against, or None where nobody knows.
+    """The expectation to compare `observation` with, or None where nobody knows.
 
     The model is asked with what was observed, so that it can follow a choice that is the OS's to make.
     """
@@ -92,7 +92,7 @@ class Disagreement:
 
 
 def disagreements(suite: Suite, platforms: Sequence[Platform]) -> Iterator[Disagreement]:
-    """Every variant and platform where statement and model part. What the model does not know is no disagreement."""
+    """Every variant and platform where statement and model differ. What the model does not know is no disagreement."""
     for variant in suite.variants:
         stated = {platform: expectation for platform in platforms if (expectation := variant.expected(platform))}
         stated = {platform: entry for platform, entry in stated.items() if entry.basis != "model"}

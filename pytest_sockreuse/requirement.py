@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .guard import GuardError, tried
-from .report.guards import explain
+from .report.guards import refusal
 
 
 class RuleNotHonoured(GuardError):
@@ -22,4 +22,4 @@ def require(*rules: str) -> None:
     """
     for trial in tried(rules):
         if not trial.honoured:
-            raise (RuleNotTried if trial.honoured is None else RuleNotHonoured)(explain(trial))
+            raise (RuleNotTried if trial.honoured is None else RuleNotHonoured)(refusal(trial))

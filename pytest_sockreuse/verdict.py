@@ -1,4 +1,4 @@
-"""Outcomes held against an expectation.
+"""Outcomes compared with an expectation.
 
 An expectation names the steps that do not just succeed: ``{"outgoing.bind": "EADDRINUSE"}``. Alternatives stand side by
 side, ``"EADDRINUSE|EACCES"``; a recorded value may be expected too, with a port symbol or a range of ports.
@@ -104,7 +104,7 @@ def shown(claims: Mapping[str, Outcome], observation: Observation, verdict: Verd
 
 
 def judge(expected: Outcome | None, observation: Observation) -> Verdict:
-    """Hold an observation against an expectation (None: nothing is expected)."""
+    """Compare an observation with an expectation (None: nothing is expected)."""
     if observation.not_run is not None:
         return Verdict("unsupported", reason=observation.not_run)
     for step in observation.steps:

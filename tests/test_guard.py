@@ -366,6 +366,6 @@ def test_a_guard_of_its_own_is_shown_without_a_model(kernel: Fake, monkeypatch: 
     kernel({"listener.bind": "EADDRINUSE"})
     other = replace(current(), stack="plan9", label="4")
     monkeypatch.setattr(guards, "current", lambda: other)
-    text = guards.explain(tried(["ordering-quirk"])[0])
+    text = guards.refusal(tried(["ordering-quirk"])[0])
     assert "clause" not in text
     assert "instead" in text

@@ -72,7 +72,7 @@ def punching(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Punchin
 
 @pytest.mark.parametrize(("first", "second"), [("a", "b"), ("b", "a")])
 def test_the_syns_of_both_peers_make_one_connection(punching: Punching, first: str, second: str) -> None:
-    """A simultaneous open: a SYN comes in, and no listener has a piece in it, for a socket is just connecting there."""
+    """A simultaneous open: a SYN comes in, and no listener has a part in it, for a socket is just connecting there."""
     peers = punching.peer(first, "receive"), punching.peer(second, "send")
     assert punching.result(*peers) == [f"connected {OUTSIDE[side]} {PORT}" for side in (second, first)]
     assert punching.places.syns_let_in("a") + punching.places.syns_let_in("b") > 0

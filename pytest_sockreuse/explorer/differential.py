@@ -103,8 +103,8 @@ class DifferentialTest:
         return len(self._asked)
 
     def _ask(self, scenario: Scenario, prediction: Prediction) -> None:
-        glance = [step.step for step in prediction.steps if _verb(step) in _WAITING and step.outcomes != ("ok",)]
-        self.runner.ask(scenario, HANG if may_hang(prediction) else TIME, glance)
+        polls = [step.step for step in prediction.steps if _verb(step) in _WAITING and step.outcomes != ("ok",)]
+        self.runner.ask(scenario, HANG if may_hang(prediction) else TIME, polls)
         self._asked.append((scenario, prediction))
 
     def answer(self) -> tuple[Observation, Disagreement | None]:

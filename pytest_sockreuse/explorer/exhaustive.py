@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Container, Iterable, Iterator
 from dataclasses import dataclass, field
 
-from ..live.perform import Outcome, Performance
+from ..live.perform import Observed, Performance
 from ..live.runner import Broken, Runner
 from ..live.sandbox import Sandbox, isolation
 from ..live.worker import Alarm, heed_alarms
@@ -90,14 +90,14 @@ class _Hands:
                 text = f"--- {again.signature}\n{again}\n"
                 count.disagreements.append(text if len(count.disagreements) < _SHOWN else "")
 
-    def _perform(self, path: Path) -> tuple[list[Outcome], dict[str, int]]:
+    def _perform(self, path: Path) -> tuple[list[Observed], dict[str, int]]:
         ports = self._sandbox.enter_shared("P")
         nothing = [step.label for step, may in zip(path.steps, path.predicted, strict=True) if may != "ok"]
         performance = Performance(Scenario((), (), path.steps), ports, self._sandbox.become, nothing)
         with Alarm(_LIMIT, _hung):
             return performance.run(), ports
 
-    def _suspect(self, path: Path, outcomes: list[Outcome], ports: dict[str, int]) -> Disagreement | None:
+    def _suspect(self, path: Path, outcomes: list[Observed], ports: dict[str, int]) -> Disagreement | None:
         """Whether what was seen was not predicted, of a scenario in which the OS may choose too."""
         scenario = parse(path.text)
         seen = zip(scenario.steps, outcomes, strict=True)

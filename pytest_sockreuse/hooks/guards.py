@@ -8,7 +8,7 @@ import pytest
 
 from ..guard import GuardError, Trial, find, tried
 from ..platforms import current
-from ..report.guards import explain
+from ..report.guards import refusal
 
 _MODES = ("skip", "fail", "xfail")
 
@@ -50,7 +50,7 @@ def _mistake(mark: pytest.Mark) -> str:
 
 def _apply(trial: Trial, mode: str, item: pytest.Item) -> None:
     if mode == "fail" or trial.broken:
-        pytest.fail(explain(trial), pytrace=False)
+        pytest.fail(refusal(trial), pytrace=False)
     elif mode == "skip":
         item.add_marker(pytest.mark.skip(reason=str(trial)))
     elif trial.honoured is None:  # nobody knows whether the test will fail
@@ -84,7 +84,7 @@ class Canary:
             if reporter is not None:
                 reporter.section("the rules of sockreuse_require")
                 for trial in self.bad:
-                    reporter.write_line(explain(trial))
+                    reporter.write_line(refusal(trial))
                 reporter.write_line("To run the tests here all the same: pytest -o sockreuse_require=")
             pytest.exit("; ".join(map(str, self.bad)), returncode=pytest.ExitCode.TESTS_FAILED)
 
@@ -97,7 +97,7 @@ class Canary:
     def pytest_runtest_setup(self) -> None:
         """On a worker that is a platform of its own each test fails: a worker cannot end the run."""
         for trial in self.bad:
-            pytest.fail(f"sockreuse_require: {explain(trial)}", pytrace=False)
+            pytest.fail(f"sockreuse_require: {refusal(trial)}", pytrace=False)
 
     def pytest_report_header(self) -> list[str]:
         return [] if self.config.option.collectonly else [f"sockreuse: {trial}" for trial in tried(self.names)]

@@ -80,13 +80,13 @@ def private(request: pytest.FixtureRequest) -> Iterator[Netns]:
             visit.fork()
             namespace.own_user_namespace(as_root=False)
             namespace.new()
-            namespace.hurry()
+            namespace.quickack()
             yield _prepared(request.node, Netns(isolation))
         else:
             here = namespace.Place()
             try:
                 namespace.new()
-                namespace.hurry()
+                namespace.quickack()
                 yield _prepared(request.node, Netns(isolation))
             finally:
                 here.enter()

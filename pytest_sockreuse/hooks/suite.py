@@ -16,7 +16,7 @@ from ..data import DataError
 from ..expected import expected as expectation
 from ..live.runner import Broken, Runner
 from ..platforms import current, describe
-from ..report.mismatch import explain
+from ..report.mismatch import mismatch_text
 from ..report.results import Result, Results, write
 from ..report.summary import summarize
 from ..scenario import Observation
@@ -286,4 +286,4 @@ class SuiteItem(pytest.Item):
         if verdict.state == "unsupported":
             pytest.skip(f"unsupported: {verdict.reason}")
         if verdict.state in FAILURES:
-            pytest.fail(explain(self.variant, observation, verdict, expected, self.owner.suite), pytrace=False)
+            pytest.fail(mismatch_text(self.variant, observation, verdict, expected, self.owner.suite), pytrace=False)

@@ -89,7 +89,7 @@ def enter(scenario: Scenario) -> None:
     """Make a new namespace with the scenario's environment, and move into it. Raises NotRun, OSError."""
     new()
     if any(step.verb == "connect" for step in scenario.steps):
-        hurry()
+        quickack()
     for setting in scenario.environment:
         try:
             _apply(setting)
@@ -97,7 +97,7 @@ def enter(scenario: Scenario) -> None:
             raise NotRun(f"'{setting}' is refused ({name_of(error)})") from None
 
 
-def hurry() -> None:
+def quickack() -> None:
     """Have loopback acknowledge at once in this namespace, where the kernel lets it."""
     with contextlib.suppress(OSError):
         netlink.acknowledge_at_once()

@@ -36,7 +36,7 @@ _RESET = struct.pack("HH" if sys.platform == "win32" else "ii", 1, 0)
 _HOW = {"RD": socket.SHUT_RD, "WR": socket.SHUT_WR, "RDWR": socket.SHUT_RDWR}
 
 Become = Callable[[str], contextlib.AbstractContextManager[None]]
-Outcome = tuple[str, str, str | None]  # what a `StepOutcome` is made of: of tens of thousands a second none is kept
+Observed = tuple[str, str, str | None]  # what a `StepOutcome` is made of: of tens of thousands a second none is kept
 T = TypeVar("T")
 _Aimed = Callable[[socket.socket, tuple[str, int]], object]
 
@@ -69,19 +69,19 @@ class _Socket:
 class Performance:
     """One scenario under way; `outcomes` grows as its steps are done.
 
-    At the steps labelled in `glance` accept and recv look once instead of waiting: on loopback what was sent is there
+    At the steps labelled in `polls` accept and recv look once instead of waiting: on loopback what was sent is there
     when the call that sent it returns, so whoever expects nothing there need not pay for `PATIENCE`.
     """
 
     def __init__(
-        self, scenario: Scenario, ports: Mapping[str, int], become: Become, glance: Container[str] = ()
+        self, scenario: Scenario, ports: Mapping[str, int], become: Become, polls: Container[str] = ()
     ) -> None:
-        self.scenario, self.ports, self.become, self.glance = scenario, ports, become, glance
+        self.scenario, self.ports, self.become, self.polls = scenario, ports, become, polls
         self.names: dict[str, _Socket] = {}
-        self.outcomes: list[Outcome] = []
+        self.outcomes: list[Observed] = []
         self.settler = Settler()
 
-    def run(self) -> list[Outcome]:
+    def run(self) -> list[Observed]:
         """Do every step; when the time is up the step under way is `timeout` and all after it `unreached`."""
         steps = iter(self.scenario.steps)
         try:
@@ -95,7 +95,7 @@ class Performance:
             self.close()
         return self.outcomes
 
-    def time_up(self) -> list[Outcome]:
+    def time_up(self) -> list[Observed]:
         """The outcomes if the time ran out now, for a watchdog that cannot interrupt the call under way."""
         done = len(self.outcomes)
         labels = [step.label for step in self.scenario.steps if step.label]
@@ -240,7 +240,7 @@ class Performance:
             try:
                 return call()
             except BlockingIOError:
-                if step.label in self.glance:
+                if step.label in self.polls:
                     raise
             _readable(sock, PATIENCE)
             return call()

@@ -54,14 +54,14 @@ class Runner:
         self.ask(scenario)
         return self.answer()
 
-    def ask(self, scenario: Scenario, seconds: float | None = None, glance: Iterable[str] | None = None) -> None:
+    def ask(self, scenario: Scenario, seconds: float | None = None, polls: Iterable[str] | None = None) -> None:
         """Hand a scenario to the worker, which begins at once; its answer is the next that was not yet fetched.
 
-        `seconds` is its time instead of `timeout`. With `glance` it is performed quickly: in a namespace that others
-        have used (see `commons`), and without waiting at the steps that `glance` names (see `Performance`).
+        `seconds` is its time instead of `timeout`. With `polls` it is performed quickly: in a namespace that others
+        have used (see `shared_namespace`), and without waiting at the steps that `polls` names (see `Performance`).
         """
         seconds = self.timeout if seconds is None else seconds
-        request: list[object] = ["\n".join(scenario.lines), seconds, None if glance is None else [*glance]]
+        request: list[object] = ["\n".join(scenario.lines), seconds, None if polls is None else [*polls]]
         self._asked.append((request, seconds + scenario.waits))
         self._send(request)
 

@@ -16,7 +16,7 @@ from ..platforms import current
 from ..scenario import KINDS, Scenario
 from . import NotRun
 from .errnos import name_of
-from .perform import Outcome
+from .perform import Observed
 from .port_blocks import HeldPorts
 
 if sys.platform == "linux":
@@ -107,7 +107,7 @@ class Sandbox:
             return namespace.become(user)
         raise AssertionError("such a scenario is not run here")
 
-    def leave(self, outcomes: Iterable[Outcome]) -> None:
+    def leave(self, outcomes: Iterable[Observed]) -> None:
         """The scenario is over, and did this."""
         if sys.platform == "linux" and self._shared:
             self._commons.leave(outcomes)

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 
 from ..scenario import Scenario
 from . import NotRun, namespace
-from .perform import Outcome
+from .perform import Observed
 
 assert sys.platform == "linux"
 
@@ -27,7 +27,7 @@ class _Room:
 
     def __init__(self) -> None:
         namespace.new()
-        namespace.hurry()
+        namespace.quickack()
         self._here = namespace.Place()
         self.left = _MOST
         self.ports: Iterator[int] = iter(_SYMBOLS)
@@ -77,7 +77,7 @@ class Commons:
         self._roomy = room = _ready(self._roomy)
         return {symbol: next(room.ports) for symbol in symbols}
 
-    def leave(self, outcomes: Iterable[Outcome]) -> None:
+    def leave(self, outcomes: Iterable[Observed]) -> None:
         """The scenario is over: what it made is gone, or the namespace is."""
         room = self._small
         if not self._in_small or room is None:

@@ -1,6 +1,6 @@
 """The worker process: reads scenarios from standard input, performs each, answers; ends with its input.
 
-One JSON array a line each way: ``[text, seconds, glance]``, and back ``[steps, ports, not_run, error]``; to ``null``
+One JSON array a line each way: ``[text, seconds, polls]``, and back ``[steps, ports, not_run, error]``; to ``null``
 how it isolates.
 """
 
@@ -55,13 +55,13 @@ def heed_alarms() -> None:
 
 
 def _perform(
-    sandbox: Sandbox, scenario: Scenario, seconds: float, glance: list[str] | None, answer: Callable[[Any], None]
+    sandbox: Sandbox, scenario: Scenario, seconds: float, polls: list[str] | None, answer: Callable[[Any], None]
 ) -> list[Any]:
     try:
-        ports = sandbox.enter(scenario, glance is not None)
+        ports = sandbox.enter(scenario, polls is not None)
     except NotRun as why:
         return [[], {}, str(why), None]
-    performance = Performance(scenario, ports, sandbox.become, glance or ())
+    performance = Performance(scenario, ports, sandbox.become, polls or ())
 
     def result(outcomes: Any) -> list[Any]:
         return [outcomes, ports, None, None]
@@ -93,9 +93,9 @@ def serve(requests: BinaryIO, answers: BinaryIO) -> None:
             answer(isolation())
             continue
         try:
-            text, seconds, glance = request
+            text, seconds, polls = request
             sandbox = sandbox or Sandbox()
-            reply = _perform(sandbox, parse(text), seconds, glance, answer)
+            reply = _perform(sandbox, parse(text), seconds, polls, answer)
         except Exception:
             reply = [[], {}, None, traceback.format_exc()]
         answer(reply)

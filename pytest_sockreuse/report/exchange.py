@@ -81,7 +81,7 @@ def lines(path: Path) -> Iterator[tuple[str, str]]:
 
 
 def _answer(text: str, suite: Suite, at: str) -> tuple[Variant, Observation]:
-    """One line, held against the scenario that it answers."""
+    """One line, checked by the scenario that it answers."""
     title, seen = answer(text, at)
     if title not in suite.by_id:
         what = "no title" if title is None else f"no variant {title[:100]!r} in the suite"
@@ -107,7 +107,7 @@ def answer(text: str, at: str) -> tuple[str | None, Observation]:
 
 
 def of_scenario(seen: Observation, scenario: Scenario, at: str) -> Observation:
-    """An observation held against its scenario, with what the port symbols stood for. Raises ResultsError."""
+    """An observation checked by its scenario, with what the port symbols stood for. Raises ResultsError."""
     labels = [step.label for step in scenario.steps if step.label]
     if seen.not_run is None and [step.step for step in seen.steps] != labels:
         raise ResultsError(f"{at}: not the steps that were asked for: perform what this version prints")

@@ -15,7 +15,7 @@ from ..suite import Expectation, Suite, Variant, ranges
 from .mismatch import beside
 
 
-def explain(trial: Trial) -> str:
+def refusal(trial: Trial) -> str:
     """A rule that cannot be relied on here: the calls, the clause that decides, where it holds, what to do instead."""
     guard = trial.guard
     lines = [str(trial), f"    {guard.text}"]

@@ -9,7 +9,7 @@ from ..suite import Expectation, Suite, Variant, behaves_like
 from ..verdict import Verdict, differences
 
 
-def explain(
+def mismatch_text(
     variant: Variant, observation: Observation | None, verdict: Verdict, expected: Expectation | None, suite: Suite
 ) -> str:
     """The text of one failed case; no line of it is about our own code."""
