@@ -20,8 +20,8 @@ class Sock:
 
     __slots__ = (
         "proto mptcp family user options ra rp v6only device no_port port_range linger linger2 nonlocal_ laddr port "
-        "shown raddr rport state connected addr_lock port_lock auto queue backlog group peer rx error fin shut_rd "
-        "shut_wr open half since ends timestamps bound_at mapped tried"
+        "shown raddr rport state connected addr_lock port_lock auto queue backlog group peer rx error fin ended "
+        "shut_rd shut_wr open half since ends timestamps bound_at mapped tried"
     ).split()
 
     def __init__(self, proto: str, family: int, user: str) -> None:
@@ -45,7 +45,7 @@ class Sock:
         self.peer: Sock | None = None
         self.rx = 0
         self.error = ""
-        self.fin = self.shut_rd = self.shut_wr = False
+        self.fin = self.ended = self.shut_rd = self.shut_wr = False
         self.open = True  # a descriptor refers to it
         self.half = False  # TIME_WAIT: in truth FIN_WAIT2
         self.since = 0.0

@@ -58,13 +58,17 @@ def send_fin(m: Machine, lives: Lives, sk: Sock) -> None:
     """`sk` ends its direction; whoever ends first keeps FIN_WAIT2, then TIME_WAIT."""
     peer, sk.shut_wr = sk.peer, True
     if peer is sk:
-        sk.fin = True
+        sk.fin = sk.ended = True
         lives.remain(m, sk, False)
         return
     if sk.state == CLOSE_WAIT:
         finish(m, lives, sk)
     elif sk.state == ESTABLISHED:
         sk.state = FIN_WAIT2
+        if not sk.open and sk.linger2 < 0 and peer is not None:  # it ends when its FIN is acknowledged
+            _take_fin(m, lives, peer)
+            send_reset(m, lives, sk)
+            return
         if not sk.open:
             lives.remain(m, sk, True)
     if peer is not None:
@@ -79,7 +83,7 @@ def end(m: Machine, lives: Lives, sk: Sock) -> None:
 
 
 def _take_fin(m: Machine, lives: Lives, sk: Sock) -> None:
-    sk.fin = True
+    sk.fin = sk.ended = True
     if sk.state == ESTABLISHED:
         sk.state = CLOSE_WAIT
     elif sk.state == FIN_WAIT2:
@@ -204,15 +208,18 @@ def send(m: Machine, lives: Lives, sk: Sock) -> str:
     return "ok"
 
 
-def receive(m: Machine, sk: Sock, all_: bool) -> str:
-    """Read one byte, or `all_` up to the end of stream: ok, an errno, or nothing where there is nothing to return."""
+def receive(m: Machine, sk: Sock, all_: bool, end_first: bool = False) -> str:
+    """Read one byte, or `all_` up to the end of stream: ok, an errno, or nothing where there is nothing to return.
+
+    `end_first`: the peer's end of stream is told before an error that came after it.
+    """
     if sk.state == LISTEN:
         return "ENOTCONN"
     if sk.rx:
         sk.rx = 0 if all_ else sk.rx - 1
         if not all_:
             return "ok"
-    if sk.error:
+    if sk.error and not (end_first and sk.ended):
         error, sk.error = sk.error, ""
         return error
     if sk.fin or sk.shut_rd:

@@ -12,7 +12,7 @@ from .. import stream
 from ..clause import Book, Declared, Errno, Unknown
 from ..ports import Value
 from ..sock import CLOSE, LISTEN, Sock
-from . import address, bind, choice, options, tcp, udp
+from . import address, bind, choice, mptcp, options, tcp, udp
 from .address import MAPPED_ON_V6ONLY, SPECIFIC_V6ONLY, check_family, check_local, route
 from .state import Machine, State
 
@@ -59,7 +59,13 @@ PEER = BOOK(
     "net/ipv4/tcp.c tcp_recvmsg_locked",
 )
 
-for _part in (address, choice, bind, tcp, udp, options):
+STREAM_ENDED = BOOK(
+    "end-of-stream-stays",
+    "After the peer's end of stream recv() returns 0, though a reset follows; the next send() tells of that.",
+    "net/ipv4/tcp.c tcp_recvmsg_locked (SOCK_DONE before sk_err)",
+)
+
+for _part in (address, choice, bind, tcp, udp, options, mptcp):
     BOOK.add(_part.BOOK)
 
 
@@ -91,10 +97,13 @@ class Linux:
 
     def set(self, m: Machine, sk: Sock, option: Option) -> None:
         _covered(sk)
-        options.apply(m, sk, option)
+        if sk.mptcp:
+            mptcp.apply(m, sk, option)
+        else:
+            options.apply(m, sk, option)
 
     def get(self, m: Machine, sk: Sock, option: Option) -> str | None:
-        return options.read(m, sk, option)
+        return mptcp.read(m, sk, option) if sk.mptcp else options.read(m, sk, option)
 
     def name(self, m: Machine, sk: Sock) -> Value:
         if not sk.connected:
@@ -191,7 +200,7 @@ class Linux:
             error = "ECONNRESET"
         self.tcp.reset_address(m, sk)
         sk.raddr, sk.rport, sk.rx, sk.error = "", 0, 0, error
-        sk.fin = sk.shut_rd = sk.shut_wr = False
+        sk.fin = sk.ended = sk.shut_rd = sk.shut_wr = False
 
     def accept(self, m: Machine, sk: Sock) -> Sock | None:
         """inet_csk_accept."""
@@ -222,7 +231,10 @@ class Linux:
 
     def receive(self, m: Machine, sk: Sock, all_: bool) -> bool:
         _covered(sk)
-        outcome = self._datagram(sk, all_) if sk.proto == "udp" else stream.receive(m, sk, all_)
+        if sk.proto == "udp":
+            outcome = self._datagram(sk, all_)
+        else:
+            outcome = stream.receive(m, sk, all_, STREAM_ENDED in m.on)
         if outcome not in ("ok", "nothing"):
             raise Errno(outcome, NOT_CONNECTED if outcome == "ENOTCONN" else PEER)
         return outcome == "ok"
@@ -236,7 +248,7 @@ class Linux:
             sk.rx = 0 if all_ else sk.rx - 1
             if not all_:
                 return "ok"
-        return "ok" if sk.shut_rd and all_ else "nothing"
+        return "ok" if sk.shut_rd else "nothing"
 
     def send(self, m: Machine, sk: Sock, host: str, port: int) -> None:
         if sk.proto == "udp":

@@ -1,11 +1,14 @@
-"""Linux: setsockopt and getsockopt, as far as the language has options."""
+"""Linux: setsockopt and getsockopt of the language's options; of MPTCP see `mptcp`."""
 
 from __future__ import annotations
 
+import struct
+
+from ...options import options as known
 from ...scenario import Option
 from ..clause import Book, Errno, Unknown
 from ..option import linger, number, set_linger
-from ..sock import Sock
+from ..sock import CLOSE, LISTEN, Sock
 from .state import Machine
 
 BOOK = Book()
@@ -14,6 +17,11 @@ NO_OPTION = BOOK(
     "option-unknown",
     "An option that the protocol does not have is ENOPROTOOPT.",
     "net/core/sock.c sk_setsockopt; ip_setsockopt",
+)
+NO_LEVEL = BOOK(
+    "option-level-unknown",
+    "getsockopt() of an AF_INET socket at a level that it does not have is EOPNOTSUPP, of AF_INET6 ENOPROTOOPT.",
+    "net/ipv4/ip_sockglue.c do_ip_getsockopt",
 )
 RANGE_SINCE = BOOK(
     "local-range-option",
@@ -26,92 +34,142 @@ RANGE_CHECK = BOOK(
     "IP_LOCAL_PORT_RANGE takes 4 bytes, and not low > high unless a side is 0, else EINVAL.",
     "net/ipv4/ip_sockglue.c",
 )
-MPTCP_OPTIONS = BOOK(
-    "mptcp-port-options",
-    "MPTCP has IP_LOCAL_PORT_RANGE and IP_BIND_ADDRESS_NO_PORT.",
-    "c85636a29264 mptcp: support IP_LOCAL_PORT_RANGE",
-    since=("6.8",),
-)
 V6ONLY_LATE = BOOK(
     "v6only-before-bind", "IPV6_V6ONLY after a port was bound is EINVAL.", "net/ipv6/ipv6_sockglue.c (inet_num)"
 )
 TOO_SHORT = BOOK(
     "option-too-short",
-    "A value shorter than an int is EINVAL, for IPv4's options shorter than a byte.",
-    "net/core/sock.c",
+    "A value shorter than an int is EINVAL; IPv4's options take a byte.",
+    "net/core/sock.c sk_setsockopt; net/ipv4/ip_sockglue.c do_ip_setsockopt",
+)
+EMPTY = BOOK(
+    "option-empty",
+    "A value of length 0 is EINVAL for IP_FREEBIND, IP_TRANSPARENT and IP_TTL, and 0 for other options of IPv4.",
+    "net/ipv4/ip_sockglue.c do_ip_setsockopt (optlen < 1)",
+)
+BOUNDS = BOOK(
+    "option-out-of-bounds",
+    "A value that an option cannot have is EINVAL: IP_TTL beyond 1 to 255 and -1, TCP_SYNCNT beyond 1 to 127, below "
+    "0 for TCP_USER_TIMEOUT and TCP_FASTOPEN, which a connected socket cannot have at all.",
+    "net/ipv4/ip_sockglue.c do_ip_setsockopt; net/ipv4/tcp.c do_tcp_setsockopt",
+)
+ONE_FLAG = BOOK(
+    "two-names-one-flag",
+    "IP_FREEBIND and IPV6_FREEBIND are one flag, and so are IP_TRANSPARENT and IPV6_TRANSPARENT.",
+    "net/ipv6/ipv6_sockglue.c do_ipv6_setsockopt",
+)
+LINGER2 = BOOK(
+    "linger2-bounds",
+    "TCP_LINGER2 above 120 s is 120 s; 0 is tcp_fin_timeout.",
+    "net/ipv4/tcp.c do_tcp_setsockopt, f0628c524fd1 net: Replace the limit of TCP_LINGER2 with TCP_FIN_TIMEOUT_MAX",
+    since=("5.8",),
+)
+NO_LINGER2 = BOOK(
+    "linger2-negative",
+    "With TCP_LINGER2 below 0 nothing is left of a closed socket: a reset follows its FIN, or takes its place.",
+    "net/ipv4/tcp_input.c tcp_rcv_state_process (TCP_FIN_WAIT1); net/ipv4/tcp.c __tcp_close",
 )
 NO_DEVICE = BOOK(
     "device-unknown", "SO_BINDTODEVICE to a device that does not exist is ENODEV.", "net/core/sock.c sock_bindtoindex"
 )
 PRIVILEGED = BOOK(
     "option-privileged",
-    "IP_TRANSPARENT, SO_MARK and high priorities need CAP_NET_ADMIN, else EPERM.",
-    "net/core/sock.c",
+    "Turning IP_TRANSPARENT on, SO_MARK, and SO_PRIORITY beyond 0 to 6 need CAP_NET_ADMIN, else EPERM.",
+    "net/core/sock.c sk_setsockopt; net/ipv4/ip_sockglue.c do_ip_setsockopt",
 )
 
 _FIELDS = {"SO_REUSEADDR": "ra", "SO_REUSEPORT": "rp", "IPV6_V6ONLY": "v6only", "IP_BIND_ADDRESS_NO_PORT": "no_port"}
-_NONLOCAL = frozenset({"IP_FREEBIND", "IPV6_FREEBIND", "IP_TRANSPARENT", "IPV6_TRANSPARENT"})
-_PLAIN = frozenset("SO_KEEPALIVE SO_BROADCAST SO_DONTROUTE TCP_NODELAY".split())
-_UNSEEN = frozenset("SO_SNDBUF SO_RCVBUF SO_PRIORITY IP_TTL IP_TOS TCP_USER_TIMEOUT TCP_SYNCNT SO_MARK".split())
+_NONLOCAL = ("IP_FREEBIND", "IP_TRANSPARENT")
+_BOUNDS = {
+    "IP_TTL": (-1, 255),
+    "TCP_SYNCNT": (1, 127),
+    "TCP_USER_TIMEOUT": (0, 2**31),
+    "TCP_FASTOPEN": (0, 2**31),
+}
+_NAME_SIZE = 15  # bytes of a device's name
 
 
-def _exists(m: Machine, sk: Sock, name: str, getting: bool = False) -> None:
-    level = name.partition("_")[0]
-    if sk.mptcp and MPTCP_OPTIONS not in m.on and name in ("IP_LOCAL_PORT_RANGE", "IP_BIND_ADDRESS_NO_PORT"):
-        unknown = name == "IP_LOCAL_PORT_RANGE" and not getting
-        raise Errno("ENOPROTOOPT" if unknown else "EOPNOTSUPP", NO_OPTION)
-    if (
-        (level == "TCP" and sk.proto != "tcp")
-        or (level == "IPV6" and sk.family == 4)
-        or (name == "IP_LOCAL_PORT_RANGE" and RANGE_SINCE not in m.on)
-    ):
+def name_of(m: Machine, name: str) -> str:
+    """The name of what an option sets: of two names for one flag, IPv4's."""
+    if name in ("IPV6_FREEBIND", "IPV6_TRANSPARENT") and ONE_FLAG in m.on:
+        return name.replace("IPV6", "IP")
+    return name
+
+
+def exists(m: Machine, sk: Sock, name: str, getting: bool = False) -> None:
+    """Raises Errno where the socket does not have the option."""
+    option = known()[name]
+    if name == "IP_LOCAL_PORT_RANGE" and RANGE_SINCE not in m.on:
         raise Errno("ENOPROTOOPT", NO_OPTION)
-    if sk.mptcp and name not in _FIELDS and name not in ("SO_LINGER", "IP_LOCAL_PORT_RANGE"):
-        raise Unknown(f"{name} on MPTCP")
+    if (option.level == "IPPROTO_TCP" and sk.proto != "tcp") or (option.level == "IPPROTO_IPV6" and sk.family == 4):
+        if getting and sk.family == 4:
+            raise Errno("EOPNOTSUPP", NO_LEVEL)
+        raise Errno("ENOPROTOOPT", NO_OPTION)
 
 
-def _number(option: Option) -> int:
+def value_of(option: Option) -> int:
     """The int that the kernel reads. Raises Errno."""
     raw = option.raw
     if raw is not None and len(raw) < 4 and option.name.startswith("IP_"):
+        if not raw and option.name in (*_NONLOCAL, "IP_TTL"):
+            raise Errno("EINVAL", EMPTY)
         return raw[0] if raw else 0
     return number(option, TOO_SHORT)
 
 
 def apply(m: Machine, sk: Sock, option: Option) -> None:
-    """setsockopt(2). Raises Errno, or Unknown for what bears on ports in a way that is not modelled."""
-    name = option.name
-    field = _FIELDS.get(name)
-    _exists(m, sk, name)
-    if field is not None:
-        flag = bool(_number(option))
-        if name == "IPV6_V6ONLY" and sk.port and V6ONLY_LATE in m.on:
-            raise Errno("EINVAL", V6ONLY_LATE)
-        setattr(sk, field, flag)
-    elif name == "IP_LOCAL_PORT_RANGE":
+    """setsockopt(2). Raises Errno."""
+    exists(m, sk, option.name)
+    name = name_of(m, option.name)
+    if name == "IP_LOCAL_PORT_RANGE":
         _range(m, sk, option)
     elif name == "SO_LINGER":
-        set_linger(sk, option)
+        _linger(sk, option)
     elif name == "SO_BINDTODEVICE":
         _device(m, sk, option)
-    elif name in _NONLOCAL:
-        if "TRANSPARENT" in name and sk.user != "root" and PRIVILEGED in m.on:
-            raise Errno("EPERM", PRIVILEGED)
-        sk.options[name] = str(int(bool(_number(option))))
-        sk.nonlocal_ = "1" in (sk.options.get(other) for other in _NONLOCAL)
-    elif name == "TCP_LINGER2":
-        value = _number(option)
-        sk.linger2 = -1 if value < 0 else min(value, 120)
-        sk.options[name] = "-1" if value < 0 else str(value if 0 < value <= 120 else 60 if value == 0 else 0)
-    elif name in _PLAIN:
-        sk.options[name] = str(int(bool(_number(option))))
-    elif name in _UNSEEN:
-        if sk.user != "root" or option.raw is not None:
-            raise Unknown(f"{name} for users, and raw")
-        if name == "TCP_USER_TIMEOUT":
-            sk.options[name] = option.value or "1"
     else:
-        raise Unknown(f"{name} is not modelled")
+        value = value_of(option)
+        _check(m, sk, name, value)
+        _keep(m, sk, name, value)
+
+
+def _check(m: Machine, sk: Sock, name: str, value: int) -> None:
+    low, high = _BOUNDS.get(name, (-(2**31), 2**32))
+    late = name == "TCP_FASTOPEN" and sk.state not in (CLOSE, LISTEN)
+    if not low <= value <= high or (name == "IP_TTL" and not value) or late:
+        raise Errno("EINVAL", BOUNDS)
+    if name == "IPV6_V6ONLY" and sk.port and V6ONLY_LATE in m.on:
+        raise Errno("EINVAL", V6ONLY_LATE)
+    privileged = name == "SO_MARK" or (name == "SO_PRIORITY" and not 0 <= value <= 6)
+    if (privileged or (name.endswith("TRANSPARENT") and value)) and sk.user != "root" and PRIVILEGED in m.on:
+        raise Errno("EPERM", PRIVILEGED)
+
+
+def _keep(m: Machine, sk: Sock, name: str, value: int) -> None:
+    if name in _FIELDS:
+        setattr(sk, _FIELDS[name], bool(value))
+    elif name == "TCP_LINGER2" and value < 0:
+        sk.linger2 = -1 if NO_LINGER2 in m.on else 0
+    elif name == "TCP_LINGER2":
+        sk.linger2 = min(value, 120) if LINGER2 in m.on else value * (value <= _fin_timeout(m))
+    else:
+        sk.options[name] = str(int(bool(value)) if known()[name].form == "flag" else value)
+    sk.nonlocal_ = any(other.endswith(("FREEBIND", "TRANSPARENT")) and on == "1" for other, on in sk.options.items())
+
+
+def _fin_timeout(m: Machine) -> int:
+    return int(m.env.get("net.ipv4.tcp_fin_timeout", "60"))
+
+
+def _linger(sk: Sock, option: Option) -> None:
+    raw = option.raw
+    if raw is None:
+        set_linger(sk, option)
+    elif len(raw) < 8:
+        raise Errno("EINVAL", TOO_SHORT)
+    else:
+        on, seconds = struct.unpack("<ii", raw[:8])
+        sk.linger = seconds if on else -1
 
 
 def _range(m: Machine, sk: Sock, option: Option) -> None:
@@ -131,10 +189,9 @@ def _range(m: Machine, sk: Sock, option: Option) -> None:
 
 
 def _device(m: Machine, sk: Sock, option: Option) -> None:
-    if option.raw is not None:
-        raise Unknown("raw SO_BINDTODEVICE")
-    name = option.value or ""
-    if name not in m.devices and NO_DEVICE in m.on:
+    raw = option.raw
+    name = (option.value or "") if raw is None else raw[:_NAME_SIZE].partition(b"\0")[0].decode("ascii", "replace")
+    if name and name not in m.devices and NO_DEVICE in m.on:
         raise Errno("ENODEV", NO_DEVICE)
     if sk.device and sk.user != "root":
         raise Errno("EPERM", PRIVILEGED)
@@ -143,11 +200,10 @@ def _device(m: Machine, sk: Sock, option: Option) -> None:
 
 def read(m: Machine, sk: Sock, option: Option) -> str | None:
     """getsockopt(2), as text; None where the value is not modelled. Raises Errno."""
-    name = option.name
-    field = _FIELDS.get(name)
-    _exists(m, sk, name, getting=True)
-    if field is not None:
-        return str(int(getattr(sk, field)))
+    exists(m, sk, option.name, getting=True)
+    name = name_of(m, option.name)
+    if name in _FIELDS:
+        return str(int(getattr(sk, _FIELDS[name])))
     if name == "IP_LOCAL_PORT_RANGE":
         return f"{sk.port_range[0]}-{sk.port_range[1]}"
     if name == "SO_LINGER":
@@ -155,15 +211,5 @@ def read(m: Machine, sk: Sock, option: Option) -> str | None:
     if name == "SO_BINDTODEVICE":
         return sk.device
     if name == "TCP_LINGER2":
-        return sk.options.get(name, m.env.get("net.ipv4.tcp_fin_timeout", "60"))
-    if name in _NONLOCAL or name in _PLAIN:
-        return sk.options.get(_alias(sk, name), "0")
-    if name in _UNSEEN:
-        return None
-    raise Unknown(f"{name} is not modelled")
-
-
-def _alias(sk: Sock, name: str) -> str:
-    """IPv4's and IPv6's option are one flag of the socket."""
-    other = name.replace("IPV6_", "IP_") if name.startswith("IPV6_") else name.replace("IP_", "IPV6_")
-    return name if name in sk.options else other
+        return str(sk.linger2 or _fin_timeout(m))
+    return sk.options.get(name, "0") if known()[name].form == "flag" else None

@@ -89,6 +89,11 @@ BACKLOG = BOOK(
     "A listener with more than its backlog waiting answers no SYN.",
     "include/net/sock.h sk_acceptq_is_full",
 )
+SOMAXCONN = BOOK(
+    "somaxconn",
+    "net.core.somaxconn, 4096 by default, bounds the backlog of listen(); a negative one is that.",
+    "net/socket.c __sys_listen",
+)
 USER_TIMEOUT = BOOK(
     "user-timeout",
     "Without an answer connect() is ETIMEDOUT after a second if TCP_USER_TIMEOUT is at most that.",
@@ -172,7 +177,8 @@ class Tcp:
 
     def listen(self, m: Machine, sk: Sock, backlog: int) -> None:
         """inet_csk_listen_start."""
-        sk.backlog = min(backlog, 4096) if backlog >= 0 else 4096
+        most = int(m.env.get("net.core.somaxconn", "4096")) if SOMAXCONN in m.on else 4096
+        sk.backlog = min(backlog, most) if backlog >= 0 else most
         if sk.state == LISTEN:
             return
         sk.state = LISTEN
@@ -227,7 +233,7 @@ class Tcp:
             if taken.state == TIME_WAIT:
                 self.release(m, taken)
         m.tuples[sk.key] = sk
-        sk.fin, sk.error = False, ""
+        sk.fin, sk.ended, sk.error = False, False, ""
         if sk.family == 6 and ":" not in destination:
             sk.mapped = True
         elif sk.mapped and MAPPED_STICKS in m.on:
@@ -247,6 +253,8 @@ class Tcp:
 
     def _unanswered(self, m: Machine, sk: Sock, clause: Declared) -> NoReturn:
         """The SYN is sent again and again. Raises TimeUp, or Errno ETIMEDOUT."""
+        if "TCP_SYNCNT" in sk.options:
+            raise Unknown("TCP_SYNCNT of a SYN without an answer")
         milliseconds = int(sk.options.get("TCP_USER_TIMEOUT", "0"))
         if not 0 < milliseconds <= 1000:
             raise TimeUp(clause)
@@ -325,6 +333,8 @@ class Tcp:
             self._failed(m, sk, True)
             sk.shut_rd = sk.shut_wr = False
             raise Errno("ECONNREFUSED", NO_LISTENER)
+        if int(listener.options.get("TCP_DEFER_ACCEPT", "0")) > 0:
+            raise Unknown("a connection to a listener with TCP_DEFER_ACCEPT")
         if len(listener.queue) > listener.backlog and BACKLOG in m.on:
             self._unanswered(m, sk, BACKLOG)
         child = Sock("tcp", listener.family, listener.user)

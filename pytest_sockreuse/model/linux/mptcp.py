@@ -1,0 +1,86 @@
+"""Linux: the options of an MPTCP socket, where they are not those of TCP, its first subflow's."""
+
+from __future__ import annotations
+
+from ...scenario import Option
+from ..clause import Book, Errno, Unknown
+from ..sock import Sock
+from . import options
+from .state import Machine
+
+BOOK = Book()
+_SOURCE = "net/mptcp/sockopt.c"
+
+PORT_OPTIONS = BOOK(
+    "mptcp-port-options",
+    "MPTCP has IP_LOCAL_PORT_RANGE and IP_BIND_ADDRESS_NO_PORT.",
+    "c85636a29264 mptcp: support IP_LOCAL_PORT_RANGE",
+    since=("6.8",),
+)
+MISSING = BOOK(
+    "mptcp-options",
+    "MPTCP has no IP_TTL (EOPNOTSUPP), TCP_LINGER2, TCP_SYNCNT and TCP_USER_TIMEOUT (ENOPROTOOPT, of getsockopt "
+    "EOPNOTSUPP); it takes SO_BROADCAST and SO_DONTROUTE, and nothing comes of them.",
+    f"{_SOURCE} mptcp_setsockopt, mptcp_getsockopt; before 6.1 it is not modelled",
+    since=("6.1",),
+)
+FASTOPEN = BOOK(
+    "mptcp-fastopen",
+    "MPTCP has TCP_FASTOPEN.",
+    "4ffb0a02346c mptcp: add TCP_FASTOPEN sock option",
+    since=("6.2",),
+)
+TELLS = BOOK(
+    "mptcp-tells-what-was-set",
+    "getsockopt() of MPTCP tells IPV6_V6ONLY, IP_FREEBIND and IP_TRANSPARENT as the program set them, on AF_INET too; "
+    "before it was EOPNOTSUPP.",
+    f"{_SOURCE} mptcp_getsockopt_v6, 8c3963375988 mptcp: sockopt: fix getting IPV6_V6ONLY, and its backports",
+    confidence="inferred",
+    since=("6.1.134", "6.6.87", "6.12.23", "6.13.11", "6.14.2", "6.15"),
+)
+
+_IGNORED = frozenset({"SO_BROADCAST", "SO_DONTROUTE"})
+_MISSING = frozenset({"IP_TTL", "TCP_LINGER2", "TCP_SYNCNT", "TCP_USER_TIMEOUT"})
+_PORTS = frozenset({"IP_LOCAL_PORT_RANGE", "IP_BIND_ADDRESS_NO_PORT"})
+_TOLD = frozenset({"IPV6_V6ONLY", "IP_FREEBIND", "IPV6_FREEBIND", "IP_TRANSPARENT", "IPV6_TRANSPARENT"})
+_ALWAYS = frozenset({"SO_REUSEADDR", "SO_REUSEPORT", "SO_LINGER", "IPV6_V6ONLY"})
+
+
+def apply(m: Machine, sk: Sock, option: Option) -> None:
+    """setsockopt(2). Raises Errno, and Unknown on kernels where that is not known."""
+    name = option.name
+    _check(m, name, "ENOPROTOOPT" if name == "IP_LOCAL_PORT_RANGE" else "EOPNOTSUPP", "ENOPROTOOPT")
+    if name in _MISSING:
+        if name != "IP_TTL":
+            options.value_of(option)
+        raise Errno("EOPNOTSUPP" if name == "IP_TTL" else "ENOPROTOOPT", MISSING)
+    if name in _IGNORED:
+        return
+    if name == "TCP_DEFER_ACCEPT" and option.raw is not None and len(option.raw) < 4:
+        raise Unknown("a short TCP_DEFER_ACCEPT on MPTCP")
+    options.apply(m, sk, option)
+    if name == "IPV6_V6ONLY":
+        sk.options[name] = str(int(sk.v6only))
+
+
+def read(m: Machine, sk: Sock, option: Option) -> str | None:
+    """getsockopt(2). Raises Errno, and Unknown on kernels where that is not known."""
+    name = option.name
+    _check(m, name, "EOPNOTSUPP", "EOPNOTSUPP")
+    if name in _MISSING:
+        raise Errno("EOPNOTSUPP", MISSING)
+    if name in _TOLD:
+        if TELLS not in m.on:
+            raise Errno("EOPNOTSUPP", options.NO_OPTION)
+        default = m.env.get("net.ipv6.bindv6only", "0") if name == "IPV6_V6ONLY" and sk.family == 6 else "0"
+        return sk.options.get(options.name_of(m, name), default)
+    return "0" if name in _IGNORED else options.read(m, sk, option)
+
+
+def _check(m: Machine, name: str, no_port_option: str, no_fastopen: str) -> None:
+    if name in _PORTS and PORT_OPTIONS not in m.on:
+        raise Errno(no_port_option, options.NO_OPTION)
+    if name not in _ALWAYS | _PORTS and MISSING not in m.on:
+        raise Unknown(f"{name} on MPTCP")
+    if name == "TCP_FASTOPEN" and FASTOPEN not in m.on:
+        raise Errno(no_fastopen, options.NO_OPTION)
