@@ -55,6 +55,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addini("sockreuse_targets", "the platforms that --sockreuse-record compares with", type="args", default=[])
     parser.addini("sockreuse_rules", "the rules that a bare --sockreuse runs (all)", type="args", default=[])
     parser.addini("sockreuse_require", "rules without which no test shall run", type="args", default=[])
+    parser.addini("sockreuse_conformance", "another directory of rules than the one that ships (for tests)", default="")
     parser.addini("sockreuse_timeout", "seconds that one scenario may take beside its waits (10)", default="10")
 
 

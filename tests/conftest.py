@@ -168,17 +168,24 @@ Run = Callable[..., pytest.RunResult]
 
 
 @pytest.fixture
-def run(pytester: pytest.Pytester, installed: bool, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Runs a project that has one test file, with warnings as errors; spread over processes in one of its own."""
-    monkeypatch.setenv("PYTEST_ADDOPTS", "-p no:hypothesispytest -p no:random_order -p no:cacheprovider")
+def project(pytester: pytest.Pytester, installed: bool, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
+    """An empty project whose runs find our plugin, and none that costs time: hypothesis takes longer than the run."""
+    monkeypatch.setenv("PYTEST_ADDOPTS", "-p no:hypothesispytest -p no:random_order")
     if not installed:
         monkeypatch.setenv("PYTEST_PLUGINS", "pytest_sockreuse.plugin")
+    return pytester
+
+
+@pytest.fixture
+def run(project: pytest.Pytester) -> Run:
+    """Runs a project that has one test file, with warnings as errors; spread over processes in one of its own."""
 
     def run(code: str, *arguments: str) -> pytest.RunResult:
-        pytester.makepyfile(test_it=code)
+        project.makepyfile(test_it=code)
+        arguments = ("--strict-markers", "-W", "error", "-p", "no:cacheprovider", *arguments)
         if "-n1" in arguments:
-            return pytester.runpytest_subprocess("--strict-markers", "-W", "error", *arguments, timeout=60)
-        return pytester.runpytest_inprocess("--strict-markers", "-W", "error", *arguments)
+            return project.runpytest_subprocess(*arguments, timeout=60)
+        return project.runpytest_inprocess(*arguments)
 
     return run
 

@@ -9,13 +9,7 @@ import sys
 import textwrap
 from typing import Any
 
-import pytest
-
-from pytest_sockreuse import platforms
 from pytest_sockreuse.ports import Lease
-
-LINUX = sys.platform == "linux" and platforms.current().stack == "linux"
-linux_only = pytest.mark.skipif(not LINUX, reason="shown on Linux")
 
 
 def opened(lease: Lease, *options: str, protocol: str = "tcp", host: str = "127.0.0.1") -> socket.socket:

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import re
-import sys
 import textwrap
 
 import pytest
 
-from pytest_sockreuse import platforms
 from pytest_sockreuse.parser import parse
 from pytest_sockreuse.scenario import Observation, Scenario
 
-LINUX = sys.platform == "linux" and platforms.current().stack == "linux"
-linux_only = pytest.mark.skipif(not LINUX, reason="what is expected here is Linux's")
 in_namespaces = pytest.mark.usefixtures("namespaces")
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import importlib.util
 import itertools
 import socket
-import sys
 from collections.abc import Callable, Sequence
 
 import pytest
+from here import linux_only
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -21,25 +21,18 @@ from pytest_sockreuse.model import families
 from pytest_sockreuse.parser import parse
 from pytest_sockreuse.platforms import current, named
 
-LINUX = sys.platform == "linux" and current().stack == "linux"
-linux_only = pytest.mark.skipif(not LINUX, reason="what is expected here is Linux's")
-
 PROPERTY = settings(derandomize=True, deadline=None, database=None, max_examples=100)
 Run = Callable[..., pytest.RunResult]
 _IMPORTED = explain, fixtures  # before a run in this process imports them, and drops them again
 
 
 @pytest.fixture
-def run(pytester: pytest.Pytester, installed: bool, monkeypatch: pytest.MonkeyPatch) -> Run:
-    monkeypatch.setenv("PYTEST_ADDOPTS", "-p no:hypothesispytest -p no:random_order -p no:cacheprovider --tb=short")
-    if not installed:
-        monkeypatch.setenv("PYTEST_PLUGINS", "pytest_sockreuse.plugin")
-
+def run(project: pytest.Pytester) -> Run:
     def run(code: str, *arguments: str) -> pytest.RunResult:
-        pytester.makepyfile(test_it=code)
+        project.makepyfile(test_it=code)
         if {"-n1", "-q"} & {*arguments}:
-            return pytester.runpytest_subprocess(*arguments, timeout=60)
-        return pytester.runpytest_inprocess(*arguments or ["--sockreuse-explain"])
+            return project.runpytest_subprocess("--tb=short", *arguments, timeout=60)
+        return project.runpytest_inprocess("--tb=short", *arguments or ["--sockreuse-explain"])
 
     return run
 

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 
 import pytest
+from here import linux_only
 
-from pytest_sockreuse import endings, platforms
+from pytest_sockreuse import endings
 from pytest_sockreuse.hooks import fixtures
 from pytest_sockreuse.live import NotRun
-
-LINUX = sys.platform == "linux" and platforms.current().stack == "linux"
-linux_only = pytest.mark.skipif(not LINUX, reason="shown on Linux")
 
 Run = Callable[..., pytest.RunResult]
 _IMPORTED = fixtures  # before a run in this process imports it, and drops it again

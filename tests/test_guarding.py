@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from lying import lying_kernel
 
 from pytest_sockreuse import guard
 from pytest_sockreuse.live.runner import Broken, Runner
@@ -24,35 +25,21 @@ def test_free(): pass
 @pytest.mark.sockreuse_requires("ordering-quirk", "server-restart"{mode})
 def test_stands_on_it(): {body}
 """
-FAKE = """
-from dataclasses import replace
-from pytest_sockreuse.live.runner import Runner
-real = Runner.answer
-
-def answer(self):
-    seen = real(self)
-    steps = (replace(step, outcome="EADDRINUSE") if step.step == "second.bind" else step for step in seen.steps)
-    return replace(seen, steps=tuple(steps))
-
-Runner.answer = answer
-"""
+FAKE = lying_kernel("EADDRINUSE", "step.step == 'second.bind'")
 
 Fake = Callable[..., Any]
 Run = Callable[..., pytest.RunResult]
 
 
 @pytest.fixture
-def run(pytester: pytest.Pytester, installed: bool, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
+def run(project: pytest.Pytester) -> Iterator[Run]:
     """Runs pytest within this process, or, with -n, in one of its own, on a test that requires the rule."""
-    monkeypatch.setenv("PYTEST_ADDOPTS", "--strict-markers -p no:hypothesispytest -p no:random_order")
-    if not installed:
-        monkeypatch.setenv("PYTEST_PLUGINS", "pytest_sockreuse.plugin")
 
     def run(*arguments: str, mode: str = "", body: str = "pass") -> pytest.RunResult:
-        pytester.makepyfile(TESTS.format(mode=mode and f", mode={mode!r}", body=body))
+        project.makepyfile(TESTS.format(mode=mode and f", mode={mode!r}", body=body))
         shown = () if "no:terminal" in arguments else ("-ra",)
-        start = pytester.runpytest_subprocess if "-n" in arguments else pytester.runpytest_inprocess
-        return start(*shown, *arguments)
+        start = project.runpytest_subprocess if "-n" in arguments else project.runpytest_inprocess
+        return start("--strict-markers", *shown, *arguments)
 
     guard._done.clear()
     yield run

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from performing import CONNECTED, in_namespaces, linux_only, parsed, shown
+from here import linux_only
+from performing import CONNECTED, in_namespaces, parsed, shown
 
 from pytest_sockreuse.live.runner import Broken, Runner
 from pytest_sockreuse.live.sandbox import touches_the_host

@@ -9,7 +9,8 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from holding import line, linux_only, opened, running
+from here import linux_only
+from holding import line, opened, running
 
 from pytest_sockreuse import platforms, ports
 from pytest_sockreuse.live import holders

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import modelling
 import pytest
+from modelling import bound
 
-from pytest_sockreuse.model import families, predict
+from pytest_sockreuse.model import predict
 from pytest_sockreuse.parser import parse
 from pytest_sockreuse.platforms import named
 
@@ -15,19 +17,7 @@ USED = {"B.bind": "EADDRINUSE"}
 
 
 def outcomes(text: str, platform: str) -> dict[str, str]:
-    """What is not plainly ok or unreached, as an expectation spells it."""
-    steps = predict(parse(text), named(platform)).steps
-    return {s.step: s.unknown or "|".join(s.outcomes) for s in steps if s.outcomes not in (("ok",), ("unreached",))}
-
-
-def two(first: str, second: str, kind: str = "tcp", early: str = "", users: tuple[str, str] = ("root", "root")) -> str:
-    """Two sockets, each as OPTIONS@ADDRESS, bound to one port."""
-    text = ""
-    for name, what, user in (("A", first, users[0]), ("B", second, users[1])):
-        options, _, address = what.partition("@")
-        text += f"{name} = {kind}{6 if '[' in address else 4}({options}) as {user}\n{name}.bind({address}:P)\n"
-        text += early if name == "A" else ""
-    return text
+    return modelling.outcomes(text, named(platform))
 
 
 @pytest.mark.parametrize("platform", ALL)
@@ -43,10 +33,10 @@ def test_the_bind_matrix(platform: str, kind: str, family: tuple[str, str], firs
         for second in ("", RA, RP, f"{RA}, {RP}") + ((LB,) if "freebsd" in platform else ()):
             shared = bool(set(first.split(", ")) & set(second.split(", ")) & {RP, LB})
             for same in (any_, lo):
-                got = outcomes(two(f"{first}@{same}", f"{second}@{same}", kind, early), platform)
+                got = outcomes(bound(f"{first}@{same}", f"{second}@{same}", kind, early), platform)
                 assert got == ({} if shared else USED), (same, second)
             for one, other in ((any_, lo), (lo, any_)):
-                got = outcomes(two(f"{first}@{one}", f"{second}@{other}", kind, early), platform)
+                got = outcomes(bound(f"{first}@{one}", f"{second}@{other}", kind, early), platform)
                 assert got == ({} if second else USED), (one, second)
 
 
@@ -66,12 +56,12 @@ def test_the_bind_matrix(platform: str, kind: str, family: tuple[str, str], firs
 def test_other_users(options: str, address: str, users: tuple[str, str], used: tuple[str, ...]) -> None:
     for platform in ALL if LB not in options else ALL[:3]:
         for kind in ("tcp", "udp"):
-            text = two(f"{options}@{address}", f"{options}@{address}", kind, users=users)
+            text = bound(f"{options}@{address}", f"{options}@{address}", kind, users=users)
             assert outcomes(text, platform) == (USED if platform in used else {}), (platform, kind)
 
 
 def test_another_users_connection() -> None:
-    text = "D = tcp4()\nD.bind(127.0.0.1:Q)\nD.listen()\n" + two(
+    text = "D = tcp4()\nD.bind(127.0.0.1:Q)\nD.listen()\n" + bound(
         "@127.0.0.1", f"{RA}@127.0.0.1", early="A.connect(127.0.0.1:Q)\n", users=("user1", "user2")
     )
     for platform in ALL:
@@ -96,9 +86,9 @@ def test_dual_stack(first: str, second: str, shared: str, netbsd: str) -> None:
                 for side in (first, second)
             )
             for platform in (FREE, "freebsd-13.0", MAC):
-                assert outcomes(two(a, b, kind), platform) == (USED if cell == "x" else {}), (platform, option)
-            assert outcomes(two(a, b, kind), NET) == (USED if net == "x" else {}), option
-            apart = two(a.replace("ONLY=0", "ONLY=1"), b.replace("ONLY=0", "ONLY=1"), kind)
+                assert outcomes(bound(a, b, kind), platform) == (USED if cell == "x" else {}), (platform, option)
+            assert outcomes(bound(a, b, kind), NET) == (USED if net == "x" else {}), option
+            apart = bound(a.replace("ONLY=0", "ONLY=1"), b.replace("ONLY=0", "ONLY=1"), kind)
             assert all(outcomes(apart, platform) == {} for platform in ALL)
 
 
@@ -106,9 +96,9 @@ def test_v6only() -> None:
     values = {p: predict(parse("A = tcp6()\nA.get(IPV6_V6ONLY)\n"), named(p)).steps[-1].values for p in ALL}
     assert {p: v and str(v[0]) for p, v in values.items()} == {p: "0" if "macos" in p else "1" for p in ALL}
     assert outcomes("A = tcp6(IPV6_V6ONLY=0)\n", OPEN) == {"A.socket": "EINVAL"}
-    mapped = two("@[::ffff:127.0.0.1]", "@127.0.0.1").replace("tcp6()", "tcp6(IPV6_V6ONLY=0)")
+    mapped = bound("@[::ffff:127.0.0.1]", "@127.0.0.1").replace("tcp6()", "tcp6(IPV6_V6ONLY=0)")
     assert all(outcomes(mapped, platform) == USED for platform in ALL[:-1])
-    assert all(outcomes(two("@[::1]", "@127.0.0.1"), platform) == {} for platform in ALL)
+    assert all(outcomes(bound("@[::1]", "@127.0.0.1"), platform) == {} for platform in ALL)
 
 
 D = "D[1-2] = tcp4()\nD1.bind(127.0.0.1:Q)\nD2.bind(127.0.0.1:R)\nD[1-2].listen()\n"
@@ -116,10 +106,10 @@ D = "D[1-2] = tcp4()\nD1.bind(127.0.0.1:Q)\nD2.bind(127.0.0.1:R)\nD[1-2].listen(
 
 @pytest.mark.parametrize("platform", ALL)
 def test_outgoing(platform: str) -> None:
-    join = two("@127.0.0.1", f"{RA}@127.0.0.1", early="A.connect(127.0.0.1:Q)\n")
+    join = bound("@127.0.0.1", f"{RA}@127.0.0.1", early="A.connect(127.0.0.1:Q)\n")
     assert outcomes(D + join + "B.connect(127.0.0.1:R)\n", platform) == {}
     assert outcomes(D + join + "B.connect(127.0.0.1:Q)\n", platform) == {"B.connect": "EADDRINUSE"}
-    ahead = two(f"{RA}@127.0.0.1", f"{RA}@127.0.0.1") + "A.connect(127.0.0.1:Q)\nB.connect(127.0.0.1:R)\n"
+    ahead = bound(f"{RA}@127.0.0.1", f"{RA}@127.0.0.1") + "A.connect(127.0.0.1:Q)\nB.connect(127.0.0.1:R)\n"
     assert outcomes(D + ahead, platform) == USED
     assert outcomes(D + ahead.replace(RA, RP), platform) == {}
     listening = join.replace("B.bind(127.0.0.1:P)", "B.bind(127.0.0.1:P)\nB.listen()")
@@ -127,20 +117,20 @@ def test_outgoing(platform: str) -> None:
     assert outcomes(D + listening.replace(RA, ""), platform) == USED
     assert outcomes(D + join + "B.connect(127.0.0.1:0)\n", platform) == {"B.connect": "EADDRNOTAVAIL"}
     assert outcomes("D = tcp4()\nD.listen()\nD.connect(127.0.0.1:P)\n", platform) == {"D.connect": "EOPNOTSUPP"}
-    udp = two(f"{RP}@127.0.0.1", f"{RP}@127.0.0.1", "udp") + "A.connect(127.0.0.1:Q)\nB.connect(127.0.0.1:Q)\n"
+    udp = bound(f"{RP}@127.0.0.1", f"{RP}@127.0.0.1", "udp") + "A.connect(127.0.0.1:Q)\nB.connect(127.0.0.1:Q)\n"
     assert outcomes(udp, platform) == {"B.connect": "EADDRINUSE"}
 
 
 @pytest.mark.parametrize("platform", ALL)
 def test_options_are_read_when_the_second_one_binds(platform: str) -> None:
     def late(first: str, change: str, second: str, address: str = "127.0.0.1") -> dict[str, str]:
-        return outcomes(two(f"{first}@{address}", f"{second}@127.0.0.1", early=f"A.set({change})\n"), platform)
+        return outcomes(bound(f"{first}@{address}", f"{second}@127.0.0.1", early=f"A.set({change})\n"), platform)
 
     assert late("", RA, RA) == USED
     assert late("", RP, RP) == {}
     assert late(RP, f"{RP}=0", RP) == USED
     assert late(RA, f"{RA}=0", RA, "0.0.0.0") == {}
-    retry = two("@127.0.0.1", "@127.0.0.1").rstrip() + f"?\nA.set({RP})\nB.set({RP})\nB.bind(127.0.0.1:P)\n"
+    retry = bound("@127.0.0.1", "@127.0.0.1").rstrip() + f"?\nA.set({RP})\nB.set({RP})\nB.bind(127.0.0.1:P)\n"
     assert outcomes(retry, platform) == USED
 
 
@@ -279,11 +269,5 @@ def test_other_errors() -> None:
         assert outcomes(D + "A = tcp4()\nA.connect(0.0.0.0:Q)\n", platform) == {}
     multicast = "A = tcp4()\nA.bind(224.0.0.1:P)\n"
     assert [outcomes(multicast, p) for p in (FREE, MAC, NET)] == [{"A.bind": "EAFNOSUPPORT"}] * 2 + [{}]
-    shut = two(f"{RA}@127.0.0.1", f"{RA}@127.0.0.1", early="A.listen()\nA.shutdown(RDWR)?\n")
+    shut = bound(f"{RA}@127.0.0.1", f"{RA}@127.0.0.1", early="A.listen()\nA.shutdown(RDWR)?\n")
     assert [outcomes(shut, p).get("B.bind") for p in (FREE, MAC, NET)] == ["EADDRINUSE", "EADDRINUSE", None]
-
-
-def test_every_clause_says_what_and_where() -> None:
-    for stack in ("freebsd", "macos", "netbsd", "openbsd"):
-        for clause in families()[stack].BOOK.clauses.values():
-            assert clause.sentence.endswith(".") and clause.source, clause.name

@@ -5,12 +5,13 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pytest_sockreuse.model import predict
+from pytest_sockreuse.model import predict, predictions
 from pytest_sockreuse.parser import parse
-from pytest_sockreuse.platforms import named
+from pytest_sockreuse.platforms import Platform, known, named
 from pytest_sockreuse.scenario import Observation, Scenario, StepOutcome
 
 NOW, OLD = named("linux-6.18.44"), named("linux-5.10.223")
+LINUX = [platform for platform in known() if platform.stack == "linux"][::4]
 ADDRESS = st.sampled_from(["127.0.0.1", "127.0.0.2", "0.0.0.0"])
 PORT = st.sampled_from(["P", "0", "A.port", "40001"])
 CALLS = st.one_of(
@@ -62,7 +63,7 @@ def test_what_was_observed_only_narrows(scenario: Scenario) -> None:
         seen.append(StepOutcome(step.step, narrowed.outcomes[0]))
 
 
-@given(scenarios())
+@given(scenarios(), st.permutations(LINUX))
 @settings(max_examples=50, deadline=None)
-def test_a_prediction_repeats(scenario: Scenario) -> None:
-    assert predict(scenario, NOW) == predict(scenario, NOW)
+def test_versions_that_share_a_prediction_would_each_get_it(scenario: Scenario, platforms: list[Platform]) -> None:
+    assert list(predictions(scenario, platforms)) == [predict(scenario, platform) for platform in platforms]

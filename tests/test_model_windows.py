@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import itertools
+from functools import partial
 
+import modelling
 import pytest
+from modelling import bound
 
-from pytest_sockreuse.model import clauses, families, predict
+from pytest_sockreuse.model import predict
 from pytest_sockreuse.parser import parse
 from pytest_sockreuse.platforms import known, named
 
@@ -14,6 +17,7 @@ W = named("windows-11")
 NONE, RA, EX = "", "SO_REUSEADDR", "SO_EXCLUSIVEADDRUSE"
 USED, DENIED, EITHER = "EADDRINUSE", "EACCES", "EACCES|EADDRINUSE"
 OK = ""
+outcomes = partial(modelling.outcomes, platform=W)
 
 # first socket -> second: none wild, none spec, ra wild, ra spec, ex wild, ex spec
 TABLE = {
@@ -32,21 +36,10 @@ COLUMNS = tuple(itertools.product((NONE, RA, EX), ("wild", "spec")))
 HOSTS = {("4", "wild"): "0.0.0.0", ("4", "spec"): "127.0.0.1", ("6", "wild"): "[::]", ("6", "spec"): "[::1]"}
 
 
-def outcomes(text: str) -> dict[str, str]:
-    """What is not plainly ok or unreached, as an expectation spells it."""
-    steps = predict(parse(text), W).steps
-    return {s.step: s.unknown or "|".join(s.outcomes) for s in steps if s.outcomes not in (("ok",), ("unreached",))}
-
-
 def second_bind(first: str, second: str, kind: str = "tcp", user: str = "") -> str:
     """Two sockets, each as OPTIONS@ADDRESS, bound to one port: the outcome of the second bind()."""
-    text = ""
-    for name, what in (("A", first), ("B", second)):
-        options, _, address = what.partition("@")
-        owner = f" as user{'AB'.index(name) + 1}" if user else ""
-        text += f"{name} = {kind}{6 if '[' in address else 4}({options}){owner}\n"
-        text += f"{name}.bind({address}:P)\n"
-    return outcomes(text).get("B.bind", OK)
+    users = ("user1", "user2") if user else ("", "")
+    return outcomes(bound(first, second, kind, users=users)).get("B.bind", OK)
 
 
 @pytest.mark.parametrize("kind", ["tcp", "udp"])
@@ -152,72 +145,6 @@ def test_what_nobody_tells() -> None:
 def second_text(first: str, second: str) -> str:
     """As `second_bind`, with 0.0.0.0 that has an option, for which nothing is told."""
     return f"A = tcp4({RA})\nA.bind({first[1:]}:P)\nB = tcp6({second.partition('@')[0]})\nB.bind([::]:P)\n"
-
-
-PINS = {
-    "accept-needs-listener": "A = tcp4()\nA.bind(127.0.0.1:P)\nB = A.accept()\n",
-    "accepted-holds-no-port": PAIR.format("") + "L.close()\nB = tcp4()\nB.bind(127.0.0.1:P)\n",
-    "address-not-local": "A = tcp4()\nA.bind(192.0.2.1:P)\n",
-    "addresses-apart": "A = tcp4()\nA.bind(127.0.0.1:P)\nB = tcp4()\nB.bind(127.0.0.2:P)\n",
-    "bind-once": "A = tcp4()\nA.bind(127.0.0.1:P)\nA.bind(127.0.0.1:Q)\n",
-    "bind-ports-exhausted": "ephemeral 50000-50000\nA[1-2] = tcp4()\nA[1-2].bind(127.0.0.1:0)\n",
-    "child-inherits": PAIR.format(RA) + f"S.get({RA})\n",
-    "connect-on-listener": LISTENER.format("") + "L.connect(127.0.0.1:Q)\n",
-    "connect-ports-exhausted": "ephemeral 50000-50000\n" + PAIR.format("") + "D = tcp4()\nD.connect(127.0.0.1:P)\n",
-    "connect-reuses-ports": "ephemeral 50000-50000\n"
-    + PAIR.format("")
-    + "M = tcp4()\nM.bind(127.0.0.1:Q)\nM.listen()\nD = tcp4()\nD.connect(127.0.0.1:Q)\n",
-    "connected-once": PAIR.format("") + "C.connect(127.0.0.1:P)\n",
-    "datagram-has-no-listener": "A = udp4()\nA.bind(127.0.0.1:P)\nA.listen()\n",
-    "delivery-between-families": f"A = tcp6({DUAL})\nA.bind([::]:P)\nB = tcp4()\nB.bind(0.0.0.0:P)\n"
-    f"A.listen()\nB.listen()\n"
-    "C = tcp4()\nC.connect(127.0.0.1:P)\nS = A.accept()\nT = B.accept()\n",
-    "dynamic-range": "A = tcp4()\nA.bind(127.0.0.1:0)\nA.name()\n",
-    "exclusive-dual-stack": f"A = tcp6({DUAL}, {EX})\nA.bind([::]:P)\nB = tcp4()\nB.bind(127.0.0.1:P)\n",
-    "exclusive-wildcard-comes-late": f"A = tcp4()\nA.bind(127.0.0.1:P)\nB = tcp4({EX})\nB.bind(0.0.0.0:P)\n",
-    "exclusive-wildcard-either": f"A = tcp4({EX})\nA.bind(0.0.0.0:P)\nB = tcp4()\nB.bind(0.0.0.0:P)\n",
-    "exclusive-wildcard-shuts-out": f"A = tcp4({EX})\nA.bind(0.0.0.0:P)\nB = tcp4()\nB.bind(127.0.0.1:P)\n",
-    "first-listener-gets-it": SHARED
-    + "A.listen()\nB.listen()\nC = tcp4()\nC.connect(127.0.0.1:P)\nS = A.accept()\nT = B.accept()\n",
-    "listen-needs-bind": "A = tcp4()\nA.listen()\n",
-    "name-needs-bind": "A = tcp4()\nA.name()\n",
-    "nobody-listens": "A = tcp4()\nA.connect(127.0.0.1:P)\n",
-    "nothing-arrives": PAIR.format("") + "C.eof()\n",
-    "option-unknown": "A = tcp4(SO_REUSEPORT)\n",
-    "options-latched": f"A = tcp4()\nA.bind(127.0.0.1:P)\nA.set({RA}=1)\nB = tcp4({RA})\nB.bind(127.0.0.1:P)\n",
-    "other-user-denied": "A = tcp4() as user1\nA.bind(0.0.0.0:P)\nB = tcp4() as user2\nB.bind(127.0.0.1:P)\n",
-    "plain-wildcards-of-two-families": f"A = tcp6({DUAL})\nA.bind([::]:P)\nB = tcp4()\nB.bind(0.0.0.0:P)\n",
-    "reuseaddr-both": SHARED,
-    "reuseaddr-first-either": f"A = tcp4({RA})\nA.bind(127.0.0.1:P)\nB = tcp4()\nB.bind(127.0.0.1:P)\n",
-    "reuseaddr-or-exclusive": f"A = tcp4({RA}, {EX})\n",
-    "reuseaddr-second-denied": f"A = tcp4()\nA.bind(127.0.0.1:P)\nB = tcp4({RA})\nB.bind(127.0.0.1:P)\n",
-    "same-address-conflicts": "A = tcp4()\nA.bind(127.0.0.1:P)\nB = tcp4()\nB.bind(127.0.0.1:P)\n",
-    "shared-datagram": SHARED.replace("tcp", "udp") + "C = udp4()\nC.sendto(127.0.0.1:P)\nA.recv()\nB.recv()\n",
-    "specific-listener-first": "A = tcp4()\nA.bind(0.0.0.0:P)\nB = tcp4()\nB.bind(127.0.0.1:P)\n"
-    "A.listen()\nB.listen()\n"
-    "C = tcp4()\nC.connect(127.0.0.1:P)\nS = A.accept()\nT = B.accept()\n",
-    "time-wait-holds-no-port": PAIR.format("") + "L.close()\nS.close()\nC.close()\nB = tcp4()\nB.bind(127.0.0.1:P)\n",
-    "tuple-busy": LISTENER.format("") + SHARED.replace(":P", ":Q") + "A.connect(127.0.0.1:P)\nB.connect(127.0.0.1:P)\n",
-    "v6only-before-bind": "A = tcp6()\nA.bind([::]:P)\nA.set(IPV6_V6ONLY=0)\n",
-    "v6only-by-default": "A = tcp6()\nA.get(IPV6_V6ONLY)\n",
-    "v6only-keeps-apart": f"A = tcp6({EX})\nA.bind([::]:P)\nB = tcp4()\nB.bind(127.0.0.1:P)\n",
-    "wildcard-and-specific-apart": "A = tcp4()\nA.bind(0.0.0.0:P)\nB = tcp4()\nB.bind(127.0.0.1:P)\n",
-    "wildcard-destination": "A = tcp4()\nA.connect(0.0.0.0:P)\n",
-}
-
-
-def test_every_clause_is_pinned() -> None:
-    assert PINS.keys() == families()["windows"].BOOK.clauses.keys()
-    for clause in clauses(W):
-        assert clause.sentence.endswith(".") and clause.source and clause.confidence != "measured", clause.name
-
-
-@pytest.mark.parametrize("clause", PINS)
-def test_without_the_clause_something_else_is_said(clause: str) -> None:
-    scenario = parse(PINS[clause])
-    said, else_ = predict(scenario, W), predict(scenario, W, inverted={clause})
-    assert not said.unknown
-    assert [(s.outcomes, s.values) for s in said.steps] != [(s.outcomes, s.values) for s in else_.steps]
 
 
 def test_every_windows_answers() -> None:

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import importlib.util
-import sys
 from collections.abc import Callable
 
 import pytest
+from here import linux_only
 
-from pytest_sockreuse import platforms
 from pytest_sockreuse.hooks import fixtures, netns
-
-LINUX = sys.platform == "linux" and platforms.current().stack == "linux"
-linux_only = pytest.mark.skipif(not LINUX, reason="shown on Linux")
 
 Run = Callable[..., pytest.RunResult]
 _IMPORTED = fixtures  # before a run in this process imports it, and drops it again

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 
 import pytest
-from performing import CONNECTED, LINUX, in_namespaces, linux_only, parsed, shown
+from here import LINUX, linux_only
+from performing import CONNECTED, in_namespaces, parsed, shown
 
 from pytest_sockreuse import platforms
 from pytest_sockreuse.live.runner import Runner
@@ -193,8 +194,16 @@ def test_further_kinds_or_their_errno(runner: Runner, kind: str) -> None:
 @linux_only
 @in_namespaces
 def test_a_multipath_connection(runner: Runner) -> None:
-    text = "L = mptcp4()\nL.bind(127.0.0.1:P)\nL.listen()\nC = mptcp4()\nC.connect(127.0.0.1:P)\n"
-    "S = L.accept()\nC.send()\nS.recv()"
+    text = """
+        L = mptcp4()
+        L.bind(127.0.0.1:P)
+        L.listen()
+        C = mptcp4()
+        C.connect(127.0.0.1:P)
+        S = L.accept()
+        C.send()
+        S.recv()
+    """
     found = shown(runner.run(parsed(text)))
     assert not found or found["L.socket"] in ABSENT | {"ENOPROTOOPT"}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from holding import LINUX, linux_only
+from here import LINUX, linux_only
 
 from pytest_sockreuse import platforms
 from pytest_sockreuse.live.placeholder import PROTOCOLS, STRICT, TECHNIQUES, Technique

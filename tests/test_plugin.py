@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
@@ -11,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from lying import lying_kernel
 
-from pytest_sockreuse import loader, platforms
+from pytest_sockreuse import platforms
 from pytest_sockreuse.live.runner import Runner
 from pytest_sockreuse.platforms import current
 from pytest_sockreuse.report.results import ResultsError, read
@@ -57,28 +59,6 @@ A = tcp4()
 '''
 """
 
-CONFTEST = """
-import pathlib
-import pytest_sockreuse.platforms as p
-from pytest_sockreuse import loader
-
-root = p.CONFORMANCE = pathlib.Path({!r})
-loader.load.__defaults__, loader.rule_ids.__defaults__ = (root, None), (root,)
-"""
-FAKE = """
-from dataclasses import replace
-from pytest_sockreuse.live.runner import Runner
-
-real = Runner.answer
-
-def answer(self):
-    seen = real(self)
-    steps = (replace(step, outcome="ok") if step.outcome == "EADDRINUSE" else step for step in seen.steps)
-    return replace(seen, steps=tuple(steps))
-
-Runner.answer = answer
-"""
-
 
 class Project:
     """A project with one test of its own, and a small suite in place of the one that ships."""
@@ -100,29 +80,20 @@ class Project:
         return run("--sockreuse-report", path, *arguments), path
 
     def kernel_without_eaddrinuse(self) -> None:
-        with open(self.path / "conftest.py", "a") as file:
-            file.write(FAKE)
+        self.pytester.makeconftest(lying_kernel("ok", "step.outcome == 'EADDRINUSE'"))
 
     def ini(self, *lines: str) -> None:
         self.pytester.makeini("\n".join(["[pytest]", *lines]))
 
 
 @pytest.fixture
-def project(
-    pytester: pytest.Pytester, conformance: Callable[..., Path], installed: bool, monkeypatch: pytest.MonkeyPatch
-) -> Project:
-    # Without what else is installed here: hypothesis, imported anew by each run, takes longer than the run.
-    monkeypatch.setenv("PYTEST_ADDOPTS", "-p no:hypothesispytest -p no:random_order")
-    if not installed:
-        monkeypatch.setenv("PYTEST_PLUGINS", "pytest_sockreuse.plugin")
+def project(project: pytest.Pytester, conformance: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> Project:
     root = conformance(order=ORDER)
-    pytester.makeconftest(CONFTEST.format(str(root)))
-    for place, name in ((platforms, "CONFORMANCE"), (platforms, "current"), (Runner, "answer")):
-        monkeypatch.setattr(place, name, getattr(place, name))  # put back what the conftest changes
-    for function in (loader.load, loader.rule_ids):
-        monkeypatch.setattr(function, "__defaults__", function.__defaults__)
-    pytester.makepyfile(test_own="def test_own(): pass")
-    return Project(pytester, root)
+    monkeypatch.setenv("PYTEST_ADDOPTS", f"{os.environ['PYTEST_ADDOPTS']} -o 'sockreuse_conformance={root}'")
+    for place, name in ((platforms, "current"), (Runner, "answer")):
+        monkeypatch.setattr(place, name, getattr(place, name))  # put back what a conftest changes
+    project.makepyfile(test_own="def test_own(): pass")
+    return Project(project, root)
 
 
 def refuses(result: pytest.RunResult) -> str:
@@ -168,7 +139,6 @@ def test_the_suite_is_added_to_the_run(project: Project) -> None:
 
 
 def test_without_the_option_nothing_of_ours_is_there(project: Project) -> None:
-    (project.path / "conftest.py").unlink()
     project.pytester.makepyfile(
         test_own="""
         import sys
@@ -256,8 +226,7 @@ def test_switched_off(project: Project, installed: bool) -> None:
 
 
 def test_the_suite_that_ships(project: Project) -> None:
-    (project.path / "conftest.py").unlink()
-    result = project.run("--sockreuse=order-dependence", "--sockreuse-only", "-q")
+    result = project.run("-o", "sockreuse_conformance=", "--sockreuse=order-dependence", "--sockreuse-only", "-q")
     assert result.ret == 0
     assert result.parseoutcomes()["passed"] > 0
 
@@ -311,9 +280,7 @@ def test_last_failed_and_exit_first(project: Project) -> None:
 
 
 def test_a_broken_runner_fails_the_case_and_says_so(project: Project) -> None:
-    with open(project.path / "conftest.py", "a") as file:
-        file.write(
-            """
+    project.pytester.makeconftest("""
 from pytest_sockreuse.live.runner import Broken, Runner
 asked, real_ask, real = [], Runner.ask, Runner.answer
 def ask(self, scenario):
@@ -326,8 +293,7 @@ def answer(self):
         raise Broken("the worker process ended with status -9 in the middle of the scenario")
     return real(self)
 Runner.ask, Runner.answer = ask, answer
-"""
-        )
+""")
     result, path = project.report("--sockreuse", "-v")
     assert result.parseoutcomes()["failed"] >= 1
     result.stdout.fnmatch_lines(["order/free is broken: the worker process ended with status -9*", "*A = tcp4()"])
@@ -435,15 +401,13 @@ def test_xdist_reports_as_one_process_does(project: Project) -> None:
 
 def test_each_worker_may_be_another_platform(project: Project) -> None:
     pytest.importorskip("xdist")
-    with open(project.path / "conftest.py", "a") as file:
-        file.write(
-            """
+    project.pytester.makeconftest("""
 import os, dataclasses
+import pytest_sockreuse.platforms as p
 if os.environ.get("PYTEST_XDIST_WORKER") == "gw1":
-    real, p.current = p.current(), None
+    real = p.current()
     p.current = lambda: dataclasses.replace(real, label=real.label + ".1")
-"""
-        )
+""")
     result, path = project.report("--sockreuse", "--dist=each", "--tx=2*popen", "test_own.py")
     result.assert_outcomes(passed=8, skipped=2)
     here, there = sorted(read(path), key=lambda results: str(results.about["platform"]))

@@ -11,7 +11,8 @@ import warnings
 from typing import Any
 
 import pytest
-from holding import line, linux_only, opened, running
+from here import linux_only
+from holding import line, opened, running
 
 from pytest_sockreuse.live import port_blocks as numbers
 from pytest_sockreuse.ports import PortError, Ports

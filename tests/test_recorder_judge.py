@@ -310,12 +310,9 @@ FINDING = [
 
 
 @pytest.fixture
-def project(pytester: pytest.Pytester, installed: bool, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
-    monkeypatch.setenv("PYTEST_ADDOPTS", "-p no:hypothesispytest -p no:random_order")
-    if not installed:
-        monkeypatch.setenv("PYTEST_PLUGINS", "pytest_sockreuse.plugin")
-    pytester.makepyfile(test_punch=PUNCH)
-    return pytester
+def project(project: pytest.Pytester) -> pytest.Pytester:
+    project.makepyfile(test_punch=PUNCH)
+    return project
 
 
 def test_nothing_is_wrapped_unless_asked(project: pytest.Pytester) -> None:
@@ -359,9 +356,11 @@ def test_a_finding_in_teardown_is_an_error(project: pytest.Pytester) -> None:
 
 
 def test_a_test_that_fails_anyway_fails_for_its_own_reason(project: pytest.Pytester) -> None:
-    project.makepyfile(test_own=PUNCH + "\n    assert 0, 'its own'\n\ntest_punch_fails = test_punch")
-    result = project.runpytest_inprocess("--sockreuse-record-fail", "test_own.py", "-k", "nothing")
-    result.assert_outcomes(failed=1, deselected=3)
+    own = PUNCH.replace("    listener.close()", "    listener.close()\n    assert 0, 'its own'")
+    assert own != PUNCH
+    project.makepyfile(test_own=own)
+    result = project.runpytest_inprocess("--sockreuse-record-fail", "test_own.py", "-k", "test_punch")
+    result.assert_outcomes(failed=1, errors=1, deselected=2)
     result.stdout.fnmatch_lines(["*AssertionError: its own"])
 
 
@@ -382,12 +381,9 @@ def test_from_workers_and_in_other_reports(project: pytest.Pytester, conformance
 
 
 def test_beside_the_suite_it_is_in_the_results(project: pytest.Pytester, conformance: Callable[..., Path]) -> None:
-    project.makeconftest(
-        f"import pathlib\nfrom pytest_sockreuse import loader\nroot = pathlib.Path({str(conformance())!r})\n"
-        "loader.load.__defaults__, loader.rule_ids.__defaults__ = (root, None), (root,)"
-    )
+    suite = ("--sockreuse", "-o", f"sockreuse_conformance={conformance()}")
     project.runpytest_subprocess(
-        "--sockreuse", "--sockreuse-record", "--sockreuse-report", "out.jsonl", timeout=120
+        *suite, "--sockreuse-record", "--sockreuse-report", "out.jsonl", timeout=120
     ).assert_outcomes(passed=4)
     (results,) = read(project.path / "out.jsonl")
     assert results.about["recorder"]["test_punch.py::test_punch"]["findings"]

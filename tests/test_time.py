@@ -7,7 +7,8 @@ import time
 from pathlib import Path
 
 import pytest
-from performing import CONNECTED, in_namespaces, linux_only, parsed, shown
+from here import linux_only
+from performing import CONNECTED, in_namespaces, parsed, shown
 
 from pytest_sockreuse.live.runner import Runner
 

@@ -15,7 +15,7 @@ from .. import loader
 from ..data import DataError
 from ..expected import expected as expectation
 from ..live.runner import Broken, Runner
-from ..platforms import current, describe
+from ..platforms import CONFORMANCE, current, describe
 from ..report.mismatch import mismatch_text
 from ..report.results import Result, Results, write
 from ..report.summary import summarize
@@ -44,6 +44,7 @@ class SuiteSession:
                 f"sockreuse_timeout: {config.getini('sockreuse_timeout')!r} is no number of seconds"
             ) from None
         self.runner = Runner(seconds)
+        self.root = Path(config.getini("sockreuse_conformance") or CONFORMANCE)
         self.suite = self._load()
         self.select = self._nodes()
         self.report = self._report_path()
@@ -60,7 +61,7 @@ class SuiteSession:
         ini: list[str] = self.config.getini("sockreuse_rules")
         wanted = ini if text in (None, "all") else [text]
         rules = [rule for entry in wanted for rule in entry.split(",") if rule]
-        known = loader.rule_ids()
+        known = loader.rule_ids(self.root)
         if wanted and not rules:
             given = f"sockreuse_rules = {' '.join(ini)}" if wanted is ini else f"--sockreuse={text}"
             raise pytest.UsageError(f"{given} names no rule (there are {', '.join(known)})")
@@ -70,7 +71,7 @@ class SuiteSession:
                 hint = f"; perhaps {close[0]}?" if close else ""
                 raise pytest.UsageError(f"--sockreuse: no rule {rule!r}{hint} (there are {', '.join(known)})")
         try:
-            return loader.load(rules=rules or None)
+            return loader.load(self.root, rules or None)
         except DataError as error:
             raise pytest.UsageError(f"the conformance data is wrong:\n{error}") from None
 
