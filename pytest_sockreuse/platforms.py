@@ -25,6 +25,7 @@ from .text import visible
 #: The data: cases, claims, platforms, evidence. A symbolic link in a checkout, the files themselves in a wheel.
 CONFORMANCE = Path(__file__).parent / "conformance"
 
+_NUMBERS = r"r?\d{1,9}(\.\d{1,9}){0,3}"  # r: OmniOS says r151058
 Version = tuple[int, ...]
 LATEST: Version = (9999,)
 
@@ -35,10 +36,10 @@ class PlatformError(ValueError):
 
 def version(text: str) -> Version:
     """The numbers that a release begins with: ``6.17.0-1022-azure`` is (6, 17, 0), ``14.3-RELEASE-p2`` (14, 3)."""
-    found = re.match(r"\d{1,9}(\.\d{1,9}){0,3}", text)
+    found = re.match(_NUMBERS, text)
     if not found:
         raise PlatformError(f"{text!r} does not begin with a version")
-    return tuple(map(int, found.group().split(".")))
+    return tuple(map(int, found.group().lstrip("r").split(".")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +110,7 @@ def registry() -> dict[str, dict[str, Any]]:
     for stack, table in found.items():
         builds: dict[str, str] = table.get("builds", {})
         numbers = [builds.get(label, label) for label in table["versions"]]
-        wrong = [text for text in numbers if not re.fullmatch(r"\d{1,9}(\.\d{1,9}){0,3}", text)]
+        wrong = [text for text in numbers if not re.fullmatch(_NUMBERS, text)]
         if wrong or not numbers:
             what = f"{visible(wrong[0])!r} is no version (give it one in builds)" if wrong else "versions are missing"
             raise DataError(f"{path.name}:{line_of(stack, read(path)[1])}: {visible(stack)}: {what}")
@@ -136,12 +137,12 @@ def named(name: str) -> Platform:
     if table and label:
         if label in table["versions"]:
             return _entry(stack, label)
-        if "builds" not in table and re.fullmatch(r"\d{1,9}(\.\d{1,9}){0,3}", label):
+        if "builds" not in table and re.fullmatch(_NUMBERS, label):
             numbers = version(label)
             line = [v for v in table["versions"] if version(v)[: len(numbers)] == numbers]
             if line:
                 return _entry(stack, line[-1])
-            if len(numbers) > 1:
+            if len(numbers) > 1 or numbers[0] > 99999:  # a day, or a count
                 return Platform(stack, numbers, label)
     names = [p.name for p in known()]
     close = difflib.get_close_matches(name, names, 3, 0.4)
@@ -160,6 +161,7 @@ _KNOBS = {
     "macos": """net.inet.ip.portrange.first net.inet.ip.portrange.last net.inet.tcp.msl net.inet6.ip6.v6only""",
     "netbsd": """net.inet.ip.anonportmin net.inet.ip.anonportmax net.inet6.ip6.v6only""",
     "openbsd": """net.inet.ip.portfirst net.inet.ip.portlast net.inet.ip.porthifirst net.inet.ip.porthilast""",
+    "illumos": "smallest_anon_port largest_anon_port smallest_nonpriv_port extra_priv_ports _time_wait_interval",
 }
 _KNOBS["gvisor"] = _KNOBS["linux"]
 
@@ -186,8 +188,7 @@ def _linux(release: str, build: str) -> Platform:
         label = "20240729" if release.startswith("4.4") else "20260427"
         return Platform("gvisor", version(label), label)
     if "Microsoft" in release and "microsoft-standard" not in release:
-        label = ".".join(map(str, version(release)))
-        return Platform("wsl1", version(label), label)
+        return _numbered("wsl1", release)
     upstream, flavour = release, release.partition("-")[2]
     signature = _read("/proc/version_signature").split()  # Ubuntu 6.17.0-1022.22-azure 6.17.13
     if debian := re.search(r"\bDebian (\d+\.\d+\.\d+)", build):
@@ -196,8 +197,7 @@ def _linux(release: str, build: str) -> Platform:
         upstream = signature[2]
     if "User Mode Linux" in _read("/proc/cpuinfo"):
         flavour = "uml"
-    numbers = version(upstream)
-    return Platform("linux", numbers, ".".join(map(str, numbers)), flavour)
+    return _numbered("linux", upstream, flavour)
 
 
 def _windows(build: Version, server: bool) -> Platform:
@@ -208,12 +208,32 @@ def _windows(build: Version, server: bool) -> Platform:
     return Platform("windows", build, label)
 
 
-def _is_wine() -> bool:
+def _wine() -> str:
+    """The version of Wine, such as ``8.0`` or ``10.0 (Staging)``; empty on Windows itself."""
     if sys.platform == "win32":
         import ctypes
 
-        return hasattr(ctypes.WinDLL("ntdll"), "wine_get_version")
-    return False
+        ask = getattr(ctypes.WinDLL("ntdll"), "wine_get_version", None)
+        if ask is not None:
+            ask.restype = ctypes.c_char_p
+            return str(ask().decode("ascii", "replace"))
+    return ""
+
+
+def _sunos(release: str, build: str) -> Platform:
+    """illumos by the release of its distribution; Oracle Solaris, another stack since 2010, by its own."""
+    if build[:1].isdigit():  # 11.4.62.152.3
+        return _numbered("solaris", build)
+    for flavour, form in (("omnios", r"omnios-(r\d{1,9})"), ("smartos", r"joyent_(\d{8})")):
+        if found := re.match(form, build):
+            return Platform("illumos", version(found.group(1)), found.group(1), flavour)
+    found = re.search(r'^VERSION="?(\d{4}\.\d\d)', _read("/etc/os-release"), re.MULTILINE)  # OpenIndiana 2024.10
+    return _numbered("illumos", found.group(1) if found else release, build)
+
+
+def _numbered(stack: str, text: str, flavour: str = "") -> Platform:
+    numbers = version(text)
+    return Platform(stack, numbers, ".".join(map(str, numbers)), flavour)
 
 
 @cache
@@ -221,18 +241,18 @@ def current() -> Platform:
     """The platform this process runs on."""
     if sys.platform == "win32":
         found = sys.getwindowsversion()
-        build = (found.major, found.minor, found.build)
-        here = _windows(build, found.product_type == 3)
-        return Platform("wine", build, ".".join(map(str, build))) if _is_wine() else here
+        if wine := _wine():
+            return _numbered("wine", wine, wine.partition(" ")[2])
+        return _windows((found.major, found.minor, found.build), found.product_type == 3)
     uname = os.uname()
     if uname.sysname == "Linux":
         return _linux(uname.release, uname.version)
     if uname.sysname == "Darwin":
         label = _output("sw_vers", "-productVersion") or _platform.mac_ver()[0] or uname.release
         return Platform("macos", version(label), label, f"darwin-{uname.release}")
-    numbers = version(uname.release)
-    flavour = uname.release.partition("-")[2]
-    return Platform(uname.sysname.lower(), numbers, ".".join(map(str, numbers)), flavour)
+    if uname.sysname == "SunOS":
+        return _sunos(uname.release, uname.version)
+    return _numbered(uname.sysname.lower(), uname.release, uname.release.partition("-")[2])
 
 
 def knobs(stack: str) -> dict[str, str]:
@@ -240,6 +260,8 @@ def knobs(stack: str) -> dict[str, str]:
     names = _KNOBS.get(stack, "").split()
     if stack in ("linux", "gvisor"):
         values = {f"net.ipv4.{name}": _read(f"/proc/sys/net/ipv4/{name}") for name in names}
+    elif stack == "illumos":
+        values = {name: _output("ipadm", "show-prop", "-co", "current", "-p", name, "tcp") for name in names}
     else:
         values = {name: _output("sysctl", "-n", name) for name in names}
     return {name: " ".join(value.split()) for name, value in values.items() if value}

@@ -38,7 +38,8 @@ FLOORS = {
         "prediction",
         "machine",
         "stream option",
-        "linux gvisor bsd windows",
+        "linux gvisor bsd illumos windows",
+        "wine",
         "__init__",
     ),
 }

@@ -46,7 +46,7 @@ def test_the_zero_of_no_such_option_is_no_number() -> None:
     assert all(number for entry in options().values() for number in entry.number.values())
 
 
-@pytest.mark.parametrize(("guest", "host"), [("gvisor", "linux"), ("wine", "windows")])
+@pytest.mark.parametrize(("guest", "host"), [("gvisor", "linux"), ("wsl1", "linux"), ("wine", "windows")])
 def test_who_takes_the_programs_of_another_system_takes_its_numbers(guest: str, host: str) -> None:
     for entry in options().values():
         assert entry.number.get(guest) in (None, entry.number.get(host))

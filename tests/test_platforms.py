@@ -87,6 +87,7 @@ def test_linux_and_what_calls_itself_linux(
 OTHERS = {
     "freebsd": ("FreeBSD", "14.3-RELEASE-p2", {}, "freebsd-14.3", "RELEASE-p2"),
     "freebsd current": ("FreeBSD", "16.0-CURRENT", {}, "freebsd-16.0", "CURRENT"),
+    "dragonfly": ("DragonFly", "6.4-RELEASE", {}, "dragonfly-6.4", "RELEASE"),
     "netbsd": ("NetBSD", "10.1_STABLE", {}, "netbsd-10.1", ""),
     "openbsd": ("OpenBSD", "7.7", {}, "openbsd-7.7", ""),
     "macos": ("Darwin", "24.6.0", {"sw_vers -productVersion": "15.6.1"}, "macos-15.6.1", "darwin-24.6.0"),
@@ -120,11 +121,11 @@ WINDOWS = {
 
 @pytest.fixture
 def windows(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Platform]]:
-    def fake(build: tuple[int, int, int], product: int, wine: bool = False) -> Platform:
+    def fake(build: tuple[int, int, int], product: int, wine: str = "") -> Platform:
         found = types.SimpleNamespace(major=build[0], minor=build[1], build=build[2], product_type=product)
         monkeypatch.setattr(sys, "platform", "win32")
         monkeypatch.setattr(sys, "getwindowsversion", lambda: found, raising=False)
-        monkeypatch.setattr(platforms, "_is_wine", lambda: wine)
+        monkeypatch.setattr(platforms, "_wine", lambda: wine)
         platforms.current.cache_clear()
         return platforms.current()
 
@@ -141,10 +142,31 @@ def test_windows_by_its_build(
     assert found.version == build
 
 
-def test_wine_is_not_windows(windows: Callable[..., Platform]) -> None:
-    found = windows((10, 0, 19045), 1, wine=True)
-    assert found.stack == "wine"
-    assert found.version == (10, 0, 19045)
+@pytest.mark.parametrize(
+    ("says", "name"), [("8.0", "wine-8.0"), ("10.0 (Staging)", "wine-10.0"), ("10.1-rc2", "wine-10.1")]
+)
+def test_wine_is_not_windows_and_has_versions_of_its_own(
+    windows: Callable[..., Platform], says: str, name: str
+) -> None:
+    assert windows((10, 0, 19045), 1, wine=says).name == name
+
+
+SUNS = {
+    "omnios": ("omnios-r151058-4ea7b7c0d3", "", "illumos-r151058", "omnios"),
+    "smartos": ("joyent_20250124T001234Z", "", "illumos-20250124", "smartos"),
+    "openindiana": ("illumos-4ea7b7c", 'NAME="OpenIndiana"\nVERSION="2024.10"\n', "illumos-2024.10", "illumos-4ea7b7c"),
+    "illumos alone": ("illumos-4ea7b7c", "", "illumos-5.11", "illumos-4ea7b7c"),
+    "solaris": ("11.4.62.152.3", "", "solaris-11.4.62.152", ""),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("build", "release", "name", "flavour"), SUNS.values(), ids=SUNS)
+def test_illumos_by_its_distribution_and_not_solaris(
+    unix: Unix, build: str, release: str, name: str, flavour: str
+) -> None:
+    found = unix("SunOS", "5.11", build, files={"/etc/os-release": release})
+    assert (found.name, found.flavour) == (name, flavour)
+    assert found.version == version(found.label)
 
 
 def test_describe_is_json_of_text_down_to_the_settings() -> None:
@@ -168,6 +190,8 @@ def test_describe_is_json_of_text_down_to_the_settings() -> None:
         ("macos-15", (15,)),
         ("netbsd-10", (10,)),
         ("openbsd-7", (7,)),
+        ("illumos-r151058", (151058,)),
+        ("illumos-r151060", (151060,)),
         ("windows-11", (10, 0, 26100)),
         ("windows-server-2025", (10, 0, 26100)),
         ("gvisor-20240729", (20240729,)),

@@ -942,30 +942,6 @@ static char *read_input(void)
 static char platform[80];
 static bool is_gvisor;
 
-#ifdef _WIN32
-/* The names of Windows by build, as in conformance/platforms.toml. */
-static const struct { unsigned build; bool server; const char *name; } builds[] = {
-	{ 14393, true, "server-2016" }, { 17763, true, "server-2019" }, { 20348, true, "server-2022" },
-	{ 26100, true, "server-2025" }, { 19045, false, "10" }, { 26100, false, "11" },
-};
-
-static void find_platform(void)
-{
-	typedef LONG (WINAPI *get_version)(OSVERSIONINFOEXW *);
-	HMODULE ntdll = GetModuleHandleA("ntdll.dll");
-	OSVERSIONINFOEXW found = { .dwOSVersionInfoSize = sizeof found };
-	const char *name = NULL;
-
-	((get_version)(void (*)(void))GetProcAddress(ntdll, "RtlGetVersion"))(&found);
-	for (size_t i = 0; i < COUNT(builds); i++)
-		if (builds[i].server == (found.wProductType == 3) && (!name || builds[i].build <= found.dwBuildNumber))
-			name = builds[i].name;
-	snprintf(platform, sizeof platform, "windows-%s", name);
-	if (GetProcAddress(ntdll, "wine_get_version"))
-		snprintf(platform, sizeof platform, "wine-%lu.%lu.%lu", found.dwMajorVersion, found.dwMinorVersion,
-			found.dwBuildNumber);
-}
-#else
 /* The numbers that a release begins with: 6.17.0 of 6.17.0-1022-azure. */
 static const char *version(const char *release)
 {
@@ -983,7 +959,32 @@ static const char *version(const char *release)
 	return numbers;
 }
 
-#ifdef __linux__
+#ifdef _WIN32
+/* The names of Windows by build, as in conformance/platforms.toml. */
+static const struct { unsigned build; bool server; const char *name; } builds[] = {
+	{ 14393, true, "server-2016" }, { 17763, true, "server-2019" }, { 20348, true, "server-2022" },
+	{ 26100, true, "server-2025" }, { 19045, false, "10" }, { 26100, false, "11" },
+};
+
+static void find_platform(void)
+{
+	typedef LONG (WINAPI *get_version)(OSVERSIONINFOEXW *);
+	typedef const char *(CDECL *get_wine)(void);
+	HMODULE ntdll = GetModuleHandleA("ntdll.dll");
+	get_wine wine = (get_wine)(void (*)(void))GetProcAddress(ntdll, "wine_get_version");
+	OSVERSIONINFOEXW found = { .dwOSVersionInfoSize = sizeof found };
+	const char *name = NULL;
+
+	((get_version)(void (*)(void))GetProcAddress(ntdll, "RtlGetVersion"))(&found);
+	for (size_t i = 0; i < COUNT(builds); i++)
+		if (builds[i].server == (found.wProductType == 3) && (!name || builds[i].build <= found.dwBuildNumber))
+			name = builds[i].name;
+	snprintf(platform, sizeof platform, "windows-%s", name);
+	if (wine)
+		snprintf(platform, sizeof platform, "wine-%s", version(wine()));
+}
+#else
+#if defined(__linux__) || defined(__sun)
 /* The first bytes of a file; empty where it cannot be read. */
 static const char *read_file(const char *path)
 {
@@ -995,7 +996,9 @@ static const char *read_file(const char *path)
 		fclose(file);
 	return text;
 }
+#endif
 
+#ifdef __linux__
 /* Linux, or what calls itself Linux. The version is the upstream one, also where a vendor numbers differently. */
 static void find_platform(void)
 {
@@ -1036,6 +1039,18 @@ static void find_platform(void)
 
 	if (!sysctlbyname("kern.osproductversion", label, &size, NULL, 0))
 		snprintf(platform, sizeof platform, "macos-%s", label);
+#elif defined(__sun) /* by the release of the distribution; Oracle Solaris is another system */
+	const char *hipster = strstr(read_file("/etc/os-release"), "\nVERSION="); /* OpenIndiana */
+
+	if (strspn(found.version, DIGIT))
+		snprintf(platform, sizeof platform, "solaris-%s", version(found.version));
+	else if (!strncmp(found.version, "omnios-r", 8))
+		snprintf(platform, sizeof platform, "illumos-r%s", version(found.version + 8));
+	else if (!strncmp(found.version, "joyent_", 7))
+		snprintf(platform, sizeof platform, "illumos-%.8s", found.version + 7);
+	else
+		snprintf(platform, sizeof platform, "illumos-%s",
+			version(hipster ? hipster + 9 + (hipster[9] == '"') : found.release));
 #endif
 }
 #endif

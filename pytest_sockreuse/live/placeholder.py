@@ -34,7 +34,7 @@ class Technique:
     hosts: tuple[tuple[int, str], ...] = tuple(LOOPBACK.items())
 
 
-# On the BSDs a connected socket blocks no binder that sets the option, and every binder that does not.
+# On the BSDs and illumos a connected socket blocks no binder that sets the option, and every binder that does not.
 _BSD = Technique(connected=PROTOCOLS)
 # On Windows two specific addresses never conflict, and nobody should set SO_REUSEADDR: the placeholder steps aside.
 _WINDOWS = Technique(False, connected=(), hosts=((int(socket.AF_INET), "127.88.77.66"),))
@@ -45,8 +45,8 @@ TECHNIQUES = {
     "macos": _BSD,
     "netbsd": _BSD,
     "openbsd": _BSD,
+    "illumos": _BSD,
     "windows": _WINDOWS,
-    "wine": _WINDOWS,
 }
 STRICT = Technique(False, connected=())  # where no rule is known: nobody binds beside it
 

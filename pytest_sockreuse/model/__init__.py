@@ -44,7 +44,9 @@ _FAMILIES = {  # stack -> module of this package
     "macos": "bsd.macos",
     "netbsd": "bsd.netbsd",
     "openbsd": "bsd.openbsd",
+    "illumos": "illumos.calls",
     "windows": "windows.calls",
+    "wine": "wine.calls",
 }
 
 

@@ -27,22 +27,25 @@ SYSTEMS = {
     "freebsd": ("posix", "freebsd", "FreeBSD"),
     "netbsd": ("posix", "netbsd", "NetBSD"),
     "openbsd": ("posix", "openbsd", "OpenBSD"),
+    "illumos": ("posix", "sunos5", "SunOS"),
+    "wine": ("nt", "win32", "Windows"),
 }
+_NT = ("windows", "wine")
 #: The options that Python's socket module has on some of them only.
 _HAS = {
     "SO_REUSEADDR": tuple(SYSTEMS),
-    "SO_REUSEPORT": tuple(name for name in SYSTEMS if name != "windows"),
+    "SO_REUSEPORT": tuple(name for name in SYSTEMS if name not in (*_NT, "illumos")),
     "SO_REUSEPORT_LB": ("freebsd",),
-    "SO_EXCLUSIVEADDRUSE": ("windows",),
+    "SO_EXCLUSIVEADDRUSE": _NT,
     "IPV6_V6ONLY": tuple(SYSTEMS),
     "IPPROTO_IPV6": tuple(SYSTEMS),
     "AF_INET6": tuple(SYSTEMS),
 }
 _FLAGS = {  # names of flags that projects have for it
-    re.compile(r"_*(IS_|ON_)?(WIN|WIN32|WINDOWS|NT)", re.I): ("windows",),
+    re.compile(r"_*(IS_|ON_)?(WIN|WIN32|WINDOWS|NT)", re.I): _NT,
     re.compile(r"_*(IS_|ON_)?(LINUX)", re.I): ("linux", "gvisor"),
     re.compile(r"_*(IS_|ON_)?(MAC|MACOS|OSX|DARWIN)", re.I): ("macos",),
-    re.compile(r"_*(IS_|ON_)?(POSIX|UNIX)", re.I): tuple(name for name in SYSTEMS if name != "windows"),
+    re.compile(r"_*(IS_|ON_)?(POSIX|UNIX)", re.I): tuple(name for name in SYSTEMS if name not in _NT),
 }
 _ASKS = re.compile(r"platform|\bos\.name\b|hasattr|win32|windows|darwin|macos|linux|posix|bsd|cygwin", re.I)
 _CATCH = {"OSError", "error", "Exception", "BaseException", "EnvironmentError", "IOError"}

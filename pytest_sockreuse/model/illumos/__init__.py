@@ -1,0 +1,1 @@
+"""illumos (OmniOS, SmartOS, OpenIndiana): `calls` is where to begin."""

@@ -1,0 +1,1 @@
+"""Wine: `calls` is where to begin."""
