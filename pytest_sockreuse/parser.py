@@ -21,7 +21,8 @@ from .scenario import KINDS, USERS, Address, Option, Scenario, ScenarioError, Se
 
 MAX_LINE = 2_000  # characters
 MAX_STEPS = 10_000  # steps of one scenario, after expansion
-MAX_TEXT = 64 * 1024 * 1024  # bytes of one file
+MAX_TEXT = 16 * 1024 * 1024  # bytes of one file
+MAX_LINES = 300_000  # lines of one file, each counted as often as it stands for a step
 MAX_WAIT = 3_600.0  # seconds, all waits of a scenario together
 
 _BLANK = " \t"  # all of the language's white space
@@ -288,6 +289,11 @@ class _Builder:
     count: dict[str, int]  # label -> how often
     waits: float = 0.0
 
+    @property
+    def size(self) -> int:
+        """How many steps it has, and lines of the environment."""
+        return len(self.steps) + len(self.environment)
+
     def feed(self, text: str, line: int) -> None:
         body, hash_, comment = text.partition("#")
         note = f"#{comment.rstrip(_BLANK)}" if hash_ else ""
@@ -316,7 +322,7 @@ class _Builder:
 
     def _keep(self, text: str, line: int) -> None:
         item = _syntax(text)
-        if len(self.steps) + len(self.environment) >= MAX_STEPS:
+        if self.size >= MAX_STEPS:
             raise _Wrong(0, f"expected at most {MAX_STEPS} steps in a scenario")
         if isinstance(item, Setting):
             if self.open:
@@ -371,7 +377,10 @@ def parse_file(text: str) -> list[Scenario]:
     """
     scenarios: list[Scenario] = []
     builder = _Builder(None, [], [], [], {}, {})
+    more = 0  # steps beyond one a line
     for number, line in enumerate(text.split("\n"), 1):
+        if number + more > MAX_LINES:
+            raise ScenarioError(number, 1, f"expected at most {MAX_LINES} lines and steps in a file")
         if len(line) > MAX_LINE:
             raise ScenarioError(number, MAX_LINE + 1, f"expected a line of at most {MAX_LINE} characters")
         if line.startswith("---"):
@@ -383,7 +392,9 @@ def parse_file(text: str) -> list[Scenario]:
                 raise ScenarioError(number, 4, "expected a title")
             builder = _Builder(title, [], [], [], {}, {})
         else:
+            before = builder.size
             builder.feed(line, number)
+            more += max(builder.size - before - 1, 0)
     return [*scenarios, builder.scenario()]
 
 

@@ -141,6 +141,11 @@ class Scenario:
         return head + "".join(line + "\n" for line in self.lines)
 
     @property
+    def bare(self) -> str:
+        """Its text without title and comments, which may be megabytes: what there is to perform."""
+        return "\n".join(filter(None, (line.partition("#")[0] for line in self.lines)))
+
+    @property
     def addresses(self) -> Iterator[Address]:
         """Every address that a step names."""
         return (step.address for step in self.steps if step.address is not None)

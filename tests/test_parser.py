@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_sockreuse.options import options
-from pytest_sockreuse.parser import MAX_LINE, MAX_STEPS, decode, parse, parse_file
+from pytest_sockreuse.parser import MAX_LINE, MAX_LINES, MAX_STEPS, decode, parse, parse_file
 from pytest_sockreuse.scenario import KINDS, USERS, ScenarioError
 
 PROPERTY = settings(derandomize=True, deadline=None, database=None, max_examples=40)
@@ -253,6 +253,23 @@ def test_white_space_is_blanks_and_tabs() -> None:
 def test_the_number_of_steps_is_limited() -> None:
     assert len(parse(f"S[1-{MAX_STEPS}] = tcp4()").steps) == MAX_STEPS
     assert fails(f"S[1-{MAX_STEPS}] = tcp4()\nA = tcp4()").line == 2
+
+
+def test_what_is_performed_has_no_comments() -> None:
+    """A stranger's megabytes of them are not sent to the worker, which would not answer in time."""
+    scenario = parse("# one\n\nA = tcp4()  # two\n  A[1-2] = udp4()\n#\nA.bind(127.0.0.1:P)# three\n")
+    assert scenario.bare == "A = tcp4()  \nA[1-2] = udp4()\nA.bind(127.0.0.1:P)  "
+    assert [str(step) for step in parse(scenario.bare).steps] == [str(step) for step in scenario.steps]
+
+
+def test_the_lines_and_steps_of_a_file_are_limited() -> None:
+    """Or a file of 11 kB would make a million steps, and one of line ends as many lines."""
+    sections = MAX_LINES // MAX_STEPS
+    error = fails(f"--- t\nS[1-{MAX_STEPS}] = tcp4()\n" * (sections + 1))
+    assert (error.line, error.column) == (2 * sections + 1, 1)
+    assert error.expected == f"expected at most {MAX_LINES} lines and steps in a file"
+    assert fails("\n" * MAX_LINES).line == MAX_LINES + 1
+    assert len(parse_file("--- t\n" * (MAX_LINES - 1))) == MAX_LINES - 1
 
 
 def test_foreign_digits_are_no_numbers() -> None:

@@ -21,7 +21,7 @@ from pytest_sockreuse.expected import expected
 from pytest_sockreuse.explorer.draw import texts as random_texts
 from pytest_sockreuse.live.runner import Runner
 from pytest_sockreuse.options import options
-from pytest_sockreuse.parser import MAX_LINE, MAX_STEPS, decode, parse, parse_file
+from pytest_sockreuse.parser import MAX_LINE, MAX_LINES, MAX_STEPS, decode, parse, parse_file
 from pytest_sockreuse.platforms import current, registry
 from pytest_sockreuse.report.exchange import answer, export, of_scenario
 from pytest_sockreuse.report.results import Result, read
@@ -313,6 +313,10 @@ BAD = {
     "long for its characters": "\N{SNOWMAN}".encode() * (MAX_LINE + 1),
     "not too long for its characters": b"#" + "\N{SNOWMAN}".encode() * (MAX_LINE - 1),
     "many steps": f"S[1-{MAX_STEPS}] = tcp4()\nA = tcp4()".encode(),
+    "many sections": f"--- t\nS[1-{MAX_STEPS}] = tcp4()\n".encode() * (MAX_LINES // MAX_STEPS + 1),
+    "many lines": b"\n" * MAX_LINES,
+    "not too many lines": b"\n" * (MAX_LINES - 3),
+    "many titles": b"--- t\n" * (MAX_LINES + 1),
     "huge range": b"S[1-999999999] = tcp4()",
     "long names": b"\n".join(b"%s[%d-%d] = tcp4()" % (b"A" * 1900, n, n + 99) for n in range(100, 5000, 100)),
     "many ranges": b"A" + b"[1-2][1-3]" * 190 + b" = tcp4()",

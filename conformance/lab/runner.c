@@ -83,7 +83,8 @@ typedef int sock;
 enum {
 	MAX_LINE = 2000,              /* characters */
 	MAX_STEPS = 10000,            /* of one scenario, after expansion */
-	MAX_TEXT = 64 * 1024 * 1024,  /* bytes */
+	MAX_TEXT = 16 * 1024 * 1024,  /* bytes */
+	MAX_LINES = 300000,           /* of the text, each counted as often as it stands for a step */
 	MAX_WAIT = 3600,              /* seconds, all waits of a scenario together */
 };
 
@@ -839,11 +840,14 @@ static void read_body(void)
 struct place {
 	const char *at;              /* NULL: the end */
 	int number;                  /* of the line */
+	int more;                    /* steps beyond one a line */
 };
 
 /* Read one scenario, up to the line that opens the next. */
 static void read_scenario(struct place *place)
 {
+	const struct step *before;
+
 	begin_scenario();
 	for (; place->at; place->number++) {
 		const char *start = place->at, *stop = start + strcspn(start, "\n");
@@ -853,6 +857,8 @@ static void read_scenario(struct place *place)
 		if (title && the.title)
 			return;
 		place->at = *stop ? stop + 1 : NULL;
+		if (place->number + place->more > MAX_LINES)
+			fail(place->number, 1, "at most %d lines and steps in a file", MAX_LINES);
 		if (characters(start, (size_t)(end - start)) > MAX_LINE)
 			fail(place->number, MAX_LINE + 1, "a line of at most %d characters", MAX_LINE);
 		if (title && the.end > the.steps)
@@ -871,7 +877,9 @@ static void read_scenario(struct place *place)
 			memcpy(line.body, start, (size_t)(end - start));
 			line.body[end - start] = 0;
 			line.number = place->number;
+			before = the.end;
 			read_body();
+			place->more += (int)(the.end - before) - 1;
 		}
 	}
 }
@@ -2235,10 +2243,10 @@ int main(int count, char **arguments)
 #endif
 	read_arguments(count, arguments);
 	text = read_input();
-	for (place = (struct place) { text, 1 }; place.at; )
+	for (place = (struct place) { text, 1, 0 }; place.at; )
 		read_scenario(&place);
 	prepare();
-	for (place = (struct place) { text, 1 }; place.at; ) {
+	for (place = (struct place) { text, 1, 0 }; place.at; ) {
 		enum entered entered;
 
 		read_scenario(&place);

@@ -61,7 +61,7 @@ class Runner:
         have used (see `shared_namespace`), and without waiting at the steps that `polls` names (see `Performance`).
         """
         seconds = self.timeout if seconds is None else seconds
-        request: list[object] = ["\n".join(scenario.lines), seconds, None if polls is None else [*polls]]
+        request: list[object] = [scenario.bare, seconds, None if polls is None else [*polls]]
         self._asked.append((request, seconds + scenario.waits))
         self._send(request)
 
