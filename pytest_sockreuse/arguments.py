@@ -113,6 +113,8 @@ def parser(commands: Mapping[str, Callable[[argparse.Namespace], int]]) -> argpa
     )
     imported = command("import", "print a results file of what conformance/lab/runner.c printed", "results ", results)
     imported.add_argument("file", nargs="+", type=Path, metavar="FILE", help="its output, for all of sockreuse export")
+    compact = command("compact", "rewrite results files in the newest form", "results ", results)
+    compact.add_argument("file", nargs="+", type=Path, metavar="FILE", help="any number, of any form that is read")
     for name, about in (
         ("check", "say whether results files are whole, of this suite, and as expected"),
         ("apply", "print, as a diff, which statements the results prove to be measured"),

@@ -182,7 +182,7 @@ def _check(arguments: argparse.Namespace) -> int:
     return 1 if False in answers else 2 if None in answers else 0
 
 
-def _runs(arguments: argparse.Namespace) -> list[Run]:
+def _runs(arguments: argparse.Namespace, suite: Suite) -> list[Run]:
     from .report.measured import runs
     from .report.results import ResultsError
 
@@ -190,25 +190,29 @@ def _runs(arguments: argparse.Namespace) -> list[Run]:
     if not files:
         raise UsageError("name the results files: only a checkout has some of its own")
     try:
-        return runs(files)
+        return runs(files, suite)
     except ResultsError as error:
         raise UsageError(str(error)) from None
 
 
 def _check_results(arguments: argparse.Namespace) -> int:
-    from .report.measured import complaints
+    from .report.measured import complaints, gaps
 
-    suite = _suite()
-    found = [complaint for run in _runs(arguments) for complaint in complaints(run, suite)]
-    for complaint in found:
-        print(complaint)
-    return 1 if found else 0
+    suite, status = _suite(), 0
+    for run in _runs(arguments, suite):
+        for line in gaps(run, suite):
+            print(line)
+        for line in complaints(run, suite):
+            print(line)
+            status = 1
+    return status
 
 
 def _apply_results(arguments: argparse.Namespace) -> int:
     from .report.measured import complaints, proposal, unshown
 
-    suite, runs = _suite(), _runs(arguments)
+    suite = _suite()
+    runs = _runs(arguments, suite)
     against = [*(complaint for run in runs for complaint in complaints(run, suite)), *unshown(suite, runs)]
     print(proposal(suite, runs), end="")
     for line in against:
@@ -299,11 +303,24 @@ def _import(arguments: argparse.Namespace) -> int:
     from .report.exchange import load
     from .report.results import ResultsError, text_of
 
+    suite = _suite()
     try:
-        results = load(arguments.file, _suite())
+        results = load(arguments.file, suite)
     except ResultsError as error:
         raise UsageError(str(error)) from None
-    print(text_of([results]), end="")
+    print(text_of([results], suite), end="")
+    return 0
+
+
+def _compact(arguments: argparse.Namespace) -> int:
+    from .report.results import ResultsError, read, write
+
+    suite = _suite()
+    try:
+        for path in arguments.file:
+            write(path, read(path, suite), suite)
+    except ResultsError as error:
+        raise UsageError(str(error)) from None
     return 0
 
 
@@ -318,6 +335,7 @@ COMMANDS = {
     "audit": _audit,
     "export": _export,
     "results import": _import,
+    "results compact": _compact,
     "results check": _check_results,
     "results apply": _apply_results,
     "rules": _rules,

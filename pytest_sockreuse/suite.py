@@ -104,6 +104,18 @@ class Case:
     def variants(self) -> list[Variant]:
         return [Variant(self, values) for values in itertools.product(*self.axes.values())]
 
+    def stated(self, platform: Platform) -> list[Statement]:
+        """What is stated of a platform, for whichever variants."""
+        if platform not in self._stated:
+            self._stated[platform] = [
+                s for s in self.statements if platform.stack in s.on and platform.version in s.span
+            ]
+        return self._stated[platform]
+
+    @cached_property
+    def _stated(self) -> dict[Platform, list[Statement]]:
+        return {}
+
     @property
     def claimed(self) -> Outcome | None:
         """The outcome that makes its claims true, if it has claims and they agree on one."""
@@ -171,18 +183,19 @@ class Variant:
         return scenario
 
     @cached_property
+    def labels(self) -> tuple[str, ...]:
+        """The labels that its outcomes carry, in order."""
+        return tuple(step.label for step in self.scenario.steps if step.label)
+
+    @cached_property
     def content(self) -> str:
         """A hash of what is asked: results of another scenario under the same name are not mistaken for this one's."""
         return hashlib.sha256(str(self.scenario).encode()).hexdigest()[:12]
 
     def expected(self, platform: Platform) -> Expectation | None:
         """What `platform` is stated to do, or None where nothing is known."""
-        for statement in self.case.statements:
-            if (
-                platform.stack in statement.on
-                and platform.version in statement.span
-                and statement.covers(self.named_values)
-            ):
+        for statement in self.case.stated(platform):
+            if statement.covers(self.named_values):
                 outcome = statement.outcome
                 if isinstance(outcome, Table):
                     outcome = self.case.cells[outcome.cell(self.named_values)]

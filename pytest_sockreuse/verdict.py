@@ -19,7 +19,9 @@ Outcome = Mapping[str, str]
 VERDICTS = ("match", "mismatch", "unknown", "unsupported", "broken")
 FAILURES = frozenset({"mismatch", "broken"})
 
-_OUTCOME = re.compile(r"ok|timeout|unreached|E[A-Z0-9]+")
+_OUTCOME = re.compile(r"ok|timeout|unreached|E[A-Z0-9]{1,30}")
+#: By the verb of a step, what it may record.
+_VALUES = {"name": re.compile(r"([0-9.]{1,40}|\[[0-9a-f:.]{1,40}\]):[0-9]{1,5}"), "get": re.compile(r"[ -~]{0,100}")}
 #: Errors of socket() that say what a system lacks.
 ABSENT = {"EPROTONOSUPPORT": "protocol", "ESOCKTNOSUPPORT": "socket type", "EAFNOSUPPORT": "address family"}
 
@@ -40,6 +42,12 @@ class Verdict:
 def is_outcome(text: str) -> bool:
     """Whether `text` is an outcome, and not a recorded value."""
     return bool(_OUTCOME.fullmatch(text))
+
+
+def is_value(verb: str, text: object) -> bool:
+    """Whether a step of that verb can have recorded `text`."""
+    value = _VALUES.get(verb)
+    return value is not None and isinstance(text, str) and bool(value.fullmatch(text))
 
 
 def check_outcome(outcome: Outcome, labels: Iterable[str]) -> None:

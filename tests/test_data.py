@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import json
 import re
+import tempfile
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from pytest_sockreuse.live.runner import Runner
 from pytest_sockreuse.loader import load
 from pytest_sockreuse.parser import parse
 from pytest_sockreuse.platforms import CONFORMANCE, current
-from pytest_sockreuse.report.results import Result, Results, write
+from pytest_sockreuse.report.results import Result, Results, ResultsError, read, write
 from pytest_sockreuse.scenario import Observation, StepOutcome
 from pytest_sockreuse.verdict import Verdict, judge
 
 SCHEMAS = {path.stem: json.loads(path.read_text()) for path in sorted((CONFORMANCE / "schema").glob("*.json"))}
+VALIDATORS = {name: Draft202012Validator(schema) for name, schema in SCHEMAS.items()}
 TABLES = {"axes": "axes.toml", "claims": "claims.toml", "evidence": "evidence.toml", "guards": "guards.toml"}
 TABLES |= {"platforms": "platforms.toml", "options": "options.toml"}
 RULES = sorted((CONFORMANCE / "rules").glob("*.toml"))
@@ -33,8 +37,7 @@ FOOTER = {"footer": True, "results": 1}
 
 def mistakes(schema: str, data: object) -> list[str]:
     """What a schema finds wrong, with the path to it."""
-    errors = Draft202012Validator(SCHEMAS[schema]).iter_errors(data)
-    return sorted(f"{error.json_path}: {error.message}" for error in errors)
+    return sorted(f"{error.json_path}: {error.message}" for error in VALIDATORS[schema].iter_errors(data))
 
 
 def toml(path: Path) -> dict[str, Any]:
@@ -58,9 +61,9 @@ def test_rule_meets_the_schema(path: Path) -> None:
 
 
 def test_results_meet_the_schema() -> None:
-    for path in RESULTS:
-        for line in path.read_text(encoding="utf-8").splitlines():
-            assert mistakes("result", json.loads(line)) == [], f"{path.name}: {line}"
+    lines = {line: path.name for path in RESULTS for line in path.read_text(encoding="utf-8").splitlines()}
+    wrong = {name: line for line, name in lines.items() if mistakes("result", json.loads(line))}
+    assert not wrong
 
 
 def test_results_that_are_written_meet_the_schema(tmp_path: Path) -> None:
@@ -70,10 +73,91 @@ def test_results_that_are_written_meet_the_schema(tmp_path: Path) -> None:
     )
     results = Results({**HEADER, "selected": 1, "knobs": {"net.ipv4.tcp_tw_reuse": "2"}})
     results.add(Result.of(variant, seen, Verdict("mismatch", ("first.bind",)), "source", {"K-3": False}))
-    write(tmp_path / "results.jsonl", [results])
+    write(tmp_path / "results.jsonl", [results], load(rules=["udp-sharing"]))
     lines = [json.loads(line) for line in (tmp_path / "results.jsonl").read_text().splitlines()]
     assert ["sockreuse" in lines[0], "id" in lines[1], "footer" in lines[2]] == [True] * 3
     assert [mistakes("result", line) for line in lines] == [[], [], []]
+
+
+ODD = st.sampled_from(
+    [
+        None,
+        True,
+        0,
+        1,
+        2,
+        3,
+        "",
+        "left out",
+        "match",
+        "mismatch",
+        "0123456789ab",
+        "linux-6.18.44",
+        "Linux",
+        "x" * 10_001,
+        [],
+        {},
+    ]
+    + [
+        "a/b",
+        "a/b[c]",
+        "a/b[{c,d}-e]",
+        "a/b[{c-{d,e},f}]",
+        "a/b[{c}]",
+        "a/b[]",
+        "a/b[{c,}]",
+        "a/b[c,d]",
+        "A/b",
+        "\x1b[2J",
+    ]
+    + [{"A.bind": text} for text in ("ok", "EINVAL", "E", "127.0.0.1:1", "ok|EINVAL", 98)]
+    + [
+        {"A.name": text}
+        for text in ("[::1]:P", "127.0.0.1", "127.0.0.1:1..2", "127.0.0.1:1|[::]:2", "127.0.0.1:1|", "EINVAL")
+    ]
+    + [
+        {"A.get": "1-2"},
+        {"A.get": "\x1b"},
+        {"A.explode": "ok"},
+        {"A.bind#0": "ok"},
+        {"X-1": True},
+        {"X-0": True},
+        {"X-1": 1},
+    ]
+)
+KEYS = [
+    "sockreuse",
+    "platform",
+    "suite",
+    "knobs",
+    "id",
+    "content",
+    "verdict",
+    "outcome",
+    "basis",
+    "claims",
+    "reason",
+    "footer",
+]
+
+
+@settings(derandomize=True, deadline=None, database=None, max_examples=600)
+@given(st.sampled_from([0, 1, 2]), st.sampled_from([*KEYS, "results", "more"]), ODD)
+def test_what_the_schema_refuses_the_reader_refuses_and_nothing_else(number: int, key: str, value: Any) -> None:
+    lines: list[dict[str, Any]] = [dict(HEADER, knobs={}), dict(RESULT, reason="x"), dict(FOOTER)]
+    lines[number][key] = value
+    if value == "left out":
+        del lines[number][key]
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory, "r.jsonl")
+        path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+        try:
+            read(path)
+            message = ""
+        except ResultsError as error:
+            message = str(error)
+    if " results announced, " not in message:  # which no schema of a line can tell
+        assert bool(message) == bool(mistakes("result", lines[number])), message
 
 
 RULE = {
@@ -132,7 +216,7 @@ def test_schema_refuses(change: Callable[[Any], object]) -> None:
     assert mistakes("rule", changed(change))
 
 
-@pytest.mark.parametrize("line", [HEADER, RESULT, FOOTER])
+@pytest.mark.parametrize("line", [HEADER, RESULT, {**RESULT, "id": "a/b[{x-{y,z},z-y}]"}, FOOTER])
 def test_each_line_of_results_is_one_of_three(line: dict[str, Any]) -> None:
     assert mistakes("result", line) == []
 
@@ -140,8 +224,9 @@ def test_each_line_of_results_is_one_of_three(line: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     "line",
     [
-        {**HEADER, "sockreuse": 2},
+        {**HEADER, "sockreuse": 3},
         {**HEADER, "platform": "Linux"},
+        {**RESULT, "id": "udp-sharing/last-bound[{ip4}]"},
         {**RESULT, "verdict": "passed"},
         {**RESULT, "outcome": {"first.bind": 98}},
         {**RESULT, "surprise": ""},

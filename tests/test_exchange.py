@@ -89,8 +89,8 @@ def test_answers_become_judged_results(suite: Suite, tmp_path: Path) -> None:
     one, two, results = tmp_path / "one", tmp_path / "two", tmp_path / "results"
     one.write_text(line(TWO, "[::1]:40000", last="ok") + "\n")
     two.write_text(line(ONE))  # the end of the last line may be missing
-    results.write_text(text_of([load([one, two], suite)]))
-    (found,) = read(results)
+    results.write_text(text_of([load([one, two], suite)], suite))
+    (found,) = read(results, suite)
     assert {key: found.about[key] for key in ("platform", "stack", "version", "isolation", "suite")} == {
         "platform": "linux-6.18.44",
         "stack": "linux",
@@ -197,7 +197,7 @@ def test_the_command_prints_results_or_what_is_wrong_in_one_line(
     path = tmp_path / "answers"
     path.write_text(f"{line(ONE)}\n{line(TWO)}\n")
     assert cli.main(["results", "import", str(path)]) == 0
-    assert capsys.readouterr().out == text_of([load([path], suite)])
+    assert capsys.readouterr().out == text_of([load([path], suite)], suite)
     path.write_text("{}\n")
     assert cli.main(["results", "import", str(path)]) == 2
     out, err = capsys.readouterr()
@@ -217,20 +217,24 @@ def test_the_command_prints_results_or_what_is_wrong_in_one_line(
         ("L = tcp4(); L.bind(127.0.0.1:P); L.listen(); S = L.accept(); S.name()", {"S.name": "1.2.3.4:9"}, {"P": 9}),
         (
             "A = udp4(); A.bind(127.0.0.1:P); B = udp4(); B.bind(127.0.0.2:A.port); B.name()",
-            {"B.name": "x:9"},
+            {"B.name": "127.0.0.1:9"},
             {"P": 9},
         ),
-        ("A = udp4(); A.bind(127.0.0.1:P); A.connect(127.0.0.1:Q); A.name()", {"A.name": "x:9"}, {"P": 9}),
-        ("A = udp4(); A.bind(127.0.0.1:P); A.disconnect(); A.name()", {"A.name": "x:9"}, {"P": 9}),
-        ("A = udp4(); A.bind(127.0.0.1:P); A.disconnect(); A.send(); A.name()", {"A.name": "x:9"}, {}),
-        ("A = udp4(); A.bind(127.0.0.1:P); A.name(); A.name()", {"A.name": "x:9", "A.name#2": "x:8"}, {"P": 9}),
-        ("A = udp4(); A.bind(127.0.0.1:P); A.name()", {"A.name": "x:0"}, {}),
-        ("A = udp4(); A.bind(127.0.0.1:P); A.name()", {"A.name": "x:65536"}, {}),
-        ("A = udp4(); A.bind(127.0.0.1:P); A.name(); A.connect(127.0.0.1:9)", {"A.name": "x:9"}, {}),
-        ("ephemeral 5-9; A = udp4(); A.bind(127.0.0.1:P); A.name()", {"A.name": "x:9"}, {}),
+        ("A = udp4(); A.bind(127.0.0.1:P); A.connect(127.0.0.1:Q); A.name()", {"A.name": "127.0.0.1:9"}, {"P": 9}),
+        ("A = udp4(); A.bind(127.0.0.1:P); A.disconnect(); A.name()", {"A.name": "127.0.0.1:9"}, {"P": 9}),
+        ("A = udp4(); A.bind(127.0.0.1:P); A.disconnect(); A.send(); A.name()", {"A.name": "127.0.0.1:9"}, {}),
+        (
+            "A = udp4(); A.bind(127.0.0.1:P); A.name(); A.name()",
+            {"A.name": "127.0.0.1:9", "A.name#2": "127.0.0.1:8"},
+            {"P": 9},
+        ),
+        ("A = udp4(); A.bind(127.0.0.1:P); A.name()", {"A.name": "127.0.0.1:0"}, {}),
+        ("A = udp4(); A.bind(127.0.0.1:P); A.name()", {"A.name": "127.0.0.1:65536"}, {}),
+        ("A = udp4(); A.bind(127.0.0.1:P); A.name(); A.connect(127.0.0.1:9)", {"A.name": "127.0.0.1:9"}, {}),
+        ("ephemeral 5-9; A = udp4(); A.bind(127.0.0.1:P); A.name()", {"A.name": "127.0.0.1:9"}, {}),
         (
             "A = udp4(); A.bind(127.0.0.1:P); A.name(); B = udp4(); B.bind(127.0.0.1:Q); B.name()",
-            {"A.name": "x:9", "B.name": "x:9"},
+            {"A.name": "127.0.0.1:9", "B.name": "127.0.0.1:9"},
             {"P": 9},
         ),
     ],

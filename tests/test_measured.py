@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -13,10 +14,10 @@ import pytest
 from pytest_sockreuse import cli
 from pytest_sockreuse.cli import main
 from pytest_sockreuse.loader import load
-from pytest_sockreuse.platforms import CONFORMANCE
-from pytest_sockreuse.report.measured import Run, boundaries, complaints, proposal, runs, unshown
-from pytest_sockreuse.report.results import Results, write
-from pytest_sockreuse.suite import Suite
+from pytest_sockreuse.platforms import CONFORMANCE, Platform, Span
+from pytest_sockreuse.report.measured import Run, complaints, proposal, runs, unshown
+from pytest_sockreuse.report.results import Results, read, write
+from pytest_sockreuse.suite import Statement, Suite, Variant
 
 FILES = sorted((Path(__file__).parents[1] / "conformance" / "results").glob("*.jsonl"))  # no wheel has them
 
@@ -27,8 +28,8 @@ def suite() -> Suite:
 
 
 @pytest.fixture(scope="module")
-def known() -> list[Run]:
-    return runs(FILES)
+def known(suite: Suite) -> list[Run]:
+    return runs(FILES, suite)
 
 
 def test_measured_statements_are_shown_by_a_run(suite: Suite, known: list[Run]) -> None:
@@ -42,6 +43,70 @@ def test_results_are_of_this_suite_and_as_expected(path: Path, suite: Suite, kno
     assert not found, "\n".join(found)
 
 
+# --- version boundaries -----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Boundary:
+    """A bound of a statement with a run just below and one just above; `step` says whether they differ in a cell."""
+
+    statement: Statement
+    label: str
+    below: Platform
+    above: Platform
+    step: bool
+
+
+def boundaries(suite: Suite, known: Sequence[Run]) -> Iterator[Boundary]:
+    """Each `since` and `until` of the suite that has runs on both of its sides."""
+    for rule in suite.rules.values():
+        for case in rule.cases:
+            for statement in case.statements:
+                for label in (*statement.span.since, *statement.span.until):
+                    sides = _sides(label, [run for run in known if run.platform.stack in statement.on])
+                    if sides is not None and _parts(statement, *sides):
+                        below, above = sides
+                        cells = [cell for cell in case.variants if statement.covers(cell.named_values)]
+                        cells = [cell for cell in cells if _part(cell, below.platform, above.platform)]
+                        step = any(_outcome(cell, below) != _outcome(cell, above) for cell in cells)
+                        if cells:
+                            yield Boundary(statement, label, below.platform, above.platform, step)
+
+
+def _sides(label: str, known: Sequence[Run]) -> tuple[Run, Run] | None:
+    """The nearest runs before and from a release on; of a stable one (x.y.z) only within its line."""
+    span = Span((label,))
+    line = label.split(".")[:2] if label.count(".") > 1 else []
+    near = [run for run in known if not line or [*map(str, run.platform.version[:2])] == line]
+    ordered = sorted(near, key=lambda run: run.platform.version)
+    below = [run for run in ordered if run.platform.version not in span]
+    above = [run for run in ordered if run.platform.version in span]
+    return (below[-1], above[0]) if below and above else None
+
+
+def _parts(statement: Statement, below: Run, above: Run) -> bool:
+    """Whether one run lies in the statement's span and the other does not: of a backport it may be neither."""
+    return (below.platform.version in statement.span) != (above.platform.version in statement.span)
+
+
+def _part(cell: Variant, below: Platform, above: Platform) -> bool:
+    """Whether two platforms are stated to do different things, and each of them one thing.
+
+    A release may lie between two runs that took a change back again; and where an OS may choose, two may agree.
+    """
+    stated = [cell.expected(platform) for platform in (below, above)]
+    outcomes = [dict(one.outcome) for one in stated if one is not None]
+    free = any("|" in text for outcome in outcomes for text in outcome.values())
+    return len(outcomes) == 2 and outcomes[0] != outcomes[1] and not free
+
+
+def _outcome(cell: Variant, run: Run) -> object:
+    result = run.results.results.get(cell.id)
+    if result is None or result.content != cell.content or result.verdict == "unsupported":
+        return None
+    return dict(result.outcome)
+
+
 def test_each_boundary_that_lies_between_two_runs_is_a_step(suite: Suite, known: list[Run]) -> None:
     found = [*boundaries(suite, known)]
     assert found, "no boundary has runs on both of its sides"
@@ -52,8 +117,13 @@ def test_each_boundary_that_lies_between_two_runs_is_a_step(suite: Suite, known:
 # --- the commands -----------------------------------------------------------------------------------------------------
 
 
+@pytest.fixture(autouse=True)
+def loaded_once(suite: Suite, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cli, "_suite", lambda: suite)
+
+
 @pytest.fixture
-def changed(tmp_path: Path, known: list[Run]) -> Callable[..., Path]:
+def changed(tmp_path: Path, suite: Suite, known: list[Run]) -> Callable[..., Path]:
     """A results file like the newest of Linux, but for some results; None leaves one out."""
     newest = max((run for run in known if run.platform.stack == "linux"), key=lambda run: run.platform.version)
 
@@ -65,7 +135,7 @@ def changed(tmp_path: Path, known: list[Run]) -> Callable[..., Path]:
         else:
             del entries[first]
         path = tmp_path / "changed.jsonl"
-        write(path, [Results({**newest.results.about, "selected": len(entries)}, entries)])
+        write(path, [Results({**newest.results.about, "selected": len(entries)}, entries)], suite)
         return path
 
     return change
@@ -99,9 +169,49 @@ def test_check_names_what_departs(
     label = next(step.label for step in variant.scenario.steps if step.label)
     entries[variant.id] = replace(entries[variant.id], outcome={label: "ENOMEM"})
     path = tmp_path / "departed.jsonl"
-    write(path, [Results({**newest.results.about, "selected": len(entries)}, entries)])
+    write(path, [Results({**newest.results.about, "selected": len(entries)}, entries)], suite)
     assert main(["results", "check", str(path)]) == 1
     assert f"1 not what the suite expects of it: {variant.id}" in capsys.readouterr().out
+
+
+def test_what_an_older_run_does_not_tell_is_listed_and_no_failure(
+    suite: Suite, known: list[Run], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whoever adds a case, or mends its scenario, has no kernel lab."""
+    newest = max((run for run in known if run.platform.stack == "linux"), key=lambda run: run.platform.version)
+    entries = dict(newest.results.results)
+    new, mended, gone = list(entries)[:3]
+    del entries[new]
+    entries[mended] = replace(entries[mended], content="0" * 12)
+    entries["order-dependence/gone"] = replace(entries.pop(gone), id="order-dependence/gone")
+    path = tmp_path / "older.jsonl"
+    about = {**newest.results.about, "suite": "0" * 12, "selected": len(entries)}
+    write(path, [Results(about, entries)], suite)
+    assert main(["results", "check", str(path)]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        f"{path}: {newest.platform}: 1 of no variant of this suite: order-dependence/gone",
+        f"{path}: {newest.platform}: 1 of another scenario than this suite's: {mended}",
+        f"{path}: {newest.platform}: 2 not yet measured: {', '.join(sorted([new, gone]))}",
+    ]
+
+
+def test_the_command_rewrites_every_form_to_the_newest_and_nothing_is_lost(suite: Suite, tmp_path: Path) -> None:
+    """Each file that is kept, as a line a variant, and back: byte for byte."""
+    plain = [tmp_path / path.name for path in FILES]
+    for path, copy in zip(FILES, plain, strict=True):
+        (kept,) = read(path, suite)
+        copy.write_text(line_by_line(kept))
+        assert read(copy, suite) == [kept]
+    assert main(["results", "compact", *map(str, plain)]) == 0
+    assert [copy.read_bytes() for copy in plain] == [path.read_bytes() for path in FILES]
+
+
+def line_by_line(results: Results) -> str:
+    """Results in format 1."""
+    about = {key: value for key, value in results.about.items() if key != "selected"}
+    entries = [result.to_json() for _, result in sorted(results.results.items())]
+    lines = [{"sockreuse": 1, **about}, *entries, {"footer": True, "results": len(entries)}]
+    return "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
 
 
 @pytest.mark.parametrize("command", ["check", "apply"])
@@ -116,7 +226,6 @@ def test_an_installation_has_no_results_of_its_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(cli, "CONFORMANCE", tmp_path)
-    monkeypatch.setattr(cli, "_suite", lambda: None)
     assert main(["results", "check"]) == 2
     assert capsys.readouterr().err == "sockreuse: name the results files: only a checkout has some of its own\n"
 

@@ -15,13 +15,15 @@ from hypothesis import strategies as st
 from pytest_sockreuse.loader import load
 from pytest_sockreuse.report.results import Result, Results, ResultsError, read, write
 from pytest_sockreuse.scenario import Observation, StepOutcome
+from pytest_sockreuse.suite import Suite
 from pytest_sockreuse.verdict import VERDICTS, Verdict
 
 PROPERTY = settings(derandomize=True, deadline=None, database=None, max_examples=60)
 
 ONE = Result("rule/case", "0123456789ab", "match", {"A.bind": "EADDRINUSE"}, "measured", {"X-1": True})
 TWO = Result("rule/other[ip4]", "ba9876543210", "unsupported", {}, reason="needs user1")
-ABOUT = {"platform": "linux-6.18.44", "suite": "abc"}
+ABOUT = {"platform": "linux-6.18.44", "suite": "0123456789ab"}
+NO_SUITE = Suite({}, {}, {}, {})
 
 
 def results(*entries: Result, platform: str = "linux-6.18.44") -> Results:
@@ -31,7 +33,7 @@ def results(*entries: Result, platform: str = "linux-6.18.44") -> Results:
 @pytest.fixture
 def lines(tmp_path: Path) -> list[str]:
     """A file of two results."""
-    write(tmp_path / "good.jsonl", [results(ONE, TWO)])
+    write(tmp_path / "good.jsonl", [results(ONE, TWO)], NO_SUITE)
     return (tmp_path / "good.jsonl").read_text().splitlines()
 
 
@@ -57,7 +59,7 @@ def refused(tmp_path: Path) -> Refused:
 
 def test_what_was_written_is_read(tmp_path: Path) -> None:
     path = tmp_path / "r.jsonl"
-    write(path, [results(TWO, ONE), results(ONE, platform="freebsd-14.3")])
+    write(path, [results(TWO, ONE), results(ONE, platform="freebsd-14.3")], NO_SUITE)
     here, there = read(path)
     assert list(here.results.values()) == [ONE, TWO]  # by id
     assert here.about["platform"] == "linux-6.18.44"
@@ -67,7 +69,7 @@ def test_what_was_written_is_read(tmp_path: Path) -> None:
 
 def test_every_line_is_an_object_with_header_and_footer(lines: list[str]) -> None:
     header, one, two, footer = map(json.loads, lines)
-    assert header == {"sockreuse": 1, **ABOUT}
+    assert header == {"sockreuse": 2, **ABOUT}
     assert one == {
         "id": "rule/case", "content": "0123456789ab", "verdict": "match", "outcome": {"A.bind": "EADDRINUSE"},
         "basis": "measured", "claims": {"X-1": True},
@@ -76,27 +78,42 @@ def test_every_line_is_an_object_with_header_and_footer(lines: list[str]) -> Non
     assert footer == {"footer": True, "results": 2}
 
 
-TEXT = st.text(st.characters(codec="utf-8"), max_size=20)
+WORD = st.sampled_from(["EADDRINUSE", "EACCES", "timeout", "unreached", "ok"])
+NAME = st.sampled_from(["127.0.0.1:P", "[::1]:40000", "0.0.0.0:40000..40007|[::]:1", "[::ffff:127.0.0.1]:0", "EINVAL"])
+OUTCOMES = st.dictionaries(st.sampled_from(["A.bind", "B.listen#2", "S1.socket"]), WORD, max_size=3) | st.builds(
+    lambda name, value: {"A.name": name, "A.get": value},
+    NAME,
+    st.text(st.characters(max_codepoint=126, min_codepoint=32)),
+)
+IDS = st.builds(
+    "{}/{}{}".format, *[st.sampled_from(["a", "b-c"])] * 2, st.sampled_from(["", "[x]", "[ip4-none]", "[ip6-ra.1_0]"])
+)
 RESULTS = st.builds(
     Result,
-    TEXT,
-    TEXT,
+    IDS,
+    st.sampled_from(["0123456789ab", "ba9876543210", "0" * 12]),
     st.sampled_from(VERDICTS),
-    st.dictionaries(TEXT, TEXT, max_size=3),
-    TEXT,
-    st.dictionaries(TEXT, st.booleans(), max_size=3),
-    TEXT,
+    OUTCOMES,
+    st.sampled_from(["", "measured", "model"]),
+    st.dictionaries(st.from_regex("[A-Z]-[1-9][0-9]?", fullmatch=True), st.booleans(), max_size=3),
+    st.text(max_size=20),
 )
+PLATFORMS = st.from_regex("[a-z]+-[A-Za-z0-9._-]{1,9}", fullmatch=True)
 
 
 @PROPERTY
 @given(
-    st.lists(st.tuples(TEXT, st.lists(RESULTS, max_size=4, unique_by=lambda result: result.id)), min_size=1, max_size=3)
+    st.lists(
+        st.tuples(PLATFORMS, st.lists(RESULTS, max_size=6, unique_by=lambda result: result.id)),
+        min_size=1,
+        max_size=3,
+        unique_by=lambda run: run[0],
+    )
 )
 def test_round_trip(platforms: list[tuple[str, list[Result]]]) -> None:
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory, "r.jsonl")
-        write(path, [results(*entries, platform=platform) for platform, entries in platforms])
+        write(path, [results(*entries, platform=platform) for platform, entries in platforms], NO_SUITE)
         found = read(path)
     assert [one.about["platform"] for one in found] == [platform for platform, _ in platforms]
     assert [one.results for one in found] == [{r.id: r for r in entries} for _, entries in platforms]
@@ -123,9 +140,9 @@ def test_a_run_cut_short_has_no_footer(tmp_path: Path, refused: Refused) -> None
     path = tmp_path / "r.jsonl"
     short = results(ONE, TWO)
     del short.results[TWO.id]
-    write(path, [short])
+    write(path, [short], NO_SUITE)
     assert "no footer" in refused(path.read_bytes())
-    write(path, [Results(dict(ABOUT), {ONE.id: ONE})])  # a worker that never said what it had selected
+    write(path, [Results(dict(ABOUT), {ONE.id: ONE})], NO_SUITE)  # a worker that never said what it had selected
     assert "no footer" in refused(path.read_bytes())
 
 
@@ -139,16 +156,43 @@ def replaced(lines: list[str], number: int, **changes: Any) -> str:
     [
         (3, {"results": 3}, ":4: 3 results announced, 2 there"),
         (3, {"results": "2"}, ":4:"),
-        (0, {"sockreuse": 2}, ":1: a header of format 1"),
+        (0, {"sockreuse": 3}, ":1: a header of format 1"),
+        (0, {"sockreuse": True}, ":1: a header of format 1"),
+        (0, {"sockreuse": 1.0}, ":1: a header of format 1"),
+        (0, {"suite": "\x1b[2J"}, ":1: a header should name its suite"),
+        (0, {"knobs": {"net.ipv4.tcp_tw_reuse": 2}}, ":1: a header's knobs"),
         (0, {"platform": 3}, ":1: a header"),
+        (0, {"platform": "linux-\x1b[31m"}, ":1: a header should name its platform"),
+        (3, {"results": "\x9b2J\nall is well"}, ":4: not a line"),
+        (3, {"results": True}, ":4: not a line"),
+        (3, {"footer": None}, ":4: not a line"),
+        (3, {"footer": 1}, ":4: not a line"),
+        (3, {"more": 1}, ":4: not a line"),
         (2, {"id": "rule/case"}, ":3: rule/case a second time"),
+        (2, {"id": "rule/a"}, ":3: rule/a should stand before rule/case"),
+        (1, {"id": "\x1b[2J"}, ":2: not a line"),
+        (1, {"id": "x" * 5_000_000}, ":2: not a line"),
+        (1, {"id": "rule/" + "x" * 200}, ":2: an id of more than 200 characters"),
+        (1, {"id": "rule/case[" + "{a,b}" * 60 + "]"}, ":2: more results than a file may have"),
+        (1, {"id": "rule/case[{a}]"}, ":2: not a line"),
+        (1, {"id": "rule/case[{a,a}]"}, ":2: rule/case[a] a second time"),
+        (1, {"surprise": 1}, ":2: not a line"),
+        (1, {"reason": ""}, ":2: not a line"),
+        (1, {"reason": "x" * 10_001}, ":2: not a line"),
+        (1, {"basis": "rumour"}, ":2: not a line"),
+        (1, {"outcome": {"A.bind": "\x1b"}}, ":2: not a line"),
+        (1, {"outcome": {"A.explode": "ok"}}, ":2: not a line"),
+        (1, {"outcome": {"A.name": "127.0.0.1"}}, ":2: not a line"),
+        (1, {"outcome": {"A.name": "127.0.0.1:" + "9" * 5000}}, ":2: not a line"),
+        (1, {"outcome": {"A.name": "127.0.0.1:\u00b2"}}, ":2: not a line"),
+        (1, {"outcome": {"A.get": "\ud800"}}, ":2: not a line"),
         (1, {"verdict": "fine"}, ":2: not a line"),
         (1, {"outcome": 3}, ":2: not a line"),
         (1, {"outcome": {"A.bind": 3}}, ":2: not a line"),
         (1, {"claims": {"X-1": "yes"}}, ":2: not a line"),
         (1, {"claims": []}, ":2: not a line"),
         (1, {"id": None}, ":2: not a line"),
-        (1, {"content": "x" * 10_001}, ":2: not a line"),
+        (1, {"content": "x" * 12}, ":2: not a line"),
         (1, {"sockreuse": 1}, ":2: "),
     ],
 )
@@ -162,6 +206,8 @@ def test_lines_out_of_place(lines: list[str], refused: Refused) -> None:
     assert refused("\n".join([header, one, two, footer, one])).startswith(":5: a header should stand here")
     assert refused("\n".join([header, one, header, two, footer])).startswith(":3: ")
     assert refused("\n".join([header, one, "{", two, footer])).startswith(":3: not a line")
+    assert refused("\n".join([header, one, two, footer] * 2)).startswith(":5: linux-6.18.44 a second time")
+    assert refused("\n".join([header, one.replace("{", '{"id": "rule/case", ', 1), two, footer])).startswith(":2: not")
 
 
 @pytest.mark.parametrize(
@@ -190,11 +236,11 @@ def test_random_bytes_are_refused(content: bytes) -> None:
 
 def test_an_old_file_stays_whole_where_writing_fails(tmp_path: Path) -> None:
     path = tmp_path / "r.jsonl"
-    write(path, [results(ONE)])
+    write(path, [results(ONE)], NO_SUITE)
     before = path.read_bytes()
-    broken = Results({"platform": "x"}, {"a": Result("a", "b", "match", {"c": object()})})  # type: ignore[dict-item]
+    broken = Results({"platform": "x"}, {"a": Result("rule/case", "0123456789ab", "match", {"c": object()})})  # type: ignore[dict-item]
     with pytest.raises(TypeError):
-        write(path, [broken])
+        write(path, [broken], NO_SUITE)
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
 

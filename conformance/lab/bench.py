@@ -105,9 +105,9 @@ def _statuses(work: Path) -> dict[str, int]:
 def _results(work: Path, who: str, job: Job) -> Results:
     """What came of the suite: a report of pytest's, or the answers of the runner in C."""
     try:
-        if (work / f"{who}.jsonl").exists():
-            return read(work / f"{who}.jsonl")[0]
         suite = _suite(job.rules)
+        if (work / f"{who}.jsonl").exists():
+            return read(work / f"{who}.jsonl", suite)[0]
         return load([work / f"{who}.answers"], suite, _one_of_each_case(suite) if who == "user" else None)
     except ResultsError as error:
         raise LabError(f"no results as {who}: {error}") from None
@@ -127,7 +127,7 @@ def _file(kernel: Kernel, files: Files, results: Results, job: Job) -> None:
     # What follows from the outcome and the suite changes with the suite, and is not kept.
     results.results = {id_: replace(r, basis="", claims={}) for id_, r in results.results.items()}
     directory = job.into or CONFORMANCE / "results"
-    write(directory / f"{results.about['platform']}.jsonl", [results])
+    write(directory / f"{results.about['platform']}.jsonl", [results], _suite(job.rules))
 
 
 def _changed(results: Results) -> Iterator[str]:
@@ -135,7 +135,8 @@ def _changed(results: Results) -> Iterator[str]:
     path = CONFORMANCE / "results" / f"{results.about['platform']}.jsonl"
     if not path.exists():
         return
-    suite, filed = _suite("all"), read(path)[0].results
+    suite = _suite("all")
+    filed = read(path, suite)[0].results
     changed = []
     for id_, now in results.results.items():
         then = filed.get(id_)

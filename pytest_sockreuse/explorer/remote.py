@@ -10,8 +10,8 @@ from ..live.sandbox import dealt
 from ..model import ModelError, predict
 from ..parser import parse
 from ..platforms import Platform
-from ..report.exchange import answer, lines, of_scenario
-from ..report.results import ResultsError
+from ..report.exchange import answer, of_scenario
+from ..report.results import ResultsError, lines
 from ..scenario import Observation, Scenario
 from ..verdict import ABSENT
 from .differential import HANG, TIME, Disagreement, disagreement, may_hang, up_to_unknown

@@ -158,7 +158,7 @@ class SuiteSession:
         if "sockreuse_case" in properties:
             result = Result.from_properties(properties)
             platform = str(properties["sockreuse_platform"])
-            self.results.setdefault(platform, Results({"platform": platform})).add(result)
+            self.results.setdefault(platform, Results({"platform": platform, "suite": self.suite.version})).add(result)
 
     def _about(self) -> dict[str, Any]:
         return {**describe(), "isolation": self.isolation, "suite": self.suite.version, "selected": self.selected}
@@ -172,7 +172,7 @@ class SuiteSession:
         if self.selected:
             self._note(self._about())
         if self.report is not None:
-            write(self.report, self.results.values())
+            write(self.report, self.results.values(), self.suite)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:

@@ -274,7 +274,8 @@ class Machine(Generic[S]):
         for step in steps[self.at + 1 :]:
             if step.name == name:
                 if step.verb == "name" and before < len(seen) and seen[before].value:
-                    return int((seen[before].value or "").rpartition(":")[2])
+                    port = (seen[before].value or "").rpartition(":")[2]
+                    return int(port) if port.isdigit() else 0  # a result may tell a range, or a symbol
                 if step.verb in _MOVES:
                     return 0
             before += bool(step.label)

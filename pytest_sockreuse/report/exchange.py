@@ -5,7 +5,6 @@ The answers are the lines that ``sockreuse run --json`` prints, from `conformanc
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
@@ -16,10 +15,12 @@ from ..expected import expected
 from ..platforms import LATEST, Platform, known, version
 from ..scenario import Observation, Scenario, StepOutcome
 from ..suite import Suite, Variant
-from ..verdict import is_outcome, judge, shown
+from ..text import visible
+from ..verdict import is_outcome, is_value, judge, shown
 from ..version import __version__
-from .results import MAX, Result, Results, ResultsError
+from .results import LONG, Result, Results, ResultsError, entry_of, lines
 
+_NONE = "a line that the runner prints, or not all of it: run it anew"
 _NAME = re.compile(r"([a-z0-9]+)-([A-Za-z0-9._-]{1,60})")
 
 
@@ -44,7 +45,8 @@ def load(paths: Sequence[Path], suite: Suite, wanted: Collection[str] | None = N
                 platform = _platform(observation.platform, at)
                 results.about = _about(platform, suite)
             if observation.platform != platform.name:
-                raise ResultsError(f"{at}: {observation.platform}, after {platform}: import one platform at a time")
+                other = visible(observation.platform)
+                raise ResultsError(f"{at}: {other}, after {platform}: import one platform at a time")
             if variant.id in results.results:
                 raise ResultsError(f"{at}: {variant.id} a second time: leave one of the two out")
             results.add(_judged(variant, platform, observation))
@@ -66,25 +68,11 @@ def _about(platform: Platform, suite: Suite) -> dict[str, Any]:
     }
 
 
-def lines(path: Path) -> Iterator[tuple[str, str]]:
-    """Each line of a file, after its place."""
-    try:
-        if path.stat().st_size > MAX:
-            raise ResultsError(f"{path}: larger than {MAX} bytes")
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise ResultsError(f"{path}: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise ResultsError(f"{path}: not UTF-8") from None
-    for number, line in enumerate(text.removesuffix("\n").split("\n"), 1):
-        yield f"{path}:{number}", line
-
-
 def _answer(text: str, suite: Suite, at: str) -> tuple[Variant, Observation]:
     """One line, checked by the scenario that it answers."""
     title, seen = answer(text, at)
     if title not in suite.by_id:
-        what = "no title" if title is None else f"no variant {title[:100]!r} in the suite"
+        what = "no title" if title is None else f"no variant '{visible(title)}' in the suite"
         raise ResultsError(f"{at}: {what}: perform what this version's `sockreuse export` prints")
     variant = suite.by_id[title]
     return variant, of_scenario(seen, variant.scenario, f"{at}: {title}")
@@ -92,18 +80,22 @@ def _answer(text: str, suite: Suite, at: str) -> tuple[Variant, Observation]:
 
 def answer(text: str, at: str) -> tuple[str | None, Observation]:
     """The title and the observation of a line that a runner printed. Raises ResultsError."""
+    entry = entry_of(text, at, _NONE)
     try:
-        entry = json.loads(text)
         platform, title, not_run, steps = (entry.pop(key, None) for key in ("platform", "title", "not_run", "steps"))
         texts = [text for text in (platform, title, not_run) if text is not None]
-        if entry or not platform or (not_run is None) == (steps is None) or not all(isinstance(t, str) for t in texts):
+        if entry or not platform or (not_run is None) == (steps is None) or not all(map(_is_text, texts)):
             raise ValueError
         outcomes = tuple(StepOutcome(**step) for step in steps or ())
         if not all(_is_whole(step) for step in outcomes):
             raise ValueError
-    except (ValueError, TypeError, AttributeError, RecursionError):
-        raise ResultsError(f"{at}: not a line that the runner prints, or not all of it: run it anew") from None
+    except (ValueError, TypeError, AttributeError):
+        raise ResultsError(f"{at}: not {_NONE}") from None
     return title, Observation(platform, outcomes, not_run=not_run)
+
+
+def _is_text(text: Any) -> bool:
+    return isinstance(text, str) and len(text) <= LONG
 
 
 def of_scenario(seen: Observation, scenario: Scenario, at: str) -> Observation:
@@ -117,8 +109,9 @@ def of_scenario(seen: Observation, scenario: Scenario, at: str) -> Observation:
 def _is_whole(step: StepOutcome) -> bool:
     """Whether a step has an outcome, and a value where one is recorded and nowhere else."""
     verb = step.step.partition("#")[0].rpartition(".")[2]
-    recorded = verb in ("name", "get") and step.outcome == "ok"
-    return is_outcome(step.outcome) and isinstance(step.value, str) == recorded and (recorded or step.value is None)
+    if verb in ("name", "get") and step.outcome == "ok":
+        return is_value(verb, step.value)
+    return is_outcome(step.outcome) and step.value is None
 
 
 def _ports(scenario: Scenario, outcomes: Sequence[StepOutcome]) -> dict[str, int]:
@@ -162,7 +155,7 @@ def _platform(name: str, at: str) -> Platform:
                 return platform
         label = found[2]
         return Platform(found[1], version(label) if label[0].isdigit() else LATEST, label)
-    raise ResultsError(f"{at}: {name[:100]!r} is no platform: a name such as linux-6.18.44 should stand there")
+    raise ResultsError(f"{at}: '{visible(name)}' is no platform: a name such as linux-6.18.44 should stand there")
 
 
 def _judged(variant: Variant, platform: Platform, observation: Observation) -> Result:

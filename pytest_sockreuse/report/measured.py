@@ -8,15 +8,18 @@ from __future__ import annotations
 import difflib
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from ..expected import expected
-from ..platforms import Platform, PlatformError, Span, named
+from ..platforms import Platform, PlatformError, named
 from ..suite import Statement, Suite, Table, Variant
-from ..verdict import FAILURES, differences, judge
-from .results import Results, ResultsError, read
+from ..verdict import FAILURES, Outcome, Verdict, judge
+from .results import Result, Results, ResultsError, observed, read
+
+Items = tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True)
@@ -28,11 +31,11 @@ class Run:
     results: Results
 
 
-def runs(paths: Iterable[Path]) -> list[Run]:
+def runs(paths: Iterable[Path], suite: Suite) -> list[Run]:
     """The runs in results files. Raises ResultsError, which names file and line."""
     found = []
     for path in paths:
-        for results in read(path):
+        for results in read(path, suite):
             try:
                 found.append(Run(path, named(results.about["platform"]), results))
             except PlatformError as error:
@@ -41,48 +44,76 @@ def runs(paths: Iterable[Path]) -> list[Run]:
 
 
 def complaints(run: Run, suite: Suite) -> Iterator[str]:
-    """Where a run is not of this suite, or not all of it, or is no longer as expected; each a line for a reader."""
-    entries = run.results.results
-    unknown = [id_ for id_ in entries if id_ not in suite.by_id]
-    stale = [id_ for id_, r in entries.items() if id_ in suite.by_id and suite.by_id[id_].content != r.content]
-    missing = [id_ for id_ in suite.by_id if id_ not in entries]
-    fresh = [variant for variant in suite.variants if variant.id in entries and variant.id not in set(stale)]
-    departed = [variant.id for variant in fresh if _departs(variant, run)]
-    for ids, what in (
-        (unknown, "of no variant of this suite"),
-        (stale, "of another scenario than this suite's"),
-        (missing, "missing"),
-        (departed, "not what the suite expects of it"),
-    ):
-        if ids:
-            names = ", ".join(ids[:3]) + (", …" if len(ids) > 3 else "")
-            yield f"{run.path}: {run.platform}: {len(ids)} {what}: {names}"
+    """Where a run is no longer as expected, or says that it is of this suite and is not; each a line for a reader."""
+    if _is_of(run, suite):
+        yield from _apart(run, suite, "missing")
+    departed = [variant.id for variant in suite.variants if _is_fresh(run, variant) and _departs(run, variant)]
+    yield from _line(run, departed, "not what the suite expects of it")
 
 
-def _departs(variant: Variant, run: Run) -> bool:
+def gaps(run: Run, suite: Suite) -> Iterator[str]:
+    """What a run of another suite, an older one for the most part, does not tell of this one; lines for a reader."""
+    if not _is_of(run, suite):
+        yield from _apart(run, suite, "not yet measured")
+
+
+def _is_of(run: Run, suite: Suite) -> bool:
+    return bool(run.results.about["suite"] == suite.version)
+
+
+def _is_fresh(run: Run, variant: Variant) -> bool:
+    """Whether a run has asked the very scenario of a variant."""
+    result = run.results.results.get(variant.id)
+    return result is not None and result.content == variant.content
+
+
+def _apart(run: Run, suite: Suite, missing: str) -> Iterator[str]:
+    known = [variant for variant in suite.variants if variant.id in run.results.results]
+    yield from _line(run, run.results.results.keys() - suite.by_id.keys(), "of no variant of this suite")
+    stale = [variant.id for variant in known if not _is_fresh(run, variant)]
+    yield from _line(run, stale, "of another scenario than this suite's")
+    yield from _line(run, suite.by_id.keys() - run.results.results.keys(), missing)
+
+
+def _line(run: Run, ids: Collection[str], what: str) -> Iterator[str]:
+    if ids:
+        names = ", ".join(sorted(ids)[:3]) + (", …" if len(ids) > 3 else "")
+        yield f"{run.path}: {run.platform}: {len(ids)} {what}: {names}"
+
+
+def _departs(run: Run, variant: Variant) -> bool:
     result = run.results.results[variant.id]
     if result.verdict == "broken":
         return True
-    seen = result.observation(variant, run.platform.name)
-    wanted = expected(variant, run.platform, seen)
-    return judge(wanted.outcome if wanted else None, seen).state in FAILURES
+    wanted = variant.expected(run.platform)
+    if wanted is None and result.verdict != "unsupported":
+        wanted = expected(variant, run.platform, observed(run.platform.name, variant.labels, result.outcome, None))
+    return _judged(variant, wanted.outcome if wanted else None, result).state in FAILURES
 
 
-def shown(variant: Variant, statement: Statement, known: Sequence[Run]) -> bool:
+def shown(variant: Variant, statement: Statement, known: Iterable[Run]) -> bool:
     """Whether of every stack that the statement names some run shows what it says of the variant."""
     outcome = statement.outcome
     if isinstance(outcome, Table):
         outcome = variant.case.cells[outcome.cell(variant.named_values)]
     stacks = set()
     for run in known:
-        result = run.results.results.get(variant.id)
-        if result is None or run.platform.stack not in statement.on or run.platform.version not in statement.span:
-            continue
-        seen = result.observation(variant, run.platform.name)
-        asked = result.content == variant.content and judge(outcome, seen).state == "match"
-        if asked and not differences(outcome, seen):
-            stacks.add(run.platform.stack)
+        if run.platform.stack in statement.on and run.platform.version in statement.span and _is_fresh(run, variant):
+            if _judged(variant, outcome, run.results.results[variant.id]) == Verdict("match"):
+                stacks.add(run.platform.stack)
     return stacks == set(statement.on)
+
+
+def _judged(variant: Variant, outcome: Outcome | None, result: Result) -> Verdict:
+    wanted = None if outcome is None else tuple(outcome.items())
+    not_run = result.reason if result.verdict == "unsupported" else None
+    return _verdict(variant.labels, wanted, tuple(result.outcome.items()), not_run)
+
+
+@lru_cache(1 << 16)
+def _verdict(labels: tuple[str, ...], wanted: Items | None, seen: Items, not_run: str | None) -> Verdict:
+    """What an answer comes to; of a case's variants and of platforms that give the same one it is asked once."""
+    return judge(None if wanted is None else dict(wanted), observed("", labels, dict(seen), not_run))
 
 
 def unshown(suite: Suite, known: Sequence[Run]) -> Iterator[str]:
@@ -130,65 +161,3 @@ def _write_measured(lines: list[str], start: int, key: str) -> None:
     evidence = next((at for at in range(start, end) if re.match(r"\s*evidence = \[", lines[at])), None)
     if key and evidence is not None and f'"{key}"' not in lines[evidence]:
         lines[evidence] = re.sub(r"\]\s*$", f', "{key}"]\n', lines[evidence])
-
-
-# --- version boundaries -----------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Boundary:
-    """A bound of a statement with a run just below and one just above; `step` says whether they differ in a cell."""
-
-    statement: Statement
-    label: str
-    below: Platform
-    above: Platform
-    step: bool
-
-
-def boundaries(suite: Suite, known: Sequence[Run]) -> Iterator[Boundary]:
-    """Each `since` and `until` of the suite that has runs on both of its sides."""
-    for rule in suite.rules.values():
-        for case in rule.cases:
-            for statement in case.statements:
-                for label in (*statement.span.since, *statement.span.until):
-                    sides = _sides(label, [run for run in known if run.platform.stack in statement.on])
-                    if sides is not None and _parts(statement, *sides):
-                        below, above = sides
-                        cells = [cell for cell in case.variants if statement.covers(cell.named_values)]
-                        cells = [cell for cell in cells if _part(cell, below.platform, above.platform)]
-                        step = any(_outcome(cell, below) != _outcome(cell, above) for cell in cells)
-                        if cells:
-                            yield Boundary(statement, label, below.platform, above.platform, step)
-
-
-def _sides(label: str, known: Sequence[Run]) -> tuple[Run, Run] | None:
-    """The nearest runs before and from a release on; of a stable one (x.y.z) only within its line."""
-    span = Span((label,))
-    line = label.split(".")[:2] if label.count(".") > 1 else []
-    near = [run for run in known if not line or [*map(str, run.platform.version[:2])] == line]
-    ordered = sorted(near, key=lambda run: run.platform.version)
-    below = [run for run in ordered if run.platform.version not in span]
-    above = [run for run in ordered if run.platform.version in span]
-    return (below[-1], above[0]) if below and above else None
-
-
-def _parts(statement: Statement, below: Run, above: Run) -> bool:
-    """Whether one run lies in the statement's span and the other does not: of a backport it may be neither."""
-    return (below.platform.version in statement.span) != (above.platform.version in statement.span)
-
-
-def _part(cell: Variant, below: Platform, above: Platform) -> bool:
-    """Whether two platforms are stated to do different things, and each of them one thing.
-
-    A release may lie between two runs that took a change back again; and where an OS may choose, two may agree.
-    """
-    stated = [cell.expected(platform) for platform in (below, above)]
-    outcomes = [dict(one.outcome) for one in stated if one is not None]
-    free = any("|" in text for outcome in outcomes for text in outcome.values())
-    return len(outcomes) == 2 and outcomes[0] != outcomes[1] and not free
-
-
-def _outcome(cell: Variant, run: Run) -> object:
-    result = run.results.results.get(cell.id)
-    return None if result is None or result.verdict == "unsupported" else dict(result.outcome)

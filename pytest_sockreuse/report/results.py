@@ -1,24 +1,42 @@
-"""Results as JSON lines: a header (platform, settings, suite), one line a case, a footer.
+"""Results as JSON lines: a header (platform, settings, suite), a line for each answer of a case, a footer.
 
-A file without its footer is truncated, and is never read as a pass. A file may hold several platforms, one after
-another.
+A line names all variants that gave its answer (see `fold`); in files of format 1 it names one. A file without its
+footer is truncated, and is never read as a pass. A file may hold several platforms, one after another.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
-from collections.abc import Iterable, Mapping
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
+from ..loader import BASES
 from ..scenario import Observation, StepOutcome
-from ..suite import Variant
-from ..verdict import FAILURES, VERDICTS, Verdict, is_outcome
+from ..suite import Suite, Variant
+from ..text import visible
+from ..verdict import FAILURES, VERDICTS, Verdict, is_outcome, is_value
+from .fold import fold, unfold
 
-FORMAT = 1
-MAX = 64 * 1024 * 1024
+FORMAT = 2
+MAX = 64 * 1024 * 1024  # bytes of a file
+MOST = 200_000  # results in a file
+LONG = 10_000  # characters of an outcome or a reason
+
+_PLATFORM = re.compile(r"[a-z0-9]+-[A-Za-z0-9._-]{1,60}")
+_HASH = re.compile(r"[0-9a-f]{12}")
+_STEP = re.compile(
+    r"[A-Za-z][A-Za-z0-9_]*\.(socket|set|get|bind|listen|connect|disconnect|accept|shutdown|eof|sendto|send|recv|close"
+    r"|name)(#[1-9][0-9]*)?"
+)
+_ADDRESS = r"([0-9.]{1,40}|\[[0-9a-f:.]{1,40}\]):([0-9]{1,5}(\.\.[0-9]{1,5})?|[A-Z][A-Z0-9]{0,20})"
+_CHOSEN = re.compile(rf"{_ADDRESS}(\|{_ADDRESS})*")  # a port by its symbol, or those that the system chooses from
+_CLAIM = re.compile(r"[A-Z]-[1-9][0-9]*")
 
 
 class ResultsError(ValueError):
@@ -43,21 +61,13 @@ class Result:
     ) -> Result:
         outcome = {}
         if observation is not None:
-            names = {port: symbol for symbol, port in observation.ports.items()}
+            names = {str(port): symbol for symbol, port in observation.ports.items()}
             for step in observation.steps:
                 if step.outcome != "ok":
                     outcome[step.step] = step.outcome
                 elif step.value is not None:
                     outcome[step.step] = _symbolic(step.value, names)
         return cls(variant.id, variant.content, verdict.state, outcome, basis, claims, verdict.reason)
-
-    def observation(self, variant: Variant, platform: str) -> Observation:
-        """What was seen, as far as a result keeps it: values carry port symbols, not numbers."""
-        steps = []
-        for label in (step.label for step in variant.scenario.steps if step.label):
-            text = self.outcome.get(label, "ok")
-            steps.append(StepOutcome(label, text) if is_outcome(text) else StepOutcome(label, "ok", text))
-        return Observation(platform, tuple(steps), not_run=self.reason if self.verdict == "unsupported" else None)
 
     def to_properties(self) -> dict[str, str]:
         """As properties of a test report, which travel through xdist and into JUnit XML."""
@@ -86,10 +96,19 @@ class Result:
         return line | {key: value for key, value in rest.items() if value}
 
 
-def _symbolic(value: str, names: Mapping[int, str]) -> str:
+def observed(platform: str, labels: Iterable[str], outcome: Mapping[str, str], not_run: str | None) -> Observation:
+    """What was seen, as far as a result keeps it: values carry port symbols, not numbers."""
+    steps = []
+    for label in labels:
+        text = outcome.get(label, "ok")
+        steps.append(StepOutcome(label, text) if is_outcome(text) else StepOutcome(label, "ok", text))
+    return Observation(platform, tuple(steps), not_run=not_run)
+
+
+def _symbolic(value: str, names: Mapping[str, str]) -> str:
     """A recorded address with its port symbol in place of the number, which changes from run to run."""
     host, colon, port = value.rpartition(":")
-    return f"{host}:{names[int(port)]}" if colon and port.isdigit() and int(port) in names else value
+    return f"{host}:{names[port]}" if colon and port in names else value
 
 
 @dataclass
@@ -111,79 +130,206 @@ class Results:
         return "selected" in self.about and len(self.results) >= self.about["selected"]
 
 
-def text_of(platforms: Iterable[Results]) -> str:
+def text_of(platforms: Iterable[Results], suite: Suite) -> str:
     """The text of a results file. Platforms whose run was cut short get no footer."""
-    lines: list[dict[str, Any]] = []
+    found: list[dict[str, Any]] = []
     for platform in platforms:
-        lines.append(
-            {"sockreuse": FORMAT, **{key: value for key, value in platform.about.items() if key != "selected"}}
-        )
-        lines += [result.to_json() for _, result in sorted(platform.results.items())]
+        about = {key: value for key, value in platform.about.items() if key != "selected"}
+        found += [{"sockreuse": FORMAT, **about}, *_together(platform.results.values(), suite)]
         if platform.complete:
-            lines.append({"footer": True, "results": len(platform.results)})
-    return "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
+            found.append({"footer": True, "results": len(platform.results)})
+    return "".join(json.dumps(line) + "\n" for line in found)
 
 
-def write(path: Path, platforms: Iterable[Results]) -> None:
+def _together(results: Iterable[Result], suite: Suite) -> list[dict[str, Any]]:
+    """A line for each answer that a case got, with the variants that gave it; sorted.
+
+    Variants that were asked something else than this suite asks keep the content that tells so.
+    """
+    groups: dict[tuple[str, ...], list[str]] = defaultdict(list)
+    for result in results:
+        line = result.to_json()
+        case, bracket, _ = line.pop("id").partition("[")
+        content = line.pop("content")
+        variant = suite.by_id.get(result.id)
+        own = "" if variant is not None and variant.content == content else content
+        groups[case, bracket, own, json.dumps(line)].append(result.id)
+    found = []
+    for (case, _, own, answer), ids in groups.items():
+        known = [suite.by_id[id_] for id_ in sorted(ids) if id_ in suite.by_id]
+        values = [v.values for v in known] if len(known) == len(ids) else [(id_[len(case) + 1 : -1],) for id_ in ids]
+        found.append({"id": fold(case, values), "content": own or _content(known), **json.loads(answer)})
+    return sorted(found, key=lambda line: str(line["id"]))
+
+
+def _content(variants: Iterable[Variant]) -> str:
+    """What was asked of several variants: a hash of their contents; of one variant its own."""
+    first, *others = (variant.content for variant in variants)
+    return hashlib.sha256("".join([first, *others]).encode()).hexdigest()[:12] if others else first
+
+
+def write(path: Path, platforms: Iterable[Results], suite: Suite) -> None:
     """Write a results file, whole or not at all."""
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        draft.write_text(text_of(platforms), encoding="utf-8")
+        draft.write_text(text_of(platforms, suite), encoding="utf-8")
         os.replace(draft, path)
     finally:
         draft.unlink(missing_ok=True)
 
 
-def read(path: Path) -> list[Results]:
-    """Read a results file. Raises ResultsError for one that is truncated, or is none."""
-    try:
-        if path.stat().st_size > MAX:
-            raise ResultsError(f"{path}: larger than {MAX} bytes")
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ResultsError(f"{path}: {error}") from None
+# --- reading ----------------------------------------------------------------------------------------------------------
+
+
+def read(path: Path, suite: Suite | None = None) -> list[Results]:
+    """Read a results file. Raises ResultsError for one that is truncated, or is none.
+
+    Variants that share a line get their own contents where `suite` asks all of them what they were asked. Else they
+    keep the line's, which is the content of no scenario.
+    """
     found: list[Results] = []
-    open_ = False
-    for number, line in enumerate(text.removesuffix("\n").split("\n"), 1):
-        try:
-            entry = json.loads(line)
-            if "sockreuse" in entry:
-                if open_ or entry["sockreuse"] != FORMAT or not isinstance(entry["platform"], str):
-                    raise ResultsError(
-                        f"{path}:{number}: a header of format {FORMAT} should stand here, after a footer"
-                    )
-                found.append(Results(entry))
-                open_ = True
-            elif not open_:
-                raise ResultsError(f"{path}:{number}: a header should stand here")
-            elif "footer" in entry:
-                if entry["results"] != len(found[-1].results):
-                    raise ResultsError(
-                        f"{path}:{number}: {entry['results']} results announced, {len(found[-1].results)} there"
-                    )
-                open_ = False
-            else:
-                result = _result(entry)
+    known = suite.by_id if suite is not None else {}
+    open_, left, before = False, MOST, ""
+    for at, text in lines(path):
+        entry = entry_of(text, at)
+        if "sockreuse" in entry:
+            if open_:
+                raise ResultsError(f"{at}: a footer should stand before the next header")
+            found.append(_header(entry, at))
+            if found[-1].about["platform"] in {results.about["platform"] for results in found[:-1]}:
+                raise ResultsError(f"{at}: {found[-1].about['platform']} a second time")
+            open_, before = True, ""
+        elif not open_:
+            raise ResultsError(f"{at}: a header should stand here")
+        elif "footer" in entry:
+            _footer(entry, found[-1], at)
+            open_ = False
+        else:
+            for result in _line(entry, known, left, at):
                 if result.id in found[-1].results:
-                    raise ResultsError(f"{path}:{number}: {result.id} a second time")
+                    raise ResultsError(f"{at}: {result.id} a second time")
                 found[-1].results[result.id] = result
-        except ResultsError:
-            raise
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-            raise ResultsError(f"{path}:{number}: not a line of a results file") from None
+                left -= 1
+            if entry["id"] < before:
+                raise ResultsError(f"{at}: {visible(entry['id'])} should stand before {visible(before)}")
+            before = entry["id"]
     if open_ or not found:
         raise ResultsError(f"{path}: no footer: the file is truncated, or its run was cut short; make it anew")
     return found
 
 
-def _result(entry: Mapping[str, Any]) -> Result:
-    result = Result(
-        entry["id"], entry["content"], entry["verdict"], entry["outcome"], entry.get("basis", ""),
-        entry.get("claims", {}), entry.get("reason", ""),
-    )  # fmt: skip
-    texts = [result.id, result.content, result.basis, result.reason, *result.outcome, *result.outcome.values()]
-    if result.verdict not in VERDICTS or any(type(text) is not str or len(text) > 10_000 for text in texts):
-        raise ValueError
-    if {type(value) for value in result.claims.values()} - {bool}:
-        raise ValueError
-    return result
+def lines(path: Path) -> Iterator[tuple[str, str]]:
+    """Each line of a file of at most `MAX` bytes, after its place. Raises ResultsError."""
+    name = visible(path, 1000)
+    try:
+        with open(path, "rb", opener=_at_once) as file:
+            data = file.read(MAX + 1)
+        text = data.decode()
+    except OSError as error:
+        raise ResultsError(f"{name}: {error.strerror}") from None
+    except ValueError:
+        raise ResultsError(f"{name}: not UTF-8") from None
+    if len(data) > MAX:
+        raise ResultsError(f"{name}: larger than {MAX} bytes")
+    for number, line in enumerate(text.removesuffix("\n").split("\n"), 1):
+        yield f"{name}:{number}", line
+
+
+def _at_once(path: str, flags: int) -> int:
+    """Opens a file, also a FIFO that nobody writes to: that is empty."""
+    opened = os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+    if hasattr(os, "O_NONBLOCK"):
+        os.set_blocking(opened, True)
+    return opened
+
+
+def entry_of(text: str, at: str, what: str = "a line of a results file") -> dict[str, Any]:
+    """The JSON object that a line is. Raises ResultsError, also for a key that stands twice and a half of a pair."""
+    try:
+        entry = json.loads(text, object_pairs_hook=_once, parse_constant=_refuse)
+        if "\\ud" in text.lower():
+            json.dumps(entry, ensure_ascii=False).encode()
+        if not isinstance(entry, dict):
+            _refuse()
+    except (ValueError, RecursionError):
+        raise ResultsError(f"{at}: not {what}") from None
+    return entry
+
+
+def _once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    entry = dict(pairs)
+    if len(entry) < len(pairs):
+        _refuse()
+    return entry
+
+
+def _refuse(_: str = "") -> NoReturn:
+    raise ValueError
+
+
+def _header(entry: dict[str, Any], at: str) -> Results:
+    form, knobs = entry.pop("sockreuse"), entry.get("knobs", {})
+    if type(form) is not int or form not in range(1, FORMAT + 1):
+        raise ResultsError(f"{at}: a header of format 1 or {FORMAT} should stand here")
+    if not _is(entry.get("platform"), _PLATFORM):
+        raise ResultsError(f"{at}: a header should name its platform, as in linux-6.18.44")
+    if not _is(entry.get("suite"), _HASH):
+        raise ResultsError(f"{at}: a header should name its suite, by twelve hexadecimal digits")
+    if not isinstance(knobs, dict) or not all(isinstance(value, str) for value in knobs.values()):
+        raise ResultsError(f"{at}: a header's knobs should be texts by name")
+    return Results(entry)
+
+
+def _footer(entry: Mapping[str, Any], results: Results, at: str) -> None:
+    announced = entry.get("results")
+    if entry.keys() != {"footer", "results"} or entry["footer"] is not True or type(announced) is not int:
+        raise ResultsError(f"{at}: not a line of a results file")
+    if announced != len(results.results):
+        raise ResultsError(f"{at}: {visible(announced)} results announced, {len(results.results)} there")
+    results.about["selected"] = announced
+
+
+def _line(entry: Mapping[str, Any], known: Mapping[str, Variant], most: int, at: str) -> Iterator[Result]:
+    """The results that a line tells of. Raises ResultsError."""
+    if not _is_line(entry):
+        raise ResultsError(f"{at}: not a line of a results file")
+    try:
+        ids = sorted(unfold(entry["id"], most))
+    except ValueError as error:
+        raise ResultsError(f"{at}: {error}") from None
+    asked = [known[id_] for id_ in ids if id_ in known]
+    own = len(asked) == len(ids) and _content(asked) == entry["content"]
+    outcome, claims = entry["outcome"], entry.get("claims", {})
+    for number, id_ in enumerate(ids):
+        content = asked[number].content if own else entry["content"]
+        yield Result(id_, content, entry["verdict"], outcome, entry.get("basis", ""), claims, entry.get("reason", ""))
+
+
+def _is_line(entry: Mapping[str, Any]) -> bool:
+    """Whether a line is as `schema/result.json` says; but for its id."""
+    needed, more = {"id", "content", "verdict", "outcome"}, {"basis", "claims", "reason"}
+    outcome, claims = entry.get("outcome"), entry.get("claims", {})
+    return (
+        needed <= entry.keys() <= needed | more
+        and isinstance(entry["id"], str)
+        and _is(entry["content"], _HASH)
+        and entry["verdict"] in VERDICTS
+        and isinstance(outcome, dict)
+        and all(_is(step, _STEP) and _is_shown(step, text) for step, text in outcome.items())
+        and isinstance(claims, dict)
+        and all(_is(claim, _CLAIM) and isinstance(holds, bool) for claim, holds in claims.items())
+        and entry.get("basis", BASES[0]) in BASES
+        and isinstance(reason := entry.get("reason", "x"), str)
+        and 0 < len(reason) <= LONG
+    )
+
+
+def _is_shown(step: str, text: Any) -> bool:
+    verb = step.partition("#")[0].rpartition(".")[2]
+    if not isinstance(text, str):
+        return False
+    return is_outcome(text) or is_value(verb, text) or (verb == "name" and _is(text, _CHOSEN))
+
+
+def _is(text: Any, pattern: re.Pattern[str]) -> bool:
+    return isinstance(text, str) and pattern.fullmatch(text) is not None
