@@ -16,7 +16,7 @@ from pytest_sockreuse.cli import main
 from pytest_sockreuse.loader import load
 from pytest_sockreuse.platforms import CONFORMANCE, Platform, Span
 from pytest_sockreuse.report.measured import Run, complaints, proposal, runs, unshown
-from pytest_sockreuse.report.results import Results, read, write
+from pytest_sockreuse.report.results import Result, Results, write
 from pytest_sockreuse.suite import Statement, Suite, Variant
 
 FILES = sorted((Path(__file__).parents[1] / "conformance" / "results").glob("*.jsonl"))  # no wheel has them
@@ -123,19 +123,27 @@ def loaded_once(suite: Suite, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def changed(tmp_path: Path, suite: Suite, known: list[Run]) -> Callable[..., Path]:
+def newest(suite: Suite, known: list[Run]) -> Results:
+    """Results of all of this suite: those of the newest Linux, and what it was not asked yet as unsupported."""
+    results = max((run for run in known if run.platform.stack == "linux"), key=lambda run: run.platform.version).results
+    entries = {v.id: Result(v.id, v.content, "unsupported", {}, reason="not asked") for v in suite.variants}
+    entries |= {id_: r for id_, r in results.results.items() if id_ in entries and entries[id_].content == r.content}
+    return Results({**results.about, "suite": suite.version, "selected": len(entries)}, entries)
+
+
+@pytest.fixture
+def changed(tmp_path: Path, suite: Suite, newest: Results) -> Callable[..., Path]:
     """A results file like the newest of Linux, but for some results; None leaves one out."""
-    newest = max((run for run in known if run.platform.stack == "linux"), key=lambda run: run.platform.version)
 
     def change(**by_field: str) -> Path:
-        entries = dict(newest.results.results)
+        entries = dict(newest.results)
         first = next(id_ for id_, result in entries.items() if result.verdict == "match" and not result.outcome)
         if by_field:
             entries[first] = replace(entries[first], **by_field)  # type: ignore[arg-type]
         else:
             del entries[first]
         path = tmp_path / "changed.jsonl"
-        write(path, [Results({**newest.results.about, "selected": len(entries)}, entries)], suite)
+        write(path, [Results({**newest.about, "selected": len(entries)}, entries)], suite)
         return path
 
     return change
@@ -161,47 +169,44 @@ def test_check_names_what_is_wrong(
 
 
 def test_check_names_what_departs(
-    suite: Suite, known: list[Run], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    suite: Suite, newest: Results, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    newest = max((run for run in known if run.platform.stack == "linux"), key=lambda run: run.platform.version)
-    entries = dict(newest.results.results)
+    entries = dict(newest.results)
     variant = next(v for v in suite.variants if entries[v.id].verdict == "match" and not entries[v.id].outcome)
     label = next(step.label for step in variant.scenario.steps if step.label)
     entries[variant.id] = replace(entries[variant.id], outcome={label: "ENOMEM"})
     path = tmp_path / "departed.jsonl"
-    write(path, [Results({**newest.results.about, "selected": len(entries)}, entries)], suite)
+    write(path, [Results(newest.about, entries)], suite)
     assert main(["results", "check", str(path)]) == 1
     assert f"1 not what the suite expects of it: {variant.id}" in capsys.readouterr().out
 
 
 def test_what_an_older_run_does_not_tell_is_listed_and_no_failure(
-    suite: Suite, known: list[Run], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    suite: Suite, newest: Results, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Whoever adds a case, or mends its scenario, has no kernel lab."""
-    newest = max((run for run in known if run.platform.stack == "linux"), key=lambda run: run.platform.version)
-    entries = dict(newest.results.results)
+    entries = dict(newest.results)
     new, mended, gone = list(entries)[:3]
     del entries[new]
     entries[mended] = replace(entries[mended], content="0" * 12)
     entries["order-dependence/gone"] = replace(entries.pop(gone), id="order-dependence/gone")
     path = tmp_path / "older.jsonl"
-    about = {**newest.results.about, "suite": "0" * 12, "selected": len(entries)}
+    about = {**newest.about, "suite": "0" * 12, "selected": len(entries)}
+    platform = about["platform"]
     write(path, [Results(about, entries)], suite)
     assert main(["results", "check", str(path)]) == 0
     assert capsys.readouterr().out.splitlines() == [
-        f"{path}: {newest.platform}: 1 of no variant of this suite: order-dependence/gone",
-        f"{path}: {newest.platform}: 1 of another scenario than this suite's: {mended}",
-        f"{path}: {newest.platform}: 2 not yet measured: {', '.join(sorted([new, gone]))}",
+        f"{path}: {platform}: 1 of no variant of this suite: order-dependence/gone",
+        f"{path}: {platform}: 1 of another scenario than this suite's: {mended}",
+        f"{path}: {platform}: 2 not yet measured: {', '.join(sorted([new, gone]))}",
     ]
 
 
-def test_the_command_rewrites_every_form_to_the_newest_and_nothing_is_lost(suite: Suite, tmp_path: Path) -> None:
+def test_the_command_rewrites_every_form_to_the_newest_and_nothing_is_lost(known: list[Run], tmp_path: Path) -> None:
     """Each file that is kept, as a line a variant, and back: byte for byte."""
     plain = [tmp_path / path.name for path in FILES]
-    for path, copy in zip(FILES, plain, strict=True):
-        (kept,) = read(path, suite)
-        copy.write_text(line_by_line(kept))
-        assert read(copy, suite) == [kept]
+    for run, copy in zip(known, plain, strict=True):
+        copy.write_text(line_by_line(run.results))
     assert main(["results", "compact", *map(str, plain)]) == 0
     assert [copy.read_bytes() for copy in plain] == [path.read_bytes() for path in FILES]
 
