@@ -86,6 +86,11 @@ _BOUNDS = {
     "TCP_USER_TIMEOUT": (0, 2**31),
     "TCP_FASTOPEN": (0, 2**31),
 }
+_NAMED = frozenset(
+    """IP_LOCAL_PORT_RANGE SO_LINGER SO_BINDTODEVICE TCP_LINGER2 IP_FREEBIND IPV6_FREEBIND IP_TRANSPARENT
+    IPV6_TRANSPARENT SO_BROADCAST SO_DONTROUTE SO_KEEPALIVE SO_MARK SO_PRIORITY SO_RCVBUF SO_SNDBUF IP_TOS IP_TTL
+    TCP_DEFER_ACCEPT TCP_FASTOPEN TCP_NODELAY TCP_SYNCNT TCP_USER_TIMEOUT""".split()
+).union(_FIELDS)
 _NAME_SIZE = 15  # bytes of a device's name
 
 
@@ -97,7 +102,9 @@ def name_of(m: Machine, name: str) -> str:
 
 
 def exists(m: Machine, sk: Sock, name: str, getting: bool = False) -> None:
-    """Raises Errno where the socket does not have the option."""
+    """Raises Errno where the socket does not have the option, Unknown where nobody has said what it does."""
+    if name not in _NAMED:
+        raise Unknown(f"{name} is not modelled")
     option = known()[name]
     if name == "IP_LOCAL_PORT_RANGE" and RANGE_SINCE not in m.on:
         raise Errno("ENOPROTOOPT", NO_OPTION)
