@@ -325,6 +325,31 @@ def test_the_report_has_every_result_and_a_footer(project: Project) -> None:
     assert json.loads(lines[-1]) == {"footer": True, "results": 4}
 
 
+def test_a_property_that_is_named_like_ours_is_not_believed(project: Project) -> None:
+    """Neither one that is made well, under the node of a test of the project, nor odd ones."""
+    project.pytester.makepyfile(
+        test_own="""
+        import pytest
+
+        WHOLE = {
+            "case": "sharing/taken[ip4]", "content": "0" * 12, "verdict": "mismatch", "outcome": "{}", "basis": "",
+            "claims": '{"X-1": false}', "reason": "", "platform": "linux-\\x1b[31m6",
+        }
+
+        @pytest.mark.parametrize("odd", [WHOLE, {"case": "x"}, {"case": None}, {"case": ["sharing/taken[ip4]"]}])
+        def test_own(record_property, odd):
+            for name, value in odd.items():
+                record_property(f"sockreuse_{name}", value)
+        """
+    )
+    result, path = project.report("--sockreuse")
+    result.assert_outcomes(passed=7, skipped=1)
+    assert result.ret == 0
+    (results,) = read(path)
+    assert results.results["sharing/taken[ip4]"].verdict == "match"
+    assert "refutes" not in str(result.stdout)
+
+
 def test_the_report_alone_runs_the_suite_too(project: Project) -> None:
     result, path = project.report()
     result.assert_outcomes(passed=4, skipped=1)

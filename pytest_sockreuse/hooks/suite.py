@@ -155,10 +155,15 @@ class SuiteSession:
         if report.when != "call" or hasattr(self.config, "workerinput"):
             return
         properties = dict(report.user_properties)
-        if "sockreuse_case" in properties:
+        if self._is_ours(report.nodeid, properties.get("sockreuse_case")):
             result = Result.from_properties(properties)
             platform = str(properties["sockreuse_platform"])
             self.results.setdefault(platform, Results({"platform": platform, "suite": self.suite.version})).add(result)
+
+    def _is_ours(self, nodeid: str, case: object) -> bool:
+        """Whether a report is of that case of the suite, not of a test with a property of that name."""
+        variant = self.suite.by_id.get(case) if isinstance(case, str) else None
+        return variant is not None and nodeid.partition("@")[0] == f"sockreuse::{variant.case.rule}::{variant.name}"
 
     def _about(self) -> dict[str, Any]:
         return {**describe(), "isolation": self.isolation, "suite": self.suite.version, "selected": self.selected}
