@@ -11,8 +11,10 @@ import random
 import shutil
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from . import output
 from .arguments import UsageError, parser
 from .data import DataError
 from .parser import MAX_TEXT, decode, parse_file
@@ -292,8 +294,7 @@ def _export(arguments: argparse.Namespace) -> int:
         print(text, end="")
         return 0
     try:
-        with open(arguments.file, "w", encoding="utf-8") as file:
-            file.write(text)
+        output.write(Path(arguments.file), text)
     except OSError as error:
         raise UsageError(f"{arguments.file}: {error.strerror}") from None
     return 0
@@ -321,6 +322,8 @@ def _compact(arguments: argparse.Namespace) -> int:
             write(path, read(path, suite), suite)
     except ResultsError as error:
         raise UsageError(str(error)) from None
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror}") from None
     return 0
 
 

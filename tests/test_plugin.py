@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
@@ -44,7 +45,7 @@ title = "Nobody knows, neither data nor model"
 why = "It is data all the same."
 fact = "Unknown is no failure."
 scenario = '''
-A = udp4(SO_PRIORITY=raw:01000000)
+A = udplite4()
 A.bind(127.0.0.1:P)
 '''
 
@@ -493,9 +494,46 @@ def test_a_timeout(project: Project) -> None:
     project.run("--sockreuse=sharing").assert_outcomes(passed=2)
 
 
-def test_a_report_that_cannot_be_written(project: Project) -> None:
-    for path in ("absent/r.jsonl", "."):
-        assert "--sockreuse-report" in refuses(project.run("--sockreuse", f"--sockreuse-report={path}"))
+@pytest.mark.parametrize("path", ["absent/r.jsonl", ".", "", "x" * 300, "test_own.py/r.jsonl"])
+def test_a_report_that_cannot_be_written_is_refused_at_once(project: Project, path: str) -> None:
+    assert re.search(
+        r": [A-Z][a-z ]+; name another file", refuses(project.run("--sockreuse", f"--sockreuse-report={path}"))
+    )
+
+
+def test_a_report_that_cannot_be_written_at_the_end_costs_one_line(project: Project) -> None:
+    """And nothing else of the run is lost."""
+    project.pytester.makepyfile(
+        test_own="""
+        import pathlib
+
+        def test_own():
+            pathlib.Path("sub").rmdir()
+            assert 0, "its own"
+        """
+    )
+    project.pytester.mkdir("sub")
+    result = project.run("--sockreuse=sharing", "--sockreuse-report=sub/r.jsonl", "--junitxml=out.xml")
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "*AssertionError: its own",
+            "--sockreuse-report: *sub/r.jsonl: No such file or directory; the results are not written",
+            "FAILED test_own.py::test_own *",
+        ]
+    )
+    assert "Traceback" not in str(result.stdout) + str(result.stderr)
+    assert (project.path / "out.xml").exists()
+    project.pytester.makepyfile(test_own="import pathlib\ndef test_own(): pathlib.Path('sub').rmdir()")
+    project.pytester.mkdir("sub")
+    result = project.run("--sockreuse=sharing", "--sockreuse-report=sub/r.jsonl")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+
+
+def test_a_report_to_standard_output(project: Project) -> None:
+    result = project.spawn("--sockreuse=sharing", "--sockreuse-report=/dev/stdout")
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(['*{"sockreuse": *', '{"footer": true, "results": 1}'])
 
 
 def test_data_that_is_wrong(project: Project) -> None:

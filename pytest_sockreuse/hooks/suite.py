@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from .. import loader
+from .. import loader, output
 from ..data import DataError
 from ..expected import expected as expectation
 from ..live.runner import Broken, Runner
@@ -21,6 +21,7 @@ from ..report.results import Result, Results, write
 from ..report.summary import summarize
 from ..scenario import Observation
 from ..suite import Expectation, Rule, Suite, Variant
+from ..text import visible
 from ..verdict import FAILURES, Verdict, judge, shown
 
 _ISOLATION = {
@@ -55,6 +56,7 @@ class SuiteSession:
         self.ahead = _Ahead(self.runner)
         self.results: dict[str, Results] = {}
         self.selected = 0
+        self.unwritten = ""  # why the report is not
 
     def _load(self) -> Suite:
         text = self.config.option.sockreuse
@@ -90,8 +92,11 @@ class SuiteSession:
         if self.config.option.sockreuse_report is None or hasattr(self.config, "workerinput"):
             return None
         path = Path(self.config.invocation_params.dir, self.config.option.sockreuse_report)
-        if path.is_dir() or not path.parent.is_dir():
-            raise pytest.UsageError(f"--sockreuse-report: {path} is no file in a directory that exists")
+        try:
+            output.check(path)
+        except OSError as error:
+            why = f"{visible(path, 1000)}: {error.strerror}"
+            raise pytest.UsageError(f"--sockreuse-report: {why}; name another file, or make its directory") from None
         return path
 
     # --- collecting -----------------------------------------------------------------------------------------------
@@ -177,7 +182,12 @@ class SuiteSession:
         if self.selected:
             self._note(self._about())
         if self.report is not None:
-            write(self.report, self.results.values(), self.suite)
+            try:
+                write(self.report, self.results.values(), self.suite)
+            except OSError as error:
+                why = f"{visible(self.report, 1000)}: {error.strerror}"
+                self.unwritten = f"--sockreuse-report: {why}; the results are not written"
+                session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
@@ -196,6 +206,8 @@ class SuiteSession:
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         for results in filter(lambda results: results.results, self.results.values()):
             summarize(terminalreporter, results, self.suite)
+        if self.unwritten:
+            terminalreporter.write_line(self.unwritten, red=True)
 
     def pytest_unconfigure(self) -> None:
         self.runner.close()

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
+from .. import output
 from ..loader import BASES
 from ..scenario import Observation, StepOutcome
 from ..suite import Suite, Variant
@@ -169,13 +170,8 @@ def _content(variants: Iterable[Variant]) -> str:
 
 
 def write(path: Path, platforms: Iterable[Results], suite: Suite) -> None:
-    """Write a results file, whole or not at all."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        draft.write_text(text_of(platforms, suite), encoding="utf-8")
-        os.replace(draft, path)
-    finally:
-        draft.unlink(missing_ok=True)
+    """Write a results file, as `output.write` does. Raises OSError."""
+    output.write(path, text_of(platforms, suite))
 
 
 # --- reading ----------------------------------------------------------------------------------------------------------
