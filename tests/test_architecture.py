@@ -23,7 +23,7 @@ FLOORS = {
         "scenario output text version",
         "data",
         "platforms",
-        "options",
+        "options settings",
         "parser verdict",
         "arguments suite live model",
         "diagnosis endings expected loader pins ports recorder",

@@ -26,7 +26,7 @@ from pytest_sockreuse.verdict import Verdict, judge
 SCHEMAS = {path.stem: json.loads(path.read_text()) for path in sorted((CONFORMANCE / "schema").glob("*.json"))}
 VALIDATORS = {name: Draft202012Validator(schema) for name, schema in SCHEMAS.items()}
 TABLES = {"axes": "axes.toml", "claims": "claims.toml", "evidence": "evidence.toml", "guards": "guards.toml"}
-TABLES |= {"platforms": "platforms.toml", "options": "options.toml"}
+TABLES |= {"platforms": "platforms.toml", "options": "options.toml", "settings": "settings.toml"}
 RULES = sorted((CONFORMANCE / "rules").glob("*.toml"))
 RESULTS = sorted((Path(__file__).parents[1] / "conformance" / "results").glob("*.jsonl"))  # no wheel has them
 

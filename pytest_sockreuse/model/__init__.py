@@ -12,6 +12,7 @@ from functools import cache, lru_cache
 from types import ModuleType
 from typing import Any
 
+from .. import settings
 from ..platforms import Platform
 from ..scenario import Observation, Scenario
 from .clause import Clause, Declared, ModelError, Unknown
@@ -91,8 +92,8 @@ def predict(
     are missing on the versions that have them, and hold on those that have not. Raises ModelError where the scenario
     is too large.
     """
-    if why := not_modelled(platform):
-        return _all_unknown(scenario, platform, why)
+    if (unasked := _unasked(scenario, platform)) is not None:
+        return unasked
     family, on = _family(platform, frozenset(inverted))
     return _predict(scenario, platform, family, on, observed)
 
@@ -111,8 +112,8 @@ def predict_state(scenario: Scenario, platform: Platform) -> tuple[Prediction, b
 
     Raises ModelError where the scenario is too large.
     """
-    if why := not_modelled(platform):
-        return _all_unknown(scenario, platform, why), b""
+    if (unasked := _unasked(scenario, platform)) is not None:
+        return unasked, b""
     family, on = _family(platform, frozenset())
     machines, unknown = _courses(scenario, platform, family, on, None)
     alive = (machine for machine in machines if machine.done)
@@ -148,8 +149,8 @@ def predictions(scenario: Scenario, platforms: Iterable[Platform]) -> Iterator[P
         str, list[tuple[set[Declared], set[Declared], Prediction]]
     ] = {}  # by stack; the clauses asked for, those held
     for platform in platforms:
-        if not_modelled(platform):
-            yield predict(scenario, platform)
+        if (unasked := _unasked(scenario, platform)) is not None:
+            yield unasked
             continue
         on, others = _on(platform), done.setdefault(platform.stack, [])
         found = next((prediction for asked, held, prediction in others if asked & on == held), None)
@@ -209,5 +210,13 @@ def _courses(
     return machines, unknown
 
 
-def _all_unknown(scenario: Scenario, platform: Platform, why: str) -> Prediction:
-    return Prediction(platform.name, tuple(StepPrediction(s.label, unknown=why) for s in scenario.steps if s.label))
+def _unasked(scenario: Scenario, platform: Platform) -> Prediction | None:
+    """The prediction where no machine is asked: the platform is not modelled, or a setting is missing or unknown."""
+    why, not_run = not_modelled(platform), ""
+    if not why and scenario.environment:
+        not_run = settings.missing(scenario, platform)
+        why = not_run or settings.uncovered(scenario, platform)
+    if not why:
+        return None
+    steps = tuple(StepPrediction(step.label, unknown=why) for step in scenario.steps if step.label)
+    return Prediction(platform.name, steps, not_run)

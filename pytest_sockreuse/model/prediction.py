@@ -34,15 +34,24 @@ class StepPrediction(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """A scenario predicted: one entry for each labelled step, in order."""
+    """A scenario predicted: one entry for each labelled step, in order.
+
+    `not_run` says why the platform does not run it; then every step is unknown.
+    """
 
     platform: str
     steps: tuple[StepPrediction, ...]
+    not_run: str = ""
 
     @property
     def unknown(self) -> str:
         """Why a step is not covered, of the first such step; else empty."""
         return next((step.unknown for step in self.steps if step.unknown), "")
+
+    @property
+    def texts(self) -> list[str]:
+        """Each step's outcomes as text."""
+        return ["not run" if self.not_run else outcome_text(step) for step in self.steps]
 
 
 def outcome_text(step: StepPrediction) -> str:

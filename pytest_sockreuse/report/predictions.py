@@ -20,6 +20,8 @@ def to_json(prediction: Prediction, title: str | None, why: Mapping[str, Clause]
     found: dict[str, Any] = {"platform": prediction.platform}
     if title is not None:
         found["title"] = title
+    if prediction.not_run:
+        return json.dumps(found | {"not_run": prediction.not_run})
     found["steps"] = [_step_json(step) for step in prediction.steps]
     if why is not None:
         found["clauses"] = [clause_json(clause) for clause in _deciding(prediction, why)]
@@ -60,6 +62,8 @@ def show(prediction: Prediction, why: Mapping[str, Clause] | None = None) -> str
 
     With `why`, the book, also the socket that the clause sets against this one, and below the clauses themselves.
     """
+    if prediction.not_run:
+        return f"not run: {prediction.not_run}"
     rows = [(step.step, outcome_text(step), _reason(step, why is not None)) for step in prediction.steps]
     clauses = [clause_text(clause) for clause in _deciding(prediction, why or {})]
     return "\n\n".join(["\n".join(_table(rows)), *clauses])
@@ -80,10 +84,11 @@ def compare(predictions: Sequence[tuple[Platform, Prediction]], width: int = 0) 
     Where it has more than `width` characters (0: there is no limit) a group is a row instead.
     """
     columns = list(_groups(predictions))
+    labels = [step.step for step in columns[0][1].steps]
     steps = [
-        (row[0].step, *(outcome_text(step) for step in row))
-        for row in zip(*(prediction.steps for _, prediction in columns), strict=True)
-        if len({outcome_text(step) for step in row}) > 1
+        (label, *row)
+        for label, *row in zip(labels, *(prediction.texts for _, prediction in columns), strict=True)
+        if len(set(row)) > 1
     ]
     if not steps:
         return "all of them do the same"
@@ -112,4 +117,4 @@ def _groups(predictions: Sequence[tuple[Platform, Prediction]]) -> list[tuple[st
 
 def _does(entry: tuple[Platform, Prediction]) -> tuple[str, list[str]]:
     platform, prediction = entry
-    return platform.stack, [outcome_text(step) for step in prediction.steps]
+    return platform.stack, prediction.texts

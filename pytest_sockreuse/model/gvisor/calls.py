@@ -34,8 +34,6 @@ NO_DISCONNECT = BOOK(
 for _part in (address, ports, demux, choice, tcp, stream, udp, options):
     BOOK.add(_part.BOOK)
 
-_SETTINGS = frozenset({"ephemeral", "net.ipv4.ip_local_port_range"})
-
 
 def _endpoint(sk: Sock) -> Endpoint:
     assert isinstance(sk, Endpoint)
@@ -52,9 +50,6 @@ class Gvisor:
         return State(Ports(m), Demux(m))
 
     def socket(self, m: Machine, proto: str, family: int, user: str) -> Sock:
-        lost = m.env.keys() - _SETTINGS
-        if lost:
-            raise Unknown(f"gVisor has no setting {min(lost)} that a scenario can change")
         if proto not in ("tcp", "udp"):
             raise Errno("EPROTONOSUPPORT" if proto == "udplite" else "EINVAL", NO_PROTOCOL)
         sk = Endpoint(proto, family, user)

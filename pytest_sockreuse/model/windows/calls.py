@@ -92,8 +92,6 @@ class Windows:
     def socket(self, m: Machine, proto: str, family: int, user: str) -> Sock:
         if proto not in ("tcp", "udp"):
             raise Unknown(f"{proto} is not modelled")
-        if lost := m.env.keys() - {"ephemeral"}:
-            raise Unknown(f"Windows has no setting {min(lost)} that a scenario can change")
         sk = WinSock(proto, family, user)
         sk.v6only = V6ONLY_DEFAULT in m.on
         return sk

@@ -1,0 +1,75 @@
+"""The settings whose effect on ports is known, from `conformance/settings.toml`: who has them, with which values."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cache
+
+from .data import DataError, line_of, read, records
+from .platforms import CONFORMANCE, Platform, Span, registry
+from .scenario import Scenario, Setting
+
+_LISTS = {"ports": r"(\d{1,5}(-\d{1,5})?(,|$))*", "range": r"\d{1,5}[ \t]+\d{1,5}"}
+
+
+@dataclass(frozen=True, slots=True)
+class KnownSetting:
+    """A setting: the systems and versions that have it, the `values` whose effect is known."""
+
+    values: str
+    on: tuple[str, ...]
+    span: Span = Span()  # noqa: RUF009 frozen
+
+    def takes(self, value: str) -> bool:
+        """Whether it is known what this value does."""
+        if pattern := _LISTS.get(self.values):
+            return re.fullmatch(pattern, value) is not None and all(int(n) < 65536 for n in re.findall(r"\d+", value))
+        low, high = map(int, self.values.split("-"))
+        return re.fullmatch(r"0|[1-9]\d{0,8}", value) is not None and low <= int(value) <= high
+
+
+@cache
+def settings() -> dict[str, KnownSetting]:
+    """Every setting that is known, by its name. Raises DataError."""
+    path = CONFORMANCE / "settings.toml"
+    data = records(path, {"values": str, "on": [str]}, {"since": [str], "until": [str]})
+    found = {}
+    for name, entry in data.items():
+        where = f"{path.name}:{line_of(name, read(path)[1])}: {name}"
+        if entry["values"] not in _LISTS and not re.fullmatch(r"\d{1,9}-\d{1,9}", entry["values"]):
+            raise DataError(f"{where}: 'values' should be LOW-HIGH or one of {', '.join(_LISTS)}")
+        if unknown := [stack for stack in entry["on"] if stack not in registry()]:
+            raise DataError(f"{where}: no platform {unknown[0]!r} in platforms.toml ({', '.join(registry())})")
+        span = Span(tuple(entry.pop("since", ())), tuple(entry.pop("until", ())))
+        found[name] = KnownSetting(entry["values"], tuple(entry["on"]), span)
+    return found
+
+
+def missing(scenario: Scenario, platform: Platform) -> str:
+    """Why a scenario cannot be run on a platform, which lacks a setting; empty where it has all of them."""
+    system = registry()[platform.stack]
+    for setting in _named(scenario):
+        known = settings().get(setting.name)
+        if known is not None and platform.stack in known.on:
+            has = platform.version in known.span
+        else:
+            has = setting.name.startswith(tuple(system.get("settings", ())))
+        if not has:
+            return f"{system['title']} {platform.label} has no setting {setting.name} that a scenario can change"
+    return ""
+
+
+def uncovered(scenario: Scenario, platform: Platform) -> str:
+    """The first setting of a scenario whose effect on a platform that has it is not known, in words; or empty."""
+    for setting in _named(scenario):
+        known = settings().get(setting.name)
+        if known is None or platform.stack not in known.on:
+            return f"what {setting.name} does to ports is not modelled"
+        if not known.takes(setting.value):
+            return f"what {setting.name} does with the value {setting.value} is not modelled"
+    return ""
+
+
+def _named(scenario: Scenario) -> list[Setting]:
+    return [setting for setting in scenario.environment if setting.kind == "sysctl"]
