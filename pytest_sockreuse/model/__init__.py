@@ -15,11 +15,11 @@ from typing import Any
 from .. import settings
 from ..platforms import Platform
 from ..scenario import Observation, Scenario
-from .clause import Clause, Declared, ModelError, Unknown
-from .course import Course
-from .machine import Family, Machine
-from .ports import Contradiction, Value
-from .prediction import DEPARTED, Prediction, StepPrediction, united
+from .clause import Clause, Declared, ModelError
+from .machine import Family
+from .ports import Value
+from .prediction import DEPARTED, Prediction, StepPrediction
+from .walk import Walk
 
 __all__ = [
     "DEPARTED",
@@ -37,7 +37,6 @@ __all__ = [
     "predictions",
 ]
 
-MAX_STEPS = 20_000  # steps performed for one prediction, over all executions
 _FAMILIES = {  # stack -> module of this package
     "linux": "linux.calls",
     "gvisor": "gvisor.calls",
@@ -114,10 +113,8 @@ def predict_state(scenario: Scenario, platform: Platform) -> tuple[Prediction, b
     """
     if (unasked := _unasked(scenario, platform)) is not None:
         return unasked, b""
-    family, on = _family(platform, frozenset())
-    machines, unknown = _courses(scenario, platform, family, on, None)
-    alive = (machine for machine in machines if machine.done)
-    return _united(scenario, platform, machines, unknown), b"".join(machine.memory() for machine in alive)
+    walk = Walk(scenario, platform.stack, *_family(platform, frozenset()), None, whole=True)
+    return _prediction(scenario, platform, walk), b"".join(machine.memory() for machine in walk.states)
 
 
 class _Noting(frozenset[Declared]):
@@ -161,53 +158,21 @@ def predictions(scenario: Scenario, platforms: Iterable[Platform]) -> Iterator[P
 
 
 def _predict(
-    scenario: Scenario, platform: Platform, family: Family[Any], on: frozenset[Declared], observed: Observation | None
+    scenario: Scenario,
+    platform: Platform,
+    family: Family[Any],
+    on: frozenset[Declared],
+    observed: Observation | None,
 ) -> Prediction:
-    return _united(scenario, platform, *_courses(scenario, platform, family, on, observed))
+    return _prediction(scenario, platform, Walk(scenario, platform.stack, family, on, observed))
 
 
-def _united(
-    scenario: Scenario, platform: Platform, machines: list[Machine[Any]], unknown: dict[int, str]
-) -> Prediction:
-    """What the executions come to."""
-    if len(machines) == 1 and machines[0].done:
-        return Prediction(platform.name, tuple(machines[0].shown))
-    courses = [machine.shown for machine in machines]
+def _prediction(scenario: Scenario, platform: Platform, walk: Walk) -> Prediction:
+    if not walk.unknown:
+        return Prediction(platform.name, tuple(walk.steps))
     labels = [step.label for step in scenario.steps if step.label]
-    lost = min(unknown, default=len(labels))
-    steps = [
-        united(label, (course[at] for course in courses if at < len(course))) for at, label in enumerate(labels[:lost])
-    ]
-    steps += [StepPrediction(label, unknown=unknown[lost]) for label in labels[lost:]]
-    return Prediction(platform.name, tuple(steps))
-
-
-def _courses(
-    scenario: Scenario, platform: Platform, family: Family[Any], on: frozenset[Declared], observed: Observation | None
-) -> tuple[list[Machine[Any]], dict[int, str]]:
-    """A machine for each execution; from which labelled steps on something is not known, and why."""
-    course = Course()
-    machines: list[Machine[Any]] = []
-    unknown: dict[int, str] = {}
-    first, done = len(scenario.steps), 0
-    while True:
-        machine = Machine(scenario, platform.stack, family, on, course, observed)
-        machines.append(machine)
-        try:
-            machine.run()
-        except Contradiction:
-            pass
-        except Unknown as why:
-            unknown.setdefault(len(machine.shown), str(why))
-        if not course.trail:  # nothing was left to choose
-            break
-        first, done = min(first, course.first), done + len(machine.shown)
-        if not course.next():
-            break
-        if done > MAX_STEPS:
-            unknown.setdefault(first, "more executions are possible than are followed")
-            break
-    return machines, unknown
+    lost = [StepPrediction(label, unknown=walk.unknown) for label in labels[len(walk.steps) :]]
+    return Prediction(platform.name, (*walk.steps, *lost))
 
 
 def _unasked(scenario: Scenario, platform: Platform) -> Prediction | None:

@@ -1,31 +1,26 @@
-"""One execution of a scenario, where the OS may choose: which of the ways was taken each time."""
+"""Where the OS may choose: the ways of one step, one after another."""
 
 from __future__ import annotations
 
 
 class Course:
-    """The choices of one execution: those given are repeated, those beyond take the first way.
+    """The choices of one execution: those given are repeated, those beyond take the first way."""
 
-    `step` is the labelled step under way, `first` that of the first choice.
-    """
-
-    __slots__ = ("trail", "at", "step", "first")
+    __slots__ = ("trail", "at")
 
     def __init__(self) -> None:
         self.trail: list[list[int]] = []  # [chosen, of how many]
-        self.at = self.step = self.first = 0
+        self.at = 0
 
     def choose(self, ways: int) -> int:
         """One of `ways` numbers from 0."""
-        if not self.at:
-            self.first = self.step
         if self.at == len(self.trail):
             self.trail.append([0, ways])
         self.at += 1
         return self.trail[self.at - 1][0]
 
     def next(self) -> bool:
-        """Turn to the next course; False if there is none."""
+        """Turn to the next execution; False if there is none."""
         trail = self.trail
         del trail[self.at :]
         while trail and trail[-1][0] + 1 == trail[-1][1]:

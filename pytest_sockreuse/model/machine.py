@@ -1,17 +1,16 @@
 """The abstract machine: it interprets a scenario step by step and asks its family what each call does.
 
-It runs one execution. Where the OS may choose, `choose` asks for one of the ways; `predict` runs the machine
-again until every way was taken.
+It is in one state. Where the OS may choose, `choose` asks for one of the ways; `walk` follows them all.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Generic, Protocol, TypeVar
 
 from ..options import options
 from ..scenario import KINDS, Address, Observation, Option, Scenario, Step, StepOutcome
 from .clause import PLAIN, Declared, Errno, ModelError, TimeUp, Unknown
-from .course import Course
 from .memory import digest
 from .ports import Contradiction, PortSpace, Value
 from .prediction import StepPrediction
@@ -65,11 +64,11 @@ class Family(Protocol[S]):
 
 
 class Machine(Generic[S]):
-    """One scenario on one stack, in one execution; `shown` grows as its labelled steps are done."""
+    """One scenario on one stack, before one of its steps."""
 
     __slots__ = (
-        "scenario stack family on course choose space names shown done over now clause work observed ports at env "
-        "addresses devices state tuples listeners clock called against"
+        "scenario stack family on choose space names over now clause work observed ports at labelled env addresses "
+        "devices state tuples listeners clock touched called against"
     ).split()
 
     def __init__(
@@ -78,20 +77,21 @@ class Machine(Generic[S]):
         stack: str,
         family: Family[S],
         on: frozenset[Declared],
-        course: Course,
+        choose: Callable[[int], int],
         observed: Observation | None,
     ) -> None:
         self.scenario, self.stack, self.family, self.on = scenario, stack, family, on
-        self.course, self.observed = course, observed
-        self.choose = course.choose
-        self.space = PortSpace(course.choose)
+        self.choose, self.observed = choose, observed
+        self.space = PortSpace(choose)
         self.names: dict[str, Held] = {}
         self.ports: dict[int | str, int] = {}  # port symbol -> id
-        self.shown: list[StepPrediction] = []
-        self.done = self.over = False  # every step was done; the scenario's time is up
+        self.over = False  # the scenario's time is up
         self.now = 0.0  # seconds that have passed at least
         self.clause: Declared = PLAIN
-        self.work = self.at = self.clock = 0
+        self.work = [0]  # comparisons, of all machines of one prediction
+        self.at = self.labelled = 0  # the next step, and its number among those with a label
+        self.clock = 0
+        self.touched: set[str] = set()  # names whose sockets may differ from one state to the other
         self.env: dict[str, str] = {}  # settings by name; "ephemeral"
         self.addresses: set[str] = set()
         self.devices = {"lo"}
@@ -108,39 +108,36 @@ class Machine(Generic[S]):
                 self.env[setting.name or "ephemeral"] = setting.value
         self.state = family.begin(self)  # what the family keeps of sockets and ports
 
-    def run(self) -> None:
-        """Do every step. Raises Contradiction where the course cannot be, or is not what was observed, and Unknown."""
-        seen = self.observed.steps if self.observed is not None else ()
-        shown = self.shown
-        for at, step in enumerate(self.scenario.steps):
-            self.at = at
-            if not step.label:
-                self.now += float(step.seconds)
-                continue
-            self.clause = PLAIN
-            self.against = PLAIN, None
-            self.course.step = len(shown)
-            try:
-                outcome, value = self.step(step)
-            except Unknown as why:
-                held = self.names.get(step.listener or step.name)
-                if held is None or not held.unknown:
-                    raise
-                shown.append(StepPrediction(step.label, unknown=str(why)))  # a protocol that bears on no other
-                continue
+    def do(self) -> StepPrediction | None:
+        """Do the next step; what it shows, None for one without label.
+
+        Raises Contradiction where this execution cannot be, or is not what was observed, and Unknown.
+        """
+        step = self.scenario.steps[self.at]
+        if not step.label:
+            self.now += float(step.seconds)
+            self.at += 1
+            return None
+        self.clause = PLAIN
+        self.against = PLAIN, None
+        try:
+            outcome, value = self.step(step)
+        except Unknown as why:
+            held = self.names.get(step.listener or step.name)
+            if held is None or not held.unknown:
+                raise
+            shown = StepPrediction(step.label, unknown=str(why))  # a protocol that bears on no other
+        else:
             self.over = outcome == "time up"
             outcome = "timeout" if self.over else outcome
             values = None if value is None else (value,)
-            shown.append(
-                StepPrediction(step.label, (outcome,), values, self.clause.name, against=self._against(outcome))
-            )
-            if len(shown) <= len(seen):
-                self.compare(step, outcome, value, seen[len(shown) - 1])
-            if self.over:
-                rest = self.scenario.steps[at + 1 :]
-                shown += [StepPrediction(step.label, ("unreached",), None, PLAIN.name) for step in rest if step.label]
-                break
-        self.done = True
+            shown = StepPrediction(step.label, (outcome,), values, self.clause.name, against=self._against(outcome))
+            seen = self.observed.steps if self.observed is not None else ()
+            if self.labelled < len(seen):
+                self.compare(step, outcome, value, seen[self.labelled])
+        self.at += 1
+        self.labelled += 1
+        return shown
 
     def step(self, step: Step) -> tuple[str, Value | None]:
         """Do one step: its outcome and what it records."""
@@ -313,8 +310,8 @@ class Machine(Generic[S]):
 
     def spend(self, work: int) -> None:
         """Count comparisons. Raises ModelError beyond the bound."""
-        self.work += work
-        if self.work > MAX_WORK:
+        self.work[0] += work
+        if self.work[0] > MAX_WORK:
             raise ModelError(f"this scenario takes more than {MAX_WORK} comparisons of sockets to predict")
 
 

@@ -7,7 +7,7 @@ where the answer is open (`choose`). Chances below 1 in `RARE` are left out.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -26,14 +26,18 @@ def mask(low: int, high: int, step: int = 1) -> int:
     return ((1 << step * count) - 1) // ((1 << step) - 1) << low
 
 
-def members(bits: int) -> list[int]:
+@lru_cache(4096)
+def members(bits: int) -> tuple[int, ...]:
     """The ports of a mask, ascending."""
     found = []
+    low = (bits & -bits).bit_length() - 1 if bits else 0
+    bits >>= low
     while bits:
-        lowest = bits & -bits
-        found.append(lowest.bit_length() - 1)
-        bits ^= lowest
-    return found
+        skip = (bits & -bits).bit_length()
+        low += skip
+        found.append(low - 1)
+        bits >>= skip
+    return tuple(found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,14 +78,22 @@ class Value:
 class PortSpace:
     """The ids of one execution. `choose` takes a number of ways and returns one of them."""
 
-    __slots__ = ("choose", "symbols", "domain", "concrete", "_next")
+    __slots__ = ("choose", "symbols", "domain", "concrete", "colours", "_next")
 
     def __init__(self, choose: Callable[[int], int]) -> None:
         self.choose = choose
         self.symbols: dict[int, str] = {}  # id -> port symbol
         self.domain: dict[int, int] = {}  # chosen id -> the ports it may be
         self.concrete: dict[int, int] = {}  # number -> id, of every number in play
+        self.colours: dict[int, int] = {}  # chosen id -> what is known of it: one of each colour stands for all
         self._next = 1 << 16
+
+    def fork(self, choose: Callable[[int], int]) -> PortSpace:
+        """A copy that chooses by `choose`."""
+        new = PortSpace.__new__(PortSpace)
+        new.choose, new.symbols, new.domain = choose, dict(self.symbols), dict(self.domain)
+        new.concrete, new.colours, new._next = dict(self.concrete), self.colours, self._next
+        return new
 
     def symbol(self, name: str) -> int:
         """A new id for the port symbol `name`: outside of every domain."""
@@ -139,12 +151,21 @@ class PortSpace:
             return self.fresh(ports) if ports else 0
         size = ports.bit_count()
         options = [port for port in inside if usable(port)] if size <= RARE or len(inside) * 2 > size else []
+        if self.colours and len(options) > 1:
+            options = self._one_of_each(options)
         if size > len(inside):
             options.append(0)
         if not options:
             return 0
         chosen = options[self.choose(len(options))] if len(options) > 1 else options[0]
         return chosen or self.fresh(ports)
+
+    def _one_of_each(self, ports: list[int]) -> list[int]:
+        """The first port of each colour: nothing that comes can tell it from the others."""
+        found: dict[int, int] = {}
+        for port in ports:
+            found.setdefault(self.colours.get(port, port), port)
+        return list(found.values())
 
     def any_usable(self, ports: int, usable: Callable[[int], bool]) -> bool:
         """Whether one of `ports` could be picked."""
@@ -153,11 +174,11 @@ class PortSpace:
 
     def _in_play(self, ports: int) -> list[int]:
         """The ids that are one of `ports`."""
-        inside = [known for number, known in self.concrete.items() if ports >> number & 1]
+        inside = {known: None for number, known in self.concrete.items() if ports >> number & 1}
         for port, may in list(self.domain.items()):
-            if may & ports and port not in inside and self._inside(port, ports):
-                inside.append(port)
-        return inside
+            if may == ports or (port not in inside and may & ports and self._inside(port, ports)):
+                inside[port] = None
+        return list(inside)
 
     def _inside(self, port: int, ports: int) -> bool:
         """Whether a chosen port is one of `ports`; a choice where both may be."""
@@ -193,9 +214,25 @@ class PortSpace:
 
 
 def _all_fit(domains: Iterable[int]) -> bool:
-    """Whether every domain can have a port of its own: a matching by augmenting paths."""
+    """Whether every domain can have a port of its own."""
+    counts: dict[int, int] = {}
+    for may in domains:
+        if may.bit_count() <= _MATCHING:
+            counts[may] = counts.get(may, 0) + 1
+    seen = 0
+    for may, count in counts.items():
+        if count > may.bit_count():
+            return False
+        if may & seen:
+            return _matched([may for may, count in counts.items() for _ in range(count)])
+        seen |= may
+    return True
+
+
+def _matched(domains: Sequence[int]) -> bool:
+    """The same for domains that overlap: a matching by augmenting paths."""
     taken: dict[int, int] = {}
-    wanted = [members(may) for may in domains if may.bit_count() <= _MATCHING]
+    wanted = list(map(members, domains))
 
     def place(who: int, seen: set[int]) -> bool:
         for port in wanted[who]:

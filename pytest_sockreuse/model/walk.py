@@ -1,0 +1,206 @@
+"""The walk over the states that a scenario may lead to, step by step.
+
+Where nothing is left to choose there is one state, and it is not copied. From the first choice on each state is
+followed by as many as there are ways through the next step; those that are one for all that comes go on as one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import Any
+
+from ..scenario import Observation, Scenario, Step
+from .clause import PLAIN, Declared, Unknown
+from .course import Course
+from .machine import Family, Machine
+from .ports import Contradiction
+from .prediction import StepPrediction, united
+from .states import Keys, Outlook, alike, fork, look, shape, spoken
+
+MAX_STEPS = 20_000  # steps performed for one prediction, over all states
+
+
+class Walk:
+    """What a scenario may show, and the states that it may end in.
+
+    `steps` has one entry for each labelled step that is known; from there on `unknown` says why nothing is.
+    """
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        stack: str,
+        family: Family[Any],
+        on: frozenset[Declared],
+        observed: Observation | None,
+        whole: bool = False,
+    ) -> None:
+        self.scenario, self.whole = scenario, whole
+        self.steps: list[StepPrediction] = []
+        self.unknown = ""
+        self.states: list[Machine[Any]] = []
+        course = Course()
+        machine = Machine(scenario, stack, family, on, course.choose, observed)
+        chosen = self._alone(machine, course)
+        if chosen is None:
+            return
+        machine = Machine(scenario, stack, family, on, course.choose, observed)
+        del self.steps[chosen.labelled :]
+        while machine.at < chosen.at:
+            machine.do()
+        self._follow(machine)
+
+    def _alone(self, machine: Machine[Any], course: Course) -> _Place | None:
+        """Do steps until one has a choice; returns that step, or None at the end."""
+        while machine.at < len(self.scenario.steps):
+            place = _Place(machine.at, len(self.steps))
+            try:
+                shown = machine.do()
+            except Contradiction:
+                if not course.trail:
+                    self._departed()
+                    return None
+                return place
+            except Unknown as why:
+                if course.trail:
+                    return place
+                self.unknown = str(why)
+                return None
+            if course.trail:
+                return place
+            if shown is not None:
+                self.steps.append(shown)
+            if machine.over:
+                break
+        self._unreached()
+        self.states = [machine]
+        return None
+
+    def _departed(self) -> None:
+        """No execution is left: what was observed is not what the model says."""
+        labels = [step.label for step in self.scenario.steps if step.label]
+        self.steps += [united(label, ()) for label in labels[len(self.steps) :]]
+
+    def _unreached(self) -> None:
+        labels = [step.label for step in self.scenario.steps if step.label]
+        self.steps += [StepPrediction(label, ("unreached",), None, PLAIN.name) for label in labels[len(self.steps) :]]
+
+    def _follow(self, first: Machine[Any]) -> None:
+        """From `first` on, by every way."""
+        self.outlook = Outlook(self.scenario, self.whole, first.observed is not None)
+        self.performed = 0
+        self.numbers: dict[Hashable, int] = {}  # by content
+        self.led: dict[Hashable, list[_Way]] = {}  # a state and a step -> its ways
+        states = [self._state(fork(first, first.choose), first.at)]
+        over = False
+        for at in range(first.at, len(self.scenario.steps)):
+            label = self.scenario.steps[at].label
+            seen = [StepPrediction(label, ("unreached",), None, PLAIN.name)] if over else []
+            found: dict[Hashable, _State] = {}
+            for state in states:
+                ways = self._ways(state, at)
+                if self.unknown:
+                    return
+                seen += [way.shown._replace(step=label) for way in ways if way.shown is not None]
+                for end in (way.end for way in ways):
+                    if end.machine.over:
+                        over = True
+                        self.states.append(end.machine)
+                    else:
+                        found.setdefault((end.names, end.number), end)
+            if label:
+                self.steps.append(united(label, seen))
+            states = list(found.values())
+        self.states += [state.machine for state in states]
+
+    def _state(self, machine: Machine[Any], at: int) -> _State:
+        names, content = Keys(self.outlook, at).key(machine)
+        return _State(machine, names, self.numbers.setdefault(content, len(self.numbers)))
+
+    def _ways(self, state: _State, at: int) -> list[_Way]:
+        """Where step `at` leads from a state: as it led before, by other names, or performed."""
+        step = self.scenario.steps[at]
+        names = list(dict.fromkeys((*state.names, *spoken(step))))
+        asked = (state.number, self._asked(state, step, names, at))
+        ways = self.led.get(asked)
+        if ways is None:
+            ways = self._performed(state, at)
+            for way in ways:
+                way.names = [names.index(name) if name in names else -1 for name in way.end.names]
+            if not any(-1 in way.names or (way.shown is not None and way.shown.against) for way in ways):
+                self.led[asked] = ways
+            return ways
+        return [_Way(way.shown, self._renamed(state, way, names, at), way.names) for way in ways]
+
+    def _asked(self, state: _State, step: Step, names: list[str], at: int) -> Hashable:
+        """A step, and what is to come of the names of a state, without the names themselves."""
+        outlook, after = self.outlook, at + 1
+        alive = sorted((outlook.next(name, after), n) for n, name in enumerate(names) if outlook.alive(name, after))
+        return (
+            shape(step),
+            tuple([names.index(name) for name in spoken(step)]),
+            tuple([look(state.machine.names.get(name)) for name in names[len(state.names) :]]),
+            tuple([n for _, n in alive]),
+            tuple([outlook.accepted(name, after) for name in names]),
+            outlook.crowds(after),
+        )
+
+    def _performed(self, state: _State, at: int) -> list[_Way]:
+        """The ways that step `at` takes from a state. Sets `unknown` where the model does not know."""
+        course = Course()
+        ways: list[_Way] = []
+        while True:
+            machine = fork(state.machine, course.choose)
+            self.performed += 1
+            try:
+                shown = machine.do()
+            except Contradiction:
+                pass
+            except Unknown as why:
+                self.unknown = str(why)
+                return ways
+            else:
+                ways.append(_Way(shown, self._state(machine, at + 1), []))
+            if not course.next():
+                return ways
+            if self.performed > MAX_STEPS:
+                self.unknown = "more executions are possible than are followed"
+                return ways
+
+    def _renamed(self, state: _State, way: _Way, names: list[str], at: int) -> _State:
+        """Where a way ends that began in a like state, with the names of this one."""
+        old, here = way.end, state.machine
+        ours = [names[n] for n in way.names]
+        machine = alike(old.machine)
+        machine.at, machine.labelled, machine.touched = at + 1, here.labelled + (way.shown is not None), here.touched
+        machine.names = {name: held for name, held in here.names.items() if name not in names}
+        machine.names |= {new: old.machine.names[name] for name, new in zip(old.names, ours, strict=True)}
+        machine.touched = {*here.touched, *ours}
+        return _State(machine, tuple(ours), old.number)
+
+
+class _Place:
+    """A step by its number, and its number among those with a label."""
+
+    __slots__ = ("at", "labelled")
+
+    def __init__(self, at: int, labelled: int) -> None:
+        self.at, self.labelled = at, labelled
+
+
+class _State:
+    """A machine between two steps, its names in the order in which they come up again, and its number by content."""
+
+    __slots__ = ("machine", "names", "number")
+
+    def __init__(self, machine: Machine[Any], names: tuple[str, ...], number: int) -> None:
+        self.machine, self.names, self.number = machine, names, number
+
+
+class _Way:
+    """What a step shows on a way through it, and where that ends; which of the names before are the names there."""
+
+    __slots__ = ("shown", "end", "names")
+
+    def __init__(self, shown: StepPrediction | None, end: _State, names: list[int]) -> None:
+        self.shown, self.end, self.names = shown, end, names

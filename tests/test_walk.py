@@ -1,0 +1,141 @@
+"""The walk over states shows what the tree of all executions shows, and is small where the tree is not."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+
+import pytest
+
+from pytest_sockreuse.explorer.draw import texts
+from pytest_sockreuse.model import families, predict
+from pytest_sockreuse.model import walk as walking
+from pytest_sockreuse.model.clause import Unknown
+from pytest_sockreuse.model.course import Course
+from pytest_sockreuse.model.machine import Machine
+from pytest_sockreuse.model.ports import Contradiction
+from pytest_sockreuse.parser import parse
+from pytest_sockreuse.platforms import Platform, named
+from pytest_sockreuse.scenario import Scenario
+
+MOST = 300  # executions of the tree
+PLATFORMS = [named(name) for name in ("linux-6.18", "linux-5.10", "gvisor-20240729", "freebsd-14.0", "windows-11")]
+
+
+def tree(scenario: Scenario, platform: Platform) -> list[tuple[set[str], set[object]]] | None:
+    """What each labelled step shows in all executions, one after another; None where they are too many, or unknown."""
+    module = families()[platform.stack]
+    on = module.BOOK.on(platform)
+    course = Course()
+    labels = [step.label for step in scenario.steps if step.label]
+    found: list[tuple[set[str], set[object]]] = [(set(), set()) for _ in labels]
+    for _ in range(MOST):
+        machine = Machine(scenario, platform.stack, module.family(platform, on), on, course.choose, None)
+        shown = []
+        try:
+            while machine.at < len(scenario.steps) and not machine.over:
+                step = machine.do()
+                if step is not None:
+                    shown.append(step)
+            shown += [shown[-1]._replace(outcomes=("unreached",), values=None)] * (len(labels) - len(shown))
+        except Contradiction:
+            pass
+        except Unknown:
+            return None
+        for (outcomes, values), step in zip(found, shown, strict=False):
+            if step.unknown:
+                return None
+            outcomes.update(step.outcomes)
+            values.update(step.values or ())
+        if not course.trail or not course.next():
+            return found
+    return None
+
+
+def crowded(seed: int) -> Iterator[str]:
+    """Scenarios in which few ports are chosen again and again, and names come up late."""
+    dice = random.Random(seed)
+    while True:
+        size = dice.choice((2, 3, 4, 5))
+        lines = [f"ephemeral 40000-{39999 + size}"]
+        kind = dice.choice(("udp4", "tcp4", "udp4", "tcp6"))
+        host = "[::1]" if kind == "tcp6" else "127.0.0.1"
+        others = [host, "[::]" if kind == "tcp6" else "0.0.0.0", *(() if kind == "tcp6" else ("127.0.0.2",))]
+        listening = kind.startswith("tcp") and dice.random() < 0.5
+        if listening:
+            for name, port in zip("LM", "PQ", strict=True):
+                lines += [f"{name} = {kind}()", f"{name}.bind({host}:{port})", f"{name}.listen(20)"]
+        names = [f"S{n}" for n in range(dice.randrange(3, 7))]
+        option = dice.choice(("", "SO_REUSEADDR", "SO_REUSEPORT", "SO_REUSEADDR, SO_REUSEPORT"))
+        for name in names:
+            lines.append(f"{name} = {kind}({option if dice.random() < 0.8 else ''})")
+            if listening and dice.random() < 0.6:
+                lines.append(f"{name}.connect({host}:{dice.choice('PQ')})?")
+            else:
+                lines.append(f"{name}.bind({dice.choice(others)}:{dice.choice(('0', '0', '0', '40001'))})?")
+        open_ = list(names)
+        for _ in range(dice.randrange(4)):
+            name, verb = dice.choice(open_), dice.choice(("close", "name", "connect"))
+            lines.append(
+                f"{name}.{verb}({host}:{dice.choice(names)}.port)?" if verb == "connect" else f"{name}.{verb}()"
+            )
+            if verb == "close" and len(open_) > 1:
+                open_.remove(name)
+            elif verb == "close":
+                break
+        else:
+            names = open_
+        if listening and dice.random() < 0.5:
+            lines += ["c = L.accept()?", "c.close()"]
+        for name in ("Y", "Z"):
+            lines += [f"{name} = {kind}({dice.choice((option, ''))})", f"{name}.bind({dice.choice(others)}:0)?"]
+        lines += [f"{name}.{dice.choice(('name', 'close'))}()" for name in names if f"{name}.close()" not in lines]
+        yield "\n".join(dict.fromkeys(lines)) + "\n"
+
+
+@pytest.mark.parametrize("platform", PLATFORMS, ids=str)
+def test_the_walk_shows_what_the_tree_of_all_executions_shows(platform: Platform) -> None:
+    compared = 0
+    for source, count in ((crowded(7), 40), (texts(7, True), 40)):
+        for _ in range(count):
+            scenario = parse(next(source))
+            wanted = tree(scenario, platform)
+            if wanted is None:
+                continue
+            found = predict(scenario, platform)
+            assert not found.unknown, scenario
+            assert [(set(step.outcomes), set(step.values or ())) for step in found.steps] == wanted, scenario
+            compared += 1
+    assert compared > 20
+
+
+CROWDS = {
+    "sixty that share": (
+        "ephemeral 40000-40007\nS[1-60] = udp4(SO_REUSEADDR)\nS[1-60].bind(127.0.0.1:0)\n"
+        "X = udp4()\nX.bind(127.0.0.1:0)\n",
+        {"ok", "EADDRINUSE"},
+    ),
+    "sixty that are asked and closed": (
+        "ephemeral 40000-40007\nS[1-60] = udp4(SO_REUSEADDR)\nS[1-60].bind(127.0.0.1:0)\n"
+        "S[1-60].name()\nS[1-60].close()\n",
+        {"ok"},
+    ),
+    "two hundred in a hundred": (
+        "ephemeral 40000-40099\nS[1-200] = tcp4()\nS[1-200].bind(127.0.0.1:0)\n",
+        {"EADDRINUSE"},
+    ),
+    "two listeners": (
+        "ephemeral 40000-40007\nL = tcp4()\nL.bind(127.0.0.1:P)\nL.listen(99)\nM = tcp4()\nM.bind(127.0.0.1:Q)\n"
+        "M.listen(99)\nD[1-8] = tcp4()\nD[1-8].connect(127.0.0.1:P)\nE[1-9] = tcp4()\nE[1-9].connect(127.0.0.1:Q)\n",
+        {"EADDRNOTAVAIL"},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CROWDS)
+def test_a_crowd_of_sockets_in_few_ports_is_few_states(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    text, last = CROWDS[name]
+    monkeypatch.setattr(walking, "MAX_STEPS", 2_000)
+    prediction = predict(parse(text), named("linux-6.18"))
+    assert not prediction.unknown
+    assert set(prediction.steps[-1].outcomes) == last
