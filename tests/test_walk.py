@@ -135,7 +135,7 @@ CROWDS = {
 @pytest.mark.parametrize("name", CROWDS)
 def test_a_crowd_of_sockets_in_few_ports_is_few_states(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     text, last = CROWDS[name]
-    monkeypatch.setattr(walking, "MAX_STEPS", 2_000)
+    monkeypatch.setattr(walking, "MAX_COPIES", 100_000)
     prediction = predict(parse(text), named("linux-6.18"))
     assert not prediction.unknown
     assert set(prediction.steps[-1].outcomes) == last

@@ -17,7 +17,7 @@ from .ports import Contradiction
 from .prediction import StepPrediction, united
 from .states import Keys, Outlook, alike, fork, look, shape, spoken
 
-MAX_STEPS = 20_000  # steps performed for one prediction, over all states
+MAX_COPIES = 300_000  # sockets copied for one prediction, over all its states
 
 
 class Walk:
@@ -88,7 +88,7 @@ class Walk:
     def _follow(self, first: Machine[Any]) -> None:
         """From `first` on, by every way."""
         self.outlook = Outlook(self.scenario, self.whole, first.observed is not None)
-        self.performed = 0
+        self.copies = 0
         self.numbers: dict[Hashable, int] = {}  # by content
         self.led: dict[Hashable, list[_Way]] = {}  # a state and a step -> its ways
         states = [self._state(fork(first, first.choose), first.at)]
@@ -98,16 +98,19 @@ class Walk:
             seen = [StepPrediction(label, ("unreached",), None, PLAIN.name)] if over else []
             found: dict[Hashable, _State] = {}
             for state in states:
-                ways = self._ways(state, at)
+                names, ways, new = self._ways(state, at)
                 if self.unknown:
                     return
-                seen += [way.shown._replace(step=label) for way in ways if way.shown is not None]
-                for end in (way.end for way in ways):
-                    if end.machine.over:
+                for way in ways:
+                    if way.shown is not None:
+                        seen.append(way.shown._replace(step=label))
+                    ours = way.end.names if new else tuple([names[n] for n in way.names])
+                    if way.end.machine.over:
                         over = True
-                        self.states.append(end.machine)
-                    else:
-                        found.setdefault((end.names, end.number), end)
+                        self.states.append(way.end.machine)
+                    elif (ours, way.end.number) not in found:
+                        end = way.end if new else self._renamed(state, way, names, ours)
+                        found[ours, way.end.number] = end
             if label:
                 self.steps.append(united(label, seen))
             states = list(found.values())
@@ -117,20 +120,20 @@ class Walk:
         names, content = Keys(self.outlook, at).key(machine)
         return _State(machine, names, self.numbers.setdefault(content, len(self.numbers)))
 
-    def _ways(self, state: _State, at: int) -> list[_Way]:
-        """Where step `at` leads from a state: as it led before, by other names, or performed."""
+    def _ways(self, state: _State, at: int) -> tuple[list[str], list[_Way], bool]:
+        """Where step `at` leads from a state, with the names that it concerns; whether it was performed for this."""
         step = self.scenario.steps[at]
         names = list(dict.fromkeys((*state.names, *spoken(step))))
         asked = (state.number, self._asked(state, step, names, at))
         ways = self.led.get(asked)
-        if ways is None:
-            ways = self._performed(state, at)
-            for way in ways:
-                way.names = [names.index(name) if name in names else -1 for name in way.end.names]
-            if not any(-1 in way.names or (way.shown is not None and way.shown.against) for way in ways):
-                self.led[asked] = ways
-            return ways
-        return [_Way(way.shown, self._renamed(state, way, names, at), way.names) for way in ways]
+        if ways is not None:
+            return names, ways, False
+        ways = self._performed(state, at)
+        for way in ways:
+            way.names = [names.index(name) if name in names else -1 for name in way.end.names]
+        if not any(-1 in way.names or (way.shown is not None and way.shown.against) for way in ways):
+            self.led[asked] = ways
+        return names, ways, True
 
     def _asked(self, state: _State, step: Step, names: list[str], at: int) -> Hashable:
         """A step, and what is to come of the names of a state, without the names themselves."""
@@ -151,7 +154,7 @@ class Walk:
         ways: list[_Way] = []
         while True:
             machine = fork(state.machine, course.choose)
-            self.performed += 1
+            self.copies += 1 + len(machine.called)
             try:
                 shown = machine.do()
             except Contradiction:
@@ -163,20 +166,19 @@ class Walk:
                 ways.append(_Way(shown, self._state(machine, at + 1), []))
             if not course.next():
                 return ways
-            if self.performed > MAX_STEPS:
+            if self.copies > MAX_COPIES:
                 self.unknown = "more executions are possible than are followed"
                 return ways
 
-    def _renamed(self, state: _State, way: _Way, names: list[str], at: int) -> _State:
-        """Where a way ends that began in a like state, with the names of this one."""
+    def _renamed(self, state: _State, way: _Way, names: list[str], ours: tuple[str, ...]) -> _State:
+        """Where a way ends that began in a like state, by the names of this one."""
         old, here = way.end, state.machine
-        ours = [names[n] for n in way.names]
         machine = alike(old.machine)
-        machine.at, machine.labelled, machine.touched = at + 1, here.labelled + (way.shown is not None), here.touched
+        machine.at, machine.labelled = here.at + 1, here.labelled + (way.shown is not None)
         machine.names = {name: held for name, held in here.names.items() if name not in names}
         machine.names |= {new: old.machine.names[name] for name, new in zip(old.names, ours, strict=True)}
         machine.touched = {*here.touched, *ours}
-        return _State(machine, tuple(ours), old.number)
+        return _State(machine, ours, old.number)
 
 
 class _Place:
