@@ -429,3 +429,36 @@ def test_what_is_cut_is_said(project: pytest.Pytester, monkeypatch: pytest.Monke
     monkeypatch.setattr(recorder, "LIMIT", 6)
     result = project.runpytest_inprocess("--sockreuse-record")
     result.stdout.fnmatch_lines(["left out:", "*  calls beyond the first 6 of a test"])
+
+
+def test_a_mistake_of_the_recorder_fails_no_test(project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    def mistaken(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(recorder, "reconstruct", mistaken)
+    result = project.runpytest_inprocess("--sockreuse-record", "--sockreuse-record-fail")
+    result.assert_outcomes(passed=3)
+    result.stdout.fnmatch_lines(["* 2 *could not follow*ZeroDivisionError*"])
+
+
+def test_the_explainer_beside_it_is_right(project: pytest.Pytester) -> None:
+    project.makepyfile(
+        test_taken="""
+        import socket
+
+        def test_taken():
+            with socket.create_server(("127.0.0.1", 0)) as first, socket.socket() as second:
+                second.bind(first.getsockname())
+        """
+    )
+    result = project.runpytest_inprocess("--sockreuse-record", "--sockreuse-explain", "test_taken.py")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["call *bind*(test_taken.py:5)", "held by *LISTEN*"])
+
+
+def test_sockets_that_cannot_be_watched_are_a_usage_error(project: pytest.Pytester) -> None:
+    project.makeconftest("import socket\nclass Green: __module__ = 'gevent._socket3'\nsocket.socket = Green")
+    result = project.runpytest_subprocess("--sockreuse-record")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*--sockreuse-record: the sockets of gevent cannot be watched; run these tests *"])
+    assert "Traceback" not in str(result.stderr) + str(result.stdout)

@@ -34,7 +34,7 @@ _VERBS = ("bind", "listen", "connect", "connect_ex")
 _MOST = 50  # failures of one test that are looked into: it may be trying one port after the other
 _LIBRARY = sysconfig.get_paths()["stdlib"]
 _OURS = (port_blocks.__file__, placeholder.__file__)  # which try ports and go on
-_PACKAGES = (sysconfig.get_paths()["purelib"], str(Path(__file__).parent))
+_PACKAGES = (sysconfig.get_paths()["purelib"], str(Path(__file__).parents[1]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,14 +55,20 @@ class Explainer:
         self._root = config.rootpath
         self._latest: dict[int, Seen] = {}  # by errno, of the test under way
         self._count = 0
-        self._wrapped: dict[str, Callable[..., Any]] = {}
+        self._class: Any = socket.socket
+        self._wrapped: dict[str, tuple[Callable[..., Any], Any]] = {}  # what is there now, and what was before
         for verb in _VERBS:
             self._watch(verb)
 
+    @pytest.hookimpl(trylast=True)  # the recorder came later, and goes first
     def pytest_unconfigure(self) -> None:
-        for verb, wrapper in self._wrapped.items():
-            if socket.socket.__dict__.get(verb) is wrapper:
-                delattr(socket.socket, verb)
+        for verb, (wrapper, before) in self._wrapped.items():
+            if vars(self._class).get(verb) is not wrapper:
+                continue  # somebody has wrapped it since, and calls it
+            if before is None:
+                delattr(self._class, verb)
+            else:
+                setattr(self._class, verb, before)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self) -> None:
@@ -73,9 +79,9 @@ class Explainer:
     def pytest_runtest_makereport(self, call: pytest.CallInfo[None]) -> Iterator[None]:
         report: Any = yield
         if report.failed and call.excinfo is not None:
-            error = _cause(call.excinfo.value)
-            if error is not None:
-                with contextlib.suppress(Exception):  # whatever happens here, the test's own report stays
+            with contextlib.suppress(Exception):  # whatever happens here, the test's own report stays
+                error = _cause(call.excinfo.value)
+                if error is not None:
                     report.sections.append((f"sockreuse: why {name_of(error)}", self._section(error)))
         return report  # type: ignore[no-any-return]
 
@@ -92,37 +98,37 @@ class Explainer:
     # --- watching -------------------------------------------------------------------------------------------------
 
     def _watch(self, verb: str) -> None:
-        call = getattr(socket.socket, verb)
+        call = getattr(self._class, verb)
         if verb == "connect_ex":
 
-            def watched(sock: socket.socket, *arguments: Any) -> Any:
-                number = call(sock, *arguments)
+            def watched(sock: socket.socket, *arguments: Any, **keywords: Any) -> Any:
+                number = call(sock, *arguments, **keywords)
                 if number in _NUMBERS:
                     self._note(OSError(number, ""), sock, "connect", arguments)
                 return number
         else:
 
-            def watched(sock: socket.socket, *arguments: Any) -> Any:
+            def watched(sock: socket.socket, *arguments: Any, **keywords: Any) -> Any:
                 __tracebackhide__ = True
                 try:
-                    return call(sock, *arguments)
+                    return call(sock, *arguments, **keywords)
                 except OSError as error:
                     if error.errno in _NUMBERS:
                         self._note(error, sock, verb, arguments)
                     raise
 
-        setattr(socket.socket, verb, watched)
-        self._wrapped[verb] = watched
+        self._wrapped[verb] = watched, vars(self._class).get(verb)
+        setattr(self._class, verb, watched)
 
     def _note(self, error: OSError, sock: socket.socket, verb: str, arguments: tuple[Any, ...]) -> None:
-        caller = sys._getframe(2)
-        near = (caller, caller.f_back)  # the recorder's wrapper may be between
-        if sock.family not in (socket.AF_INET, socket.AF_INET6) or any(
-            f and f.f_code.co_filename in _OURS for f in near
-        ):
-            return
-        self._count += 1
         with contextlib.suppress(Exception):  # a test must not fail otherwise than without this
+            caller = sys._getframe(2)
+            near = (caller, caller.f_back)  # the recorder's wrapper may be between
+            if sock.family not in (socket.AF_INET, socket.AF_INET6) or any(
+                f and f.f_code.co_filename in _OURS for f in near
+            ):
+                return
+            self._count += 1
             seen = self._look(error, sock, verb, arguments[0] if arguments else None)
             error._sockreuse_seen = seen  # type: ignore[attr-defined]
             self._latest[error.errno or 0] = seen

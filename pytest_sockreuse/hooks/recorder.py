@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
 import pytest
@@ -17,7 +17,7 @@ from ..recorder.misuse import Found, misuses
 from ..recorder.reconstruct import Trace, reconstruct
 from ..recorder.report import Record, fails, finding_text, record, report, summarize
 from ..recorder.translate import bearing
-from ..recorder.watch import recording
+from ..recorder.watch import Unwatchable, recording
 from ..scenario import Scenario
 
 LIMIT = 5_000  # calls of one test that are recorded
@@ -131,7 +131,10 @@ class RecordSession:
 
     def pytest_sessionstart(self) -> None:
         if not self.config.pluginmanager.hasplugin("dsession"):  # with xdist the workers run the tests
-            self.open.enter_context(self.recorder.running())
+            try:
+                self.open.enter_context(self.recorder.running())
+            except Unwatchable as error:
+                raise pytest.UsageError(f"--sockreuse-record: {error}") from None
 
     def pytest_unconfigure(self) -> None:
         self.open.close()
@@ -146,8 +149,11 @@ class RecordSession:
     def pytest_runtest_call(self) -> Iterator[None]:
         result = yield
         if self.fail:
-            traces, _ = self.recorder.traces()
-            self._fail(record(traces, *self.recorder.compared(traces)))
+            entry: Record = {}
+            with suppress(Exception):  # what goes wrong here will go wrong at the end, and is told then
+                traces, _ = self.recorder.traces()
+                entry = record(traces, *self.recorder.compared(traces))
+            self._fail(entry)
         return result
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -163,10 +169,25 @@ class RecordSession:
         return result
 
     def _finish(self, item: pytest.Item) -> Record:
-        """The test is over: what was found in it goes into its report."""
-        recorder, tape = self.recorder, self.recorder.tape
+        """The test is over: what was found in it goes into its report. No mistake of ours is the test's failure."""
+        recorder = self.recorder
         if recorder.idle:
             return {}
+        try:
+            entry, told = self._found()
+        except Exception as error:
+            recorder.tape.fds.clear()
+            recorder.tape.go_on([])
+            recorder.old = 0
+            what = f"tests that the recorder could not follow, a mistake of pytest-sockreuse ({type(error).__name__})"
+            entry, told = {"left_out": {what: 1}}, True
+        if told:
+            item.user_properties.append((_PROPERTY, json.dumps(entry)))
+        return entry
+
+    def _found(self) -> tuple[Record, bool]:
+        """What was found in the test that is over, and whether it had sockets; the tape goes on."""
+        recorder, tape = self.recorder, self.recorder.tape
         traces, rest = recorder.traces(last=True)
         if tape.cut:  # whatever was cut may have been what these sockets did
             rest = []
@@ -175,9 +196,7 @@ class RecordSession:
         recorder.old = len(rest)
         comparisons, found = recorder.compared(traces)
         entry = record(traces, comparisons, found)
-        if comparisons or entry:
-            item.user_properties.append((_PROPERTY, json.dumps(entry)))
-        return entry
+        return entry, bool(comparisons or entry)
 
     def _fail(self, entry: Record) -> None:
         """Fail the test for what it was not failed for yet, with the calls in question."""

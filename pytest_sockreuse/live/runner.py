@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import select
+import selectors
 import subprocess
 import sys
 import time
@@ -23,6 +23,7 @@ _START = 60.0  # seconds until a worker's first answer: under emulation Python a
 
 # Nothing of the project under test is imported by the worker; psutil is, but not on Linux (see settle).
 _FLAGS = ["-I", "-S"] if sys.platform == "linux" else ["-I"]
+_Selector: type[selectors.BaseSelector] = getattr(selectors, "PollSelector", selectors.SelectSelector)
 _MAIN = "import sys; sys.path.append(sys.argv[1]); from pytest_sockreuse.live.worker import main; main()"
 
 
@@ -128,11 +129,11 @@ class Runner:
         requests, answers = self._worker.stdin, self._worker.stdout
         ready = {answers.fileno(), requests.fileno()}
         if sys.platform != "win32":  # there the worker's own watchdog sees to it that it answers
-            poll = select.poll()
-            poll.register(answers, select.POLLIN)
-            if self._unsent:
-                poll.register(requests, select.POLLOUT)
-            ready = {descriptor for descriptor, _ in poll.poll(seconds * 1000)}
+            with _Selector() as selector:
+                selector.register(answers, selectors.EVENT_READ)
+                if self._unsent:
+                    selector.register(requests, selectors.EVENT_WRITE)
+                ready = {key.fd for key, _ in selector.select(seconds)}
         try:
             if self._unsent and requests.fileno() in ready:
                 self._unsent = self._unsent[requests.write(self._unsent) or 0 :]

@@ -24,9 +24,7 @@ _PLAIN_HOSTS = frozenset({"127.0.0.1", "::1", "localhost", "", "0.0.0.0", "::"})
 
 _Raw = _socket.socket
 _fileno, _sockname = _Raw.fileno, _Raw.getsockname
-_bind_, _listen_, _connect_, _connect_ex_ = _Raw.bind, _Raw.listen, _Raw.connect, _Raw.connect_ex
-_setsockopt_, _getsockopt_, _shutdown_ = _Raw.setsockopt, _Raw.getsockopt, _Raw.shutdown
-_finalize: Any = getattr(_Raw, "__del__", None)
+_getsockopt_ = _Raw.getsockopt
 
 _tape: Tape | None = None
 
@@ -38,14 +36,45 @@ def _number(error: OSError) -> int:
 
 
 # --- the wrappers -----------------------------------------------------------------------------------------------------
-# They make no system call of their own but where it is rare: on a virtual machine one alone may take 2 µs.
+# They make no system call of their own but where it is rare: on a virtual machine one alone may take 2 µs. Arguments go
+# on as they came, to what stood there before.
 
 
-def _init(self: Any, family: int = -1, type: int = -1, proto: int = -1, fileno: int | None = None) -> None:
-    _before["__init__"](self, family, type, proto, fileno)
+class Unwatchable(Exception):
+    """Python's sockets cannot be watched; the message says why and what to do."""
+
+
+def _seen(sock: Any) -> tuple[Tape, int, Known] | None:
+    """The tape that runs, and what it knows of a socket; None if nothing."""
+    if (tape := _tape) is None:
+        return None
+    try:
+        known = tape.fds.get(fd := _fileno(sock))
+    except TypeError:  # no socket
+        return None
+    return None if known is None else (tape, fd, known)
+
+
+def _address(*arguments: Any) -> Any:
+    """The address that a call was given; None where it is written as nobody does: its objects are not ours to ask."""
+    match arguments:
+        case [(str(), port, *_) as address] if type(port) is int:
+            return address
+        case [(bytes() | bytearray() as host, port, *rest)] if type(port) is int:
+            return (host.decode("ascii", "replace"), port, *rest)
+    return None
+
+
+def _made(family: Any = -1, type: Any = -1, proto: Any = -1, fileno: Any = None) -> tuple[Any, Any, Any, Any]:
+    return family, type, proto, fileno
+
+
+def _init(self: Any, *arguments: Any, **keywords: Any) -> None:
+    _call["__init__"](self, *arguments, **keywords)
     tape = _tape
     if tape is None:
         return
+    family, type, proto, fileno = _made(*arguments, **keywords)
     if fileno is not None:
         if sys._getframe(1).f_code not in _MAKERS:
             _adopt(tape, self, fileno)
@@ -69,80 +98,95 @@ def _adopt(tape: Tape, sock: Any, fd: int) -> None:
         tape.note(("dup", original, fd, 0, ()))
 
 
-def _bind(self: Any, address: Any, /) -> None:
-    tape = _tape
-    if tape is None or (known := tape.fds.get(fd := _fileno(self))) is None:
-        _bind_(self, address)
-        return
+def _bind(self: Any, *arguments: Any, **keywords: Any) -> Any:
+    if (seen := _seen(self)) is None:
+        return _call["bind"](self, *arguments, **keywords)
+    tape, fd, known = seen
     try:
-        _bind_(self, address)
+        result = _call["bind"](self, *arguments, **keywords)
     except OSError as error:
-        if (number := _number(error)) != NO_CALL:
+        if (number := _number(error)) != NO_CALL and (address := _address(*arguments)) is not None:
             tape.note(("bind", fd, (address, None), number, trail(tape)))
         raise
+    address = _address(*arguments) or _sockname(self)
     known.named = address[1] != 0
     known.nameless = not known.named
     own = None if address[0] in _PLAIN_HOSTS else _sockname(self)
     tape.note(("bind", fd, (address, own), 0, trail(tape)))
+    return result
 
 
-def _getsockname(self: Any) -> Any:
-    own = _sockname(self)
-    tape = _tape
-    if tape is not None and (known := tape.fds.get(fd := _fileno(self))) is not None and known.nameless and own[1]:
-        known.nameless = False
-        tape.note(("name", fd, own, 0, ()))
+def _getsockname(self: Any, *arguments: Any, **keywords: Any) -> Any:
+    own = _call["getsockname"](self, *arguments, **keywords)
+    if (seen := _seen(self)) is not None:
+        tape, fd, known = seen
+        if known.nameless and (address := _address(own)) is not None and address[1]:
+            known.nameless = False
+            tape.note(("name", fd, own, 0, ()))
     return own
 
 
-def _listen(self: Any, *backlog: Any) -> None:
-    tape = _tape
-    if tape is None or (known := tape.fds.get(fd := _fileno(self))) is None:
-        _listen_(self, *backlog)
-        return
+def _listen(self: Any, *arguments: Any, **keywords: Any) -> Any:
+    if (seen := _seen(self)) is None:
+        return _call["listen"](self, *arguments, **keywords)
+    tape, fd, known = seen
     try:
-        _listen_(self, *backlog)
+        result = _call["listen"](self, *arguments, **keywords)
     except OSError as error:
         tape.note(("listen", fd, None, _number(error), trail(tape)))
         raise
     known.nameless = not known.named
     tape.note(("listen", fd, None, 0, trail(tape)))
+    return result
 
 
-def _connect(self: Any, address: Any, /) -> None:
-    tape = _tape
-    if tape is None or (known := tape.fds.get(fd := _fileno(self))) is None:
-        _connect_(self, address)
-        return
+def _connect(self: Any, *arguments: Any, **keywords: Any) -> Any:
+    if (seen := _seen(self)) is None:
+        return _call["connect"](self, *arguments, **keywords)
+    tape, fd, known = seen
     # Noted before it is done, since whoever accepts it may be noted before it returns.
-    event = known.pending or ["connect", fd, (address, None), None, trail(tape)]
+    event = known.pending or ["connect", fd, (_address(*arguments), None), None, trail(tape)]
     if known.pending is None:
         tape.note(event)
     try:
-        _connect_(self, address)
+        result = _call["connect"](self, *arguments, **keywords)
     except OSError as error:
         _end(tape, known, self, event, _number(error))
         raise
+    except BaseException:  # arguments that are none: the system was not asked
+        _end(tape, known, self, event, NO_CALL)
+        raise
     _end(tape, known, self, event, 0)
+    return result
 
 
-def _connect_ex(self: Any, address: Any, /) -> int:
-    tape = _tape
-    if tape is None or (known := tape.fds.get(fd := _fileno(self))) is None:
-        return _connect_ex_(self, address)
-    event = known.pending or ["connect", fd, (address, None), None, trail(tape)]
+def _connect_ex(self: Any, *arguments: Any, **keywords: Any) -> Any:
+    if (seen := _seen(self)) is None:
+        return _call["connect_ex"](self, *arguments, **keywords)
+    tape, fd, known = seen
+    event = known.pending or ["connect", fd, (_address(*arguments), None), None, trail(tape)]
     if known.pending is None:
         tape.note(event)
-    number = _connect_ex_(self, address)
-    _end(tape, known, self, event, number)
+    number = NO_CALL
+    try:
+        number = _call["connect_ex"](self, *arguments, **keywords)
+    finally:
+        _end(tape, known, self, event, number if isinstance(number, int) else NO_CALL)
     return number
 
 
 def _end(tape: Tape, known: Known, sock: Any, event: list[Any], number: int) -> None:
     """What came of a connect so far: maybe only that it is under way; asked by another connect, that it is done."""
     address = event[2][0]
-    if address[0] not in _PLAIN_HOSTS:
-        event[2] = (_peer(sock) or address, _sockname(sock))
+    if address is None and number and number not in _UNDER_WAY:
+        number = NO_CALL
+    if number == NO_CALL:
+        if known.pending is not event:
+            event[3] = number
+            tape.amend(event)
+        return
+    if address is None or address[0] not in _PLAIN_HOSTS:
+        event[2] = (_peer(sock) or address or _sockname(sock), _sockname(sock))
     if number:
         if number in _UNDER_WAY:
             known.pending = event
@@ -154,59 +198,65 @@ def _end(tape: Tape, known: Known, sock: Any, event: list[Any], number: int) -> 
         tape.amend(event)
 
 
-def _accept(self: Any) -> Any:
-    child, address = _before["accept"](self)
-    tape = _tape
-    if tape is not None and (known := tape.fds.get(fd := _fileno(self))) is not None:
-        tape.fds[number := _fileno(child)] = accepted = Known()
-        accepted.connected, accepted.named = True, known.named
+def _accept(self: Any, *arguments: Any, **keywords: Any) -> Any:
+    accepted = _call["accept"](self, *arguments, **keywords)
+    if (seen := _seen(self)) is not None:
+        tape, fd, known = seen
+        child, address = accepted
+        tape.fds[number := _fileno(child)] = new = Known()
+        new.connected, new.named = True, known.named
         if len(tape.events) >= tape.limit:
             tape.full()
         tape.note(("accept", fd, (number, address), 0, ()))
-    return child, address
+    return accepted
 
 
-def _dup(self: Any) -> Any:
-    copy = _before["dup"](self)
-    tape = _tape
-    if tape is not None and (known := tape.fds.get(fd := _fileno(self))) is not None:
+def _dup(self: Any, *arguments: Any, **keywords: Any) -> Any:
+    copy = _call["dup"](self, *arguments, **keywords)
+    if (seen := _seen(self)) is not None:
+        tape, fd, known = seen
         tape.fds[_fileno(copy)] = known
         tape.note(("dup", fd, _fileno(copy), 0, ()))
     return copy
 
 
-def _setsockopt(self: Any, level: int, number: int, value: Any, *length: Any) -> None:
-    tape = _tape
-    if tape is None or (level, number) not in watched_options or (fd := _fileno(self)) not in tape.fds:
-        _setsockopt_(self, level, number, value, *length)
-        return
+def _setsockopt(self: Any, *arguments: Any, **keywords: Any) -> Any:
+    if (seen := _seen(self)) is None or not _worth_a_note(*arguments):
+        return _call["setsockopt"](self, *arguments, **keywords)
+    tape, fd, _ = seen
+    level, number, value, *_ = arguments
+    value = value if isinstance(value, int) else bytes(value)  # it may be written to later
     try:
-        _setsockopt_(self, level, number, value, *length)
+        result = _call["setsockopt"](self, *arguments, **keywords)
     except OSError as error:
         tape.note(("set", fd, (level, number, value), _number(error), trail(tape)))
         raise
     tape.note(("set", fd, (level, number, value), 0, trail(tape)))
+    return result
 
 
-def _getsockopt(self: Any, level: int, number: int, *size: Any) -> Any:
-    value = _getsockopt_(self, level, number, *size)
-    tape = _tape
-    if number == socket.SO_ERROR and level == socket.SOL_SOCKET and tape is not None:
-        known = tape.fds.get(_fileno(self))
-        if known is not None and known.pending is not None and (value or _peer(self)):
+def _worth_a_note(level: Any = None, number: Any = None, value: Any = None, *length: Any) -> bool:
+    kinds = isinstance(level, int) and isinstance(number, int) and isinstance(value, int | bytes | bytearray)
+    return kinds and (level, number) in watched_options
+
+
+def _getsockopt(self: Any, *arguments: Any, **keywords: Any) -> Any:
+    value = _call["getsockopt"](self, *arguments, **keywords)
+    if arguments == (socket.SOL_SOCKET, socket.SO_ERROR) and (seen := _seen(self)) is not None:
+        tape, _, known = seen
+        if known.pending is not None and (value or _peer(self)):
             _end(tape, known, self, known.pending, value)
     return value
 
 
-def _shutdown(self: Any, how: int, /) -> None:
-    tape = _tape
-    if tape is None or (fd := _fileno(self)) not in tape.fds:
-        _shutdown_(self, how)
-        return
-    event = ["shutdown", fd, int(how), 0, ()]
+def _shutdown(self: Any, *arguments: Any, **keywords: Any) -> Any:
+    if (seen := _seen(self)) is None or not (arguments and isinstance(arguments[0], int)):
+        return _call["shutdown"](self, *arguments, **keywords)
+    tape, fd, _ = seen
+    event = ["shutdown", fd, int(arguments[0]), 0, ()]
     tape.note(event)
     try:
-        _shutdown_(self, how)
+        return _call["shutdown"](self, *arguments, **keywords)
     except OSError as error:
         event[3] = _number(error)
         tape.amend(event)
@@ -216,14 +266,14 @@ def _shutdown(self: Any, how: int, /) -> None:
 def _real_close(self: Any, *arguments: Any, **keywords: Any) -> None:
     if (tape := _tape) is not None and (fd := _fileno(self)) in tape.fds:
         _closing(tape, self, fd)
-    _before["_real_close"](self, *arguments, **keywords)
+    _call["_real_close"](self, *arguments, **keywords)
 
 
 def _del(self: Any) -> None:
     """A socket that nobody closed; Python does, and may warn."""
     if (tape := _tape) is not None and (fd := _fileno(self)) in tape.fds:
         _closing(tape, self, fd)
-    _finalize(self)
+    _call["__del__"](self)
 
 
 def _closing(tape: Tape, sock: Any, fd: int) -> None:
@@ -286,35 +336,47 @@ _WRAPPERS: dict[str, Callable[..., Any]] = {
     "connect_ex": _connect_ex, "dup": _dup, "getsockname": _getsockname, "getsockopt": _getsockopt,
     "listen": _listen, "setsockopt": _setsockopt, "shutdown": _shutdown,
 }  # fmt: skip
-if _finalize is not None:  # CPython
+if hasattr(_Raw, "__del__"):  # CPython
     _WRAPPERS["__del__"] = _del
-_before: dict[str, Any] = {}  # what they call
+_class: type[Any] = socket.socket  # whose they are, while they are there
+_before: dict[str, Any] = {}  # what stood in the class
+_call: dict[str, Any] = {}  # what they call: that, or what was inherited
+_under: set[str] = set()  # those that somebody else has wrapped and still calls
 _MAKERS: set[CodeType] = set()  # methods that make a socket object of a descriptor, and are wrapped themselves
 watched_options: frozenset[tuple[int, int]] = frozenset()  # level and number of those that bear on ports
 
 
 def _watched() -> type[Any]:
-    """The class of Python's sockets, also where something has put a subclass in its place."""
-    return next(c for c in socket.socket.__mro__ if c.__module__ == "socket" and c.__name__ == "socket")
+    """The class of Python's sockets, also where something has put a subclass in its place. Raises Unwatchable."""
+    class_: type[Any]
+    for class_ in getattr(socket.socket, "__mro__", ()):
+        if (class_.__module__, class_.__name__) == ("socket", "socket") and issubclass(class_, _Raw):
+            return class_
+    whose = socket.socket.__module__.partition(".")[0]
+    raise Unwatchable(f"the sockets of {whose} cannot be watched; run these tests without its patch of socket.socket")
 
 
 def _install() -> None:
-    class_ = _watched()
+    global _class
+    _class = _watched()
     for name, wrapper in _WRAPPERS.items():
-        _before[name] = vars(class_).get(name)
-        setattr(class_, name, wrapper)
-    _MAKERS.update(_before[name].__code__ for name in ("accept", "dup") if hasattr(_before[name], "__code__"))
+        stands = vars(_class).get(name)
+        if stands is wrapper or (name in _under and stands is not _before[name]):
+            continue  # it is there still, and calls what it did
+        _before[name], _call[name] = stands, getattr(_class, name)
+        setattr(_class, name, wrapper)
+    _under.clear()
+    _MAKERS.update(_call[name].__code__ for name in ("accept", "dup") if hasattr(_call[name], "__code__"))
 
 
 def _remove() -> None:
-    class_ = _watched()
     for name, wrapper in _WRAPPERS.items():
-        if vars(class_).get(name) is not wrapper:  # someone has wrapped it since, and calls ours
-            continue
-        if _before[name] is None:
-            delattr(class_, name)
+        if vars(_class).get(name) is not wrapper:  # someone has wrapped it since, and calls ours
+            _under.add(name)
+        elif _before[name] is None:
+            delattr(_class, name)
         else:
-            setattr(class_, name, _before[name])
+            setattr(_class, name, _before[name])
 
 
 @contextmanager
