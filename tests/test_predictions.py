@@ -165,9 +165,9 @@ def clauses(capsys: Capture, *arguments: str) -> list[dict[str, object]]:
 
 def test_the_book_has_every_clause(capsys: Capture) -> None:
     found = clauses(capsys)
-    assert {(clause["stack"], clause["name"]) for clause in found} == {
-        (stack, name) for stack, family in families().items() for name in family.BOOK.clauses
-    }
+    wanted = {(stack, name) for stack, family in families().items() for name in family.BOOK.clauses}
+    old = {("wine", name) for name in families()["wine"].HOST.clauses}  # of which only those of the newest host hold
+    assert wanted - old <= {(clause["stack"], clause["name"]) for clause in found} <= wanted
     assert main(["clauses"]) == 0
     text = capsys.readouterr().out
     assert all(f"\n{clause['name']}\n    {clause['sentence']}\n" in text for clause in found)

@@ -31,7 +31,7 @@ def book(platform: Platform | None) -> list[Entry]:
 
 
 def pinned(entries: Iterable[Entry], suite: Suite) -> dict[Entry, str]:
-    """The case of the suite that pins each clause: its prediction is another without; empty where it would hang."""
+    """The case that pins each clause, predicted otherwise without it; empty where one would take too long."""
     entries, variants = list(entries), candidates(suite)
     found: dict[Entry, str] = {}
     for platform in {entry.platform for entry in entries}:
@@ -50,7 +50,7 @@ def show(entries: Iterable[Entry], cases: Mapping[Entry, str]) -> Iterator[str]:
             yield f"--- {registry()[stack]['title']}\n"
         text = clause_text(entry.clause)
         if entry in cases:
-            text += f"\n    pinned by {cases[entry] or 'no case: it would hang'} ({entry.platform})"
+            text += f"\n    pinned by {cases[entry] or 'no case: one would take too long'} ({entry.platform})"
         yield f"{text}\n"
 
 
