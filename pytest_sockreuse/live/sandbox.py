@@ -89,9 +89,9 @@ class Sandbox:
             ports = self._on_the_host(scenario)
         else:
             ports = self._in_a_namespace(scenario, shared)
-        if self._ipv6 is None:
+        if self._ipv6 is None and not _disables_ipv6(scenario):
             self._ipv6 = _has_ipv6()
-        if not self._ipv6 and _uses_ipv6(scenario):
+        if self._ipv6 is False and _uses_ipv6(scenario):
             raise NotRun("this system has no IPv6")
         return ports
 
@@ -162,6 +162,10 @@ def _has_ipv6() -> bool:
     except OSError:
         return False
     return True
+
+
+def _disables_ipv6(scenario: Scenario) -> bool:
+    return any(setting.name.endswith("disable_ipv6") for setting in scenario.environment)
 
 
 def _uses_ipv6(scenario: Scenario) -> bool:

@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
+from ipaddress import IPv4Address, IPv6Address
 from math import inf
 
 CLOSE, LISTEN, ESTABLISHED = "CLOSE", "LISTEN", "ESTABLISHED"
 FIN_WAIT2, CLOSE_WAIT, TIME_WAIT = "FIN_WAIT2", "CLOSE_WAIT", "TIME_WAIT"
+
+
+@lru_cache(1024)
+def _written(address: str) -> str:
+    """An IPv6 address as inet_ntop writes it: the last half of an IPv4-compatible one in decimals."""
+    number = int(IPv6Address(address))
+    return f"::{IPv4Address(number)}" if 0xFFFF < number < 1 << 32 else address
+
 
 Tuple4 = tuple[str, int, str, int]  # local address and port, foreign address and port
 
@@ -68,7 +78,7 @@ class Sock:
         """The local address as getsockname prints it."""
         if self.family == 4:
             return self.laddr
-        return f"[{self.laddr}]" if ":" in self.laddr else f"[::ffff:{self.laddr}]"
+        return f"[{_written(self.laddr)}]" if ":" in self.laddr else f"[::ffff:{self.laddr}]"
 
     def have(self, names: Iterable[str], other: Sock) -> None:
         """Take over attributes of another socket."""

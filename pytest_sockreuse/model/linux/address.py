@@ -5,9 +5,11 @@ from __future__ import annotations
 from ..address import parsed
 from ..clause import Book, Declared, Errno, Unknown
 from ..sock import TIME_WAIT, Sock
-from .state import Machine
+from .state import Bucket, Machine
 
 BOOK = Book()
+LOOPBACK4 = "127.0.0.6"  # LOOPBACK4_IPV6, what IPv4 takes an IPv6 address for
+_LO_DISABLED = "net.ipv6.conf.lo.disable_ipv6"
 
 FAMILY = BOOK(
     "address-family",
@@ -54,6 +56,22 @@ CONNECTED_V6 = BOOK(
     "0.0.0.0 overlaps the IPv6 address that a socket without IPV6_V6ONLY took by connect() or accept().",
     "net/ipv4/inet_connection_sock.c ipv4_rcv_saddr_equal (inet_rcv_saddr is LOOPBACK4_IPV6)",
 )
+LOOPBACK4_IPV6 = BOOK(
+    "loopback4-is-ipv6",
+    "127.0.0.6 overlaps an IPv6 address, as 0.0.0.0 does, of a socket without IPV6_V6ONLY.",
+    "net/ipv4/inet_connection_sock.c ipv4_rcv_saddr_equal (inet_rcv_saddr is LOOPBACK4_IPV6)",
+)
+MAPPED_V6ONLY = BOOK(
+    "v6only-mapped-keeps-apart",
+    "A socket at a v4-mapped address that got IPV6_V6ONLY while it had no port takes no IPv4 address and connection.",
+    "net/ipv4/inet_connection_sock.c ipv6_rcv_saddr_equal (sk2_ipv6only); ipv6_sockglue.c (inet_num)",
+)
+OWN_ADDRESS = BOOK(
+    "own-address-only",
+    "bind() of TCP to a specific address looks for those at this address and at wildcards only.",
+    "28044fc1d495 net: Add a bhash2 table hashed by port and address",
+    since=("6.1",),
+)
 TW_UNSEEN = BOOK(
     "time-wait-unseen",
     "bind() to a specific address did not see sockets in TIME_WAIT, which were missing from bhash2.",
@@ -96,30 +114,34 @@ V6ONLY_REFUSED = BOOK(
 )
 MAPPED_WILDCARD_UNSEEN = BOOK(
     "mapped-wildcard-unseen",
-    "bind() to a specific v4-mapped address does not see ::ffff:0.0.0.0 of another AF_INET6 socket.",
+    "bind() to a specific v4-mapped address does not see sockets at 0.0.0.0 if an AF_INET6 one was there first.",
     "stable backports of 5e07e672412b without the address type of 6.8",
     since=("6.1.168", "6.6.131"),
 )
 
 
 def overlap(on: frozenset[Declared], sk: Sock, sk2: Sock) -> bool:
-    """Whether the local addresses of two sockets of one port overlap."""
+    """inet_rcv_saddr_equal: whether the local address of `sk2` stands in the way of that of `sk`."""
     one, two = sk.laddr, sk2.laddr
+    v6, v6_two = ":" in one, ":" in two
+    if not (v6 or v6_two):
+        same = one == two or (WILDCARD in on and (sk.any_ or sk2.any_))
+        return same and not (sk2.v6only and MAPPED_V6ONLY in on)
+    if sk.family == 4 and two != "::":
+        seen = CONNECTED_V6 if sk.any_ else LOOPBACK4_IPV6
+        return (sk.any_ or one == LOOPBACK4) and seen in on and not sk2.v6only
     if one == two:
         return True
-    v6, v6_two = ":" in one, ":" in two
     if v6 == v6_two:
         return WILDCARD in on and (sk.any_ or sk2.any_)
     wild = sk if v6 else sk2
-    if one == "0.0.0.0" and sk.family == 4 and two != "::" and CONNECTED_V6 in on:
-        return not sk2.v6only
     if wild.laddr != "::" or DUAL not in on:
         return False
     return not wild.v6only or V6ONLY not in on
 
 
-def unseen(on: frozenset[Declared], sk: Sock, sk2: Sock, owners: list[Sock]) -> Declared | None:
-    """The clause by which bind() of TCP to a specific address missed an overlapping socket, on kernels 6.1 to 6.8."""
+def unseen(on: frozenset[Declared], sk: Sock, sk2: Sock, entry: Bucket) -> Declared | None:
+    """The clause by which bind() of TCP to a specific address misses an overlapping socket."""
     if sk.any_:
         return None
     v4 = ":" not in sk.laddr
@@ -130,13 +152,15 @@ def unseen(on: frozenset[Declared], sk: Sock, sk2: Sock, owners: list[Sock]) -> 
     if sk.family == 4:
         if sk2.laddr == "::" and DUAL_UNSEEN in on:
             return DUAL_UNSEEN
+        if ":" in sk2.laddr and sk2.laddr != "::" and OWN_ADDRESS in on:
+            return OWN_ADDRESS
         if sk2.family == 6 and sk2.laddr != "::" and MAPPED_UNSEEN in on:
             return MAPPED_UNSEEN
         if sk2.laddr == "0.0.0.0" and V6ONLY_HIDES in on:
-            later = owners[owners.index(sk2) + 1 :]
+            later = entry.owners[entry.owners.index(sk2) + 1 :]
             if any(other.laddr == "::" and other.v6only for other in later):
                 return V6ONLY_HIDES
-    elif sk2.family == 6 and sk2.laddr == "0.0.0.0" and MAPPED_WILDCARD_UNSEEN in on:
+    elif sk2.laddr == "0.0.0.0" and entry.makers.get("0.0.0.0") == 6 and MAPPED_WILDCARD_UNSEEN in on:
         return MAPPED_WILDCARD_UNSEEN
     return None
 
@@ -150,41 +174,16 @@ def check_family(sk: Sock, host: str) -> None:
         raise Errno("EINVAL", FAMILY)
 
 
-def is_local(m: Machine, address: str, kind: str) -> bool:
+def kind_of(address: str) -> str:
+    """The kind of a canonical address on Linux, where the network of lo has a broadcast address."""
+    return "broadcast" if address == "127.255.255.255" else parsed(address)[2]
+
+
+def is_local(m: Machine, address: str) -> bool:
     """Whether the address is this host's, in the isolated environment."""
-    return kind == "loopback" or address in m.addresses
-
-
-def route(m: Machine, sk: Sock, host: str) -> tuple[str, str]:
-    """Source and destination of a connection, or message, from `sk` to `host`. Raises Errno."""
-    address, family, kind = parsed(host)
-    if sk.device not in ("", "lo"):
-        raise Unknown("connections through a device")
-    mapped_any = sk.family == 6 and sk.laddr == "0.0.0.0"
-    if kind == "any":
-        if family == 6 and ":" not in sk.laddr:
-            address, family = "127.0.0.1", 4
-        elif family == 6:
-            address = "::1"
-        else:
-            address = sk.laddr if ":" not in sk.laddr and not sk.any_ else "127.0.0.1"
-        kind = "loopback"
-    if sk.family == 6 and family == 4 and sk.v6only and MAPPED_ON_V6ONLY in m.on:
-        raise Errno("ENETUNREACH", MAPPED_ON_V6ONLY)
-    if not is_local(m, address, kind):
-        if kind != "other":
-            raise Unknown("connections to multicast, broadcast and link-local addresses")
-        raise Errno("ENETUNREACH", NO_ROUTE)
-    if family == 6 and ":" not in sk.laddr:
-        raise Errno("EAFNOSUPPORT", FAMILY)
-    if sk.any_ or mapped_any:
-        return ("127.0.0.1" if kind == "loopback" and family == 4 else address), address
-    return sk.laddr, address
-
-
-NO_ROUTE = BOOK(
-    "no-route", "A destination without a route is ENETUNREACH.", "net/ipv4/route.c ip_route_output_key_hash_rcu"
-)
+    if ":" in address and m.env.get("net.ipv6.conf.all.disable_ipv6", m.env.get(_LO_DISABLED, "0")) != "0":
+        return False
+    return kind_of(address) == "loopback" or address in m.addresses
 
 
 def check_local(m: Machine, sk: Sock, host: str) -> str:
@@ -194,11 +193,11 @@ def check_local(m: Machine, sk: Sock, host: str) -> str:
         raise Errno("EINVAL", MAPPED_ON_V6ONLY)
     if family == 6 and kind == "loopback" and sk.device not in ("", "lo") and OTHER_DEVICE in m.on and not sk.nonlocal_:
         raise Errno("EADDRNOTAVAIL", OTHER_DEVICE)
-    if kind in ("any", "loopback") or address in m.addresses:
+    if kind == "any" or is_local(m, address) or (family == 4 and kind_of(address) == "broadcast"):
         return address
     if kind in ("multicast", "linklocal"):
         raise Unknown("binding multicast and link-local addresses")
     sysctl = f"net.ipv{family}.ip_nonlocal_bind"
-    if kind != "broadcast" and NOT_LOCAL in m.on and not sk.nonlocal_ and m.env.get(sysctl, "0") == "0":
+    if NOT_LOCAL in m.on and not sk.nonlocal_ and m.env.get(sysctl, "0") == "0":
         raise Errno("EADDRNOTAVAIL", NOT_LOCAL)
     return address

@@ -119,6 +119,7 @@ def left(entry: Bucket, address: str) -> None:
     others = [other for other in entry.owners if other.laddr == address]
     if not others:
         entry.free.pop(address, None)
+        entry.makers.pop(address, None)
     elif all(other.auto for other in others):
         entry.free[address] = True
 
@@ -143,13 +144,11 @@ def _user(on: frozenset[Declared], sk: Sock) -> str:
     return "root" if not sk.open and ORPHAN_ROOT in on else sk.user
 
 
-def conflict(
-    m: Machine, sk: Sock, owners: list[Sock], relax: bool = True, reuseport_ok: bool = True
-) -> Declared | None:
-    """inet_csk_bind_conflict: the clause by which a socket of `owners` stands against `sk`, or None."""
+def conflict(m: Machine, sk: Sock, entry: Bucket, relax: bool = True, reuseport_ok: bool = True) -> Declared | None:
+    """inet_csk_bind_conflict: the clause by which a socket of the port stands against `sk`, or None."""
     on = m.on
-    m.spend(len(owners))
-    for sk2 in owners:
+    m.spend(len(entry.owners))
+    for sk2 in entry.owners:
         if sk2 is sk or (sk2.device and sk.device and sk.device != sk2.device and DEVICE in on):
             continue
         if not at.overlap(on, sk, sk2):
@@ -159,7 +158,7 @@ def conflict(
         if clause is None:
             if m.clause is PLAIN:
                 m.clause = REUSEADDR if sk.ra and sk2.ra else REUSEPORT
-        elif missed := at.unseen(on, sk, sk2, owners):
+        elif missed := at.unseen(on, sk, sk2, entry):
             m.clause = missed
         elif CONFLICT in on:
             return m.met(sk2, TW_KEEPS if sk2.state == TIME_WAIT and clause is CONFLICT else clause)
@@ -171,11 +170,12 @@ def get_port(m: Machine, sk: Sock, port: int) -> None:
     if not port:
         port = _open_port(m, sk)
     elif (found := bucket(m, port)) and found.owners and not _fast(m, sk, found):
-        if clause := conflict(m, sk, found.owners):
+        if clause := conflict(m, sk, found):
             raise Errno("EADDRINUSE", clause)
     entry = bucket(m, port) or new_bucket(m, port)
     _remember(m, sk, entry)
     entry.blocked, entry.free[sk.laddr] = True, False
+    entry.makers.setdefault(sk.laddr, sk.family)
     if not sk.port:
         sk.port = port
         entry.owners.append(sk)
@@ -186,7 +186,7 @@ def _open_port(m: Machine, sk: Sock) -> int:
         found = bucket(m, port)
         if found is None or BIND0_STRICT not in m.on:
             return True
-        return not conflict(m, sk, found.owners, relax, False)
+        return not conflict(m, sk, found, relax, False)
 
     port = bind_zero(m, sk, free)
     m.clause = PLAIN
@@ -221,6 +221,8 @@ def _fast_reuseport(sk: Sock, entry: Bucket) -> bool:
     if entry.fast_rp == 1:
         return True
     laddr, family, _, v6only = entry.fast_sk
+    if ":" not in laddr and ":" not in sk.laddr and sk.v6only:
+        return False
     if laddr == sk.laddr:
         return True
     if ":" in laddr:

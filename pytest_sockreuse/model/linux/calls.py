@@ -12,8 +12,8 @@ from .. import stream
 from ..clause import Book, Declared, Errno, Unknown
 from ..ports import Value
 from ..sock import CLOSE, LISTEN, Sock
-from . import address, bind, choice, mptcp, options, tcp, udp
-from .address import MAPPED_ON_V6ONLY, SPECIFIC_V6ONLY, check_family, check_local, route
+from . import address, bind, choice, mptcp, options, route, tcp, udp
+from .address import MAPPED_ON_V6ONLY, SPECIFIC_V6ONLY, check_family, check_local
 from .state import Machine, State
 
 BOOK = Book()
@@ -65,7 +65,7 @@ STREAM_ENDED = BOOK(
     "net/ipv4/tcp.c tcp_recvmsg_locked (SOCK_DONE before sk_err)",
 )
 
-for _part in (address, choice, bind, tcp, udp, options, mptcp):
+for _part in (address, route, choice, bind, tcp, udp, options, mptcp):
     BOOK.add(_part.BOOK)
 
 
@@ -177,8 +177,7 @@ class Linux:
             raise Errno("EISCONN", CONNECTED)
         sk.tried = sk.mptcp
         check_family(sk, host)
-        source, destination = route(m, sk, host)
-        self.tcp.connect(m, sk, source, destination, port)
+        self.tcp.connect(m, sk, route.route(m, sk, host), port)
 
     def disconnect(self, m: Machine, sk: Sock) -> None:
         """__udp_disconnect, tcp_disconnect."""
@@ -193,6 +192,7 @@ class Linux:
         _covered(sk)
         error = sk.error
         if sk.state == LISTEN:
+            self.tcp.migrate(m, sk)
             stream.stop_listening(m, self.tcp, sk)
             self.tcp.done(m, sk)
         elif sk.state != CLOSE:
@@ -265,6 +265,8 @@ class Linux:
             self.udp.unhash(m, sk)
         else:
             _covered(sk)
+            if sk.state == LISTEN:
+                self.tcp.migrate(m, sk)
             stream.close(m, self.tcp, sk)
 
 

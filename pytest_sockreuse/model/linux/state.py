@@ -11,12 +11,13 @@ from ..sock import Sock
 class Bucket:
     """The sockets of one port; what `inet_bind_bucket` remembers of them."""
 
-    __slots__ = ("owners", "blocked", "fast", "fast_rp", "fast_sk", "free")
+    __slots__ = ("owners", "blocked", "fast", "fast_rp", "fast_sk", "free", "makers")
 
     def __init__(self) -> None:
         self.owners: list[Sock] = []
         self.blocked = False  # a bind() had it
         self.free: dict[str, bool] = {}  # inet_bind2_bucket: by address, whether only connect() chose it
+        self.makers: dict[str, int] = {}  # by address, the family of the first socket there
         self.fast = self.fast_rp = 0  # fast_rp: 1 any address, 2 the remembered one
         self.fast_sk: tuple[str, int, str, bool] = ("", 0, "", False)  # address, family, user, v6only
 

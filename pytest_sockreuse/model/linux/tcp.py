@@ -7,8 +7,10 @@ from typing import NoReturn
 from .. import stream
 from ..clause import Book, Declared, Errno, TimeUp, Unknown
 from ..sock import CLOSE, ESTABLISHED, LISTEN, TIME_WAIT, Sock
+from .address import MAPPED_V6ONLY
 from .bind import EXHAUSTED, TW_KEEPS, bucket, get_port, left, moved, new_bucket
 from .choice import connect_auto
+from .route import BROADCAST, FOREIGN, OTHER_DEVICE, Route
 from .state import Machine
 
 BOOK = Book()
@@ -68,6 +70,17 @@ TW_SECOND = BOOK(
     "tcp_tw_reuse counts from the next second of the clock on.",
     "net/ipv4/tcp_ipv4.c tcp_twsk_unique (ktime_get_seconds), until 19ce8cd30465",
     until=("6.14",),
+)
+TW_BUCKETS = BOOK(
+    "time-wait-buckets",
+    "Where tcp_max_tw_buckets sockets are in TIME_WAIT, or in FIN_WAIT2 and closed, the next one leaves nothing.",
+    "net/ipv4/inet_timewait_sock.c inet_twsk_alloc",
+)
+MIGRATE = BOOK(
+    "listener-leaves-its-queue",
+    "With tcp_migrate_req connections that wait at a listener that ends go to others of its SO_REUSEPORT group.",
+    "net/core/sock_reuseport.c reuseport_migrate_sock, f9ac779f881c net: Introduce net.ipv4.tcp_migrate_req.",
+    since=("5.14",),
 )
 HALF_KEPT = BOOK(
     "fin-wait2-not-reused",
@@ -148,6 +161,12 @@ class Tcp:
             sk.half = True
             stream.last(m, sk, self.stay(m, sk, True))
             return
+        if not self._room(m):
+            if sk.peer is not None:
+                sk.peer.peer = None
+            sk.peer = None
+            stream.finish(m, self, sk)
+            return
         small = Sock("tcp", sk.family, sk.user)
         small.have(_REMEMBERED, sk)
         entry = bucket(m, sk.port)
@@ -168,6 +187,23 @@ class Tcp:
     def _fin_time(m: Machine, sk: Sock) -> float:
         """tcp_fin_time."""
         return max(float(sk.linger2 or m.env.get("net.ipv4.tcp_fin_timeout", MINUTE)), LEAST_FIN_TIME)
+
+    @staticmethod
+    def _room(m: Machine) -> bool:
+        """Whether TIME_WAIT may have one more (inet_twsk_alloc)."""
+        most = m.env.get("net.ipv4.tcp_max_tw_buckets")
+        if most is None or TW_BUCKETS not in m.on:
+            return True
+        owners = (sk for entry in m.state.tcp.values() for sk in entry.owners)
+        return sum(sk.state == TIME_WAIT for sk in owners) < int(most)
+
+    def migrate(self, m: Machine, sk: Sock) -> None:
+        """reuseport_migrate_sock: who waits at a listener that ends goes to others of its group."""
+        heirs = [other for other in sk.group or () if other is not sk]
+        if heirs and MIGRATE in m.on and m.env.get("net.ipv4.tcp_migrate_req", "0") != "0":
+            for child in sk.queue:
+                heirs[m.choose(len(heirs)) if len(heirs) > 1 else 0].queue.append(child)
+            sk.queue = []
 
     def reset_address(self, m: Machine, sk: Sock) -> None:
         """inet_bhash2_reset_saddr."""
@@ -212,8 +248,11 @@ class Tcp:
                 return sk2.group
         return [sk]
 
-    def connect(self, m: Machine, sk: Sock, source: str, destination: str, port: int) -> None:
+    def connect(self, m: Machine, sk: Sock, way: Route, port: int) -> None:
         """tcp_v4_connect, tcp_v6_connect and the answer of the other side."""
+        if way.broadcast:
+            raise Errno("ENETUNREACH", BROADCAST)
+        source, destination = way.source, way.destination
         old, sk.laddr, sk.raddr, sk.rport = sk.laddr, source, destination, port
         moved(m, sk, old)
         sk.timestamps = m.env.get("net.ipv4.tcp_timestamps", "1") != "0"
@@ -238,6 +277,8 @@ class Tcp:
             sk.mapped = True
         elif sk.mapped and MAPPED_STICKS in m.on:
             self._unanswered(m, sk, MAPPED_STICKS)
+        if way.lost:
+            self._unanswered(m, sk, OTHER_DEVICE if sk.device not in ("", "lo") else FOREIGN)
         if sk.port == port and source == destination:
             if sk.shut_rd or sk.shut_wr:
                 raise Unknown("a connection to itself after shutdown()")
@@ -357,6 +398,8 @@ class Tcp:
         v4 = ":" not in sk.raddr
         found: list[Sock] = []
         for other in m.listeners.get(sk.rport, ()):
+            if v4 and other.v6only and MAPPED_V6ONLY in m.on:
+                continue
             wild = other.any_ and (not other.v6only if v4 else other.laddr == "::")
             if other.device in ("", "lo") and (wild or (other.laddr == sk.raddr and not (v4 and other.any_))):
                 found.append(other)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from ..address import parsed
-from ..clause import PLAIN, Book, Errno
+from ..clause import PLAIN, Book, Errno, Unknown
 from ..sock import CLOSE, ESTABLISHED, Sock
 from . import address as at
 from .choice import datagram
+from .route import BROADCAST, OTHER_DEVICE, Route, connected, route
 from .state import Machine
 
 BOOK = Book()
@@ -169,12 +170,12 @@ class Udp:
 
     def connect(self, m: Machine, sk: Sock, host: str, port: int) -> None:
         """__ip4_datagram_connect, __ip6_datagram_connect."""
-        source, destination = at.route(m, sk, host)
-        if sk.laddr != source:
-            sk.laddr = source
+        way = self._way(m, sk, host)
+        if sk.any_ and sk.laddr != way.source:
+            sk.laddr = way.source
             self._leave_group(sk)
             self.rehash(m, sk)
-        sk.raddr, sk.rport, sk.state = destination, port, ESTABLISHED
+        sk.raddr, sk.rport, sk.state = way.destination, port, ESTABLISHED
         self._unlist(m, sk)
         m.state.connected.setdefault(sk.port, []).insert(0, sk)
 
@@ -212,27 +213,47 @@ class Udp:
             raise Errno("EDESTADDRREQ", NO_DESTINATION)
         if sk.family == 4 and ":" in host:
             raise Errno("EAFNOSUPPORT", at.FAMILY)
-        native = sk.family == 6 and ":" in parsed(host)[0] if host else False
-        if native and not port and PORT_ZERO in m.on:
-            raise Errno("EINVAL", PORT_ZERO)
-        source, destination = at.route(m, sk, host) if host else (sk.laddr, sk.raddr)
+        native = sk.family == 6 and ":" in (parsed(host)[0] if host else sk.raddr)
         port = port if host else sk.rport
-        if not port and (host or (sk.family == 6 and ":" not in destination)) and PORT_ZERO in m.on:
+        if not port and (host or (sk.family == 6 and not native)) and (native or not sk.v6only) and PORT_ZERO in m.on:
             raise Errno("EINVAL", PORT_ZERO)
+        way = self._way(m, sk, host) if host else connected(m, sk)
         if sk.error:
             error, sk.error = sk.error, ""
             raise Errno(error, REFUSED)
         if sk.shut_wr:
             raise Errno("EPIPE", SHUT_DOWN)
-        if ":" in source and ":" not in destination:  # connected by IPv6 first, which keeps the address it is found by
-            source = "127.0.0.1"
-        found = self._receiver(m, source, sk.port, destination, port)
-        if found is not None:
-            found.rx += 1
+        if sk.device not in ("", "lo") and OTHER_DEVICE in m.on:
             return
-        victim = self._lookup(m, destination, port, source, sk.port)
-        if victim is not None and victim.state == ESTABLISHED and REFUSED in m.on:
-            victim.error = "ECONNREFUSED"
+        fits = self._everybody if way.broadcast else self._receiver
+        found = fits(m, way.source, sk.port, way.destination, port)
+        for other in found:
+            if other.rx > 1 and "SO_RCVBUF" in other.options:
+                raise Unknown("how much a small SO_RCVBUF takes")
+            other.rx += 1
+        if not found and not way.broadcast and not way.lost:
+            victim = self._lookup(m, way.destination, port, way.source, sk.port)
+            if victim is not None and victim.state == ESTABLISHED and REFUSED in m.on:
+                victim.error = "ECONNREFUSED"
+
+    @staticmethod
+    def _way(m: Machine, sk: Sock, host: str) -> Route:
+        way = route(m, sk, host)
+        if way.broadcast and sk.options.get("SO_BROADCAST") != "1":
+            raise Errno("EACCES", BROADCAST)
+        return way
+
+    @staticmethod
+    def _everybody(m: Machine, source: str, sport: int, destination: str, dport: int) -> list[Sock]:
+        """__udp_is_mcast_sock: all sockets that a broadcast datagram fits."""
+        return [
+            other
+            for other in owners(m, dport)
+            if other.laddr in (destination, "0.0.0.0", "::")
+            and not other.v6only
+            and other.device in ("", "lo")
+            and (not other.raddr or (other.raddr == source and other.rport in (0, sport)))
+        ]
 
     @staticmethod
     def _candidates(m: Machine, source: str, sport: int, destination: str, dport: int) -> list[Sock]:
@@ -241,7 +262,7 @@ class Udp:
         for other in sorted(owners(m, dport), key=lambda other: other.bound_at, reverse=NEWEST in m.on):
             if other.laddr != destination and not (other.any_ and (":" in other.laddr or v4)):
                 continue
-            if (":" in other.laddr and v4 and other.v6only) or other.device not in ("", "lo"):
+            if (v4 and other.v6only) or other.device not in ("", "lo"):
                 continue
             if not other.raddr or (other.raddr == source and other.rport in (0, sport)):
                 found.append(other)
@@ -267,13 +288,15 @@ class Udp:
                         break
         return best
 
-    def _receiver(self, m: Machine, source: str, sport: int, destination: str, dport: int) -> Sock | None:
-        """The socket that gets a datagram, by lookup_reuseport one of its group that is not connected."""
+    def _receiver(self, m: Machine, source: str, sport: int, destination: str, dport: int) -> list[Sock]:
+        """The socket that gets a datagram, if any: by lookup_reuseport one of its group that is not connected."""
         best = self._lookup(m, source, sport, destination, dport)
-        if best is None or not best.rp or best.raddr or SPREAD not in m.on or best.group is None:
-            return best
+        if best is None:
+            return []
+        if not best.rp or best.raddr or SPREAD not in m.on or best.group is None:
+            return [best]
         members = [member for member in best.group if not member.raddr]
         if len(members) < 2:
-            return best
+            return [best]
         m.clause = SPREAD
-        return members[m.choose(len(members))]
+        return [members[m.choose(len(members))]]

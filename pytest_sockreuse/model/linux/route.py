@@ -1,0 +1,131 @@
+"""Linux: from which address a socket sends to a destination, and whether that can be reached."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from ..address import parsed
+from ..clause import Book, Errno, Unknown
+from ..sock import Sock
+from .address import FAMILY, LOOPBACK4, MAPPED_ON_V6ONLY, is_local, kind_of
+from .state import Machine
+
+BOOK = Book()
+_OUTPUT = "net/ipv4/route.c ip_route_output_key_hash_rcu"
+
+NO_ROUTE = BOOK("no-route", "A destination without a route is ENETUNREACH.", _OUTPUT)
+FOREIGN = BOOK(
+    "foreign-source",
+    "Over IPv4 nothing is sent from an address that is not local, ENETUNREACH, but for IP_TRANSPARENT, from "
+    "255.255.255.255 EINVAL; over IPv6 it is, and no answer comes back.",
+    f"{_OUTPUT} (__ip_dev_find); net/ipv6/route.c ip6_route_output_flags",
+)
+BROADCAST = BOOK(
+    "broadcast-destination",
+    "To 127.255.255.255, and from a bound address to 255.255.255.255, connect() of TCP is ENETUNREACH, UDP without "
+    "SO_BROADCAST EACCES, and a datagram goes to all sockets that it fits.",
+    "net/ipv4/tcp_ipv4.c tcp_v4_connect; net/ipv4/udp.c udp_sendmsg, __udp4_lib_mcast_deliver (RTCF_BROADCAST)",
+)
+BROADCAST_SOURCE = BOOK(
+    "broadcast-is-no-source",
+    "An AF_INET socket that is bound to a broadcast address sends from 127.0.0.1.",
+    "net/ipv4/af_inet.c __inet_bind (inet_saddr = 0)",
+)
+NO_IPV6 = BOOK(
+    "ipv6-disabled",
+    "With disable_ipv6 no IPv6 address is local: nothing is sent over IPv6, EADDRNOTAVAIL, or ENETUNREACH from a bound "
+    "address.",
+    "net/ipv6/addrconf.c addrconf_ifdown; net/ipv6/ip6_output.c ip6_dst_lookup_tail",
+)
+OTHER_DEVICE = BOOK(
+    "sent-by-another-device",
+    "What is sent by a device other than lo comes to nobody; IPv6 has no route there, ENETUNREACH, and IPv4 none from "
+    "a loopback address or to 0.0.0.0, EINVAL.",
+    f"{_OUTPUT} (flowi4_oif)",
+)
+
+
+class Route(NamedTuple):
+    """Where a connection, or a datagram, comes from and goes to. `lost`: nothing comes back."""
+
+    source: str
+    destination: str
+    broadcast: bool = False
+    lost: bool = False
+
+
+def route(m: Machine, sk: Sock, host: str) -> Route:
+    """The way from `sk` to `host`. Raises Errno."""
+    address, family, kind = parsed(host)
+    if kind == "any" and family == 6:
+        address, family = ("::1", 6) if ":" in sk.laddr else ("127.0.0.1", 4)
+    if sk.family == 6 and family == 4 and sk.v6only and MAPPED_ON_V6ONLY in m.on:
+        raise Errno("ENETUNREACH", MAPPED_ON_V6ONLY)
+    if kind in ("multicast", "linklocal"):
+        raise Unknown("connections to multicast and link-local addresses")
+    return _over_ipv4(m, sk, address) if family == 4 else _over_ipv6(m, sk, address)
+
+
+def connected(m: Machine, sk: Sock) -> Route:
+    """The way of what a connected UDP socket sends."""
+    source = sk.laddr if ":" in sk.raddr else sends_from(m, sk) or _preferred(sk.raddr)
+    broadcast = kind_of(sk.raddr) == "broadcast" and BROADCAST in m.on
+    return Route(source, sk.raddr, broadcast, lost=not is_local(m, source) and FOREIGN in m.on)
+
+
+def _preferred(destination: str) -> str:
+    """The source that a route to this host's own address prefers."""
+    return "127.0.0.1" if kind_of(destination) in ("loopback", "broadcast") else destination
+
+
+def sends_from(m: Machine, sk: Sock) -> str:
+    """The IPv4 address that is fixed for what `sk` sends; empty where the route decides."""
+    if ":" in sk.laddr:  # at an IPv6 address that bind() named, or that connect() chose
+        return LOOPBACK4 if sk.addr_lock and not sk.any_ else ""
+    if sk.any_ or (sk.family == 4 and kind_of(sk.laddr) == "broadcast" and BROADCAST_SOURCE in m.on):
+        return ""
+    return sk.laddr
+
+
+def _over_ipv4(m: Machine, sk: Sock, destination: str) -> Route:
+    """ip_route_output_key_hash_rcu."""
+    source = sends_from(m, sk)
+    if source == LOOPBACK4 and sk.proto == "tcp" and ":" in sk.laddr:
+        raise Unknown("IPv4 from a TCP socket at an IPv6 address")
+    foreign = bool(source) and not is_local(m, source)
+    if source == "255.255.255.255" and FOREIGN in m.on:
+        raise Errno("EINVAL", FOREIGN)
+    everybody = destination == "255.255.255.255"
+    if sk.device not in ("", "lo") and OTHER_DEVICE in m.on:
+        if destination == "0.0.0.0" or (source and not foreign):
+            raise Errno("EINVAL", OTHER_DEVICE)
+        if foreign or everybody or kind_of(destination) == "broadcast":
+            raise Unknown("IPv4 by another device")
+        return Route(source or "0.0.0.0", destination, lost=True)
+    transparent = sk.options.get("IP_TRANSPARENT") == "1"
+    if foreign and (everybody or not transparent or destination == "0.0.0.0") and FOREIGN in m.on:
+        raise Errno("ENETUNREACH", FOREIGN)
+    if everybody:
+        if not source and sk.device:
+            raise Unknown("255.255.255.255 by a device from no address")
+        if not source:
+            raise Errno("ENETUNREACH", NO_ROUTE)
+    elif destination == "0.0.0.0":
+        destination = source or "127.0.0.1"
+    if kind_of(destination) == "broadcast" and BROADCAST in m.on:
+        return Route(source or _preferred(destination), destination, broadcast=True)
+    if not is_local(m, destination):
+        raise Errno("ENETUNREACH", NO_ROUTE)
+    return Route(source or _preferred(destination), destination, lost=foreign)
+
+
+def _over_ipv6(m: Machine, sk: Sock, destination: str) -> Route:
+    """ip6_route_output_flags."""
+    if not is_local(m, "::1") and NO_IPV6 in m.on:
+        raise Errno("EADDRNOTAVAIL" if sk.laddr == "::" else "ENETUNREACH", NO_IPV6)
+    if not is_local(m, destination) or sk.device not in ("", "lo"):
+        raise Errno("ENETUNREACH", NO_ROUTE)
+    if ":" not in sk.laddr:
+        raise Errno("EAFNOSUPPORT", FAMILY)
+    source = destination if sk.any_ else sk.laddr
+    return Route(source, destination, lost=not is_local(m, source) and FOREIGN in m.on)
