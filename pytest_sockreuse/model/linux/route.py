@@ -37,21 +37,23 @@ NO_IPV6 = BOOK(
     "address.",
     "net/ipv6/addrconf.c addrconf_ifdown; net/ipv6/ip6_output.c ip6_dst_lookup_tail",
 )
-OTHER_DEVICE = BOOK(
-    "sent-by-another-device",
-    "What is sent by a device other than lo comes to nobody; IPv6 has no route there, ENETUNREACH, and IPv4 none from "
-    "a loopback address or to 0.0.0.0, EINVAL.",
+BY_DEVICE = BOOK(
+    "sent-by-device",
+    "IPv4 is sent by the device that a socket is bound to, whatever the destination, and no answer comes: by lo it "
+    "reaches a wildcard socket, by another device nobody, and that sends not from a loopback address or to 0.0.0.0, "
+    "EINVAL. IPv6 has no route there, ENETUNREACH.",
     f"{_OUTPUT} (flowi4_oif)",
 )
 
 
 class Route(NamedTuple):
-    """Where a connection, or a datagram, comes from and goes to. `lost`: nothing comes back."""
+    """Where a connection, or a datagram, comes from and goes to. `lost`: nothing comes back; `away`: nobody gets it."""
 
     source: str
     destination: str
     broadcast: bool = False
     lost: bool = False
+    away: bool = False
 
 
 def route(m: Machine, sk: Sock, host: str) -> Route:
@@ -70,7 +72,8 @@ def connected(m: Machine, sk: Sock) -> Route:
     """The way of what a connected UDP socket sends."""
     source = sk.laddr if ":" in sk.raddr else sends_from(m, sk) or _preferred(sk.raddr)
     broadcast = kind_of(sk.raddr) == "broadcast" and BROADCAST in m.on
-    return Route(source, sk.raddr, broadcast, lost=not is_local(m, source) and FOREIGN in m.on)
+    lost = not is_local(m, source) and FOREIGN in m.on
+    return Route(source, sk.raddr, broadcast, lost, sk.device not in ("", "lo") and BY_DEVICE in m.on)
 
 
 def _preferred(destination: str) -> str:
@@ -96,25 +99,26 @@ def _over_ipv4(m: Machine, sk: Sock, destination: str) -> Route:
     if source == "255.255.255.255" and FOREIGN in m.on:
         raise Errno("EINVAL", FOREIGN)
     everybody = destination == "255.255.255.255"
-    if sk.device not in ("", "lo") and OTHER_DEVICE in m.on:
+    if sk.device not in ("", "lo") and BY_DEVICE in m.on:
         if destination == "0.0.0.0" or (source and not foreign):
-            raise Errno("EINVAL", OTHER_DEVICE)
+            raise Errno("EINVAL", BY_DEVICE)
         if foreign or everybody or kind_of(destination) == "broadcast":
             raise Unknown("IPv4 by another device")
-        return Route(source or "0.0.0.0", destination, lost=True)
+        return Route(source or "0.0.0.0", destination, lost=True, away=True)
     transparent = sk.options.get("IP_TRANSPARENT") == "1"
     if foreign and (everybody or not transparent or destination == "0.0.0.0") and FOREIGN in m.on:
         raise Errno("ENETUNREACH", FOREIGN)
     if everybody:
-        if not source and sk.device:
-            raise Unknown("255.255.255.255 by a device from no address")
-        if not source:
+        if not source and not sk.device:
             raise Errno("ENETUNREACH", NO_ROUTE)
+        source = source or "0.0.0.0"
     elif destination == "0.0.0.0":
         destination = source or "127.0.0.1"
     if kind_of(destination) == "broadcast" and BROADCAST in m.on:
         return Route(source or _preferred(destination), destination, broadcast=True)
     if not is_local(m, destination):
+        if sk.device == "lo" and BY_DEVICE in m.on:
+            return Route(source or "0.0.0.0", destination, lost=True)
         raise Errno("ENETUNREACH", NO_ROUTE)
     return Route(source or _preferred(destination), destination, lost=foreign)
 

@@ -10,7 +10,7 @@ from ..sock import CLOSE, ESTABLISHED, LISTEN, TIME_WAIT, Sock
 from .address import MAPPED_V6ONLY
 from .bind import EXHAUSTED, TW_KEEPS, bucket, get_port, left, moved, new_bucket
 from .choice import connect_auto
-from .route import BROADCAST, FOREIGN, OTHER_DEVICE, Route
+from .route import BROADCAST, BY_DEVICE, FOREIGN, Route
 from .state import Machine
 
 BOOK = Book()
@@ -278,7 +278,7 @@ class Tcp:
         elif sk.mapped and MAPPED_STICKS in m.on:
             self._unanswered(m, sk, MAPPED_STICKS)
         if way.lost:
-            self._unanswered(m, sk, OTHER_DEVICE if sk.device not in ("", "lo") else FOREIGN)
+            self._unanswered(m, sk, BY_DEVICE if sk.device else FOREIGN)
         if sk.port == port and source == destination:
             if sk.shut_rd or sk.shut_wr:
                 raise Unknown("a connection to itself after shutdown()")

@@ -7,7 +7,7 @@ from ..clause import PLAIN, Book, Errno, Unknown
 from ..sock import CLOSE, ESTABLISHED, Sock
 from . import address as at
 from .choice import datagram
-from .route import BROADCAST, OTHER_DEVICE, Route, connected, route
+from .route import BROADCAST, Route, connected, route
 from .state import Machine
 
 BOOK = Book()
@@ -223,7 +223,7 @@ class Udp:
             raise Errno(error, REFUSED)
         if sk.shut_wr:
             raise Errno("EPIPE", SHUT_DOWN)
-        if sk.device not in ("", "lo") and OTHER_DEVICE in m.on:
+        if way.away:
             return
         fits = self._everybody if way.broadcast else self._receiver
         found = fits(m, way.source, sk.port, way.destination, port)
