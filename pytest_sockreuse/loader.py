@@ -22,6 +22,7 @@ from .verdict import ExpectationError, check_outcome
 
 BASES = ("measured", "documented", "source", "model", "inferred")
 MAX_VARIANTS = 10_000  # of one case
+MAX_COMPLAINTS = 20  # lines of one message
 
 _ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
@@ -94,7 +95,8 @@ class _Reader:
     def stop(self) -> None:
         """Raises DataError if anything was wrong so far."""
         if self.wrong:
-            raise DataError("\n".join(self.wrong))
+            more = len(self.wrong) - MAX_COMPLAINTS
+            raise DataError("\n".join(self.wrong[:MAX_COMPLAINTS] + [f"… and {more} more"] * (more > 0)))
 
 
 class _RuleReader:

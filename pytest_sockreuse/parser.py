@@ -74,7 +74,7 @@ class _Scan:
             self.fail("the end of the line")
 
 
-@lru_cache(8192)
+@lru_cache(16384)  # a scenario of the most steps, however often it comes again
 def _syntax(text: str) -> Setting | Step:
     """One line without comment and index ranges. Raises _Wrong."""
     scan = _Scan(text)

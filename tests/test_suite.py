@@ -13,7 +13,7 @@ import pytest
 from pytest_sockreuse import guard, loader, platforms
 from pytest_sockreuse.cli import main
 from pytest_sockreuse.data import MAX_FILE, DataError
-from pytest_sockreuse.loader import guard_names, load, rule_ids
+from pytest_sockreuse.loader import MAX_COMPLAINTS, guard_names, load, rule_ids
 from pytest_sockreuse.platforms import CONFORMANCE, named
 
 Conformance = Callable[..., Path]
@@ -213,6 +213,13 @@ def test_every_command_says_what_is_wrong_with_the_data(
     monkeypatch.setattr(guard, "load", load)
     assert main(command) == 2
     assert capsys.readouterr().err == "sockreuse: the conformance data is wrong:\naxes.toml:2: oh\n"
+
+
+def test_of_many_mistakes_the_first_are_named_and_the_others_counted(conformance: Conformance) -> None:
+    lines = wrong(conformance(sharing=HEAD + CASE + SCENARIO + EXPECT.replace("linux", "lunix") * 30))
+    assert len(lines) == MAX_COMPLAINTS + 1
+    assert "no platform 'lunix'" in lines[0]
+    assert lines[-1] == f"… and {30 - MAX_COMPLAINTS} more"
 
 
 def test_syntax_errors_have_line_and_column(conformance: Conformance) -> None:
