@@ -190,6 +190,7 @@ def test_the_names_of_guards_are_not_read_from_a_file_that_is_wrong(
         ('\n[x]\ntitle = "X"\nversions = ["six"]\n', "platforms.toml:2: x: 'six' is no version"),
         ('[x]\ntitle = "X"\nversions = []\n', "platforms.toml:1: x: versions are missing"),
         ("x =", "platforms.toml:1: Invalid value"),
+        ("", "platforms.toml:1: should have a table, at least"),
     ],
 )
 def test_a_mistake_in_the_platforms_is_named(
