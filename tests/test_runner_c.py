@@ -97,7 +97,7 @@ def python_refuses(data: bytes) -> str | None:
 
 def told(variant: Variant, observation: Observation) -> tuple[object, ...]:
     """What was seen, ports by their symbols."""
-    return observation.not_run, Result.of(variant, observation, Verdict("unknown"), "", {}).outcome
+    return observation.not_run, Result.of(variant, observation, Verdict("unknown"), None, {}).outcome
 
 
 def alike(variant: Variant, one: Observation, other: Observation) -> bool:

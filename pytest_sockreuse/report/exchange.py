@@ -162,4 +162,4 @@ def _judged(variant: Variant, platform: Platform, observation: Observation) -> R
     expectation = expected(variant, platform, observation)
     verdict = judge(expectation.outcome if expectation else None, observation)
     claims = shown(variant.case.claims, observation, verdict)
-    return Result.of(variant, observation, verdict, expectation.basis if expectation else "", claims)
+    return Result.of(variant, observation, verdict, expectation, claims)

@@ -85,10 +85,12 @@ def _departs(run: Run, variant: Variant) -> bool:
     result = run.results.results[variant.id]
     if result.verdict == "broken":
         return True
-    wanted = variant.expected(run.platform)
-    if wanted is None and result.verdict != "unsupported":
-        wanted = expected(variant, run.platform, observed(run.platform.name, variant.labels, result.outcome, None))
-    return _judged(variant, wanted.outcome if wanted else None, result).state in FAILURES
+    stated = variant.expected(run.platform)
+    if stated is not None or result.verdict == "unsupported":
+        return _judged(variant, stated.outcome if stated else None, result).state in FAILURES
+    seen = next(observed(run.platform.name, variant.labels, result.outcome, None))
+    modelled = expected(variant, run.platform, seen)
+    return judge(modelled.outcome if modelled else None, seen).state in FAILURES
 
 
 def shown(variant: Variant, statement: Statement, known: Iterable[Run]) -> bool:
@@ -113,7 +115,9 @@ def _judged(variant: Variant, outcome: Outcome | None, result: Result) -> Verdic
 @lru_cache(1 << 16)
 def _verdict(labels: tuple[str, ...], wanted: Items | None, seen: Items, not_run: str | None) -> Verdict:
     """What an answer comes to; of a case's variants and of platforms that give the same one it is asked once."""
-    return judge(None if wanted is None else dict(wanted), observed("", labels, dict(seen), not_run))
+    expectation = None if wanted is None else dict(wanted)
+    verdicts = [judge(expectation, one) for one in observed("", labels, dict(seen), not_run)]
+    return next((verdict for verdict in verdicts if verdict.state in FAILURES), verdicts[0])
 
 
 def unshown(suite: Suite, known: Sequence[Run]) -> Iterator[str]:
