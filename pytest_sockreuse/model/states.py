@@ -230,6 +230,8 @@ class Keys:
         self.m = m
         for name in [name for name in m.names if not outlook.alive(name, at)]:
             del m.names[name]
+        chosen = m.space.domain
+        m.touched |= {name for name, held in m.names.items() if held.sock is not None and held.sock.shown in chosen}
         names = sorted(m.names.keys() & m.touched, key=lambda name: (outlook.next(name, at), name))
         socks = [(n, name, m.names[name].sock) for n, name in enumerate(names)]
         self.named = {id(sk): n for n, name, sk in socks if sk is not None and outlook.distinct(name, at)}
