@@ -14,6 +14,7 @@ from operator import attrgetter
 from typing import Any
 
 from ..scenario import Scenario, Step
+from .clause import PLAIN
 from .machine import Held, Machine
 from .ports import PortSpace
 from .sock import CLOSE, Sock
@@ -174,7 +175,7 @@ def fork(m: Machine[Any], choose: Callable[[int], int]) -> Machine[Any]:
             new.touched.add(name)
         new.names[name] = held
     new.called = {memo.get(id(sk), sk): name for sk, name in m.called.items()}
-    new.against = m.against
+    new.clause, new.against, new.other = PLAIN, PLAIN, None
     return new
 
 

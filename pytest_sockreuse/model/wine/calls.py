@@ -172,7 +172,7 @@ class Wine(host.Linux):
                 super().bind(m, sk, host, port)
             except Errno as error:
                 if error.name == "EADDRINUSE" and reuses(sk) and DENIED in m.on:
-                    raise Errno("EACCES", m.met(m.against[1], DENIED)) from None
+                    raise Errno("EACCES", m.met(m.other, DENIED)) from None
                 raise
         if tracked:
             addresses.enter(m, sk, sk.laddr)
