@@ -16,6 +16,7 @@ from pathlib import Path
 from ..expected import expected
 from ..platforms import Platform, PlatformError, named
 from ..suite import Statement, Suite, Table, Variant
+from ..text import visible
 from ..verdict import FAILURES, Outcome, Verdict, judge
 from .results import Result, Results, ResultsError, observed, read
 
@@ -39,7 +40,7 @@ def runs(paths: Iterable[Path], suite: Suite) -> list[Run]:
             try:
                 found.append(Run(path, named(results.about["platform"]), results))
             except PlatformError as error:
-                raise ResultsError(f"{path}: {error}") from None
+                raise ResultsError(f"{visible(path, 1000)}: {error}") from None
     return found
 
 
@@ -78,7 +79,7 @@ def _apart(run: Run, suite: Suite, missing: str) -> Iterator[str]:
 def _line(run: Run, ids: Collection[str], what: str) -> Iterator[str]:
     if ids:
         names = ", ".join(sorted(ids)[:3]) + (", …" if len(ids) > 3 else "")
-        yield f"{run.path}: {run.platform}: {len(ids)} {what}: {names}"
+        yield f"{visible(run.path, 1000)}: {run.platform}: {len(ids)} {what}: {names}"
 
 
 def _departs(run: Run, variant: Variant) -> bool:

@@ -238,7 +238,9 @@ def read(path: Path, suite: Suite | None = None) -> list[Results]:
                 raise ResultsError(f"{at}: {visible(entry['id'])} should stand before {visible(before)}")
             before = entry["id"]
     if open_ or not found:
-        raise ResultsError(f"{path}: no footer: the file is truncated, or its run was cut short; make it anew")
+        raise ResultsError(
+            f"{visible(path, 1000)}: no footer: the file is truncated, or its run was cut short; make it anew"
+        )
     return found
 
 
