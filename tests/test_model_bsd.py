@@ -152,13 +152,7 @@ KNOB = "sysctl net.inet.tcp.nolocaltimewait = 0\n"
 )
 def test_restart(middle: str, free: tuple[str, ...]) -> None:
     for platform in ALL:
-        none = (
-            {}
-            if platform in free
-            else {"B.bind": "EADDRINUSE|ok", "B.listen": "ok|unreached"}
-            if platform == NET
-            else USED
-        )
+        none = {} if platform in (*free, NET) else USED  # NetBSD does not see what was accepted
         assert outcomes(SERVER + middle + RESTART.format(""), platform) == none, platform
         for option in (RA, RP):
             assert outcomes(SERVER + middle + RESTART.format(option), platform) == {}, platform
@@ -208,7 +202,7 @@ RANGE = "ephemeral 40000-40001\n"
     [
         *((p, "EADDRNOTAVAIL", "EADDRNOTAVAIL", True) for p in ALL[:3]),
         (MAC, "EADDRNOTAVAIL", "EADDRNOTAVAIL", False),
-        (NET, "EAGAIN", "EADDRINUSE|EAGAIN", False),
+        (NET, "EAGAIN", "EAGAIN", False),
         (OPEN, "EADDRNOTAVAIL", "EADDRNOTAVAIL", False),
     ],
 )
@@ -266,7 +260,8 @@ def test_other_errors() -> None:
     for platform in ALL:
         assert outcomes("A = tcp4()\nA.bind(0.0.0.0:P)\nA.bind(0.0.0.0:Q)\n", platform) == {"A.bind#2": "EINVAL"}
         assert outcomes(D + "A = tcp4()\nA.connect(127.0.0.1:Q)\nA.listen()\n", platform) == {"A.listen": "EINVAL"}
-        assert outcomes(D + "A = tcp4()\nA.connect(0.0.0.0:Q)\n", platform) == {}
+        wild = {"freebsd-15.0": {"A.connect": "ENETUNREACH"}, OPEN: {"A.connect": "EINVAL"}}.get(platform, {})
+        assert outcomes(D + "A = tcp4()\nA.connect(0.0.0.0:Q)\n", platform) == wild
     multicast = "A = tcp4()\nA.bind(224.0.0.1:P)\n"
     assert [outcomes(multicast, p) for p in (FREE, MAC, NET)] == [{"A.bind": "EAFNOSUPPORT"}] * 2 + [{}]
     shut = bound(f"{RA}@127.0.0.1", f"{RA}@127.0.0.1", early="A.listen()\nA.shutdown(RDWR)?\n")

@@ -21,6 +21,19 @@ from pytest_sockreuse.suite import Variant
 
 # A case of the suite for these would take until the scenario's time is up, or a minute and more, in every run.
 SLOW = {
+    "fin-wait2-ends": """
+L = tcp4()
+L.bind(127.0.0.1:P)
+L.listen()
+C = tcp4()
+C.bind(127.0.0.1:Q)
+C.connect(127.0.0.1:P)
+A = L.accept()
+C.close()
+wait 1000
+B = tcp4()
+B.bind(127.0.0.1:Q)
+""",
     "nothing-arrives": """
 L = tcp4()
 L.bind(127.0.0.1:P)

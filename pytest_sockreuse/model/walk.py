@@ -40,37 +40,39 @@ class Walk:
         self.unknown = ""
         self.states: list[Machine[Any]] = []
         course = Course()
-        first = Machine(scenario, stack, family, on, course.choose, observed)
-        chosen = self._alone(first, course)
+        machine = Machine(scenario, stack, family, on, course.choose, observed)
+        chosen = self._alone(machine, course)
         if chosen is None:
             return
-        first = Machine(scenario, stack, family, on, course.choose, observed)
-        while first.at < chosen:
-            first.do()
-        self._follow(first)
+        machine = Machine(scenario, stack, family, on, course.choose, observed)
+        del self.steps[chosen.labelled :]
+        while machine.at < chosen.at:
+            machine.do()
+        self._follow(machine)
 
-    def _alone(self, machine: Machine[Any], course: Course) -> int | None:
-        """Do steps until one has a choice; returns its number, or None where none has, and all is known that can be."""
-        for at in range(len(self.scenario.steps)):
+    def _alone(self, machine: Machine[Any], course: Course) -> _Place | None:
+        """Do steps until one has a choice; returns that step, or None at the end."""
+        while machine.at < len(self.scenario.steps):
+            place = _Place(machine.at, len(self.steps))
             try:
                 shown = machine.do()
             except Contradiction:
-                if course.trail:
-                    return at
-                self._departed()
-                return None
+                if not course.trail:
+                    self._departed()
+                    return None
+                return place
             except Unknown as why:
                 if course.trail:
-                    return at
+                    return place
                 self.unknown = str(why)
                 return None
             if course.trail:
-                return at
+                return place
             if shown is not None:
                 self.steps.append(shown)
-                if machine.over:
-                    self._unreached()
-                    break
+            if machine.over:
+                break
+        self._unreached()
         self.states = [machine]
         return None
 
@@ -177,6 +179,15 @@ class Walk:
         machine.names |= {new: old.machine.names[name] for name, new in zip(old.names, ours, strict=True)}
         machine.touched = {*here.touched, *ours}
         return _State(machine, ours, old.number)
+
+
+class _Place:
+    """A step by its number, and its number among those with a label."""
+
+    __slots__ = ("at", "labelled")
+
+    def __init__(self, at: int, labelled: int) -> None:
+        self.at, self.labelled = at, labelled
 
 
 class _State:

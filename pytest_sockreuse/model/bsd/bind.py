@@ -7,18 +7,14 @@ from functools import lru_cache
 
 from ..clause import PLAIN, Book, Declared, Errno, Unknown
 from ..ports import mask
-from .table import OWN_TABLES, Machine, Pcb, insert, lookup, parsed
+from .address import FAMILY_LATE, belongs, local_address, parsed, right_family, right_tcp
+from .table import OWN_TABLES, Machine, Pcb, insert, lookup
 
 BOOK = Book()
 _PCB = "sys/netinet/in_pcb.c (XNU: bsd/netinet/in_pcb.c)"
 
 BOUND_ONCE = BOOK(
     "bind-once", "bind() of a socket that has a port is EINVAL.", f"{_PCB} in_pcbbind (inp_lport, inp_laddr)"
-)
-NOT_LOCAL = BOOK(
-    "address-not-local",
-    "bind() to an address of no interface is EADDRNOTAVAIL; 127.0.0.2 is such an address unless it was added.",
-    f"{_PCB} in_pcbbind (ifa_ifwithaddr)",
 )
 LOW_PORT = BOOK("low-port-privileged", "A port below 1024 needs root, else EACCES.", f"{_PCB} in_pcbbind")
 CONFLICT = BOOK(
@@ -52,18 +48,10 @@ EXHAUSTED = BOOK(
     "ports-exhausted", "No port is left for bind(0), listen() or connect().", f"{_PCB} in_pcb_lport, in_pcbbind"
 )
 
-FAMILY = BOOK(
-    "address-family",
-    "An address of the other family is EAFNOSUPPORT or EINVAL.",
-    "sys/netinet/tcp_usrreq.c tcp_usr_bind, tcp6_usr_bind",
-    confidence="source",
-)
-
 # What only some of the systems have: their books say which, and where it is written.
 LB = Declared("reuseport-lb-shares", "Both sockets have SO_REUSEPORT_LB now, at this bind(): they share.")
 ANY_LOW_PORT = Declared("wildcard-low-port-free", "A port below 1024 is free to every user at the wildcard address.")
 RESTRICTED = Declared("restricted-port", "TCP port 55555 is EADDRINUSE without an entitlement of Apple's.")
-NO_MULTICAST = Declared("tcp-multicast-refused", "bind() of TCP to a multicast address is EAFNOSUPPORT.")
 CONNECTED_FREE = Declared("connected-of-others", "Another user's TCP connection, or TIME_WAIT, is in nobody's way.")
 ANY_RP_FREE = Declared(
     "wildcard-reuseport-of-others",
@@ -96,57 +84,49 @@ MULTICAST_RP = Declared(
 LOW_RANGE = Declared(
     "low-range-needs-root", "IP_PORTRANGE_LOW needs root: else bind(0) is EPERM, on NetBSD and OpenBSD EACCES."
 )
-NO_MAPPED = Declared(
-    "no-mapped-addresses",
-    "There are no dual-stack sockets: IPV6_V6ONLY cannot be cleared (EINVAL), v4-mapped addresses are EADDRNOTAVAIL.",
+DUAL_CHOICE = Declared(
+    "dual-stack-choice-looks-twice",
+    "Where the OS chooses the port of a dual-stack socket at `::`, a port is taken that an IPv4 socket is found at.",
 )
+TAKEN_FIRST = Declared("conflict-before-privilege", "A port below 1024 that is taken is EADDRINUSE without root, too.")
 V6_NO_OWNER = Declared("ipv6-has-no-owners", "Users are not compared for AF_INET6 sockets.")
 
 
-def local_address(m: Machine, sk: Pcb, host: str) -> str:
-    """The address that bind() gives to `sk`. Raises Errno."""
-    v6 = ":" in host
-    if v6 != (sk.family == 6):
-        raise Errno(("EAFNOSUPPORT", "EINVAL")[m.choose(2)], FAMILY)
-    address, family, kind = parsed(host)
-    if sk.family == 6 and family == 4 and (sk.v6only or NO_MAPPED in m.on):
-        raise Errno("EADDRNOTAVAIL", NOT_LOCAL)
-    if kind == "multicast":
-        if sk.proto == "tcp" and NO_MULTICAST in m.on:
-            raise Errno("EAFNOSUPPORT", NO_MULTICAST)
-        if sk.proto == "tcp" and MULTICAST_UNKNOWN in m.on:
-            raise Unknown("TCP at a multicast address")
-        return address
-    if kind in ("any", "loopback") or address in m.addresses or NOT_LOCAL not in m.on:
-        return address
-    if kind == "special":
-        raise Unknown("binding link-local and broadcast addresses")
-    if "1" in (sk.options.get("IP_BINDANY"), sk.options.get("IPV6_BINDANY")):
-        return address
-    raise Errno("EADDRNOTAVAIL", NOT_LOCAL)
-
-
 def bind(m: Machine, sk: Pcb, host: str, port: int) -> None:
-    """in_pcbbind, in6_pcbbind. Raises Errno."""
+    """in_pcbbind, in6_pcbbind. Raises Errno, or Unknown."""
+    if FAMILY_LATE not in m.on:
+        right_family(m, sk, host)
+        right_tcp(m, sk, host)
     if sk.port and BOUND_ONCE in m.on:
         raise Errno("EINVAL", BOUND_ONCE)
+    right_family(m, sk, host)
     address = local_address(m, sk, host)
-    before = sk.laddr
-    if port:
-        _privilege(m, sk, address, port)
-        multicast = parsed(host)[2] == "multicast"
-        if sk.user != "root" and not multicast:
-            _owner(m, sk, address, port)
-        _conflict(m, sk, address, port, multicast)
-        sk.laddr = address
-    else:
-        sk.laddr = address
-        try:
+    multicast = parsed(host)[2] == "multicast"
+    if sk.proto == "tcp" and multicast and MULTICAST_UNKNOWN in m.on:
+        raise Unknown("TCP at a multicast address")
+    before = sk.laddr if sk.family == 4 else "::", sk.v4, sk.v6
+    belongs(sk, address)
+    try:
+        if port:
+            _allowed(m, sk, address, port, multicast)
+            sk.laddr = address
+        else:
+            sk.laddr = address
             port = choose(m, sk)
-        except Errno:
-            sk.laddr = before
-            raise
+    except Errno:
+        sk.laddr, sk.v4, sk.v6 = before
+        raise
     insert(m, sk, port)
+
+
+def _allowed(m: Machine, sk: Pcb, address: str, port: int, multicast: bool) -> None:
+    """Whether `sk` may have the port. Raises Errno."""
+    if TAKEN_FIRST not in m.on:
+        _privilege(m, sk, address, port)
+    if sk.user != "root" and not multicast:
+        _owner(m, sk, address, port)
+    _conflict(m, sk, address, port, multicast)
+    _privilege(m, sk, address, port)
 
 
 def _privilege(m: Machine, sk: Pcb, address: str, port: int) -> None:
@@ -175,7 +155,7 @@ def _owner(m: Machine, sk: Pcb, address: str, port: int) -> None:
     for at, v6 in _views(m, sk, address):
         if (v6 or (sk.family == 6 and OWN_TABLES in m.on)) and V6_NO_OWNER in m.on:
             continue
-        t = lookup(m, sk.proto, at, port, True, v6)
+        t = lookup(m, sk, at, port, True, v6)
         if t is not None and t.user != sk.user and not _spared(m, sk, t, at, at != address):
             raise Errno("EADDRINUSE", m.met(t, OTHER_USER))
 
@@ -206,7 +186,7 @@ def _conflict(m: Machine, sk: Pcb, address: str, port: int, multicast: bool) -> 
     """The socket that bind() sees, and whether the two share. Raises Errno."""
     wild = not (sk.reuses and REUSE_LOOKS_CLOSE in m.on)
     for at, v6 in _views(m, sk, address):
-        t = lookup(m, sk.proto, at, port, wild, v6)
+        t = lookup(m, sk, at, port, wild, v6)
         if t is None:
             if not wild:
                 m.clause = REUSE_LOOKS_CLOSE
@@ -262,23 +242,23 @@ def ports(m: Machine, sk: Pcb) -> int:
     return chosen & ~(1 << 55555) if RESTRICTED in m.on and sk.proto == "tcp" else chosen
 
 
-def choose(m: Machine, sk: Pcb, connecting: bool = False) -> int:
+def choose(m: Machine, sk: Pcb, listening: bool = False) -> int:
     """The port that bind(0) and listen() choose, on some systems also connect(). Raises Errno."""
-    wild = not (sk.reuses and (CHOICE_EXACT in m.on or (":" in sk.laddr and CHOICE_EXACT_V6 in m.on)))
-    v6 = OWN_TABLES in m.on and sk.family == 6
+    six = sk.family == 6 and (CHOICE_EXACT_V6 in m.on and (sk.reuses or (listening and OWN_TABLES in m.on)))
+    wild = not (six or (sk.reuses and CHOICE_EXACT in m.on))
+    v6 = OWN_TABLES in m.on and sk.family == 6 and ":" in sk.laddr
+    looks = (sk.laddr, "0.0.0.0") if sk.laddr == "::" and sk.v4 and DUAL_CHOICE in m.on else (sk.laddr,)
 
     def free(port: int) -> bool:
-        return lookup(m, sk.proto, sk.laddr, port, wild, v6) is None
+        return all(lookup(m, sk, at, port, wild, v6) is None for at in looks)
 
-    return pick(m, sk, free, connecting)
+    return pick(m, sk, free)
 
 
-def pick(m: Machine, sk: Pcb, free: Callable[[int], bool], connecting: bool) -> int:
+def pick(m: Machine, sk: Pcb, free: Callable[[int], bool]) -> int:
     """One of the ports of the range for which `free` holds. Raises Errno."""
-    traits = m.state.traits
     port = m.space.pick(ports(m, sk), free, m.wanted())
     m.clause = PLAIN
     if not port:
-        errnos = traits.exhausted_connect if connecting else traits.exhausted
-        raise Errno(errnos[m.choose(len(errnos))] if len(errnos) > 1 else errnos[0], EXHAUSTED)
+        raise Errno(m.state.traits.exhausted, EXHAUSTED)
     return port

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from ...platforms import Platform
 from ..clause import Book, Declared
+from . import address as a
 from . import bind as b
-from . import table, tcp
+from . import calls, table, tcp, udp
 from .calls import COMMON, Bsd
 
 BOOK = Book(COMMON)
@@ -13,9 +14,12 @@ _PCB = "bsd/netinet/in_pcb.c"
 _PCB6 = "bsd/netinet6/in6_pcb.c in6_pcbbind"
 
 BOOK.has(table.NEWEST_EXACT, f"{_PCB} in_pcblookup_hash")
+BOOK.has(table.IPV4_FIRST, f"{_PCB} in_pcblookup_hash (local_wild_mapped)", "source")
 BOOK.has(b.DUAL, _PCB6)
 BOOK.has(b.ANY_QUIRK, f"{_PCB6} (SOCK_DOM)")
-BOOK.has(b.NO_MULTICAST, "bsd/netinet/tcp_usrreq.c tcp_usr_bind")
+BOOK.has(a.NO_MULTICAST, "bsd/netinet/tcp_usrreq.c tcp_usr_bind")
+BOOK.has(a.UDP_LENGTH, f"{_PCB} in_pcbbind, in_pcbladdr (sa_len)", "source")
+BOOK.has(a.ONE_FAMILY, "bsd/netinet/tcp_usrreq.c tcp_usr_connect_common; bsd/netinet6/udp6_usrreq.c", "source")
 BOOK.has(b.ANY_RP_FREE, f"{_PCB} in_pcbbind (INADDR_ANY)")
 BOOK.has(b.ANY_LOW_PORT, f"{_PCB} in_pcbbind", since=("10.14",))
 BOOK.has(b.RESTRICTED, "bsd/net/restricted_in_port.c", confidence="source", since=("10.15",))
@@ -26,8 +30,10 @@ BOOK.has(tcp.SELF, "bsd/netinet/tcp_usrreq.c tcp_connect")
 BOOK.has(tcp.CLOSED_IGNORES, "bsd/netinet/tcp_input.c (TCPS_CLOSED)", confidence="source")
 BOOK.has(tcp.GONE_STAYS, f"{_PCB} in_pcblookup_local_and_cleanup (so_usecount)", confidence="source")
 BOOK.has(tcp.INHERITS, "bsd/kern/uipc_socket2.c sonewconn")
-BOOK.has(tcp.MAPPED_ON_V6ONLY, "bsd/netinet/tcp_usrreq.c tcp6_usr_connect", confidence="source")
-BOOK.has(tcp.SHUT_KEEPS, "bsd/kern/uipc_socket.c soshutdown")
+BOOK.has(calls.SHUT_IGNORED, "bsd/kern/uipc_socket.c soshutdown", "source")
+BOOK.has(udp.PORT_FIRST, "bsd/netinet6/udp6_output.c udp6_output", "source")
+BOOK.has(udp.TELLS, "bsd/kern/uipc_syscalls.c connectit (so_error)", "source")
+BOOK.has(udp.TO_PORT_ZERO, "bsd/netinet/udp_usrreq.c udp_output", "source")
 
 _RANGE = "net.inet.ip.portrange."
 TRAITS = table.Traits(
@@ -37,6 +43,7 @@ TRAITS = table.Traits(
         "2": (1023, 600, f"{_RANGE}lowfirst", f"{_RANGE}lowlast"),
     },
     v6only=False,
+    aim=a.other_aim,
     time_wait=30.0,
     low_errno="EPERM",
 )

@@ -1,21 +1,29 @@
-"""OpenBSD 7: what it has beside the clauses common to the BSDs. Read in sources of about 2015."""
+"""OpenBSD 7: what it has beside the clauses common to the BSDs. Read in sources of 7.7 and 7.8, not run."""
 
 from __future__ import annotations
 
 from ...platforms import Platform
 from ..clause import Book, Declared
+from . import address as a
 from . import bind as b
-from . import table, tcp
+from . import ended, table, tcp, udp
 from .calls import COMMON, Bsd
 
 BOOK = Book(COMMON)
 _PCB = "sys/netinet/in_pcb.c"
 
-BOOK.has(b.NO_MAPPED, "sys/netinet6/in6_pcb.c; ip6_output.c", confidence="source")
+BOOK.has(a.NO_MAPPED, "sys/netinet6/in6_pcb.c; ip6_output.c", confidence="source")
+BOOK.has(a.FAMILY_LATE, f"{_PCB} in_pcbbind_locked", confidence="source")
+BOOK.has(a.TCP_ANY_INVALID, "sys/netinet/tcp_usrreq.c tcp_connect", confidence="source")
+BOOK.has(b.TAKEN_FIRST, f"{_PCB} in_pcbbind_locked (in_rootonly)", confidence="source")
+BOOK.has(udp.TELLS, "sys/kern/uipc_syscalls.c sys_connect (so_error)", confidence="inferred")
+BOOK.has(udp.PORT_FIRST_TOO, "sys/netinet/udp_usrreq.c udp_output", confidence="source")
 BOOK.has(b.MULTICAST_UNKNOWN, f"{_PCB}", confidence="inferred")
 BOOK.has(b.CHOICE_EXACT, f"{_PCB} in_pcbbind (wild)", confidence="source")
 BOOK.has(b.LOW_RANGE, f"{_PCB} in_pcbbind (INP_LOWPORT)", confidence="source")
-BOOK.has(tcp.BINDS_FIRST, "sys/netinet/tcp_usrreq.c (PRU_CONNECT)", confidence="source")
+BOOK.has(tcp.SOURCE_FIRST, f"{_PCB} in_pcbconnect, in_pcbpickport", confidence="source")
+BOOK.has(ended.NAMELESS, "sys/netinet/tcp_usrreq.c tcp_sogetpcb", confidence="source")
+BOOK.has(ended.TELLS_ERROR, "sys/netinet/tcp_usrreq.c tcp_sogetpcb", confidence="source")
 BOOK.has(tcp.SELF_UNKNOWN, "not run", confidence="inferred")
 BOOK.has(tcp.CLOSED_IGNORES, "sys/netinet/tcp_input.c (TCPS_CLOSED)", confidence="source")
 BOOK.has(tcp.INHERITS, "sys/kern/uipc_socket2.c sonewconn", confidence="inferred")
@@ -28,6 +36,7 @@ TRAITS = table.Traits(
         "2": (1023, 600, "", ""),
     },
     v6only=True,
+    aim=a.other_aim,
 )
 
 

@@ -5,12 +5,16 @@ from __future__ import annotations
 from ...scenario import Option
 from ..clause import Book, Declared, Errno, Unknown
 from ..option import linger, number, set_linger
-from .bind import LB, NO_MAPPED
-from .table import Machine, Pcb
-from .tcp import NO_OPTION as NO_OPTION
+from . import ended
+from .address import NO_MAPPED
+from .bind import LB
+from .table import OWN_TABLES, Machine, Pcb
 
 BOOK = Book()
 
+NO_OPTION = BOOK(
+    "option-unknown", "An option that the system does not have is ENOPROTOOPT.", "sys/netinet/ip_output.c; tcp_usrreq.c"
+)
 V6ONLY_LATE = BOOK(
     "v6only-before-bind",
     "IPV6_V6ONLY after the socket was bound is EINVAL.",
@@ -41,6 +45,8 @@ def _exists(m: Machine, sk: Pcb, name: str) -> None:
     level = name.partition("_")[0]
     if (level == "TCP" and sk.proto != "tcp") or (level in ("IP", "IPV6") and (level == "IPV6") != (sk.family == 6)):
         raise Unknown(f"{name} on a socket of another kind")
+    if ended.OPTIONS in m.on and level != "SO":
+        ended.check(m, sk, ended.OPTIONS)
 
 
 def apply(m: Machine, sk: Pcb, option: Option) -> None:
@@ -50,10 +56,7 @@ def apply(m: Machine, sk: Pcb, option: Option) -> None:
     if name == "SO_LINGER":
         set_linger(sk, option)
     elif name in _FIELDS:
-        flag = bool(number(option, TOO_SHORT))
-        if name == "IPV6_V6ONLY" and ((sk.port and V6ONLY_LATE in m.on) or (not flag and NO_MAPPED in m.on)):
-            raise Errno("EINVAL", V6ONLY_LATE if sk.port else NO_MAPPED)
-        setattr(sk, _FIELDS[name], flag)
+        _flag(m, sk, name, bool(number(option, TOO_SHORT)))
     elif name in _BINDANY:
         if sk.user != "root" and PRIVILEGED in m.on:
             raise Errno("EPERM", PRIVILEGED)
@@ -67,6 +70,18 @@ def apply(m: Machine, sk: Pcb, option: Option) -> None:
         sk.options[name] = str(int(bool(number(option, TOO_SHORT))))
     else:
         raise Unknown(f"{name} is not modelled")
+
+
+def _flag(m: Machine, sk: Pcb, name: str, flag: bool) -> None:
+    """An option that bind() looks at. Raises Errno."""
+    if name == "IPV6_V6ONLY":
+        late = sk.port or sk.laddr != "::"
+        if (late and V6ONLY_LATE in m.on) or (not flag and NO_MAPPED in m.on):
+            raise Errno("EINVAL", V6ONLY_LATE if late else NO_MAPPED)
+        sk.v4 = not flag
+    setattr(sk, _FIELDS[name], flag)
+    if ended.OPTIONS in m.on and OWN_TABLES in m.on:
+        ended.check(m, sk, ended.OPTIONS)
 
 
 PORTRANGE = BOOK("portrange-checked", "IP_PORTRANGE is 0, 1 (high) or 2 (low), else EINVAL.", "sys/netinet/ip_output.c")

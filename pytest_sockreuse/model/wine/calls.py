@@ -11,15 +11,16 @@ from functools import cache
 
 from ...platforms import Platform, known
 from ...scenario import Option
+from ..address import canonical
 from ..clause import Book, Declared, Errno, Unknown
-from ..linux import calls as linux
+from ..linux import calls as host
 from ..linux.state import Machine
 from ..ports import Value
 from ..sock import CLOSE, LISTEN, Sock
 from . import addresses
 from .addresses import RUN, State, reuses
 
-HOST = linux.BOOK
+HOST = host.BOOK
 _SERVER = "server/sock.c"
 
 
@@ -52,22 +53,10 @@ HOST_REUSES = BOOK(
 V6ONLY_DEFAULT = BOOK(
     "v6only-by-default", "IPV6_V6ONLY is 1 unless cleared.", f"{_SERVER} init_socket; {RUN}", "source"
 )
-V6ONLY_OF_IPV4 = BOOK(
-    "v6only-of-ipv4",
-    "IPV6_V6ONLY of an IPv4 socket does nothing, and is EINVAL once it is bound.",
-    f"dlls/ntdll/unix/socket.c; {RUN}",
-    "source",
-)
 BOTH = BOOK(
     "reuseaddr-or-exclusive",
     "SO_REUSEADDR and SO_EXCLUSIVEADDRUSE on one socket is EINVAL, in either order, until the first is cleared.",
     f"{_SERVER} sock_ioctl (IOCTL_AFD_WINE_SET_SO_REUSEADDR); {RUN}",
-    "source",
-)
-NO_PROTOCOL = BOOK(
-    "winsock-has-no-such-protocol",
-    "A socket of MPTCP, SCTP or UDP-Lite is EPROTONOSUPPORT.",
-    f"{_SERVER} init_socket (get_unix_protocol); {RUN}",
     "source",
 )
 NO_OPTION = BOOK(
@@ -121,7 +110,7 @@ _FLAGS = {"SO_REUSEADDR": "SO_EXCLUSIVEADDRUSE", "SO_EXCLUSIVEADDRUSE": "SO_REUS
 _HOST = frozenset("IPV6_V6ONLY SO_LINGER SO_BROADCAST SO_KEEPALIVE SO_DONTROUTE TCP_NODELAY".split())
 
 
-class Wine(linux.Linux):
+class Wine(host.Linux):
     """The calls on Wine: what its server decides, then the host's."""
 
     no_option = NO_OPTION
@@ -131,7 +120,7 @@ class Wine(linux.Linux):
 
     def socket(self, m: Machine, proto: str, family: int, user: str) -> Sock:
         if proto not in ("tcp", "udp"):
-            raise Errno("EPROTONOSUPPORT", NO_PROTOCOL)
+            raise Unknown(f"{proto} is not modelled")
         sk = super().socket(m, proto, family, user)
         sk.ra = proto == "tcp" and HOST_REUSES in m.on
         sk.v6only = family == 6 and V6ONLY_DEFAULT in m.on
@@ -143,10 +132,6 @@ class Wine(linux.Linux):
             raise Unknown(f"raw {name}")
         if name in _FLAGS:
             self._flag(m, sk, name, option.value != "0")
-        elif name == "IPV6_V6ONLY" and sk.family == 4:
-            if _bound(sk):
-                raise Errno("EINVAL", V6ONLY_OF_IPV4)
-            m.clause = V6ONLY_OF_IPV4
         elif name in _HOST:
             super().set(m, sk, option)
         else:
@@ -163,7 +148,7 @@ class Wine(linux.Linux):
     def get(self, m: Machine, sk: Sock, option: Option) -> str | None:
         if option.name in _FLAGS:
             return sk.options.get(option.name, "0")
-        if option.name not in _HOST or (option.name == "IPV6_V6ONLY" and sk.family == 4):
+        if option.name not in _HOST:
             raise Unknown(f"{option.name} on Wine")
         return super().get(m, sk, option)
 
@@ -171,17 +156,15 @@ class Wine(linux.Linux):
         self._answered(sk)
         if sk.options.get("elsewhere"):
             raise Unknown("the name of a UDP socket that is bound elsewhere than it asked for")
-        if not _bound(sk):
+        if not sk.shown:
             raise Errno("EINVAL", BOUND_FIRST)
         return super().name(m, sk)
 
     def bind(self, m: Machine, sk: Sock, host: str, port: int) -> None:
         self._answered(sk)
-        if (_bound(sk) or sk.connected) and linux.BOUND_ONCE in m.on:
-            raise Errno("EINVAL", linux.BOUND_ONCE)
         tracked = sk.proto == "tcp" and (":" in host) == (sk.family == 6)
-        if tracked and port:
-            addresses.check(m, sk, host, port)
+        if tracked and port and not sk.port and not sk.connected:
+            addresses.check(m, sk, str(canonical(host)), port)
         if sk.proto == "udp" and sk.family == 4 and ":" not in host and host not in ("0.0.0.0", "127.0.0.1"):
             host = self._anywhere(m, sk, host)
         with _translated(m):
@@ -189,10 +172,10 @@ class Wine(linux.Linux):
                 super().bind(m, sk, host, port)
             except Errno as error:
                 if error.name == "EADDRINUSE" and reuses(sk) and DENIED in m.on:
-                    raise Errno("EACCES", m.met(m.other, DENIED)) from None
+                    raise Errno("EACCES", m.met(m.against[1], DENIED)) from None
                 raise
         if tracked:
-            addresses.enter(m, sk, host)
+            addresses.enter(m, sk, sk.laddr)
 
     @staticmethod
     def _anywhere(m: Machine, sk: Sock, host: str) -> str:
@@ -206,8 +189,8 @@ class Wine(linux.Linux):
 
     @staticmethod
     def _answered(sk: Sock) -> None:
-        if sk.options.get("failed"):
-            raise Unknown("a socket whose connect() has failed")
+        if sk.options.get("refused"):
+            raise Unknown("a socket whose connection was refused")
 
     @staticmethod
     def _undisturbed(sk: Sock) -> None:
@@ -217,9 +200,9 @@ class Wine(linux.Linux):
     def listen(self, m: Machine, sk: Sock, backlog: int) -> None:
         self._answered(sk)
         if sk.proto == "udp":
-            if not _bound(sk) and UDP_BOUND_FIRST in m.on:
+            if not sk.shown and UDP_BOUND_FIRST in m.on:
                 raise Errno("EINVAL", UDP_BOUND_FIRST)
-        elif not _bound(sk) and BOUND_FIRST in m.on:
+        elif not sk.shown and BOUND_FIRST in m.on:
             raise Errno("EINVAL", BOUND_FIRST)
         super().listen(m, sk, backlog)
 
@@ -227,13 +210,12 @@ class Wine(linux.Linux):
         self._answered(sk)
         if sk.state == LISTEN:
             raise Errno("EINVAL", ON_LISTENER)
-        unbound = sk.proto == "udp" and not sk.shown
         try:
             with _translated(m):
                 super().connect(m, sk, host, port)
         except Errno as error:
-            if unbound or error.name == "ECONNREFUSED":
-                sk.options["failed"] = "1"
+            if error.name == "ECONNREFUSED":
+                sk.options["refused"] = "1"
             raise
 
     def receive(self, m: Machine, sk: Sock, all_: bool) -> bool:
@@ -241,7 +223,6 @@ class Wine(linux.Linux):
         return super().receive(m, sk, all_)
 
     def send(self, m: Machine, sk: Sock, host: str, port: int) -> None:
-        self._answered(sk)
         self._undisturbed(sk)
         with _translated(m, sk.shut_wr):
             super().send(m, sk, host, port)
@@ -250,12 +231,8 @@ class Wine(linux.Linux):
         if sk.state == LISTEN:
             raise Errno("EINVAL", ON_LISTENER)
         if sk.proto == "tcp" and sk.connected:
-            raise Errno("EISCONN", linux.CONNECTED)
-        if sk.proto == "tcp" or not _bound(sk):
-            raise Unknown("connect() with AF_UNSPEC on Wine")
-        self._answered(sk)
-        super().disconnect(m, sk)
-        sk.options["bound"] = "1"
+            raise Errno("EISCONN", host.CONNECTED)
+        raise Unknown("connect() with AF_UNSPEC on Wine")
 
     def shutdown(self, m: Machine, sk: Sock, how: str) -> None:
         if sk.proto == "udp":
@@ -268,11 +245,6 @@ class Wine(linux.Linux):
     def close(self, m: Machine, sk: Sock) -> None:
         addresses.leave(m, sk)
         super().close(m, sk)
-
-
-def _bound(sk: Sock) -> bool:
-    """Whether Wine takes `sk` to be bound, also after the host let its port go."""
-    return bool(sk.shown) or "bound" in sk.options
 
 
 @contextmanager
