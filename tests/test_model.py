@@ -270,5 +270,20 @@ def test_what_live_kernels_taught(text: str, expected: dict[str, str]) -> None:
     assert outcomes(text) == expected
 
 
+def test_an_option_that_is_not_known_makes_its_own_socket_unknown_and_no_other() -> None:
+    text = """A = mptcp4(TCP_NODELAY)
+B = tcp4()
+B.bind(127.0.0.1:P)
+A.get(SO_REUSEADDR)
+B.listen()
+A.bind(127.0.0.1:Q)
+B.name()
+"""
+    steps = predict(parse(text), linux("6.0.19")).steps
+    assert [step.step for step in steps if step.unknown] == ["A.socket", "A.get", "A.bind", "B.name"]
+    asked = text.replace("TCP_NODELAY", "IP_TRANSPARENT")  # it bears on who may have a port
+    assert all(step.unknown for step in predict(parse(asked), linux("6.0.19")).steps)
+
+
 def test_versions_before_the_model_are_unknown() -> None:
     assert "before 5.7" in predict(parse("A = tcp4()\n"), linux("4.19.0")).unknown

@@ -67,7 +67,7 @@ def disagreement(
     for at, (step, seen) in enumerate(zip(prediction.steps, observation.steps, strict=True)):
         if step.unknown == DEPARTED or not step.matches(seen.outcome, seen.value, observation.ports):
             return Disagreement(scenario, prediction, observation, at)
-        if step.unknown:
+        if step.unknown and seen.outcome == "timeout":  # then nothing came after it
             break
     return None
 
@@ -84,7 +84,7 @@ class DifferentialTest:
         self._asked: deque[tuple[Scenario, Prediction]] = deque()
 
     def ask(self, scenario: Scenario) -> str:
-        """Perform a scenario up to what the model does not know; what that is. `under_way` says whether anything is.
+        """Perform a scenario as far as the model knows it; what it does not know. `under_way` says whether anything is.
 
         There is no waiting where the model predicts that there is nothing. Raises ModelError.
         """
@@ -124,10 +124,12 @@ class DifferentialTest:
 
 
 def up_to_unknown(scenario: Scenario, prediction: Prediction) -> Scenario | None:
-    """The part of a scenario before the first step that the model does not know, if that is one."""
-    label = next((step.step for step in prediction.steps if step.unknown), None)
+    """The part of a scenario up to the last step that the model knows, if that is one."""
+    label = next((step.step for step in reversed(prediction.steps) if not step.unknown), None)
+    if label == prediction.steps[-1].step:
+        return scenario
     line = next((step.line for step in scenario.steps if step.label == label), 0)
-    return _trimmed([*scenario.lines[: line - 1]]) if label else scenario
+    return _trimmed([*scenario.lines[:line]])
 
 
 def may_hang(prediction: Prediction) -> bool:

@@ -39,7 +39,7 @@ class Tally:
             yield f"{one}\n"
         yield f"{self.performed} scenarios performed in {self.seconds:.1f} s, {sum(self.kinds.values())} disagreements"
         for title, counts in (
-            ("cut short before a step that the model does not know", self.unknown),
+            ("not known to the model, in part or from a step on", self.unknown),
             ("not run", self.not_run),
             ("differed once and not when performed again", self.unrepeated),
         ):

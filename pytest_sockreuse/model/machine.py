@@ -24,6 +24,7 @@ S = TypeVar("S")  # a family's state: a dataclass that its `begin` makes
 _ALWAYS = frozenset({"close", "name", "get", "set"})
 _MEMORY = "over space names now ports env addresses devices state tuples listeners clock".split()
 _TIMED = frozenset({"bind", "connect", "listen", "send", "shutdown", "close"})  # may find that time ended something
+_OWN = frozenset({"socket", "set", "get", "name"})  # what another socket cannot tell
 _MOVES = frozenset({"bind", "connect", "disconnect", "listen", "close"})
 
 
@@ -124,9 +125,9 @@ class Machine(Generic[S]):
             outcome, value = self.step(step)
         except Unknown as why:
             held = self.names.get(step.listener or step.name)
-            if held is None or not held.unknown:
+            if held is None or not held.unknown or (held.sock is not None and step.verb not in _OWN):
                 raise
-            shown = StepPrediction(step.label, unknown=str(why))  # a protocol that bears on no other
+            shown = StepPrediction(step.label, unknown=str(why))  # it bears on no other socket
         else:
             self.over = outcome == "time up"
             outcome = "timeout" if self.over else outcome
@@ -181,8 +182,7 @@ class Machine(Generic[S]):
             held.sock = self.family.socket(self, proto, family, step.user or "root")
             self.called[held.sock] = step.name
             for option in step.options:
-                self.has(option)
-                self.family.set(self, held.sock, option)
+                self.set(held, held.sock, option)
         except Errno as error:
             if error.clause not in self.on:
                 return "ok"
@@ -190,7 +190,8 @@ class Machine(Generic[S]):
             held.failed = not step.survives
             return error.name
         except Unknown as why:
-            held.unknown = "" if held.sock is not None else str(why)
+            if held.sock is None:
+                held.unknown = str(why)
             raise
         return "ok"
 
@@ -217,8 +218,7 @@ class Machine(Generic[S]):
                 return _NOTHING
             self.names[step.name], self.called[child] = Held(child), step.name
         elif verb == "set":
-            self.has(step.options[0])
-            family.set(self, sk, step.options[0])
+            self.set(held, sk, step.options[0])
         elif verb == "get":
             self.has(step.options[0])
             text = family.get(self, sk, step.options[0])
@@ -235,6 +235,16 @@ class Machine(Generic[S]):
         else:
             family.send(self, sk, host, port)
         return None
+
+    def set(self, held: Held, sk: Sock, option: Option) -> None:
+        """setsockopt(2). Where it is not known what an option does that bears on no port, its socket is not."""
+        self.has(option)
+        try:
+            self.family.set(self, sk, option)
+        except Unknown as why:
+            if not options()[option.name].ports:
+                held.unknown = str(why)
+            raise
 
     def has(self, option: Option) -> None:
         """Raises Errno where this system has no such option, in any version."""
@@ -255,7 +265,7 @@ class Machine(Generic[S]):
         held = self.names.get(address.owner)
         if held is None:
             return None
-        if held.unknown:
+        if held.unknown and held.sock is None:
             raise Unknown(held.unknown)
         if held.sock is not None:
             held.port = held.sock.shown
