@@ -116,7 +116,7 @@ def parser(commands: Mapping[str, Callable[[argparse.Namespace], int]]) -> argpa
     compact = command("compact", "rewrite results files in the newest form", "results ", results)
     compact.add_argument("file", nargs="+", type=Path, metavar="FILE", help="any number, of any form that is read")
     for name, about in (
-        ("check", "say whether results files are whole, of this suite, and as expected"),
+        ("check", "say whether results files are whole and as expected, and list what is not yet measured"),
         ("apply", "print, as a diff, which statements the results prove to be measured"),
     ):
         command(name, about, "results ", results).add_argument(

@@ -94,10 +94,13 @@ def complaints(entry: Any, needed: Mapping[str, Any], optional: Mapping[str, Any
     return wrong
 
 
-def records(path: Path, needed: Mapping[str, Any], optional: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """A file of tables that all have these keys, by name. Raises DataError."""
+def records(
+    path: Path, needed: Mapping[str, Any], optional: Mapping[str, Any], *, empty: bool = False
+) -> dict[str, dict[str, Any]]:
+    """The tables of a file that all have these keys, by name; it may be `empty`. Raises DataError."""
     data, text = read(path)
-    wrong = [
+    wrong = [f"{visible(path.name)}:1: should have a table, at least"] * (not data and not empty)
+    wrong += [
         f"{visible(path.name)}:{line_of(id_, text)}: {complaint}"
         for id_, entry in data.items()
         for complaint in complaints(entry, needed, optional, visible(id_))

@@ -87,6 +87,18 @@ def pytest_configure(config: pytest.Config) -> None:
         "markers",
         "sockreuse_netns(port_range=(low, high), sysctls={name: value}): run the test in a private network namespace",
     )
+    try:
+        _register(config)
+    except Exception as error:
+        from .data import DataError  # here: a run that asks for nothing of ours does not load it
+
+        if isinstance(error, DataError):
+            raise pytest.UsageError(f"the conformance data is wrong:\n{error}") from None
+        raise
+
+
+def _register(config: pytest.Config) -> None:
+    """What the options and the ini file ask for."""
     option = config.option
     if (
         option.sockreuse is not None

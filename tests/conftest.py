@@ -17,6 +17,16 @@ from pytest_sockreuse.scenario import Observation, Scenario, StepOutcome
 
 pytest_plugins = ["pytester"]
 
+# What goes through the whole suite, or many rounds, and takes more processor time than all else: marked `slow`.
+SLOW = "audit contention determinism explorer fake_kernel measured pinned runner_c walk".split()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.stem.removeprefix("test_") in SLOW:
+            item.add_marker(pytest.mark.slow)
+
+
 CLAIMS = """
 [X-1]
 document = "A document"

@@ -21,6 +21,7 @@ from pytest_sockreuse.parser import parse
 from pytest_sockreuse.platforms import CONFORMANCE, current
 from pytest_sockreuse.report.results import Result, Results, ResultsError, read, write
 from pytest_sockreuse.scenario import Observation, StepOutcome
+from pytest_sockreuse.suite import Expectation
 from pytest_sockreuse.verdict import Verdict, judge
 
 SCHEMAS = {path.stem: json.loads(path.read_text()) for path in sorted((CONFORMANCE / "schema").glob("*.json"))}
@@ -72,7 +73,9 @@ def test_results_that_are_written_meet_the_schema(tmp_path: Path) -> None:
         "linux-6.18.44", (StepOutcome("first.bind", "EADDRINUSE"), StepOutcome("first.name", "ok", "[::]:0"))
     )
     results = Results({**HEADER, "selected": 1, "knobs": {"net.ipv4.tcp_tw_reuse": "2"}})
-    results.add(Result.of(variant, seen, Verdict("mismatch", ("first.bind",)), "source", {"K-3": False}))
+    results.add(
+        Result.of(variant, seen, Verdict("mismatch", ("first.bind",)), Expectation({}, "source"), {"K-3": False})
+    )
     write(tmp_path / "results.jsonl", [results], load(rules=["udp-sharing"]))
     lines = [json.loads(line) for line in (tmp_path / "results.jsonl").read_text().splitlines()]
     assert ["sockreuse" in lines[0], "id" in lines[1], "footer" in lines[2]] == [True] * 3
@@ -110,7 +113,7 @@ ODD = st.sampled_from(
         "A/b",
         "\x1b[2J",
     ]
-    + [{"A.bind": text} for text in ("ok", "EINVAL", "E", "127.0.0.1:1", "ok|EINVAL", 98)]
+    + [{"A.bind": text} for text in ("ok", "EINVAL", "E", "127.0.0.1:1", "ok|EINVAL", "|".join(["ok"] * 500), 98)]
     + [
         {"A.name": text}
         for text in ("[::1]:P", "127.0.0.1", "127.0.0.1:1..2", "127.0.0.1:1|[::]:2", "127.0.0.1:1|", "EINVAL")

@@ -34,3 +34,16 @@ A.recv()
 def test_the_model_says_what_the_kernel_did(text: str, step: str, outcome: str) -> None:
     steps = {said.step: said.outcomes for said in predict(parse(text), named("linux-6.18.44")).steps}
     assert steps[step] == (outcome,)
+
+
+def test_a_port_that_was_lost_is_still_told_when_others_choose_after_it() -> None:
+    text = """ephemeral 40001-40004
+A = tcp6()
+A.connect([::1]:P)?
+C = tcp4()
+C.connect(127.0.0.1:P)
+A.name()
+"""
+    told = predict(parse(text), named("linux-6.18.44")).steps[-1].values
+    assert told is not None
+    assert {text for value in told for text in str(value).split("|")} == {"[::]:40001", "[::]:40003"}

@@ -257,7 +257,7 @@ def test_a_changed_kernel_is_told_with_all_that_helps(kernel: Fake) -> None:
         f"{current()} does not honour {ORDER}: listener.bind gives EADDRINUSE, not ok (listener-after-"
     )
     assert "listener.bind(127.0.0.1:P)      EADDRINUSE   <-- expected ok" in text
-    assert re.search(r"holds on +Linux; gVisor; Windows", text)
+    assert re.search(r"holds on +Linux; gVisor; Windows; Wine", text)
     assert "instead   Set SO_REUSEPORT on both (order-dependence/reuseport-for-listener-and-outgoing)" in text
     assert f"repeat    sockreuse check '{ORDER}'" in text
     if current().stack == "linux":

@@ -217,7 +217,7 @@ def test_the_run_fails_at_once_when_it_does_not(run: Run, kernel: Fake) -> None:
         [
             "*= the rules of sockreuse_require =*",
             REFUSED,
-            "* holds on  Linux; gVisor; Windows",
+            "* holds on  Linux; gVisor; Windows; Wine",
             "* instead   Set SO_REUSEPORT on both *",
             "To run the tests here all the same: pytest -o sockreuse_require=",
         ]

@@ -274,3 +274,27 @@ def test_an_answer_that_came_too_late_is_not_taken_for_the_next(monkeypatch: pyt
         with pytest.raises(Broken, match="was killed before its first scenario"):
             worker.isolation()
         assert worker.run(parsed("A = tcp4()")).steps[0].outcome == "ok"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no fork")
+def test_a_forked_child_asks_a_worker_of_its_own() -> None:
+    """Its parent gets its own answers, and the child those of what was asked before the fork too."""
+    texts = [f"A = {kind}()\nA.bind(127.0.0.1:P)\nB = {kind}()\nB.{verb}(127.0.0.1:P)" for kind in ("tcp4", "udp4")
+             for verb in ("bind", "connect")]  # fmt: skip
+    with Runner() as runner:
+        expected = [runner.run(parsed(text)).steps for text in texts]
+        for text in texts[:2]:
+            runner.ask(parsed(text))
+        if not (pid := os.fork()):
+            status = 1
+            try:
+                for text in texts[2:]:
+                    runner.ask(parsed(text))
+                status = int([runner.answer().steps for _ in texts] != expected)
+                runner.close()
+            finally:
+                os._exit(status)
+        for text in texts[2:]:
+            runner.ask(parsed(text))
+        assert [runner.answer().steps for _ in texts] == expected
+        assert os.waitpid(pid, 0)[1] == 0

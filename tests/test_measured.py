@@ -67,6 +67,7 @@ def boundaries(suite: Suite, known: Sequence[Run]) -> Iterator[Boundary]:
                     if sides is not None and _parts(statement, *sides):
                         below, above = sides
                         cells = [cell for cell in case.variants if statement.covers(cell.named_values)]
+                        cells = [cell for cell in cells if _asked(cell, below) and _asked(cell, above)]
                         cells = [cell for cell in cells if _part(cell, below.platform, above.platform)]
                         step = any(_outcome(cell, below) != _outcome(cell, above) for cell in cells)
                         if cells:
@@ -100,11 +101,15 @@ def _part(cell: Variant, below: Platform, above: Platform) -> bool:
     return len(outcomes) == 2 and outcomes[0] != outcomes[1] and not free
 
 
-def _outcome(cell: Variant, run: Run) -> object:
+def _asked(cell: Variant, run: Run) -> bool:
+    """Whether a run is not older than the case."""
     result = run.results.results.get(cell.id)
-    if result is None or result.content != cell.content or result.verdict == "unsupported":
-        return None
-    return dict(result.outcome)
+    return result is not None and result.content == cell.content
+
+
+def _outcome(cell: Variant, run: Run) -> object:
+    result = run.results.results[cell.id]
+    return None if result.verdict == "unsupported" else dict(result.outcome)
 
 
 def test_each_boundary_that_lies_between_two_runs_is_a_step(suite: Suite, known: list[Run]) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import subprocess
+import sys
 from collections.abc import Callable
 
 import pytest
@@ -270,3 +272,18 @@ def test_without_namespaces_such_a_test_is_skipped(run: Run, monkeypatch: pytest
     )
     result.assert_outcomes(skipped=2)
     result.stdout.fnmatch_lines(["SKIPPED*: needs a network namespace (*"])
+
+
+@linux_only
+def test_a_test_in_a_child_ends_with_its_pytest(mode: str, project: pytest.Pytester) -> None:
+    """Whose standard output it has: that is at its end when nobody is left."""
+    project.makepyfile("import time\ndef test_it(sockreuse_netns):\n    print('here', flush=True)\n    time.sleep(60)")
+    pipe = subprocess.PIPE
+    with project.popen(
+        [sys.executable, "-m", "pytest", "-s"], stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe
+    ) as process:
+        assert process.stdout is not None
+        while b"here" not in (line := process.stdout.readline()):
+            assert line
+        process.kill()
+        process.communicate(timeout=30)

@@ -97,7 +97,7 @@ def python_refuses(data: bytes) -> str | None:
 
 def told(variant: Variant, observation: Observation) -> tuple[object, ...]:
     """What was seen, ports by their symbols."""
-    return observation.not_run, Result.of(variant, observation, Verdict("unknown"), "", {}).outcome
+    return observation.not_run, Result.of(variant, observation, Verdict("unknown"), None, {}).outcome
 
 
 def alike(variant: Variant, one: Observation, other: Observation) -> bool:
@@ -125,7 +125,8 @@ def by_python(variants: Sequence[Variant]) -> Iterator[Observation]:
 def recorded() -> dict[str, Result]:
     """What the runner in Python has shown on this very platform, in a run that is kept."""
     results = Path(__file__).parents[1] / "conformance" / "results"
-    runs = [run for path in results.glob("*.jsonl") for run in read(path, loader.load())]
+    suite = loader.load()
+    runs = [run for path in results.glob("*.jsonl") for run in read(path, suite)]
     return {id_: r for run in runs if run.about["platform"] == current().name for id_, r in run.results.items()}
 
 

@@ -190,6 +190,7 @@ def test_the_names_of_guards_are_not_read_from_a_file_that_is_wrong(
         ('\n[x]\ntitle = "X"\nversions = ["six"]\n', "platforms.toml:2: x: 'six' is no version"),
         ('[x]\ntitle = "X"\nversions = []\n', "platforms.toml:1: x: versions are missing"),
         ("x =", "platforms.toml:1: Invalid value"),
+        ("", "platforms.toml:1: should have a table, at least"),
     ],
 )
 def test_a_mistake_in_the_platforms_is_named(
@@ -453,3 +454,32 @@ def test_every_rule_loads_alone() -> None:
 
 def test_the_data_lies_where_the_code_says() -> None:
     assert {path.stem for path in (CONFORMANCE / "rules").glob("*.toml")} == set(rule_ids())
+
+
+BROKEN = """
+from pathlib import Path
+from pytest_sockreuse import options, platforms
+{module}.CONFORMANCE = Path(__file__).parent
+"""
+
+
+@pytest.mark.parametrize(
+    ("option", "module"),
+    [
+        ("--sockreuse", "options"),
+        ("--sockreuse", "platforms"),
+        ("--sockreuse-record", "options"),
+        ("--sockreuse-record", "platforms"),
+        ("-osockreuse_require=server-restart", "options"),
+    ],
+)
+def test_pytest_says_what_is_wrong_with_the_data(module: str, option: str, pytester: pytest.Pytester) -> None:
+    """By a usage error, whichever of its options asks for the data."""
+    pytester.path.joinpath("options.toml").write_text("x = 5\n")
+    pytester.path.joinpath("platforms.toml").write_text("x = 5\n")
+    pytester.makeconftest(BROKEN.format(module=module))
+    pytester.makepyfile("def test_nothing(): pass")
+    result = pytester.runpytest_subprocess(option)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([f"*{module}.toml:1: x should be a table with *"])
+    assert "Traceback" not in str(result.stderr)

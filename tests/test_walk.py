@@ -15,11 +15,14 @@ from pytest_sockreuse.model.course import Course
 from pytest_sockreuse.model.machine import Machine
 from pytest_sockreuse.model.ports import Contradiction
 from pytest_sockreuse.parser import parse
-from pytest_sockreuse.platforms import Platform, named
+from pytest_sockreuse.platforms import Platform, known, named
 from pytest_sockreuse.scenario import Scenario
 
-MOST = 300  # executions of the tree
-PLATFORMS = [named(name) for name in ("linux-6.18", "linux-5.10", "gvisor-20240729", "freebsd-14.0", "windows-11")]
+MOST = 200  # executions of the tree
+PLATFORMS = [
+    named("linux-5.10"),
+    *{platform.stack: platform for platform in known() if platform.stack in families()}.values(),
+]
 
 
 def tree(scenario: Scenario, platform: Platform) -> list[tuple[set[str], set[object]]] | None:
@@ -96,17 +99,17 @@ def crowded(seed: int) -> Iterator[str]:
 @pytest.mark.parametrize("platform", PLATFORMS, ids=str)
 def test_the_walk_shows_what_the_tree_of_all_executions_shows(platform: Platform) -> None:
     compared = 0
-    for source, count in ((crowded(7), 40), (texts(7, True), 40)):
+    for source, count in ((crowded(7), 25), (texts(7, True), 25)):
         for _ in range(count):
             scenario = parse(next(source))
-            wanted = tree(scenario, platform)
+            found = predict(scenario, platform)
+            wanted = None if found.not_run else tree(scenario, platform)
             if wanted is None:
                 continue
-            found = predict(scenario, platform)
             assert not found.unknown, scenario
             assert [(set(step.outcomes), set(step.values or ())) for step in found.steps] == wanted, scenario
             compared += 1
-    assert compared > 20
+    assert compared > 12
 
 
 CROWDS = {
@@ -115,9 +118,9 @@ CROWDS = {
         "X = udp4()\nX.bind(127.0.0.1:0)\n",
         {"ok", "EADDRINUSE"},
     ),
-    "sixty that are asked and closed": (
-        "ephemeral 40000-40007\nS[1-60] = udp4(SO_REUSEADDR)\nS[1-60].bind(127.0.0.1:0)\n"
-        "S[1-60].name()\nS[1-60].close()\n",
+    "thirty that are asked and closed": (
+        "ephemeral 40000-40007\nS[1-30] = udp4(SO_REUSEADDR)\nS[1-30].bind(127.0.0.1:0)\n"
+        "S[1-30].name()\nS[1-30].close()\n",
         {"ok"},
     ),
     "two hundred in a hundred": (

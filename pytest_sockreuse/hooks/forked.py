@@ -17,6 +17,9 @@ from typing import IO, Any, NoReturn
 import pytest
 from _pytest.runner import runtestprotocol
 
+if sys.platform == "linux":
+    from ..live import namespace
+
 VISIT = pytest.StashKey["Visit"]()
 
 
@@ -73,7 +76,7 @@ class Visit:
         _flush()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # of a fork beside threads
-            pid = os.fork()
+            parent, pid = os.getpid(), os.fork()
         if pid:
             try:
                 self._status = os.waitpid(pid, 0)[1]
@@ -82,6 +85,10 @@ class Visit:
                 os.waitpid(pid, 0)
                 raise
             raise pytest.skip.Exception("goes on in a child")
+        if sys.platform == "linux":
+            namespace.end_with_parent()
+            if os.getppid() != parent:  # which has ended already
+                os._exit(1)
         self.in_child = True
         finalizers, _ = self.item.session._setupstate.stack[self.item]
         del finalizers[1:]  # of the parent's fixtures; the first is the item's own

@@ -48,6 +48,7 @@ class Recorder:
         self.targets = on
         self.comparer = Comparer(current(), on)
         self.tape = Tape(LIMIT)
+        self.options = frozenset(bearing())
         self.old = 0  # events that were there when the test began
         self.children: Children | None = None
 
@@ -56,7 +57,7 @@ class Recorder:
         """Record in here."""
         self.children = Children(self.tape)
         try:
-            with recording(self.tape, frozenset(bearing())):
+            with recording(self.tape, self.options):
                 yield self
         finally:
             self.children.close()

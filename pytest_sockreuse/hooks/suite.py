@@ -299,7 +299,7 @@ class SuiteItem(pytest.Item):
     def runtest(self) -> None:
         observation, verdict, expected = self.owner.observe(self.variant)
         claims = shown(self.variant.case.claims, observation, verdict) if observation is not None else {}
-        result = Result.of(self.variant, observation, verdict, expected.basis if expected else "", claims)
+        result = Result.of(self.variant, observation, verdict, expected, claims)
         self.user_properties += [*result.to_properties().items(), ("sockreuse_platform", current().name)]
         if verdict.state == "unsupported":
             pytest.skip(f"unsupported: {verdict.reason}")

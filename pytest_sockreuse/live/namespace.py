@@ -11,6 +11,7 @@ import errno
 import fcntl
 import os
 import re
+import signal
 import socket
 import struct
 import sys
@@ -23,6 +24,7 @@ from .errnos import name_of
 
 assert sys.platform == "linux"
 
+_PR_SET_PDEATHSIG = 1
 _NEWUSER, _NEWNET = 0x10000000, 0x40000000
 _UIDS = {"root": 0, "user1": 64001, "user2": 64002}
 _SIOCSIFFLAGS, _UP_AND_RUNNING = 0x8914, 0x1 | 0x40
@@ -38,6 +40,11 @@ def _unshare(flags: int) -> None:
     if _libc.unshare(flags):
         code = ctypes.get_errno()
         raise OSError(code, os.strerror(code))
+
+
+def end_with_parent() -> None:
+    """Have the kernel end this process, a child just forked, with the thread that forked it."""
+    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def own_user_namespace(as_root: bool = True) -> None:

@@ -41,6 +41,7 @@ class Runner:
     def __init__(self, timeout: float = TIMEOUT) -> None:
         self.timeout = timeout
         self._worker: subprocess.Popen[bytes] | None = None
+        self._owner = 0  # the process that started it
         self._asked: deque[tuple[list[object], float]] = deque()  # requests, and the seconds that each may take
         self._unsent = self._unread = b""
 
@@ -63,11 +64,13 @@ class Runner:
         """
         seconds = self.timeout if seconds is None else seconds
         request: list[object] = [scenario.bare, seconds, None if polls is None else [*polls]]
+        self._after_fork()
         self._asked.append((request, seconds + scenario.waits))
         self._send(request)
 
     def answer(self) -> Observation:
         """The observation of the oldest scenario asked. Raises Broken; the ones after it are not lost."""
+        self._after_fork()
         _, seconds = self._asked.popleft()
         line = self._line(seconds + _GRACE)
         if line is None:
@@ -82,6 +85,7 @@ class Runner:
 
     def isolation(self) -> str:
         """How the worker isolates scenarios (see `sandbox.isolation`); to be asked before scenarios. Raises Broken."""
+        self._after_fork()
         self._send(None)
         line = self._line(_START)
         if line is None:
@@ -91,10 +95,23 @@ class Runner:
     def close(self) -> None:
         """End the worker; its namespace and sockets go with it."""
         self._asked.clear()
+        self._after_fork()
         if self._worker is not None:
             self._end()
 
     # --- the process ----------------------------------------------------------------------------------------------
+
+    def _after_fork(self) -> None:
+        """The worker of a forked child's parent is not the child's: what was asked is asked again of one of its own."""
+        if self._worker is None or self._owner == os.getpid():
+            return
+        worker, self._worker = self._worker, None
+        assert worker.stdin is not None and worker.stdout is not None
+        worker.returncode = 0  # nobody's to wait for here
+        worker.stdin.close()
+        worker.stdout.close()
+        for waiting, _ in self._asked:
+            self._send(waiting)
 
     def _send(self, request: list[object] | None) -> None:
         if self._worker is None:
@@ -105,7 +122,7 @@ class Runner:
                 stdout=subprocess.PIPE,
                 bufsize=0,
             )
-            self._unsent, self._unread = b"", b""
+            self._unsent, self._unread, self._owner = b"", b"", os.getpid()
             assert self._worker.stdin is not None
             if sys.platform != "win32":
                 os.set_blocking(self._worker.stdin.fileno(), False)

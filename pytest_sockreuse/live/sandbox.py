@@ -77,13 +77,13 @@ class Sandbox:
         self._held: HeldPorts | None = None
         self._defaults: tuple[int, int, int] | None = None
         if sys.platform == "linux":
-            self._commons = shared_namespace.Commons()
+            self._namespaces = shared_namespace.SharedNamespaces()
         self._shared = False
 
     def enter(self, scenario: Scenario, shared: bool = False) -> dict[str, int]:
         """Make the scenario's environment and return the ports of its symbols. Raises NotRun.
 
-        With `shared` it need not be in a namespace of its own (see `commons`); `leave` is to be called after it.
+        With `shared` it need not be in a namespace of its own (see `shared_namespace`); call `leave` after it.
         """
         if self.isolation == "none":
             ports = self._on_the_host(scenario)
@@ -98,7 +98,7 @@ class Sandbox:
     def enter_shared(self, symbols: Iterable[str]) -> dict[str, int]:
         """The same, in a namespace, for one of many scenarios without environment that name ports by symbols only."""
         if sys.platform == "linux":
-            return self._commons.roomy(symbols)
+            return self._namespaces.roomy(symbols)
         raise AssertionError("only Linux has them")
 
     def become(self, user: str) -> contextlib.AbstractContextManager[None]:
@@ -110,16 +110,16 @@ class Sandbox:
     def leave(self, outcomes: Iterable[Observed]) -> None:
         """The scenario is over, and did this."""
         if sys.platform == "linux" and self._shared:
-            self._commons.leave(outcomes)
+            self._namespaces.leave(outcomes)
 
     def _in_a_namespace(self, scenario: Scenario, shared: bool) -> dict[str, int]:
         here = {"", "root"} if self.isolation == "netns" else {""}  # a user namespace's root is nobody's root outside
         for user in {step.user for step in scenario.steps} - here:
             self._try_user(user)
         if sys.platform == "linux":
-            self._shared = shared and shared_namespace.Commons.takes(scenario)
+            self._shared = shared and shared_namespace.SharedNamespaces.takes(scenario)
             if self._shared:
-                return self._commons.enter(scenario)
+                return self._namespaces.enter(scenario)
             namespace.enter(scenario)
             if not scenario.environment and self._defaults is not None:
                 return dealt(scenario, *self._defaults)

@@ -45,7 +45,7 @@ class _Room:
         self._here.close()
 
 
-class Commons:
+class SharedNamespaces:
     """The two namespaces of a worker process. `enter` one, perform the scenario, tell `leave` what it did."""
 
     def __init__(self) -> None:

@@ -6,6 +6,7 @@ It is in one state. Where the OS may choose, `choose` asks for one of the ways; 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Generic, Protocol, TypeVar
 
 from ..options import options
@@ -64,12 +65,18 @@ class Family(Protocol[S]):
     def name(self, m: Machine[S], sk: Sock) -> Value: ...
 
 
+@lru_cache(8192)
+def _plain(label: str, outcome: str, clause: str) -> StepPrediction:
+    """What a step shows that records nothing."""
+    return StepPrediction(label, (outcome,), None, clause)
+
+
 class Machine(Generic[S]):
     """One scenario on one stack, before one of its steps."""
 
     __slots__ = (
         "scenario stack family on choose space names over now clause work observed ports at labelled env addresses "
-        "devices state tuples listeners clock touched called against"
+        "devices state tuples listeners clock touched called against other"
     ).split()
 
     def __init__(
@@ -99,7 +106,8 @@ class Machine(Generic[S]):
         self.tuples: dict[Tuple4, Sock] = {}
         self.listeners: dict[int, list[Sock]] = {}
         self.called: dict[Sock, str] = {}  # the scenario's names, also of what is closed
-        self.against: tuple[Declared, Sock | None] = PLAIN, None
+        self.against: Declared = PLAIN  # the clause that stands against the call because of the socket `other`
+        self.other: Sock | None = None
         for setting in scenario.environment:
             if setting.kind == "address":
                 self.addresses.add(setting.value)
@@ -119,8 +127,6 @@ class Machine(Generic[S]):
             self.now += float(step.seconds)
             self.at += 1
             return None
-        self.clause = PLAIN
-        self.against = PLAIN, None
         try:
             outcome, value = self.step(step)
         except Unknown as why:
@@ -129,15 +135,18 @@ class Machine(Generic[S]):
                 raise
             shown = StepPrediction(step.label, unknown=str(why))  # it bears on no other socket
         else:
-            self.over = outcome == "time up"
-            outcome = "timeout" if self.over else outcome
-            values = None if value is None else (value,)
-            shown = StepPrediction(step.label, (outcome,), values, self.clause.name, against=self._against(outcome))
-            seen = self.observed.steps if self.observed is not None else ()
-            if self.labelled < len(seen):
-                self.compare(step, outcome, value, seen[self.labelled])
+            if outcome == "time up":
+                self.over, outcome = True, "timeout"
+            if value is None and self.other is None:
+                shown = _plain(step.label, outcome, self.clause.name)
+            else:
+                values = None if value is None else (value,)
+                shown = StepPrediction(step.label, (outcome,), values, self.clause.name, against=self._against(outcome))
+            if self.observed is not None and self.labelled < len(self.observed.steps):
+                self.compare(step, outcome, value, self.observed.steps[self.labelled])
         self.at += 1
         self.labelled += 1
+        self.clause, self.other = PLAIN, None
         return shown
 
     def step(self, step: Step) -> tuple[str, Value | None]:
@@ -304,15 +313,14 @@ class Machine(Generic[S]):
 
     def met(self, other: Sock | None, clause: Declared) -> Declared:
         """Note that `clause` stands against the call because of the socket `other`; returns the clause."""
-        self.against = clause, other
+        self.against, self.other = clause, other
         return clause
 
     def _against(self, outcome: str) -> str:
         """The socket because of which the step failed, by its name in the scenario; else empty."""
-        clause, other = self.against
-        if outcome == "ok" or clause is not self.clause or other is None:
+        if outcome == "ok" or self.against is not self.clause or self.other is None:
             return ""
-        return self.called.get(other, "a connection not accepted")
+        return self.called.get(self.other, "a connection not accepted")
 
     def memory(self) -> bytes:
         """A digest of all that what follows may depend on."""

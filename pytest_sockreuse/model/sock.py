@@ -31,7 +31,7 @@ class Sock:
     __slots__ = (
         "proto mptcp family user options ra rp v6only device no_port port_range linger linger2 nonlocal_ laddr port "
         "shown raddr rport state connected addr_lock port_lock auto queue backlog group peer rx error fin ended "
-        "shut_rd shut_wr open half since ends timestamps bound_at mapped tried"
+        "shut_rd shut_wr open half since ends timestamps bound_at mapped tried twofold"
     ).split()
 
     def __init__(self, proto: str, family: int, user: str) -> None:
@@ -62,6 +62,7 @@ class Sock:
         self.ends = (inf, inf)  # when time alone ends it: at the earliest, at the latest
         self.timestamps = True
         self.bound_at = 0
+        self.twofold = False  # a connection of MPTCP on both sides, whose ends are not those of its TCP connection
         self.tried = False  # an MPTCP socket that a connection was tried with
         self.mapped = False  # an AF_INET6 socket that sent a SYN by IPv4
 

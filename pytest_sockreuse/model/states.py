@@ -14,6 +14,7 @@ from operator import attrgetter
 from typing import Any
 
 from ..scenario import Scenario, Step
+from .clause import PLAIN
 from .machine import Held, Machine
 from .ports import PortSpace
 from .sock import CLOSE, Sock
@@ -60,6 +61,10 @@ class Outlook:
         uses = self.uses[name]
         where = bisect_left(uses, at)
         return uses[where] if where < len(uses) else len(uses) + uses[0]
+
+    def left(self, name: str, at: int) -> int:
+        """How many steps from `at` on speak of it."""
+        return len(self.uses[name]) - bisect_left(self.uses[name], at)
 
     def accepted(self, name: str, at: int) -> bool:
         """Whether a step from `at` on accepts a connection from it."""
@@ -170,7 +175,7 @@ def fork(m: Machine[Any], choose: Callable[[int], int]) -> Machine[Any]:
             new.touched.add(name)
         new.names[name] = held
     new.called = {memo.get(id(sk), sk): name for sk, name in m.called.items()}
-    new.against = m.against
+    new.clause, new.against, new.other = PLAIN, PLAIN, None
     return new
 
 
@@ -226,9 +231,12 @@ class Keys:
         self.m = m
         for name in [name for name in m.names if not outlook.alive(name, at)]:
             del m.names[name]
+        chosen = m.space.domain
+        m.touched |= {name for name, held in m.names.items() if held.sock is not None and held.sock.shown in chosen}
         names = sorted(m.names.keys() & m.touched, key=lambda name: (outlook.next(name, at), name))
         socks = [(n, name, m.names[name].sock) for n, name in enumerate(names)]
         self.named = {id(sk): n for n, name, sk in socks if sk is not None and outlook.distinct(name, at)}
+        self.reads = {id(sk): outlook.left(name, at) for _, name, sk in socks if sk is not None}
         self.kept = {id(sk) for _, _, sk in socks if sk is not None}
         self.accepting = {n for n, name in enumerate(names) if outlook.accepted(name, at)}
         self.looks: dict[int, tuple[Any, ...]] = {}
@@ -252,13 +260,23 @@ class Keys:
         return tuple(names), tuple(self.parts)
 
     def _look(self, sk: Sock) -> tuple[Any, ...]:
-        """All that is to be seen of a socket by itself; of one without a name what it received does not matter."""
+        """All that is to be seen of a socket by itself.
+
+        Of the datagrams that it has as many count as calls may read, and of a socket without a name none.
+        """
         found = self.looks.get(id(sk))
         if found is None:
             plain = _plain(sk)
             number = self.named.get(id(sk), -1)
-            if number < 0 and sk.proto == "udp":
-                plain = (*plain[:_RX], 0, *plain[_RX + 1 : _ERROR], "", *plain[_ERROR + 1 :])
+            if sk.proto == "udp" and (sk.rx or sk.error):
+                rx = min(sk.rx, self.reads.get(id(sk), 0)) if not self.outlook.whole else sk.rx
+                plain = (
+                    *plain[:_RX],
+                    rx,
+                    *plain[_RX + 1 : _ERROR],
+                    sk.error if rx or number >= 0 else "",
+                    *plain[_ERROR + 1 :],
+                )
             options = tuple(sorted(sk.options.items())) if sk.options else ()
             found = self.looks[id(sk)] = (number, plain, options)
         return found
@@ -275,12 +293,16 @@ class Keys:
         colours = self.colours
         self.used = used = set(self.m.ports.values()) | set(space.concrete.values())
         used |= {held.port for held in self.m.names.values()}
-        ends = []
+        ends, named = [], set()
         for sk in self._sockets():
             used |= {sk.port, sk.rport, sk.shown}
+            if id(sk) in self.kept:
+                named |= {sk.port, sk.rport}
             ends.append((sk.port, sk.rport, sk.shown, hash(self._look(sk))))
         for port in [port for port in colours if port not in used]:
             del colours[port], space.domain[port]
+        if forget := getattr(self.m.state, "forget", None):
+            forget(colours.keys() - named)
         known = {port: hash((may, 1 << 41)) for port, may in space.domain.items()}
         kinds = 0
         while kinds < len(set(known.values())):  # until no port can be told from another that could not before

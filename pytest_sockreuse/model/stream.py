@@ -11,6 +11,7 @@ from math import inf
 from typing import Any, Protocol, TypeVar
 
 from . import machine
+from .clause import Unknown
 from .sock import CLOSE, CLOSE_WAIT, ESTABLISHED, FIN_WAIT2, LISTEN, TIME_WAIT, Sock
 
 Machine = machine.Machine[Any]  # of whatever family
@@ -62,7 +63,10 @@ def send_fin(m: Machine, lives: Lives, sk: Sock) -> None:
         lives.remain(m, sk, False)
         return
     if sk.state == CLOSE_WAIT:
-        finish(m, lives, sk)
+        if sk.twofold and m.choose(2):  # the FINs of both sides cross
+            lives.remain(m, sk, False)
+        else:
+            finish(m, lives, sk)
     elif sk.state == ESTABLISHED:
         sk.state = FIN_WAIT2
         if not sk.open and sk.linger2 < 0 and peer is not None:  # it ends when its FIN is acknowledged
@@ -150,7 +154,9 @@ def send_reset(m: Machine, lives: Lives, sk: Sock) -> None:
 
 
 def take_reset(m: Machine, lives: Lives, sk: Sock) -> None:
-    """The peer of `sk` has reset the connection."""
+    """The peer of `sk` has reset the connection. Raises Unknown."""
+    if sk.mptcp and sk.state == FIN_WAIT2 and not sk.open:
+        raise Unknown("an MPTCP connection that is reset after close()")
     sk.peer = None
     if sk.state == TIME_WAIT:
         leave_tuple(m, sk)
@@ -199,6 +205,8 @@ def send(m: Machine, lives: Lives, sk: Sock) -> str:
         return "EPIPE"
     peer = sk.peer
     deaf = peer is not None and peer.state == FIN_WAIT2 and (peer.shut_rd or not peer.open)
+    if peer is not None and deaf and peer.mptcp:  # it takes what comes
+        return "ok"
     if peer is None or deaf or peer.state in (TIME_WAIT, CLOSE):
         if peer is not None:
             take_reset(m, lives, peer)

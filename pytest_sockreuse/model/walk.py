@@ -40,39 +40,37 @@ class Walk:
         self.unknown = ""
         self.states: list[Machine[Any]] = []
         course = Course()
-        machine = Machine(scenario, stack, family, on, course.choose, observed)
-        chosen = self._alone(machine, course)
+        first = Machine(scenario, stack, family, on, course.choose, observed)
+        chosen = self._alone(first, course)
         if chosen is None:
             return
-        machine = Machine(scenario, stack, family, on, course.choose, observed)
-        del self.steps[chosen.labelled :]
-        while machine.at < chosen.at:
-            machine.do()
-        self._follow(machine)
+        first = Machine(scenario, stack, family, on, course.choose, observed)
+        while first.at < chosen:
+            first.do()
+        self._follow(first)
 
-    def _alone(self, machine: Machine[Any], course: Course) -> _Place | None:
-        """Do steps until one has a choice; returns that step, or None at the end."""
-        while machine.at < len(self.scenario.steps):
-            place = _Place(machine.at, len(self.steps))
+    def _alone(self, machine: Machine[Any], course: Course) -> int | None:
+        """Do steps until one has a choice; returns its number, or None where none has, and all is known that can be."""
+        for at in range(len(self.scenario.steps)):
             try:
                 shown = machine.do()
             except Contradiction:
-                if not course.trail:
-                    self._departed()
-                    return None
-                return place
+                if course.trail:
+                    return at
+                self._departed()
+                return None
             except Unknown as why:
                 if course.trail:
-                    return place
+                    return at
                 self.unknown = str(why)
                 return None
             if course.trail:
-                return place
+                return at
             if shown is not None:
                 self.steps.append(shown)
-            if machine.over:
-                break
-        self._unreached()
+                if machine.over:
+                    self._unreached()
+                    break
         self.states = [machine]
         return None
 
@@ -179,15 +177,6 @@ class Walk:
         machine.names |= {new: old.machine.names[name] for name, new in zip(old.names, ours, strict=True)}
         machine.touched = {*here.touched, *ours}
         return _State(machine, ours, old.number)
-
-
-class _Place:
-    """A step by its number, and its number among those with a label."""
-
-    __slots__ = ("at", "labelled")
-
-    def __init__(self, at: int, labelled: int) -> None:
-        self.at, self.labelled = at, labelled
 
 
 class _State:

@@ -53,7 +53,9 @@ def load(paths: Sequence[Path], suite: Suite, wanted: Collection[str] | None = N
     missing = [id_ for id_ in (suite.by_id if wanted is None else wanted) if id_ not in results.results]
     if missing:
         rest = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
-        raise ResultsError(f"{paths[-1]}: no answer to {missing[0]}{rest}: have all of `sockreuse export` performed")
+        raise ResultsError(
+            f"{visible(paths[-1], 1000)}: no answer to {missing[0]}{rest}: have all of `sockreuse export` performed"
+        )
     return results
 
 
@@ -162,4 +164,4 @@ def _judged(variant: Variant, platform: Platform, observation: Observation) -> R
     expectation = expected(variant, platform, observation)
     verdict = judge(expectation.outcome if expectation else None, observation)
     claims = shown(variant.case.claims, observation, verdict)
-    return Result.of(variant, observation, verdict, expectation.basis if expectation else "", claims)
+    return Result.of(variant, observation, verdict, expectation, claims)

@@ -16,6 +16,7 @@ from pathlib import Path
 from ..expected import expected
 from ..platforms import Platform, PlatformError, named
 from ..suite import Statement, Suite, Table, Variant
+from ..text import visible
 from ..verdict import FAILURES, Outcome, Verdict, judge
 from .results import Result, Results, ResultsError, observed, read
 
@@ -39,7 +40,7 @@ def runs(paths: Iterable[Path], suite: Suite) -> list[Run]:
             try:
                 found.append(Run(path, named(results.about["platform"]), results))
             except PlatformError as error:
-                raise ResultsError(f"{path}: {error}") from None
+                raise ResultsError(f"{visible(path, 1000)}: {error}") from None
     return found
 
 
@@ -78,17 +79,19 @@ def _apart(run: Run, suite: Suite, missing: str) -> Iterator[str]:
 def _line(run: Run, ids: Collection[str], what: str) -> Iterator[str]:
     if ids:
         names = ", ".join(sorted(ids)[:3]) + (", …" if len(ids) > 3 else "")
-        yield f"{run.path}: {run.platform}: {len(ids)} {what}: {names}"
+        yield f"{visible(run.path, 1000)}: {run.platform}: {len(ids)} {what}: {names}"
 
 
 def _departs(run: Run, variant: Variant) -> bool:
     result = run.results.results[variant.id]
     if result.verdict == "broken":
         return True
-    wanted = variant.expected(run.platform)
-    if wanted is None and result.verdict != "unsupported":
-        wanted = expected(variant, run.platform, observed(run.platform.name, variant.labels, result.outcome, None))
-    return _judged(variant, wanted.outcome if wanted else None, result).state in FAILURES
+    stated = variant.expected(run.platform)
+    if stated is not None or result.verdict == "unsupported":
+        return _judged(variant, stated.outcome if stated else None, result).state in FAILURES
+    seen = next(observed(run.platform.name, variant.labels, result.outcome, None))
+    modelled = expected(variant, run.platform, seen)
+    return judge(modelled.outcome if modelled else None, seen).state in FAILURES
 
 
 def shown(variant: Variant, statement: Statement, known: Iterable[Run]) -> bool:
@@ -113,7 +116,9 @@ def _judged(variant: Variant, outcome: Outcome | None, result: Result) -> Verdic
 @lru_cache(1 << 16)
 def _verdict(labels: tuple[str, ...], wanted: Items | None, seen: Items, not_run: str | None) -> Verdict:
     """What an answer comes to; of a case's variants and of platforms that give the same one it is asked once."""
-    return judge(None if wanted is None else dict(wanted), observed("", labels, dict(seen), not_run))
+    expectation = None if wanted is None else dict(wanted)
+    verdicts = [judge(expectation, one) for one in observed("", labels, dict(seen), not_run)]
+    return next((verdict for verdict in verdicts if verdict.state in FAILURES), verdicts[0])
 
 
 def unshown(suite: Suite, known: Sequence[Run]) -> Iterator[str]:

@@ -7,6 +7,7 @@ footer is truncated, and is never read as a pass. A file may hold several platfo
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import re
@@ -19,7 +20,7 @@ from typing import Any, NoReturn
 from .. import output
 from ..loader import BASES
 from ..scenario import Observation, StepOutcome
-from ..suite import Suite, Variant
+from ..suite import Expectation, Suite, Variant
 from ..text import visible
 from ..verdict import FAILURES, VERDICTS, Verdict, is_outcome, is_value
 from .fold import fold, unfold
@@ -27,7 +28,7 @@ from .fold import fold, unfold
 FORMAT = 2
 MAX = 64 * 1024 * 1024  # bytes of a file
 MOST = 200_000  # results in a file
-LONG = 10_000  # characters of an outcome or a reason
+LONG = 10_000  # characters of a reason
 
 _PLATFORM = re.compile(r"[a-z0-9]+-[A-Za-z0-9._-]{1,60}")
 _HASH = re.compile(r"[0-9a-f]{12}")
@@ -58,16 +59,24 @@ class Result:
 
     @classmethod
     def of(
-        cls, variant: Variant, observation: Observation | None, verdict: Verdict, basis: str, claims: Mapping[str, bool]
+        cls,
+        variant: Variant,
+        observation: Observation | None,
+        verdict: Verdict,
+        expected: Expectation | None,
+        claims: Mapping[str, bool],
     ) -> Result:
+        """What a variant showed. Where the system chose as it may, that is said and not what it chose this time."""
         outcome = {}
         if observation is not None:
             names = {str(port): symbol for symbol, port in observation.ports.items()}
             for step in observation.steps:
-                if step.outcome != "ok":
-                    outcome[step.step] = step.outcome
-                elif step.value is not None:
-                    outcome[step.step] = _symbolic(step.value, names)
+                text = step.outcome if step.value is None else _symbolic(step.value, names)
+                if expected is not None and verdict.state == "match" and step.step in expected.outcome:
+                    text = _chosen(text, expected.outcome[step.step], expected.basis)
+                if text != "ok":
+                    outcome[step.step] = text
+        basis = expected.basis if expected is not None else ""
         return cls(variant.id, variant.content, verdict.state, outcome, basis, claims, verdict.reason[:LONG])
 
     def to_properties(self) -> dict[str, str]:
@@ -97,13 +106,31 @@ class Result:
         return line | {key: value for key, value in rest.items() if value}
 
 
-def observed(platform: str, labels: Iterable[str], outcome: Mapping[str, str], not_run: str | None) -> Observation:
-    """What was seen, as far as a result keeps it: values carry port symbols, not numbers."""
-    steps = []
-    for label in labels:
-        text = outcome.get(label, "ok")
-        steps.append(StepOutcome(label, text) if is_outcome(text) else StepOutcome(label, "ok", text))
-    return Observation(platform, tuple(steps), not_run=not_run)
+def observed(
+    platform: str, labels: Iterable[str], outcome: Mapping[str, str], not_run: str | None
+) -> Iterator[Observation]:
+    """What was seen, as far as a result keeps it: values carry port symbols, not numbers.
+
+    Where the system chose there are several, such that each step shows each of its alternatives.
+    """
+    seen = {label: outcome.get(label, "ok").split("|") for label in labels}
+    for number in range(max(map(len, seen.values()), default=1)):
+        texts = {label: texts[min(number, len(texts) - 1)] for label, texts in seen.items()}
+        steps = (StepOutcome(k, text) if is_outcome(text) else StepOutcome(k, "ok", text) for k, text in texts.items())
+        yield Observation(platform, tuple(steps), not_run=not_run)
+
+
+def _chosen(text: str, expected: str, basis: str) -> str:
+    """All that the system may choose from, where it does: ports at an address; or to succeed or not.
+
+    Not where the expectation may have alternatives for want of knowledge: what was seen is more then.
+    """
+    alternatives = expected.split("|")
+    host, colon, _ = text.rpartition(":")
+    if colon:
+        return "|".join(one for one in alternatives if one.rpartition(":")[0] == host) or text
+    free = basis in ("measured", "model") and "ok" in alternatives and all(map(is_outcome, alternatives))
+    return expected if free else text
 
 
 def _symbolic(value: str, names: Mapping[str, str]) -> str:
@@ -211,7 +238,9 @@ def read(path: Path, suite: Suite | None = None) -> list[Results]:
                 raise ResultsError(f"{at}: {visible(entry['id'])} should stand before {visible(before)}")
             before = entry["id"]
     if open_ or not found:
-        raise ResultsError(f"{path}: no footer: the file is truncated, or its run was cut short; make it anew")
+        raise ResultsError(
+            f"{visible(path, 1000)}: no footer: the file is truncated, or its run was cut short; make it anew"
+        )
     return found
 
 
@@ -228,8 +257,8 @@ def lines(path: Path) -> Iterator[tuple[str, str]]:
         raise ResultsError(f"{name}: not UTF-8") from None
     if len(data) > MAX:
         raise ResultsError(f"{name}: larger than {MAX} bytes")
-    for number, line in enumerate(text.removesuffix("\n").split("\n"), 1):
-        yield f"{name}:{number}", line
+    for number, line in enumerate(io.StringIO(text or "\n", newline="\n"), 1):
+        yield f"{name}:{number}", line.removesuffix("\n")
 
 
 def _at_once(path: str, flags: int) -> int:
@@ -323,9 +352,9 @@ def _is_line(entry: Mapping[str, Any]) -> bool:
 
 def _is_shown(step: str, text: Any) -> bool:
     verb = step.partition("#")[0].rpartition(".")[2]
-    if not isinstance(text, str):
+    if not isinstance(text, str) or len(text) > 1000:
         return False
-    return is_outcome(text) or is_value(verb, text) or (verb == "name" and _is(text, _CHOSEN))
+    return all(map(is_outcome, text.split("|"))) or is_value(verb, text) or (verb == "name" and _is(text, _CHOSEN))
 
 
 def _is(text: Any, pattern: re.Pattern[str]) -> bool:

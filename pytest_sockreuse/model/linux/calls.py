@@ -96,7 +96,7 @@ class Linux:
         return sk
 
     def set(self, m: Machine, sk: Sock, option: Option) -> None:
-        _covered(sk)
+        _covered(m, sk)
         if sk.mptcp:
             mptcp.apply(m, sk, option)
         else:
@@ -107,12 +107,12 @@ class Linux:
 
     def name(self, m: Machine, sk: Sock) -> Value:
         if not sk.connected:
-            _covered(sk)
+            _covered(m, sk)
         return m.space.value(sk.host, sk.shown)
 
     def bind(self, m: Machine, sk: Sock, host: str, port: int) -> None:
         """__inet_bind, __inet6_bind."""
-        _covered(sk, host)
+        _covered(m, sk, host)
         check_family(sk, host)
         if sk.family == 4:
             address = check_local(m, sk, host)
@@ -157,7 +157,7 @@ class Linux:
         """inet_listen."""
         if sk.proto == "udp":
             raise Errno("EOPNOTSUPP", DATAGRAM)
-        _covered(sk)
+        _covered(m, sk)
         if sk.connected or sk.state not in (CLOSE, LISTEN):
             raise Errno("EINVAL", LISTEN_STATE)
         self.tcp.listen(m, sk, backlog)
@@ -172,12 +172,13 @@ class Linux:
                 raise Errno("EAFNOSUPPORT", MAPPED_ON_V6ONLY)
             self.udp.connect(m, sk, host, port)
             return
-        _covered(sk, host)
+        _covered(m, sk, host)
         if sk.connected or sk.state != CLOSE:
             raise Errno("EISCONN", CONNECTED)
         sk.tried = sk.mptcp
         check_family(sk, host)
         self.tcp.connect(m, sk, route.route(m, sk, host), port)
+        sk.tried = False
 
     def disconnect(self, m: Machine, sk: Sock) -> None:
         """__udp_disconnect, tcp_disconnect."""
@@ -185,11 +186,11 @@ class Linux:
             self.udp.disconnect(m, sk)
             return
         self._end(m, sk)
-        sk.connected = False
+        sk.connected, sk.tried = False, sk.mptcp
 
     def _end(self, m: Machine, sk: Sock) -> None:
         """tcp_disconnect."""
-        _covered(sk)
+        _covered(m, sk)
         error = sk.error
         if sk.state == LISTEN:
             self.tcp.migrate(m, sk)
@@ -216,7 +217,7 @@ class Linux:
 
     def shutdown(self, m: Machine, sk: Sock, how: str) -> None:
         """inet_shutdown."""
-        _covered(sk)
+        _covered(m, sk)
         if sk.state == LISTEN:
             if how != "WR" and SHUT_LISTENER in m.on:
                 m.clause = SHUT_LISTENER
@@ -230,7 +231,7 @@ class Linux:
             stream.end(m, self.tcp, sk)
 
     def receive(self, m: Machine, sk: Sock, all_: bool) -> bool:
-        _covered(sk)
+        _covered(m, sk)
         if sk.proto == "udp":
             outcome = self._datagram(sk, all_)
         else:
@@ -255,7 +256,7 @@ class Linux:
             self.udp.autobind(m, sk)
             self.udp.send(m, sk, host, port)
             return
-        _covered(sk)
+        _covered(m, sk)
         outcome = stream.send(m, self.tcp, sk)
         if outcome != "ok":
             raise Errno(outcome, PEER if outcome != "EPIPE" else udp.SHUT_DOWN)
@@ -264,16 +265,26 @@ class Linux:
         if sk.proto == "udp":
             self.udp.unhash(m, sk)
         else:
-            _covered(sk)
+            if sk.mptcp and sk.connected and mptcp.AFTER not in m.on:
+                raise Unknown(_BEFORE)
+            if sk.mptcp and sk.rx and not sk.twofold:
+                raise Unknown("close() of MPTCP over TCP with unread data")
             if sk.state == LISTEN:
                 self.tcp.migrate(m, sk)
             stream.close(m, self.tcp, sk)
 
 
-def _covered(sk: Sock, host: str = "") -> None:
-    """Of MPTCP the first subflow's bind, listen and connect are modelled. Raises Unknown for what comes after."""
-    if sk.mptcp and (sk.tried or sk.queue or sk.shut_rd or (":" in host) != (sk.family == 6 and bool(host))):
-        raise Unknown("MPTCP after connect()")
+_BEFORE = "MPTCP connections before Linux 6.1"
+
+
+def _covered(m: Machine, sk: Sock, host: str = "") -> None:
+    """Raises Unknown: of an MPTCP socket whose connection failed or ended, and an address of the other family."""
+    if sk.mptcp and (sk.connected or sk.queue) and mptcp.AFTER not in m.on:
+        raise Unknown(_BEFORE)
+    if sk.mptcp and (sk.tried or (sk.connected and sk.state == CLOSE)):
+        raise Unknown("an MPTCP socket after its connection")
+    if sk.mptcp and (":" in host) != (sk.family == 6 and bool(host)):
+        raise Unknown("an address of the other family on MPTCP")
 
 
 def covers(platform: Platform) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ...scenario import Option
 from ..clause import Book, Errno, Unknown
-from ..sock import Sock
+from ..sock import CLOSE, LISTEN, Sock
 from . import options
 from .state import Machine
 
@@ -30,6 +30,34 @@ FASTOPEN = BOOK(
     "4ffb0a02346c mptcp: add TCP_FASTOPEN sock option",
     since=("6.2",),
 )
+REUSE_OPTIONS = BOOK(
+    "mptcp-reuse-options",
+    "SO_REUSEADDR and SO_REUSEPORT of MPTCP reach its first subflow; before they had no effect on its port.",
+    "83f0c10bc36d net: use mptcp setsockopt function for SOL_SOCKET on mptcp sockets",
+    "source",
+    since=("5.9",),
+)
+AFTER = BOOK(
+    "mptcp-connections",
+    "A connection of MPTCP, or of MPTCP and TCP, holds its ports as one of TCP does.",
+    "net/mptcp/protocol.c; before 6.1 it is not modelled",
+    since=("6.1",),
+)
+KEEPS = BOOK(
+    "mptcp-close-keeps-connection",
+    "What MPTCP closed goes on taking data until the peer ends too, and no TIME_WAIT stands for it.",
+    "net/mptcp/protocol.c __mptcp_close",
+)
+FINS_CROSS = BOOK(
+    "mptcp-ends-cross",
+    "Once both ends of an MPTCP connection are closed, that of the first leaves TIME_WAIT, and that of the second may.",
+    "net/mptcp/protocol.c mptcp_check_data_fin, __mptcp_close_subflow",
+)
+CONNECTED = BOOK(
+    "mptcp-options-before-connect",
+    "SO_REUSEADDR and SO_REUSEPORT of MPTCP are EINVAL once it is connected.",
+    f"{_SOURCE} mptcp_setsockopt_sol_socket (__mptcp_nmpc_socket)",
+)
 TELLS = BOOK(
     "mptcp-tells-what-was-set",
     "getsockopt() of MPTCP tells IPV6_V6ONLY, IP_FREEBIND and IP_TRANSPARENT as the program set them, on AF_INET too; "
@@ -49,6 +77,11 @@ _ALWAYS = frozenset({"SO_REUSEADDR", "SO_REUSEPORT", "SO_LINGER", "IPV6_V6ONLY"}
 def apply(m: Machine, sk: Sock, option: Option) -> None:
     """setsockopt(2). Raises Errno, and Unknown on kernels where that is not known."""
     name = option.name
+    if sk.state not in (CLOSE, LISTEN):
+        if name not in ("SO_REUSEADDR", "SO_REUSEPORT"):
+            raise Unknown(f"{name} on connected MPTCP")
+        if CONNECTED in m.on:
+            raise Errno("EINVAL", CONNECTED)
     _check(m, name, "ENOPROTOOPT" if name == "IP_LOCAL_PORT_RANGE" else "EOPNOTSUPP", "ENOPROTOOPT")
     if name in _MISSING:
         if name != "IP_TTL":
@@ -58,6 +91,11 @@ def apply(m: Machine, sk: Sock, option: Option) -> None:
         return
     if name == "TCP_DEFER_ACCEPT" and option.raw is not None and len(option.raw) < 4:
         raise Unknown("a short TCP_DEFER_ACCEPT on MPTCP")
+    if name in ("SO_REUSEADDR", "SO_REUSEPORT", "IPV6_V6ONLY") and REUSE_OPTIONS not in m.on:
+        if name == "IPV6_V6ONLY":
+            raise Unknown("IPV6_V6ONLY on MPTCP before 5.9")
+        sk.options[name] = str(int(bool(options.value_of(option))))
+        return
     options.apply(m, sk, option)
     if name == "IPV6_V6ONLY":
         sk.options[name] = str(int(sk.v6only))
@@ -69,6 +107,8 @@ def read(m: Machine, sk: Sock, option: Option) -> str | None:
     _check(m, name, "EOPNOTSUPP", "EOPNOTSUPP")
     if name in _MISSING:
         raise Errno("EOPNOTSUPP", MISSING)
+    if name in ("SO_REUSEADDR", "SO_REUSEPORT") and REUSE_OPTIONS not in m.on:
+        return sk.options.get(name, "0")
     if name in _TOLD:
         if TELLS not in m.on:
             raise Errno("EOPNOTSUPP", options.NO_OPTION)

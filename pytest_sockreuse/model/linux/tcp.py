@@ -10,6 +10,7 @@ from ..sock import CLOSE, ESTABLISHED, LISTEN, TIME_WAIT, Sock
 from .address import MAPPED_V6ONLY
 from .bind import EXHAUSTED, TW_KEEPS, bucket, get_port, left, moved, new_bucket
 from .choice import connect_auto
+from .mptcp import FINS_CROSS, KEEPS
 from .route import BROADCAST, BY_DEVICE, FOREIGN, Route
 from .state import Machine
 
@@ -157,6 +158,12 @@ class Tcp:
 
     def remain(self, m: Machine, sk: Sock, half: bool) -> None:
         """tcp_time_wait: a small socket takes the place of `sk`; for a long FIN_WAIT2 tcp_keepalive_timer does it."""
+        if half and sk.mptcp and KEEPS in m.on:
+            if sk.half:
+                raise Unknown("an MPTCP connection a minute after close()")
+            sk.half = True
+            stream.last(m, sk, (MINUTE, MINUTE))
+            return
         if half and not sk.half and HALF_ENDS in m.on and self._fin_time(m, sk) > MINUTE:
             sk.half = True
             stream.last(m, sk, self.stay(m, sk, True))
@@ -380,7 +387,8 @@ class Tcp:
             self._unanswered(m, sk, BACKLOG)
         child = Sock("tcp", listener.family, listener.user)
         child.have(_INHERITED, listener)
-        child.tried = child.mptcp
+        child.mptcp = listener.mptcp and sk.mptcp
+        child.twofold = sk.twofold = child.mptcp and FINS_CROSS in m.on
         child.options = dict(listener.options)
         child.laddr, child.port, child.raddr, child.rport = sk.raddr, sk.rport, sk.laddr, sk.port
         child.shown, child.timestamps, child.open = child.port, sk.timestamps, False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from ..clause import Book, Errno
 from ..linux import state as linux
@@ -69,27 +70,30 @@ def exclusive(sk: Sock) -> bool:
     return sk.options.get("SO_EXCLUSIVEADDRUSE") == "1"
 
 
-def _stands_for(m: Machine, sk: Sock, address: str) -> list[tuple[str, bool]]:
+def _stands_for(m: Machine, sk: Sock, host: str) -> list[tuple[str, bool]]:
     """The addresses at which `sk` is compared, and whether each stands for all of its family."""
-    every = exclusive(sk) and address in ("0.0.0.0", "::") and EXCLUSIVE in m.on
-    if address == "::" and not sk.v6only and every:
-        return [("::", True), ("0.0.0.0", True)]
-    return [(address, every)]
+    address = ip_address(host)
+    alone = exclusive(sk) and EXCLUSIVE in m.on
+    found = [(str(address), alone and address.is_unspecified)]
+    if isinstance(address, IPv6Address) and not sk.v6only:
+        four = address.ipv4_mapped or (IPv4Address(0) if address.is_unspecified and alone else None)
+        found += [(str(four), alone and four.is_unspecified)] if four is not None else []
+    return found
 
 
-def check(m: Machine, sk: Sock, address: str, port: int) -> None:
+def check(m: Machine, sk: Sock, host: str, port: int) -> None:
     """check_addr_usage. Raises Errno."""
     m.spend(len(table(m)))
-    for at, every in _stands_for(m, sk, address):
+    for at, every in _stands_for(m, sk, host):
         found = next((one for one in table(m) if one.port == port and one.meets(at, every)), None)
         if found is not None and not (found.shared and reuses(sk)):
             name = "EACCES" if reuses(sk) or found.every else "EADDRINUSE"
             raise Errno(name, m.met(found.holders[0], EXCLUSIVE if found.every or every else TABLE))
 
 
-def enter(m: Machine, sk: Sock, address: str) -> None:
-    """update_addr_usage: `sk` is bound to `address` at its port."""
-    for at, every in _stands_for(m, sk, address):
+def enter(m: Machine, sk: Sock, host: str) -> None:
+    """update_addr_usage: `sk` is bound to `host` at its port."""
+    for at, every in _stands_for(m, sk, host):
         same = next((one for one in table(m) if one.port == sk.port and one.meets(at, every)), None)
         if same is None:
             table(m).append(Bound(at, sk.port, every, reuses(sk), [sk]))

@@ -11,16 +11,15 @@ from functools import cache
 
 from ...platforms import Platform, known
 from ...scenario import Option
-from ..address import canonical
 from ..clause import Book, Declared, Errno, Unknown
-from ..linux import calls as host
+from ..linux import calls as linux
 from ..linux.state import Machine
 from ..ports import Value
 from ..sock import CLOSE, LISTEN, Sock
 from . import addresses
 from .addresses import RUN, State, reuses
 
-HOST = host.BOOK
+HOST = linux.BOOK
 _SERVER = "server/sock.c"
 
 
@@ -53,10 +52,22 @@ HOST_REUSES = BOOK(
 V6ONLY_DEFAULT = BOOK(
     "v6only-by-default", "IPV6_V6ONLY is 1 unless cleared.", f"{_SERVER} init_socket; {RUN}", "source"
 )
+V6ONLY_OF_IPV4 = BOOK(
+    "v6only-of-ipv4",
+    "IPV6_V6ONLY of an IPv4 socket does nothing, and is EINVAL once it is bound.",
+    f"dlls/ntdll/unix/socket.c; {RUN}",
+    "source",
+)
 BOTH = BOOK(
     "reuseaddr-or-exclusive",
     "SO_REUSEADDR and SO_EXCLUSIVEADDRUSE on one socket is EINVAL, in either order, until the first is cleared.",
     f"{_SERVER} sock_ioctl (IOCTL_AFD_WINE_SET_SO_REUSEADDR); {RUN}",
+    "source",
+)
+NO_PROTOCOL = BOOK(
+    "winsock-has-no-such-protocol",
+    "A socket of MPTCP, SCTP or UDP-Lite is EPROTONOSUPPORT.",
+    f"{_SERVER} init_socket (get_unix_protocol); {RUN}",
     "source",
 )
 NO_OPTION = BOOK(
@@ -110,7 +121,7 @@ _FLAGS = {"SO_REUSEADDR": "SO_EXCLUSIVEADDRUSE", "SO_EXCLUSIVEADDRUSE": "SO_REUS
 _HOST = frozenset("IPV6_V6ONLY SO_LINGER SO_BROADCAST SO_KEEPALIVE SO_DONTROUTE TCP_NODELAY".split())
 
 
-class Wine(host.Linux):
+class Wine(linux.Linux):
     """The calls on Wine: what its server decides, then the host's."""
 
     no_option = NO_OPTION
@@ -120,7 +131,7 @@ class Wine(host.Linux):
 
     def socket(self, m: Machine, proto: str, family: int, user: str) -> Sock:
         if proto not in ("tcp", "udp"):
-            raise Unknown(f"{proto} is not modelled")
+            raise Errno("EPROTONOSUPPORT", NO_PROTOCOL)
         sk = super().socket(m, proto, family, user)
         sk.ra = proto == "tcp" and HOST_REUSES in m.on
         sk.v6only = family == 6 and V6ONLY_DEFAULT in m.on
@@ -132,6 +143,10 @@ class Wine(host.Linux):
             raise Unknown(f"raw {name}")
         if name in _FLAGS:
             self._flag(m, sk, name, option.value != "0")
+        elif name == "IPV6_V6ONLY" and sk.family == 4:
+            if _bound(sk):
+                raise Errno("EINVAL", V6ONLY_OF_IPV4)
+            m.clause = V6ONLY_OF_IPV4
         elif name in _HOST:
             super().set(m, sk, option)
         else:
@@ -148,7 +163,7 @@ class Wine(host.Linux):
     def get(self, m: Machine, sk: Sock, option: Option) -> str | None:
         if option.name in _FLAGS:
             return sk.options.get(option.name, "0")
-        if option.name not in _HOST:
+        if option.name not in _HOST or (option.name == "IPV6_V6ONLY" and sk.family == 4):
             raise Unknown(f"{option.name} on Wine")
         return super().get(m, sk, option)
 
@@ -156,15 +171,17 @@ class Wine(host.Linux):
         self._answered(sk)
         if sk.options.get("elsewhere"):
             raise Unknown("the name of a UDP socket that is bound elsewhere than it asked for")
-        if not sk.shown:
+        if not _bound(sk):
             raise Errno("EINVAL", BOUND_FIRST)
         return super().name(m, sk)
 
     def bind(self, m: Machine, sk: Sock, host: str, port: int) -> None:
         self._answered(sk)
+        if (_bound(sk) or sk.connected) and linux.BOUND_ONCE in m.on:
+            raise Errno("EINVAL", linux.BOUND_ONCE)
         tracked = sk.proto == "tcp" and (":" in host) == (sk.family == 6)
-        if tracked and port and not sk.port and not sk.connected:
-            addresses.check(m, sk, str(canonical(host)), port)
+        if tracked and port:
+            addresses.check(m, sk, host, port)
         if sk.proto == "udp" and sk.family == 4 and ":" not in host and host not in ("0.0.0.0", "127.0.0.1"):
             host = self._anywhere(m, sk, host)
         with _translated(m):
@@ -172,10 +189,10 @@ class Wine(host.Linux):
                 super().bind(m, sk, host, port)
             except Errno as error:
                 if error.name == "EADDRINUSE" and reuses(sk) and DENIED in m.on:
-                    raise Errno("EACCES", m.met(m.against[1], DENIED)) from None
+                    raise Errno("EACCES", m.met(m.other, DENIED)) from None
                 raise
         if tracked:
-            addresses.enter(m, sk, sk.laddr)
+            addresses.enter(m, sk, host)
 
     @staticmethod
     def _anywhere(m: Machine, sk: Sock, host: str) -> str:
@@ -189,8 +206,8 @@ class Wine(host.Linux):
 
     @staticmethod
     def _answered(sk: Sock) -> None:
-        if sk.options.get("refused"):
-            raise Unknown("a socket whose connection was refused")
+        if sk.options.get("failed"):
+            raise Unknown("a socket whose connect() has failed")
 
     @staticmethod
     def _undisturbed(sk: Sock) -> None:
@@ -200,9 +217,9 @@ class Wine(host.Linux):
     def listen(self, m: Machine, sk: Sock, backlog: int) -> None:
         self._answered(sk)
         if sk.proto == "udp":
-            if not sk.shown and UDP_BOUND_FIRST in m.on:
+            if not _bound(sk) and UDP_BOUND_FIRST in m.on:
                 raise Errno("EINVAL", UDP_BOUND_FIRST)
-        elif not sk.shown and BOUND_FIRST in m.on:
+        elif not _bound(sk) and BOUND_FIRST in m.on:
             raise Errno("EINVAL", BOUND_FIRST)
         super().listen(m, sk, backlog)
 
@@ -210,12 +227,13 @@ class Wine(host.Linux):
         self._answered(sk)
         if sk.state == LISTEN:
             raise Errno("EINVAL", ON_LISTENER)
+        unbound = sk.proto == "udp" and not sk.shown
         try:
             with _translated(m):
                 super().connect(m, sk, host, port)
         except Errno as error:
-            if error.name == "ECONNREFUSED":
-                sk.options["refused"] = "1"
+            if unbound or error.name == "ECONNREFUSED":
+                sk.options["failed"] = "1"
             raise
 
     def receive(self, m: Machine, sk: Sock, all_: bool) -> bool:
@@ -223,6 +241,7 @@ class Wine(host.Linux):
         return super().receive(m, sk, all_)
 
     def send(self, m: Machine, sk: Sock, host: str, port: int) -> None:
+        self._answered(sk)
         self._undisturbed(sk)
         with _translated(m, sk.shut_wr):
             super().send(m, sk, host, port)
@@ -231,8 +250,12 @@ class Wine(host.Linux):
         if sk.state == LISTEN:
             raise Errno("EINVAL", ON_LISTENER)
         if sk.proto == "tcp" and sk.connected:
-            raise Errno("EISCONN", host.CONNECTED)
-        raise Unknown("connect() with AF_UNSPEC on Wine")
+            raise Errno("EISCONN", linux.CONNECTED)
+        if sk.proto == "tcp" or not _bound(sk):
+            raise Unknown("connect() with AF_UNSPEC on Wine")
+        self._answered(sk)
+        super().disconnect(m, sk)
+        sk.options["bound"] = "1"
 
     def shutdown(self, m: Machine, sk: Sock, how: str) -> None:
         if sk.proto == "udp":
@@ -245,6 +268,11 @@ class Wine(host.Linux):
     def close(self, m: Machine, sk: Sock) -> None:
         addresses.leave(m, sk)
         super().close(m, sk)
+
+
+def _bound(sk: Sock) -> bool:
+    """Whether Wine takes `sk` to be bound, also after the host let its port go."""
+    return bool(sk.shown) or "bound" in sk.options
 
 
 @contextmanager
