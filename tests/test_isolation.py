@@ -98,6 +98,33 @@ def test_no_descriptor_process_or_namespace_is_left() -> None:
             assert (process / "ns" / "net").readlink() != namespace
 
 
+ORPHAN = """
+import sys
+sys.path[:0] = sys.argv[2:]
+from pytest_sockreuse.live.runner import Runner
+from pytest_sockreuse.parser import parse
+runner = Runner(100)
+for text in ("A = tcp4()\\nA.name()", sys.argv[1]):
+    runner.ask(parse(text))
+runner.answer()
+print(runner._worker.pid, flush=True)
+runner.answer()
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="its worker ends when its scenario's time is up")
+@pytest.mark.parametrize(
+    "last", ["wait 600\nA = tcp4()", "A = tcp4()\nA.bind(127.0.0.1:P)\nA.listen()\nB = A.accept()"]
+)
+def test_a_worker_ends_with_its_parent_whatever_it_is_in(last: str) -> None:
+    """Whose standard error it has: that is at its end when nobody is left."""
+    command = [sys.executable, "-c", ORPHAN, last, *sys.path]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None and process.stdout.readline().strip().isdigit()
+        process.kill()
+        process.communicate(timeout=30)
+
+
 @linux_only
 @in_namespaces
 def test_a_killed_worker_costs_one_scenario() -> None:
@@ -141,7 +168,7 @@ import sys, time
 sys.path[:0] = sys.argv[1:]
 from pytest_sockreuse.live.runner import Runner
 from pytest_sockreuse.parser import parse
-runner = Runner()
+runner = Runner(100)
 runner.run(parse("A = tcp4()"))
 runner.ask(parse({text!r}))
 print(runner._worker.pid, flush=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import select
 import signal
 import sys
 import threading
@@ -94,11 +95,25 @@ def serve(requests: BinaryIO, answers: BinaryIO) -> None:
             continue
         try:
             text, seconds, polls = request
-            sandbox = sandbox or Sandbox()
+            if sandbox is None:
+                sandbox = Sandbox()  # before there are threads: they would bar it from a user namespace
+                threading.Thread(target=_end_with, args=(requests,), daemon=True).start()
             reply = _perform(sandbox, parse(text), seconds, polls, answer)
         except Exception:
             reply = [[], {}, None, traceback.format_exc()]
         answer(reply)
+
+
+def _end_with(requests: BinaryIO) -> None:
+    """End this process when nobody can ask any more, whatever call it is in: its parent may have been killed."""
+    if sys.platform == "win32":  # where pipes cannot be polled
+        return
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGALRM})  # which is to interrupt the call
+    poll = select.poll()
+    poll.register(requests, select.POLLHUP)
+    while not any(events & select.POLLHUP for _, events in poll.poll()):
+        pass
+    os._exit(0)
 
 
 def main() -> None:
