@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
+from ipaddress import IPv6Address
+
 from ..address import parsed
-from ..clause import Book, Declared, Errno, Unknown
+from ..clause import Book, Declared, Errno
 from ..sock import TIME_WAIT, Sock
 from .state import Bucket, Machine
 
@@ -174,6 +177,18 @@ def check_family(sk: Sock, host: str) -> None:
         raise Errno("EINVAL", FAMILY)
 
 
+MULTICAST = BOOK(
+    "multicast-binds",
+    "A multicast address can be bound, whoever else has another address of the port; TCP over IPv6 cannot, EINVAL.",
+    "net/ipv4/af_inet.c inet_addr_valid_or_nonlocal; net/ipv6/af_inet6.c __inet6_bind",
+)
+SCOPE = BOOK(
+    "scope-needs-device",
+    "A link-local or interface-local IPv6 address is EINVAL for bind() and connect() of a socket without device.",
+    "net/ipv6/af_inet6.c __inet6_bind; net/ipv6/datagram.c; net/ipv6/tcp_ipv6.c (sin6_scope_id)",
+)
+
+
 def kind_of(address: str) -> str:
     """The kind of a canonical address on Linux, where the network of lo has a broadcast address."""
     return "broadcast" if address == "127.255.255.255" else parsed(address)[2]
@@ -186,6 +201,20 @@ def is_local(m: Machine, address: str) -> bool:
     return kind_of(address) == "loopback" or address in m.addresses
 
 
+def needs_scope(sk: Sock, address: str) -> bool:
+    """Whether an IPv6 address means something on one device only, and `sk` is bound to none."""
+    if ":" not in address or sk.device:
+        return False
+    return IPv6Address(address).is_link_local or re.match("ff.[12]:", address) is not None
+
+
+def check_scope(m: Machine, sk: Sock, host: str) -> None:
+    """A destination of connect() that means something on one device only. Raises Errno."""
+    address, _, kind = parsed(host)
+    if needs_scope(sk, address) and (kind != "multicast" or sk.proto != "tcp") and SCOPE in m.on:
+        raise Errno("EINVAL", SCOPE)
+
+
 def check_local(m: Machine, sk: Sock, host: str) -> str:
     """The address that bind() gives to `sk`. Raises Errno."""
     address, family, kind = parsed(host)
@@ -195,8 +224,12 @@ def check_local(m: Machine, sk: Sock, host: str) -> str:
         raise Errno("EADDRNOTAVAIL", OTHER_DEVICE)
     if kind == "any" or is_local(m, address) or (family == 4 and kind_of(address) == "broadcast"):
         return address
-    if kind in ("multicast", "linklocal"):
-        raise Unknown("binding multicast and link-local addresses")
+    if needs_scope(sk, address) and SCOPE in m.on:
+        raise Errno("EINVAL", SCOPE)
+    if kind == "multicast" and MULTICAST in m.on:
+        if family == 6 and sk.proto == "tcp":
+            raise Errno("EINVAL", MULTICAST)
+        return address
     sysctl = f"net.ipv{family}.ip_nonlocal_bind"
     if NOT_LOCAL in m.on and not sk.nonlocal_ and m.env.get(sysctl, "0") == "0":
         raise Errno("EADDRNOTAVAIL", NOT_LOCAL)

@@ -13,7 +13,7 @@ from ..clause import Book, Declared, Errno, Unknown
 from ..ports import Value
 from ..sock import CLOSE, LISTEN, Sock
 from . import address, bind, choice, mptcp, options, route, tcp, udp
-from .address import MAPPED_ON_V6ONLY, SPECIFIC_V6ONLY, check_family, check_local
+from .address import MAPPED_ON_V6ONLY, SPECIFIC_V6ONLY, check_family, check_local, check_scope
 from .state import Machine, State
 
 BOOK = Book()
@@ -177,6 +177,7 @@ class Linux:
             raise Errno("EISCONN", CONNECTED)
         sk.tried = sk.mptcp
         check_family(sk, host)
+        check_scope(m, sk, host)
         self.tcp.connect(m, sk, route.route(m, sk, host), port)
         sk.tried = False
 

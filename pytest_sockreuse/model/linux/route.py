@@ -31,6 +31,13 @@ BROADCAST_SOURCE = BOOK(
     "An AF_INET socket that is bound to a broadcast address sends from 127.0.0.1.",
     "net/ipv4/af_inet.c __inet_bind (inet_saddr = 0)",
 )
+MULTICAST_TO = BOOK(
+    "multicast-destination",
+    "A multicast address is no source. To one IPv4 sends from a bound address or by a device alone, else it is "
+    "ENETUNREACH, as it is of TCP; on lo 224.0.0.1 reaches all sockets that the datagram fits, others nobody.",
+    f"{_OUTPUT}; net/ipv4/igmp.c ip_mc_up (IGMP_ALL_HOSTS); net/ipv4/tcp_ipv4.c tcp_v4_connect",
+)
+ALL_HOSTS = "224.0.0.1"
 NO_IPV6 = BOOK(
     "ipv6-disabled",
     "With disable_ipv6 no IPv6 address is local: nothing is sent over IPv6, EADDRNOTAVAIL, or ENETUNREACH from a bound "
@@ -63,29 +70,33 @@ def route(m: Machine, sk: Sock, host: str) -> Route:
         address, family = ("::1", 6) if ":" in sk.laddr else ("127.0.0.1", 4)
     if sk.family == 6 and family == 4 and sk.v6only and MAPPED_ON_V6ONLY in m.on:
         raise Errno("ENETUNREACH", MAPPED_ON_V6ONLY)
-    if kind in ("multicast", "linklocal"):
-        raise Unknown("connections to multicast and link-local addresses")
     return _over_ipv4(m, sk, address) if family == 4 else _over_ipv6(m, sk, address)
 
 
 def connected(m: Machine, sk: Sock) -> Route:
     """The way of what a connected UDP socket sends."""
     source = sk.laddr if ":" in sk.raddr else sends_from(m, sk) or _preferred(sk.raddr)
-    broadcast = kind_of(sk.raddr) == "broadcast" and BROADCAST in m.on
+    kind = kind_of(sk.raddr)
+    broadcast = (kind == "broadcast" and BROADCAST in m.on) or (kind == "multicast" and MULTICAST_TO in m.on)
     lost = not is_local(m, source) and FOREIGN in m.on
-    return Route(source, sk.raddr, broadcast, lost, sk.device not in ("", "lo") and BY_DEVICE in m.on)
+    away = (sk.device not in ("", "lo") and BY_DEVICE in m.on) or (kind == "multicast" and sk.raddr != ALL_HOSTS)
+    return Route(source, sk.raddr, broadcast, lost, away)
 
 
 def _preferred(destination: str) -> str:
     """The source that a route to this host's own address prefers."""
-    return "127.0.0.1" if kind_of(destination) in ("loopback", "broadcast") else destination
+    kind = kind_of(destination)
+    return "127.0.0.1" if kind in ("loopback", "broadcast") else "0.0.0.0" if kind == "multicast" else destination
 
 
 def sends_from(m: Machine, sk: Sock) -> str:
     """The IPv4 address that is fixed for what `sk` sends; empty where the route decides."""
     if ":" in sk.laddr:  # at an IPv6 address that bind() named, or that connect() chose
         return LOOPBACK4 if sk.addr_lock and not sk.any_ else ""
-    if sk.any_ or (sk.family == 4 and kind_of(sk.laddr) == "broadcast" and BROADCAST_SOURCE in m.on):
+    kind = kind_of(sk.laddr)
+    if sk.any_ or (sk.family == 4 and kind == "broadcast" and BROADCAST_SOURCE in m.on):
+        return ""
+    if sk.family == 4 and kind == "multicast" and MULTICAST_TO in m.on:
         return ""
     return sk.laddr
 
@@ -98,7 +109,10 @@ def _over_ipv4(m: Machine, sk: Sock, destination: str) -> Route:
     foreign = bool(source) and not is_local(m, source)
     if source == "255.255.255.255" and FOREIGN in m.on:
         raise Errno("EINVAL", FOREIGN)
-    everybody = destination == "255.255.255.255"
+    if source and kind_of(source) == "multicast" and MULTICAST_TO in m.on:
+        raise Errno("EINVAL", MULTICAST_TO)
+    group = kind_of(destination) == "multicast" and MULTICAST_TO in m.on
+    everybody = destination == "255.255.255.255" or group
     if sk.device not in ("", "lo") and BY_DEVICE in m.on:
         if destination == "0.0.0.0" or (source and not foreign):
             raise Errno("EINVAL", BY_DEVICE)
@@ -114,6 +128,8 @@ def _over_ipv4(m: Machine, sk: Sock, destination: str) -> Route:
         source = source or "0.0.0.0"
     elif destination == "0.0.0.0":
         destination = source or "127.0.0.1"
+    if group:
+        return Route(source, destination, broadcast=True, away=destination != ALL_HOSTS)
     if kind_of(destination) == "broadcast" and BROADCAST in m.on:
         return Route(source or _preferred(destination), destination, broadcast=True)
     if not is_local(m, destination):
@@ -127,9 +143,12 @@ def _over_ipv6(m: Machine, sk: Sock, destination: str) -> Route:
     """ip6_route_output_flags."""
     if not is_local(m, "::1") and NO_IPV6 in m.on:
         raise Errno("EADDRNOTAVAIL" if sk.laddr == "::" else "ENETUNREACH", NO_IPV6)
+    kind = parsed(destination)[2]
+    if sk.device and kind in ("multicast", "linklocal"):
+        raise Unknown("multicast and link-local IPv6 addresses by a device")
     if not is_local(m, destination) or sk.device not in ("", "lo"):
         raise Errno("ENETUNREACH", NO_ROUTE)
     if ":" not in sk.laddr:
         raise Errno("EAFNOSUPPORT", FAMILY)
-    source = destination if sk.any_ else sk.laddr
+    source = destination if sk.any_ or kind_of(sk.laddr) == "multicast" else sk.laddr
     return Route(source, destination, lost=not is_local(m, source) and FOREIGN in m.on)

@@ -7,11 +7,11 @@ from typing import NoReturn
 from .. import stream
 from ..clause import Book, Declared, Errno, TimeUp, Unknown
 from ..sock import CLOSE, ESTABLISHED, LISTEN, TIME_WAIT, Sock
-from .address import MAPPED_V6ONLY
+from .address import MAPPED_V6ONLY, kind_of
 from .bind import EXHAUSTED, TW_KEEPS, bucket, get_port, left, moved, new_bucket
 from .choice import connect_auto
 from .mptcp import FINS_CROSS, KEEPS
-from .route import BROADCAST, BY_DEVICE, FOREIGN, Route
+from .route import BROADCAST, BY_DEVICE, FOREIGN, MULTICAST_TO, Route
 from .state import Machine
 
 BOOK = Book()
@@ -258,7 +258,7 @@ class Tcp:
     def connect(self, m: Machine, sk: Sock, way: Route, port: int) -> None:
         """tcp_v4_connect, tcp_v6_connect and the answer of the other side."""
         if way.broadcast:
-            raise Errno("ENETUNREACH", BROADCAST)
+            raise Errno("ENETUNREACH", MULTICAST_TO if kind_of(way.destination) == "multicast" else BROADCAST)
         source, destination = way.source, way.destination
         old, sk.laddr, sk.raddr, sk.rport = sk.laddr, source, destination, port
         moved(m, sk, old)

@@ -170,6 +170,7 @@ class Udp:
 
     def connect(self, m: Machine, sk: Sock, host: str, port: int) -> None:
         """__ip4_datagram_connect, __ip6_datagram_connect."""
+        at.check_scope(m, sk, host)
         way = self._way(m, sk, host)
         if sk.any_ and sk.laddr != way.source:
             sk.laddr = way.source
@@ -239,7 +240,7 @@ class Udp:
     @staticmethod
     def _way(m: Machine, sk: Sock, host: str) -> Route:
         way = route(m, sk, host)
-        if way.broadcast and sk.options.get("SO_BROADCAST") != "1":
+        if way.broadcast and at.kind_of(way.destination) == "broadcast" and sk.options.get("SO_BROADCAST") != "1":
             raise Errno("EACCES", BROADCAST)
         return way
 

@@ -223,6 +223,14 @@ NOT_LOCAL = BOOK(
 )
 
 
+MULTICAST = BOOK(
+    "multicast-is-not-bound",
+    "A UDP socket cannot bind an IPv4 multicast address, EADDRNOTAVAIL.",
+    "mongoose issue 3128",
+    "documented",
+)
+
+
 def local(m: Machine, sk: WinSock, host: str) -> str:
     """The canonical address that bind() gives to `sk`. Raises Errno, Unknown."""
     if (sk.family == 6) != (":" in host):
@@ -234,6 +242,8 @@ def local(m: Machine, sk: WinSock, host: str) -> str:
         raise Errno("EADDRNOTAVAIL", NOT_LOCAL)
     if kind in ("any", "loopback") or address in m.addresses:
         return address
+    if kind == "multicast" and family == 4 and sk.proto == "udp" and MULTICAST in m.on:
+        raise Errno("EADDRNOTAVAIL", MULTICAST)
     if kind != "other":
         raise Unknown("binding multicast, broadcast and link-local addresses")
     raise Errno("EADDRNOTAVAIL", NOT_LOCAL)
