@@ -16,7 +16,7 @@ from typing import Any
 from ..scenario import Scenario, Step
 from .clause import PLAIN
 from .machine import Held, Machine
-from .ports import PortSpace
+from .ports import RARE, PortSpace
 from .sock import CLOSE, Sock
 
 CROWD = 11  # sockets of one port up to which their number may matter to a bind() by number (Linux UDP looks for 10)
@@ -229,8 +229,9 @@ class Keys:
         """
         outlook, at = self.outlook, self.at
         self.m = m
+        self.colours: dict[int, list[int]] = {}
         for name in [name for name in m.names if not outlook.alive(name, at)]:
-            del m.names[name]
+            self._end(m.names.pop(name).sock)
         chosen = m.space.domain
         m.touched |= {name for name, held in m.names.items() if held.sock is not None and held.sock.shown in chosen}
         names = sorted(m.names.keys() & m.touched, key=lambda name: (outlook.next(name, at), name))
@@ -259,6 +260,14 @@ class Keys:
         self.parts += sorted(m.space.concrete)
         return tuple(names), tuple(self.parts)
 
+    def _end(self, sk: Sock | None) -> None:
+        """Close a datagram socket that lost its name, where no port of so many is short and nobody sends to it."""
+        space = self.m.space
+        if sk is None or sk.proto != "udp" or space.domain.get(sk.port, 0).bit_count() <= RARE:
+            return
+        if all(other is sk or sk.port not in (other.port, other.rport) for other in self._sockets()):
+            self.m.family.close(self.m, sk)
+
     def _look(self, sk: Sock) -> tuple[Any, ...]:
         """All that is to be seen of a socket by itself.
 
@@ -286,7 +295,7 @@ class Keys:
         space = self.m.space
         self.ranks: dict[int, int] = {}
         self.order: list[int] = []
-        self.colours: dict[int, list[int]] = {port: [] for port in space.domain}
+        self.colours = {port: [] for port in space.domain}
         if not self.colours:
             space.colours = {}
             return
