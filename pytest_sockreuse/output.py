@@ -35,8 +35,9 @@ def write(path: Path, text: str) -> None:
     try:
         with os.fdopen(descriptor, "wb") as file:
             if found is not None:
-                with contextlib.suppress(OSError, AttributeError):  # of another user; on Windows
-                    os.fchown(descriptor, found.st_uid, found.st_gid)
+                if hasattr(os, "fchown"):
+                    with contextlib.suppress(OSError):  # of another user
+                        os.fchown(descriptor, found.st_uid, found.st_gid)
                 os.chmod(draft, stat.S_IMODE(found.st_mode))
             file.write(data)
         os.replace(draft, place)

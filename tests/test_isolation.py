@@ -303,9 +303,10 @@ def test_an_answer_that_came_too_late_is_not_taken_for_the_next(monkeypatch: pyt
         assert worker.run(parsed("A = tcp4()")).steps[0].outcome == "ok"
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="there is no fork")
 def test_a_forked_child_asks_a_worker_of_its_own() -> None:
     """Its parent gets its own answers, and the child those of what was asked before the fork too."""
+    if sys.platform == "win32":
+        pytest.skip("there is no fork")
     texts = [f"A = {kind}()\nA.bind(127.0.0.1:P)\nB = {kind}()\nB.{verb}(127.0.0.1:P)" for kind in ("tcp4", "udp4")
              for verb in ("bind", "connect")]  # fmt: skip
     with Runner() as runner:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import resource
 import stat
 import subprocess
 import sys
@@ -13,10 +12,13 @@ from pathlib import Path
 
 import pytest
 
+if sys.platform == "win32":
+    pytest.skip("links, modes, pipes and devices", allow_module_level=True)
+
+import resource
+
 from pytest_sockreuse import output
 from pytest_sockreuse.cli import main
-
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="links, modes, pipes and devices")
 
 
 def new(path: Path) -> None:

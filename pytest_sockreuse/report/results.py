@@ -264,7 +264,7 @@ def lines(path: Path) -> Iterator[tuple[str, str]]:
 def _at_once(path: str, flags: int) -> int:
     """Opens a file, also a FIFO that nobody writes to: that is empty."""
     opened = os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
-    if hasattr(os, "O_NONBLOCK"):
+    if hasattr(os, "set_blocking"):
         os.set_blocking(opened, True)
     return opened
 
