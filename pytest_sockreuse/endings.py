@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Literal
 
 from .live import NotRun
+from .live.port_blocks import NO_LOOPBACK, has_loopback
 from .live.settle import Settler
 
 if sys.platform == "linux":
@@ -104,6 +105,8 @@ def _connection(side: Side, reuse: bool, host: str, port: int) -> tuple[socket.s
             child, _ = listener.accept()
     except BaseException:
         client.close()
+        if not has_loopback():
+            raise NotRun(NO_LOOPBACK) from None
         raise
     return (child, client) if side == "server" else (client, child)
 

@@ -24,7 +24,7 @@ from types import TracebackType
 
 from .live.holders import holders, is_ours
 from .live.placeholder import KINDS, LOOPBACK, PROTOCOLS, STRICT, TECHNIQUES, Placeholders, Protocol, Technique
-from .live.port_blocks import ROW, HeldPorts, NoPort, bound
+from .live.port_blocks import NO_LOOPBACK, ROW, HeldPorts, NoPort, bound, has_loopback
 from .platforms import current
 
 if sys.platform == "linux":
@@ -279,6 +279,8 @@ def _nobody_at(port: int, protocol: Protocol) -> bool:
 def _refused(error: OSError, count: int, consecutive: bool) -> str:
     if error.errno in _NO_FILES:
         return f"{count} ports need more descriptors than this process may open: hold fewer, or only tcp; see ulimit -n"
+    if not has_loopback():
+        return NO_LOOPBACK
     row = " in a row" * consecutive
     return f"{count} free ports{row} were not found on this host: widen or move the ephemeral range, or hold fewer"
 

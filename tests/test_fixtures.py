@@ -201,6 +201,34 @@ def test_a_system_that_shows_something_else(monkeypatch: pytest.MonkeyPatch) -> 
         endings.fin_wait2()
 
 
+DOWN = """
+import pytest
+from pytest_sockreuse.live import namespace
+from pytest_sockreuse.ports import PortError
+
+@pytest.fixture
+def down(sockreuse_netns):
+    namespace._unshare(namespace._NEWNET)
+
+def test_ports(down, held_ports):
+    with pytest.raises(PortError, match="^there is no way to 127.0.0.1 on this host: bring its loopback interface up$"):
+        held_ports(2)
+
+def test_left(down, time_wait):
+    time_wait()
+"""
+
+
+@linux_only
+@pytest.mark.usefixtures("mode")
+def test_a_host_whose_loopback_is_down_is_told_of(run: Run) -> None:
+    result = run(DOWN, "-rs")
+    result.assert_outcomes(passed=1, skipped=1)
+    result.stdout.fnmatch_lines(
+        ["SKIPPED*: there is no way to 127.0.0.1 on this host: bring its loopback interface up"]
+    )
+
+
 NETSTAT = """
 Proto Recv-Q Send-Q  Local Address          Foreign Address        (state)
 tcp4       0      0  127.0.0.1.5000         127.0.0.1.6000         TIME_WAIT

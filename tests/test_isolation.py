@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,9 @@ from here import linux_only
 from performing import CONNECTED, in_namespaces, parsed, shown
 
 from pytest_sockreuse.live.runner import Broken, Runner
+from pytest_sockreuse.live.sandbox import isolation as possible
 from pytest_sockreuse.live.sandbox import touches_the_host
+from pytest_sockreuse.live.worker import Alarm
 from pytest_sockreuse.scenario import Scenario
 
 KILL = getattr(signal, "SIGKILL", signal.SIGTERM)
@@ -98,33 +101,6 @@ def test_no_descriptor_process_or_namespace_is_left() -> None:
             assert (process / "ns" / "net").readlink() != namespace
 
 
-ORPHAN = """
-import sys
-sys.path[:0] = sys.argv[2:]
-from pytest_sockreuse.live.runner import Runner
-from pytest_sockreuse.parser import parse
-runner = Runner(100)
-for text in ("A = tcp4()\\nA.name()", sys.argv[1]):
-    runner.ask(parse(text))
-runner.answer()
-print(runner._worker.pid, flush=True)
-runner.answer()
-"""
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="its worker ends when its scenario's time is up")
-@pytest.mark.parametrize(
-    "last", ["wait 600\nA = tcp4()", "A = tcp4()\nA.bind(127.0.0.1:P)\nA.listen()\nB = A.accept()"]
-)
-def test_a_worker_ends_with_its_parent_whatever_it_is_in(last: str) -> None:
-    """Whose standard error it has: that is at its end when nobody is left."""
-    command = [sys.executable, "-c", ORPHAN, last, *sys.path]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        assert process.stdout is not None and process.stdout.readline().strip().isdigit()
-        process.kill()
-        process.communicate(timeout=30)
-
-
 @linux_only
 @in_namespaces
 def test_a_killed_worker_costs_one_scenario() -> None:
@@ -192,8 +168,11 @@ def parent() -> Iterator[Callable[[str], subprocess.Popen[bytes]]]:
         process.communicate()
 
 
-@linux_only
-@pytest.mark.parametrize("text", ["A = tcp4()", "A = tcp4()\nwait 0.3"], ids=["idle", "busy"])
+BUSY = ["wait 600\nA = tcp4()", "A = tcp4()\nA.bind(127.0.0.1:P)\nA.listen()\nB = A.accept()"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="its worker ends when its scenario's time is up")
+@pytest.mark.parametrize("text", ["A = tcp4()", *BUSY], ids=["idle", "waiting", "in a call"])
 def test_a_worker_ends_with_its_parent(parent: Callable[[str], subprocess.Popen[bytes]], text: str) -> None:
     process = parent(text)
     assert process.stdout is not None
@@ -215,6 +194,7 @@ from pytest_sockreuse.live.runner import Runner
 from pytest_sockreuse.parser import parse
 try:
     namespace.own_user_namespace()
+    # the host
     for kind in ("net", "user"):
         with open(f"/proc/sys/user/max_{kind}_namespaces", "w") as file:
             file.write("0")
@@ -230,9 +210,12 @@ with Runner() as one, Runner() as other:
 """
 
 
-def forbidden(*texts: str) -> list[list[Any]]:
-    """What two runners at once make of the texts where no namespace may be made: for each its objects and ports."""
-    command = [sys.executable, "-c", FORBIDDEN, json.dumps(texts), *sys.path]
+def forbidden(*texts: str, host: str = "") -> list[list[Any]]:
+    """What two runners at once make of the texts where no namespace may be made: for each its objects and ports.
+
+    `host` is what is done to their host, a namespace, before.
+    """
+    command = [sys.executable, "-c", FORBIDDEN.replace("# the host", host), json.dumps(texts), *sys.path]
     run = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     if "cannot forbid" in run.stderr:
         pytest.skip(run.stderr.strip())
@@ -278,6 +261,28 @@ def test_without_namespaces_the_rest_says_why() -> None:
     for answer, _ in forbidden(*texts)[0]:
         assert answer["not_run"].startswith("needs a network namespace (run as root, or allow")
     assert host_settings() == before
+
+
+@linux_only
+@in_namespaces
+@pytest.mark.parametrize(
+    ("host", "why"),
+    [
+        (
+            "namespace._unshare(namespace._NEWNET)",
+            "there is no way to 127.0.0.1 on this host: bring its loopback interface up",
+        ),
+        (
+            "namespace.new(); namespace.write('net.ipv4.ip_local_port_range', '1024 65535')",
+            "no block of ports is left on this host outside the ephemeral range: narrow that, or",
+        ),
+    ],
+    ids=["lo is down", "all ports are ephemeral"],
+)
+def test_a_host_that_has_not_what_a_scenario_needs_is_told_of(host: str, why: str) -> None:
+    texts = ["A = tcp4()\nA.bind(127.0.0.1:P)", "A = udp6()\nA.bind([::1]:P)"]
+    for answer, _ in forbidden(*texts, host=host)[0]:
+        assert answer["not_run"].startswith(why)
 
 
 @pytest.mark.parametrize(
@@ -326,3 +331,66 @@ def test_a_forked_child_asks_a_worker_of_its_own() -> None:
             runner.ask(parsed(text))
         assert [runner.answer().steps for _ in texts] == expected
         assert os.waitpid(pid, 0)[1] == 0
+
+
+# --- processes that may do less ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def ignored() -> Iterator[None]:
+    """The ends of children are ignored, as by some supervisors, and reported to nobody."""
+    before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    yield
+    signal.signal(signal.SIGCHLD, before)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGCHLD")
+@pytest.mark.usefixtures("ignored")
+def test_nobody_need_be_told_that_children_ended(isolation: str) -> None:
+    assert possible() == isolation
+    with Runner() as runner:
+        assert runner.isolation() == isolation
+        assert runner.run(parsed("A = tcp4()")).steps[0].outcome == "ok"
+
+
+@pytest.mark.parametrize("python", [None, "", "/nonexistent", os.devnull, os.path.abspath(os.curdir)])
+def test_a_worker_that_cannot_be_started_is_one_line_and_the_next_may_be(
+    python: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Runner() as runner:
+        with monkeypatch.context() as here:
+            here.setattr(sys, "executable", python)
+            with pytest.raises(Broken, match=r"^the worker process cannot be started \(.*, is to be a Python$"):
+                runner.isolation()
+            for name in "AB":
+                runner.ask(parsed(f"{name} = tcp4()\n{name}.name()"))
+            with pytest.raises(Broken, match=r"^the worker process cannot be started"):
+                runner.answer()
+        assert shown(runner.answer()) == {"B.name": "0.0.0.0:0"}
+
+
+@linux_only
+def test_a_process_that_may_open_no_more_files_is_told_so() -> None:
+    import resource
+
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, limits[1]))
+    try:
+        with (
+            Runner() as runner,
+            pytest.raises(Broken, match=r"cannot be started \(Too many open files\): see ulimit -n"),
+        ):
+            runner.run(parsed("A = tcp4()"))
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no alarms")
+def test_where_alarms_are_refused_a_thread_keeps_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(signal, "setitimer", refuse)
+    late = threading.Event()
+    with Alarm(0.001, late.set):
+        assert late.wait(30)

@@ -73,23 +73,37 @@ def new() -> None:
 
 
 def isolation() -> str:
-    """netns where this process can make a network namespace, userns where it needs a user namespace first, else none.
-
-    Tried in children, for a half-made namespace cannot be left again.
-    """
-    for how in ("netns", "userns"):
-        child = os.fork()
-        if not child:
-            status = 1
-            with contextlib.suppress(BaseException):
-                if how == "userns":
-                    own_user_namespace()
-                new()
-                status = 0
-            os._exit(status)
-        if not os.waitpid(child, 0)[1]:
-            return how
+    """netns where this process can make a network namespace, userns where it needs a user namespace first, else none:
+    also where it cannot fork, and so not try."""
+    with contextlib.suppress(OSError):
+        for how in ("netns", "userns"):
+            if _can(how):
+                return how
     return "none"
+
+
+def _can(how: str) -> bool:
+    """Whether a namespace can be made so: tried in a child, for a half-made one cannot be left. Raises OSError.
+
+    The child says it itself: where SIGCHLD is ignored nobody learns how it ended.
+    """
+    reader, writer = os.pipe()
+    with open(reader, "rb") as answer:
+        try:
+            child = os.fork()
+            if not child:
+                with contextlib.suppress(BaseException):
+                    if how == "userns":
+                        own_user_namespace()
+                    new()
+                    os.write(writer, b"yes")
+                os._exit(0)
+        finally:
+            os.close(writer)
+        can = bool(answer.read())
+    with contextlib.suppress(OSError):
+        os.waitpid(child, 0)
+    return can
 
 
 def enter(scenario: Scenario) -> None:

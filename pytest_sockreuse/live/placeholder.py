@@ -12,13 +12,12 @@ import sys
 from dataclasses import dataclass
 from typing import Literal
 
-from .port_blocks import bound, keeping
+from .port_blocks import DISCARD, bound, keeping
 
 Protocol = Literal["tcp", "udp"]
 PROTOCOLS: tuple[Protocol, ...] = ("tcp", "udp")
 KINDS = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}
 LOOPBACK = {int(socket.AF_INET): "127.0.0.1", int(socket.AF_INET6): "::1"}
-_DISCARD = 9  # a port that sends nothing
 _RESET = struct.pack("HH" if sys.platform == "win32" else "ii", 1, 0)
 
 
@@ -97,7 +96,7 @@ class Placeholders:
             if protocol == "tcp":
                 socks.append(self._connect(sock))
             else:
-                sock.connect((address[0], _DISCARD))
+                sock.connect((address[0], DISCARD))
         keeping(*socks)
 
     def _connect(self, sock: socket.socket) -> socket.socket:

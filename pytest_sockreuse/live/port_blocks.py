@@ -28,6 +28,7 @@ _SYSCTLS = {
 }
 _IANA = (49152, 65535)
 _LOOPBACK = ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1"))
+DISCARD = 9  # a port that sends nothing
 _NO_IPV6 = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)
 _NO_FILES = (errno.EMFILE, errno.ENFILE)
 
@@ -53,6 +54,9 @@ def _forget() -> None:
 atexit.register(_forget)
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget)
+
+
+NO_LOOPBACK = "there is no way to 127.0.0.1 on this host: bring its loopback interface up"
 
 
 class NoPort(OSError):
@@ -84,6 +88,16 @@ def bound(family: int, kind: int, address: tuple[str, int]) -> socket.socket:
         sock.close()
         raise
     return sock
+
+
+def has_loopback() -> bool:
+    """Whether there is a way to 127.0.0.1, as there is none before Linux' interface lo is up. Nothing is sent."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        try:
+            sock.connect(("127.0.0.1", DISCARD))
+        except OSError as error:
+            return error.errno not in (errno.ENETUNREACH, errno.EADDRNOTAVAIL)
+    return True
 
 
 def is_free(port: int) -> bool:

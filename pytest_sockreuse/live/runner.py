@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import selectors
@@ -25,6 +26,12 @@ _START = 60.0  # seconds until a worker's first answer: under emulation Python a
 _FLAGS = ["-I", "-S"] if sys.platform == "linux" else ["-I"]
 _Selector: type[selectors.BaseSelector] = getattr(selectors, "PollSelector", selectors.SelectSelector)
 _MAIN = "import sys; sys.path.append(sys.argv[1]); from pytest_sockreuse.live.worker import main; main()"
+_REMEDIES = {
+    errno.EMFILE: "see ulimit -n",
+    errno.ENFILE: "too many files are open on this machine",
+    errno.EAGAIN: "see ulimit -u",
+    errno.ENOMEM: "see ulimit -v, or the limit of the container",
+}
 
 
 class Broken(Exception):
@@ -42,6 +49,7 @@ class Runner:
         self.timeout = timeout
         self._worker: subprocess.Popen[bytes] | None = None
         self._owner = 0  # the process that started it
+        self._refused = ""  # why there is none, where it could not be started
         self._asked: deque[tuple[list[object], float]] = deque()  # requests, and the seconds that each may take
         self._unsent = self._unread = b""
 
@@ -66,17 +74,23 @@ class Runner:
         request: list[object] = [scenario.bare, seconds, None if polls is None else [*polls]]
         self._after_fork()
         self._asked.append((request, seconds + scenario.waits))
-        self._send(request)
+        if self._worker is None:
+            self._start()
+        else:
+            self._send(request)
 
     def answer(self) -> Observation:
         """The observation of the oldest scenario asked. Raises Broken; the ones after it are not lost."""
         self._after_fork()
+        started = self._worker is not None or self._start()
         _, seconds = self._asked.popleft()
+        if not started:
+            raise Broken(self._refused)
         line = self._line(seconds + _GRACE)
         if line is None:
             how = self._end(patience=0.5)  # its pipe may close a little before it has ended
-            for waiting, _ in self._asked:
-                self._send(waiting)
+            if self._asked:
+                self._start()
             raise Broken(f"the worker process {how} in the middle of the scenario")
         steps, ports, not_run, error = json.loads(line)
         if error:
@@ -86,6 +100,8 @@ class Runner:
     def isolation(self) -> str:
         """How the worker isolates scenarios (see `sandbox.isolation`); to be asked before scenarios. Raises Broken."""
         self._after_fork()
+        if self._worker is None and not self._start():
+            raise Broken(self._refused)
         self._send(None)
         line = self._line(_START)
         if line is None:
@@ -110,22 +126,32 @@ class Runner:
         worker.returncode = 0  # nobody's to wait for here
         worker.stdin.close()
         worker.stdout.close()
-        for waiting, _ in self._asked:
-            self._send(waiting)
+        if self._asked:
+            self._start()
 
-    def _send(self, request: list[object] | None) -> None:
-        if self._worker is None:
-            package = str(Path(__file__).parents[2])
+    def _start(self) -> bool:
+        """Start a worker and send it what was asked; false where it cannot be started, which may pass."""
+        package = str(Path(__file__).parents[2])
+        try:
             self._worker = subprocess.Popen(
-                [sys.executable, *_FLAGS, "-c", _MAIN, package],
+                [sys.executable or "", *_FLAGS, "-c", _MAIN, package],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 bufsize=0,
             )
-            self._unsent, self._unread, self._owner = b"", b"", os.getpid()
-            assert self._worker.stdin is not None
-            if sys.platform != "win32":
-                os.set_blocking(self._worker.stdin.fileno(), False)
+        except OSError as error:
+            remedy = _REMEDIES.get(error.errno or 0, f"sys.executable, {sys.executable!r}, is to be a Python")
+            self._refused = f"the worker process cannot be started ({error.strerror}): {remedy}"
+            return False
+        self._unsent, self._unread, self._owner = b"", b"", os.getpid()
+        assert self._worker.stdin is not None
+        if sys.platform != "win32":
+            os.set_blocking(self._worker.stdin.fileno(), False)
+        for waiting, _ in self._asked:
+            self._send(waiting)
+        return True
+
+    def _send(self, request: list[object] | None) -> None:
         self._unsent += json.dumps(request).encode() + b"\n"
         if sys.platform != "win32":  # where pipes cannot be polled nothing is sent ahead
             self._pump(0)

@@ -17,7 +17,7 @@ from ..scenario import KINDS, Scenario
 from . import NotRun
 from .errnos import name_of
 from .perform import Observed
-from .port_blocks import HeldPorts
+from .port_blocks import NO_LOOPBACK, HeldPorts, NoPort, has_loopback
 
 if sys.platform == "linux":
     from . import namespace, shared_namespace
@@ -140,8 +140,16 @@ class Sandbox:
     def _on_the_host(self, scenario: Scenario) -> dict[str, int]:
         if touches_the_host(scenario):
             raise NotRun(f"needs a network namespace ({REMEDY})")
-        self._held = self._held or HeldPorts()
-        return {symbol: self._held.take() for symbol in scenario.symbols}
+        if self._held is None:
+            if not has_loopback():
+                raise NotRun(NO_LOOPBACK)
+            self._held = HeldPorts()
+        try:
+            return {symbol: self._held.take() for symbol in scenario.symbols}
+        except NoPort as why:
+            raise NotRun(
+                f"{why} outside the ephemeral range: narrow that, or make namespaces possible: {REMEDY}"
+            ) from None
 
 
 def dealt(scenario: Scenario, low: int, high: int, start: int) -> dict[str, int]:

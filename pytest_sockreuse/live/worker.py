@@ -20,28 +20,34 @@ from typing import Any, BinaryIO
 from ..parser import parse
 from ..scenario import Scenario
 from . import NotRun
+from .errnos import name_of
 from .perform import Performance, TimeUp
 from .sandbox import Sandbox, isolation
 
 
 class Alarm:
-    """Interrupts the body after `seconds`; without alarms calls `late` from a thread, which ends the process."""
+    """Interrupts the body after `seconds`; without alarms calls `late` from a thread, which ends the process.
+
+    Windows has none, and a sandbox may refuse them.
+    """
 
     def __init__(self, seconds: float, late: Callable[[], None]) -> None:
         self.seconds, self.late = seconds, late
+        self.timer: threading.Timer | None = None
 
     def __enter__(self) -> None:
-        if sys.platform == "win32":
-            self.timer = threading.Timer(self.seconds, self.late)
-            self.timer.daemon = True
-            self.timer.start()
-        else:
-            signal.setitimer(signal.ITIMER_REAL, self.seconds)
+        if sys.platform != "win32":
+            with contextlib.suppress(OSError):
+                signal.setitimer(signal.ITIMER_REAL, self.seconds)
+                return
+        self.timer = threading.Timer(self.seconds, self.late)
+        self.timer.daemon = True
+        self.timer.start()
 
     def __exit__(self, *_: object) -> None:
-        if sys.platform == "win32":
+        if self.timer is not None:
             self.timer.cancel()
-        else:
+        elif sys.platform != "win32":
             signal.setitimer(signal.ITIMER_REAL, 0)
 
 
@@ -62,6 +68,8 @@ def _perform(
         ports = sandbox.enter(scenario, polls is not None)
     except NotRun as why:
         return [[], {}, str(why), None]
+    except OSError as error:
+        return [[], {}, f"its environment cannot be made here ({name_of(error)})", None]
     performance = Performance(scenario, ports, sandbox.become, polls or ())
 
     def result(outcomes: Any) -> list[Any]:
@@ -123,8 +131,8 @@ def main() -> None:
     if sys.platform != "win32":
         import resource
 
-        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
         with contextlib.suppress(OSError, ValueError):
+            _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
             resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     requests, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
