@@ -158,6 +158,7 @@ _KNOBS = {
         ip_local_port_step_width""",
     "freebsd": """net.inet.ip.portrange.first net.inet.ip.portrange.last net.inet.ip.portrange.reservedhigh
         net.inet.tcp.nolocaltimewait net.inet.tcp.msl net.inet.tcp.require_unique_port net.inet6.ip6.v6only""",
+    "dragonfly": """net.inet.ip.portrange.first net.inet.ip.portrange.last kern.ipc.soaccept_reuse net.inet.tcp.msl""",
     "macos": """net.inet.ip.portrange.first net.inet.ip.portrange.last net.inet.tcp.msl net.inet6.ip6.v6only""",
     "netbsd": """net.inet.ip.anonportmin net.inet.ip.anonportmax net.inet6.ip6.v6only""",
     "openbsd": """net.inet.ip.portfirst net.inet.ip.portlast net.inet.ip.porthifirst net.inet.ip.porthilast""",

@@ -41,6 +41,7 @@ TECHNIQUES = {
     "linux": Technique(reuse="after"),  # bound before it sets the option, so that it shares with nobody at first
     "gvisor": Technique(reuse="before"),  # where an option counts as it was at the bind
     "freebsd": _BSD,
+    "dragonfly": _BSD,
     "macos": _BSD,
     "netbsd": _BSD,
     "openbsd": _BSD,

@@ -41,6 +41,7 @@ _FAMILIES = {  # stack -> module of this package
     "linux": "linux.calls",
     "gvisor": "gvisor.calls",
     "freebsd": "bsd.freebsd",
+    "dragonfly": "bsd.dragonfly",
     "macos": "bsd.macos",
     "netbsd": "bsd.netbsd",
     "openbsd": "bsd.openbsd",

@@ -25,6 +25,7 @@ SYSTEMS = {
     "macos": ("posix", "darwin", "Darwin"),
     "windows": ("nt", "win32", "Windows"),
     "freebsd": ("posix", "freebsd", "FreeBSD"),
+    "dragonfly": ("posix", "dragonfly", "DragonFly"),
     "netbsd": ("posix", "netbsd", "NetBSD"),
     "openbsd": ("posix", "openbsd", "OpenBSD"),
     "illumos": ("posix", "sunos5", "SunOS"),

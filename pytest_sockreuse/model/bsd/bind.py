@@ -89,6 +89,10 @@ DUAL_CHOICE = Declared(
     "Where the OS chooses the port of a dual-stack socket at `::`, a port is taken that an IPv4 socket is found at.",
 )
 TAKEN_FIRST = Declared("conflict-before-privilege", "A port below 1024 that is taken is EADDRINUSE without root, too.")
+CHILDREN_FREE = Declared(
+    "children-in-nobodys-way",
+    "IPv4's bind() to a named port is ok where its closest holder is an accepted connection.",
+)
 V6_NO_OWNER = Declared("ipv6-has-no-owners", "Users are not compared for AF_INET6 sockets.")
 
 
@@ -190,6 +194,9 @@ def _conflict(m: Machine, sk: Pcb, address: str, port: int, multicast: bool) -> 
         if t is None:
             if not wild:
                 m.clause = REUSE_LOOKS_CLOSE
+            continue
+        if t.child and ":" not in at and CHILDREN_FREE in m.on:
+            m.clause = CHILDREN_FREE
             continue
         if _share(m, sk, t, multicast) or CONFLICT not in m.on or _quirk(m, sk, t, at, at != address):
             continue

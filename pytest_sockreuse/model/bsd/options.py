@@ -28,6 +28,7 @@ TOO_SHORT = BOOK(
     confidence="source",
 )
 
+V6ONLY_ALWAYS = Declared("v6only-always", "IPV6_V6ONLY cannot be cleared: EOPNOTSUPP.")
 BINDANY = Declared("bindany", "IP_BINDANY lets bind() take an address that is not local.")
 PRIVILEGED = Declared("option-privileged", "IP_BINDANY needs root, else EPERM.")
 
@@ -78,6 +79,8 @@ def _flag(m: Machine, sk: Pcb, name: str, flag: bool) -> None:
         late = sk.port or sk.laddr != "::"
         if (late and V6ONLY_LATE in m.on) or (not flag and NO_MAPPED in m.on):
             raise Errno("EINVAL", V6ONLY_LATE if late else NO_MAPPED)
+        if not flag and V6ONLY_ALWAYS in m.on:
+            raise Errno("EOPNOTSUPP", V6ONLY_ALWAYS)
         sk.v4 = not flag
     setattr(sk, _FIELDS[name], flag)
     if ended.OPTIONS in m.on and OWN_TABLES in m.on:

@@ -46,20 +46,24 @@ OWN_TABLES = Declared(
     "IPv6 sockets have a table of their own: bind() of IPv4 looks into it by its v4-mapped address, bind() to `::` not "
     "into IPv4's; neither sees the other's connections, and IPv4's packets are for its own table first.",
 )
+RP_GROUP = Declared(
+    "reuseport-balances", "A packet goes to any of the sockets that share an address and port by SO_REUSEPORT."
+)
 CHILDREN_UNSEEN = Declared("children-unseen", "bind() does not see accepted connections, TIME_WAIT included.")
 
 
 class Pcb(Sock):
     """A socket of a BSD: `space` names the protocol whose ports it has, `lb` is SO_REUSEPORT_LB, `grouped` that it was
     set at bind(), `hashed` that the socket is in the table, `listed` that bind() sees it there, `accepts` that it was a
-    listener, `gone` that its connection ended while its descriptor stayed."""
+    listener, `gone` that its connection ended while its descriptor stayed, `child` that accept()
+    made it."""
 
-    __slots__ = ("space", "lb", "grouped", "hashed", "listed", "accepts", "gone", "v4", "v6")
+    __slots__ = ("space", "lb", "grouped", "hashed", "listed", "accepts", "gone", "child", "v4", "v6")
 
     def __init__(self, proto: str, family: int, user: str) -> None:
         super().__init__(proto, family, user)
         self.space = proto
-        self.lb = self.grouped = self.hashed = self.accepts = self.gone = False
+        self.lb = self.grouped = self.hashed = self.accepts = self.gone = self.child = False
         self.listed = True
         self.v4, self.v6 = family == 4, family == 6
 
@@ -243,6 +247,9 @@ def _choose(m: Machine, ranks: list[list[Pcb]]) -> Pcb | None:
     rank = [t for t in rank if t.laddr == rank[0].laddr] if IPV4_FIRST in m.on else rank
     if len(rank) < 2:
         return rank[0] if rank else None
+    if RP_GROUP in m.on and all(t.rp for t in rank):
+        m.clause = RP_GROUP
+        return rank[m.choose(len(rank))]
     if NEWEST in m.on or (NEWEST_EXACT in m.on and not rank[0].any_):
         m.clause = NEWEST if NEWEST in m.on else NEWEST_EXACT
         return rank[0]

@@ -308,6 +308,7 @@ class Tcp:
     def _child(m: Machine, listener: Pcb) -> Pcb:
         """sonewconn, solisten_clone: what an accepted socket has of its listener."""
         child = Pcb("tcp", listener.family, listener.user)
+        child.child = True
         child.listed, child.v6only, child.linger = CHILDREN_UNSEEN not in m.on, listener.v6only, listener.linger
         child.options = dict(listener.options)
         if INHERITS in m.on:
