@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -67,3 +68,20 @@ def test_what_was_observed_only_narrows(scenario: Scenario) -> None:
 @settings(max_examples=50, deadline=None)
 def test_versions_that_share_a_prediction_would_each_get_it(scenario: Scenario, platforms: list[Platform]) -> None:
     assert list(predictions(scenario, platforms)) == [predict(scenario, platform) for platform in platforms]
+
+
+@pytest.mark.parametrize("platform", ["linux-6.18", "gvisor-20240729", "freebsd-14.0", "illumos-r151058"])
+@pytest.mark.parametrize("kind", ["tcp4", "udp4"])
+def test_a_chosen_port_may_be_a_number_that_the_scenario_names(platform: str, kind: str) -> None:
+    scenario = parse(f"A = {kind}()\nA.bind(127.0.0.1:0)\nB = {kind}()\nB.bind(127.0.0.1:51001)\n")
+    assert predict(scenario, named(platform)).steps[-1].outcomes == ("EADDRINUSE", "ok")
+    outside = parse(str(scenario).replace("51001", "1100"))
+    assert predict(outside, named(platform)).steps[-1].outcomes == ("ok",)
+
+
+def test_a_client_may_meet_itself() -> None:
+    text = "C = tcp4()\nC.connect(127.0.0.1:{port})?\nS = tcp4()\nS.bind(127.0.0.1:{port})\n"
+    for platform in ("linux-6.18", "windows-11"):
+        assert predict(parse(text.format(port=51000)), named(platform)).steps[1].outcomes == ("ECONNREFUSED", "ok")
+        assert predict(parse(text.format(port=1100)), named(platform)).steps[1].outcomes == ("ECONNREFUSED",)
+    assert predict(parse(text.format(port=51000)), named("linux-6.18")).steps[3].outcomes == ("EADDRINUSE", "ok")

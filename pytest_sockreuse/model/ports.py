@@ -2,7 +2,8 @@
 
 A port is an *id*: a number below 65536 is itself, a larger id is a port symbol or a port that the OS chose. Two ids are
 two ports. A chosen id has a domain, a bit mask of the ports it may be; what a scenario asks narrows it, by a choice
-where the answer is open (`choose`). Chances below 1 in `RARE` are left out.
+where the answer is open (`choose`). A chosen port may always be a number that the scenario names: programs wait for
+that. That two chosen ports are one, or one is at a range's edge, is left out where the chance is below 1 in `RARE`.
 """
 
 from __future__ import annotations
@@ -116,7 +117,7 @@ class PortSpace:
             return known or 0
         bit = 1 << number
         for port, ports in list(self.domain.items()):
-            if ports & bit and self._inside(port, bit):
+            if ports & bit and (ports == bit or self._splits(port, bit)):
                 return port
         self.concrete[number] = number
         return number
@@ -150,7 +151,8 @@ class PortSpace:
         if not inside:
             return self.fresh(ports) if ports else 0
         size = ports.bit_count()
-        options = [port for port in inside if usable(port)] if size <= RARE or len(inside) * 2 > size else []
+        rare = size > RARE and len(inside) * 2 <= size
+        options = [port for port in inside if (not rare or port < 1 << 16) and usable(port)]
         if self.colours and len(options) > 1:
             options = self._one_of_each(options)
         if size > len(inside):
@@ -191,10 +193,14 @@ class PortSpace:
             return False
         if (size - part) * RARE < size:
             return True
+        return self._splits(port, within)
+
+    def _splits(self, port: int, ports: int) -> bool:
+        """A choice: whether a chosen port is one of `ports`, of which it may be some and not others."""
         if self.choose(2):
-            self._narrow(port, may & ~ports)
+            self._narrow(port, self.domain[port] & ~ports)
             return False
-        self._narrow(port, within)
+        self._narrow(port, ports)
         return True
 
     def _narrow(self, port: int, ports: int) -> None:

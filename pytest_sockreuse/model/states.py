@@ -37,12 +37,15 @@ class Outlook:
         self.ports: dict[str, int] = {}  # name -> the last of them to which it matters which port it has
         self.accepts: dict[str, int] = {}  # listener -> the last step that accepts from it
         self.numbered = -1  # the last step that binds a port by number
+        self.numbers: dict[int, int] = {}  # number of a port -> the last step that names it
         last = max((at for at, step in enumerate(scenario.steps) if step.verb not in _IDLE), default=-1)
         for at, step in enumerate(scenario.steps):
             for name in spoken(step):
                 self.uses.setdefault(name, []).append(at)
                 if step.verb not in _IDLE or (step.verb == "close" and at < last) or (step.verb == "name" and told):
                     self.ports[name] = at
+            if step.address is not None and isinstance(step.address.port, int):
+                self.numbers[step.address.port] = at
             if step.verb == "accept":
                 self.accepts[step.listener or step.name] = at
             elif step.verb == "bind" and step.address is not None and step.address.port != 0:
@@ -69,6 +72,10 @@ class Outlook:
     def accepted(self, name: str, at: int) -> bool:
         """Whether a step from `at` on accepts a connection from it."""
         return self.whole or self.accepts.get(name, -1) >= at
+
+    def meets(self, ports: int, at: int) -> bool:
+        """Whether a step from `at` on names one of these ports by its number."""
+        return any(ports >> number & 1 for number, last in self.numbers.items() if last >= at)
 
     def crowds(self, at: int) -> bool:
         """Whether a step from `at` on binds a port by number."""
@@ -263,7 +270,8 @@ class Keys:
     def _end(self, sk: Sock | None) -> None:
         """Close a datagram socket that lost its name, where no port of so many is short and nobody sends to it."""
         space = self.m.space
-        if sk is None or sk.proto != "udp" or space.domain.get(sk.port, 0).bit_count() <= RARE:
+        ports = space.domain.get(sk.port, 0) if sk is not None and sk.proto == "udp" else 0
+        if sk is None or ports.bit_count() <= RARE or self.outlook.meets(ports, self.at):
             return
         if all(other is sk or sk.port not in (other.port, other.rport) for other in self._sockets()):
             self.m.family.close(self.m, sk)

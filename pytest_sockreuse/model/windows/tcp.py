@@ -47,6 +47,12 @@ AUTO_REUSE = BOOK(
     "Microsoft, SOL_SOCKET options (SO_REUSE_UNICASTPORT); KB3149157",
     "documented",
 )
+SELF = BOOK(
+    "chosen-port-connects-to-itself",
+    "connect() to a port of the dynamic range may choose that very port, and then connects the socket to itself.",
+    "nats.net.v1 issue 847",
+    "documented",
+)
 RANGE = BOOK(
     "dynamic-range",
     "A chosen port is one of 49152 to 65535.",
@@ -170,6 +176,11 @@ class Tcp:
             sk.laddr, sk.raddr, sk.rport = before, "", 0
             raise
         sk.shown = sk.port
+        if (source, sk.port) == (destination, port) and SELF in m.on and m.choose(2):
+            m.clause = SELF
+            sk.state, sk.peer = ESTABLISHED, sk
+            m.tuples[sk.key] = sk
+            return
         listener = self._listener(m, sk)
         if listener is None:
             sk.raddr, sk.rport = "", 0
