@@ -287,8 +287,8 @@ class Tcp:
         if way.lost:
             self._unanswered(m, sk, BY_DEVICE if sk.device else FOREIGN)
         if sk.port == port and source == destination:
-            if sk.shut_rd or sk.shut_wr:
-                raise Unknown("a connection to itself after shutdown()")
+            if sk.shut_wr:
+                raise Unknown("a connection to itself after shutdown(WR)")
             sk.state, sk.connected, sk.peer = ESTABLISHED, True, sk
             return
         self._handshake(m, sk)
