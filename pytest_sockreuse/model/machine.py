@@ -131,6 +131,8 @@ class Machine(Generic[S]):
             outcome, value = self.step(step)
         except Unknown as why:
             held = self.names.get(step.listener or step.name)
+            if held is not None and step.verb in ("get", "name"):  # if it fails so do the calls after it
+                held.unknown = held.unknown or str(why)
             if held is None or not held.unknown or (held.sock is not None and step.verb not in _OWN):
                 raise
             shown = StepPrediction(step.label, unknown=str(why))  # it bears on no other socket

@@ -103,6 +103,8 @@ def apply(m: Machine, sk: Sock, option: Option) -> None:
 
 def read(m: Machine, sk: Sock, option: Option) -> str | None:
     """getsockopt(2). Raises Errno, and Unknown on kernels where that is not known."""
+    if sk.tried:
+        raise Unknown("MPTCP after connect()")
     name = option.name
     _check(m, name, "EOPNOTSUPP", "EOPNOTSUPP")
     if name in _MISSING:
