@@ -29,6 +29,14 @@ _OWN = frozenset({"socket", "set", "get", "name"})  # what another socket cannot
 _MOVES = frozenset({"bind", "connect", "disconnect", "listen", "close"})
 
 
+class Departed(Contradiction):
+    """An execution that is not the one observed, from a step on; carries what that step shows in it."""
+
+    def __init__(self, shown: StepPrediction) -> None:
+        super().__init__(shown)
+        self.shown = shown
+
+
 class Held:
     """A name of the scenario: its socket, whether it failed, its last reported port, why its steps are not covered."""
 
@@ -120,7 +128,7 @@ class Machine(Generic[S]):
     def do(self) -> StepPrediction | None:
         """Do the next step; what it shows, None for one without label.
 
-        Raises Contradiction where this execution cannot be, or is not what was observed, and Unknown.
+        Raises Contradiction where this execution cannot be, Departed where it is not what was observed, and Unknown.
         """
         step = self.scenario.steps[self.at]
         if not step.label:
@@ -145,7 +153,10 @@ class Machine(Generic[S]):
                 values = None if value is None else (value,)
                 shown = StepPrediction(step.label, (outcome,), values, self.clause.name, against=self._against(outcome))
             if self.observed is not None and self.labelled < len(self.observed.steps):
-                self.compare(step, outcome, value, self.observed.steps[self.labelled])
+                try:
+                    self.compare(step, outcome, value, self.observed.steps[self.labelled])
+                except Contradiction:
+                    raise Departed(shown) from None
         self.at += 1
         self.labelled += 1
         self.clause, self.other = PLAIN, None

@@ -12,7 +12,7 @@ from typing import Any
 from ..scenario import Observation, Scenario, Step
 from .clause import PLAIN, Declared, Unknown
 from .course import Course
-from .machine import Family, Machine
+from .machine import Departed, Family, Machine
 from .ports import Contradiction
 from .prediction import StepPrediction, united
 from .states import Keys, Outlook, alike, fork, look, shape, spoken
@@ -54,10 +54,10 @@ class Walk:
         for at in range(len(self.scenario.steps)):
             try:
                 shown = machine.do()
-            except Contradiction:
+            except Contradiction as gone:
                 if course.trail:
                     return at
-                self._departed()
+                self._departed(gone)
                 return None
             except Unknown as why:
                 if course.trail:
@@ -74,8 +74,10 @@ class Walk:
         self.states = [machine]
         return None
 
-    def _departed(self) -> None:
+    def _departed(self, gone: Contradiction) -> None:
         """No execution is left: what was observed is not what the model says."""
+        if isinstance(gone, Departed):
+            self.steps.append(gone.shown)
         labels = [step.label for step in self.scenario.steps if step.label]
         self.steps += [united(label, ()) for label in labels[len(self.steps) :]]
 
@@ -95,6 +97,7 @@ class Walk:
             label = self.scenario.steps[at].label
             seen = [StepPrediction(label, ("unreached",), None, PLAIN.name)] if over else []
             found: dict[Hashable, _State] = {}
+            self.departed: list[StepPrediction] = []  # what this step shows in executions that were not observed
             for state in states:
                 names, ways, new = self._ways(state, at)
                 if self.unknown:
@@ -110,7 +113,7 @@ class Walk:
                         end = way.end if new else self._renamed(state, way, names, ours)
                         found[ours, way.end.number] = end
             if label:
-                self.steps.append(united(label, seen))
+                self.steps.append(united(label, seen or self.departed))
             states = list(found.values())
         self.states += [state.machine for state in states]
 
@@ -155,6 +158,8 @@ class Walk:
             self.copies += 1 + len(machine.called)
             try:
                 shown = machine.do()
+            except Departed as gone:
+                self.departed.append(gone.shown)
             except Contradiction:
                 pass
             except Unknown as why:
