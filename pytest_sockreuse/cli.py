@@ -232,7 +232,6 @@ def _rules(arguments: argparse.Namespace) -> int:
 
 
 def _explore(arguments: argparse.Namespace) -> int:
-    from .explorer.draw import NeedsHypothesis
     from .explorer.fuzz import explore
     from .live.runner import Broken
 
@@ -244,7 +243,7 @@ def _explore(arguments: argparse.Namespace) -> int:
     print(f"random scenarios against the model of {platform}, seed {seed}", flush=True)
     try:
         return 0 if explore(platform, seed, count, arguments.seconds, _say) else 1
-    except (NeedsHypothesis, Broken) as error:
+    except Broken as error:
         raise UsageError(str(error)) from None
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import sys
 from pathlib import Path
 from random import Random
 
@@ -13,7 +12,7 @@ import pytest
 from pytest_sockreuse.cli import main
 from pytest_sockreuse.explorer.differential import Disagreement, disagreement, shrink
 from pytest_sockreuse.explorer.distinguish import resemble, shortest, show, to_json
-from pytest_sockreuse.explorer.draw import NeedsHypothesis, texts
+from pytest_sockreuse.explorer.draw import texts
 from pytest_sockreuse.explorer.exhaustive import Count, longest
 from pytest_sockreuse.explorer.fuzz import Fuzz
 from pytest_sockreuse.explorer.graph import Graph
@@ -110,18 +109,6 @@ def test_the_model_is_right_about_a_few() -> None:
     lines = list(tally.lines())
     assert not tally.kinds, "\n".join(lines)
     assert lines[0].startswith("200 scenarios performed in ")
-
-
-def test_without_hypothesis_one_line_says_so(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setitem(sys.modules, "hypothesis", None)
-    with pytest.raises(NeedsHypothesis):
-        texts(1, False)
-    assert main(["explore", "--count", "1"]) == 2
-    assert capsys.readouterr().err == (
-        "sockreuse: random exploration needs hypothesis: pip install 'pytest-sockreuse[explore]'\n"
-    )
 
 
 def test_hostile_scenarios_are_predicted_or_refused_soon(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

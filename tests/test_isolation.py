@@ -77,6 +77,14 @@ def test_each_scenario_begins_anew(runner: Runner) -> None:
 
 @linux_only
 @in_namespaces
+def test_ipv6_is_not_missed_where_the_first_scenario_leaves_no_port_to_choose() -> None:
+    with Runner() as runner:
+        runner.run(parsed("ephemeral 40000-40000\nsysctl net.ipv4.ip_local_reserved_ports = 40000\nA = tcp4()"))
+        assert shown(runner.run(parsed("A = tcp6()\nA.bind([::1]:P)"))) == {}
+
+
+@linux_only
+@in_namespaces
 def test_no_descriptor_process_or_namespace_is_left() -> None:
     def descriptors(pid: int) -> int:
         return len(os.listdir(f"/proc/{pid}/fd"))

@@ -142,7 +142,6 @@ def test_the_machines_files_are_a_cpio_archive(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def drafts() -> list[Draft]:
-    pytest.importorskip("hypothesis")
     return draw(current(), seed=7, count=60)
 
 

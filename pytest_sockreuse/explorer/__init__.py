@@ -1,1 +1,1 @@
-"""Looking for scenarios in which an OS and a model, or two models, differ. Hypothesis is imported by `draw` only."""
+"""Looking for scenarios in which an OS and a model, or two models, differ."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import signal
 import time
 from collections.abc import Callable, Container, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -119,8 +120,9 @@ _work: tuple[_Hands, Graph, dict[str, Path], int] | None = None
 
 
 def _begin(graph: Graph, begun: dict[str, Path], size: int) -> None:
-    """A process of the pool begins."""
+    """A process of the pool begins; at Ctrl-C its parent ends it."""
     global _work
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     heed_alarms()
     _work = _Hands(graph.platform, Runner()), graph, begun, size
 

@@ -131,7 +131,7 @@ def explore(
     say: Callable[[str], None],
     inverted: Iterable[str] = (),
 ) -> bool:
-    """Explore and report; whether everything was as predicted. Raises NeedsHypothesis, Broken."""
+    """Explore and report; whether everything was as predicted. Raises Broken."""
     with Runner() as runner:
         tally = Fuzz(runner, platform, seed, inverted).run(count, seconds)
     for line in tally.lines():

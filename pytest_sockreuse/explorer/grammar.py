@@ -1,4 +1,4 @@
-"""Random scenarios: bytes drawn by hypothesis, read as choices among few addresses, ports and options that collide."""
+"""Random scenarios: random bytes, read as choices among few addresses, ports and options that collide."""
 
 from __future__ import annotations
 

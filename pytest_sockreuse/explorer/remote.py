@@ -32,7 +32,7 @@ class Draft:
 
 
 def draw(platform: Platform, seed: int, count: int) -> list[Draft]:
-    """`count` scenarios that the model of `platform` knows from end to end. Raises NeedsHypothesis.
+    """`count` scenarios that the model of `platform` knows from end to end.
 
     accept and recv look once, and where the model predicts that a call does not return little time is spent on it.
     """

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from ..explorer.draw import NeedsHypothesis
 from ..explorer.fuzz import Fuzz
 from ..live.runner import Broken, Runner
 from ..model import not_modelled
@@ -28,8 +26,6 @@ class ExploreSession:
         self.count: int = config.option.sockreuse_explore
         if not 1 <= self.count <= _MOST:
             raise pytest.UsageError(f"--sockreuse-explore: expected 1 to {_MOST} scenarios, not {self.count}")
-        if importlib.util.find_spec("hypothesis") is None:
-            raise pytest.UsageError(f"--sockreuse-explore: {NeedsHypothesis()}")
         if why := not_modelled(current()):
             raise pytest.UsageError(f"--sockreuse-explore: {current()}: {why}")
 

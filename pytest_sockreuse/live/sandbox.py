@@ -6,6 +6,7 @@ Nothing on the host is changed: a scenario that a namespace must contain is not 
 from __future__ import annotations
 
 import contextlib
+import errno
 import ipaddress
 import itertools
 import socket
@@ -167,8 +168,8 @@ def _has_ipv6() -> bool:
     try:
         with socket.socket(socket.AF_INET6, socket.SOCK_STREAM) as sock:
             sock.bind(("::1", 0))
-    except OSError:
-        return False
+    except OSError as error:
+        return error.errno == errno.EADDRINUSE  # where a scenario's settings leave no port to choose
     return True
 
 
