@@ -177,8 +177,8 @@ def test_what_happens_in_a_child(run: Run, mode: str) -> None:
         def test_property(sockreuse_netns, record_property):
             record_property("it", (1, 2))
 
-        def test_interrupted(sockreuse_netns):
-            raise KeyboardInterrupt
+        def test_ends(sockreuse_netns):
+            os._exit(0)
 
         def test_last():
             pass
@@ -193,7 +193,7 @@ def test_what_happens_in_a_child(run: Run, mode: str) -> None:
             "the child in which this test went on ended with status 3",
             "sockreuse_netns: without root it must be an argument of the test or its marker, not asked later",
             "what this test reports cannot be brought back from its child: *",
-            "the child in which this test went on ended with status 1",
+            "the child in which this test went on ended with status 0",
         ]
     )
 
@@ -287,3 +287,165 @@ def test_a_test_in_a_child_ends_with_its_pytest(mode: str, project: pytest.Pytes
             assert line
         process.kill()
         process.communicate(timeout=30)
+
+
+STOPPED = """
+import os
+import pytest
+
+@pytest.fixture
+def own(sockreuse_netns):
+    yield
+    open("torn down", "w").close()
+
+def test_stops(own):
+    {}
+
+def test_later():
+    pass
+"""
+
+
+@linux_only
+@pytest.mark.usefixtures("mode")
+@pytest.mark.parametrize(
+    ("stop", "status", "said"),
+    [
+        ("pytest.exit('enough', 7)", 7, "*Exit: enough*"),
+        ("pytest.exit('enough')", 2, "*Exit: enough*"),
+        ("raise KeyboardInterrupt", 2, "*KeyboardInterrupt*"),
+    ],
+)
+def test_the_run_stops_where_a_test_says_so(project: pytest.Pytester, stop: str, status: int, said: str) -> None:
+    project.makepyfile(STOPPED.format(stop))
+    result = project.runpytest_subprocess("-v", timeout=60)
+    assert result.ret == status
+    result.stdout.fnmatch_lines([said])
+    result.stdout.no_fnmatch_line("*test_later PASSED*")
+    assert (project.path / "torn down").exists()
+
+
+AGAIN = """
+import pytest
+from _pytest.runner import runtestprotocol
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_protocol(item, nextitem):
+    item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
+    for _ in range(3):
+        reports = runtestprotocol(item, nextitem=nextitem, log=False)
+        if not any(report.failed for report in reports):
+            break
+    for report in reports:
+        item.ihook.pytest_runtest_logreport(report=report)
+    return True
+"""
+
+
+@linux_only
+@pytest.mark.usefixtures("mode")
+def test_a_test_can_be_run_again(run: Run, project: pytest.Pytester) -> None:
+    conftest = project.path / "conftest.py"
+    conftest.write_text(conftest.read_text() + AGAIN)
+    result = run(
+        """
+        import pytest
+
+        def tries(name):
+            with open(name, "a+") as file:
+                file.write(".")
+                return file.tell()
+
+        @pytest.fixture
+        def before():
+            yield tries("before")
+
+        @pytest.fixture
+        def own(sockreuse_netns):
+            assert tries("own") > 1
+
+        def test_passes_then(before, own):
+            assert before == tries("called") + 1 == 3
+
+        def test_never_passes(sockreuse_netns):
+            assert tries("never") > 3
+
+        def test_other():
+            assert tries("other") == 1
+        """
+    )
+    result.assert_outcomes(passed=2, failed=1)
+    assert len((project.path / "never").read_text()) == 3
+
+
+@linux_only
+def test_a_child_whose_end_is_told_to_nobody_is_heard(project: pytest.Pytester, mode: str) -> None:
+    if mode != "userns":
+        pytest.skip("without root a test goes on in a child")
+    project.makepyfile(
+        """
+        import os, signal
+        signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+        def test_passes(sockreuse_netns): pass
+        def test_dies(sockreuse_netns): os._exit(3)
+        def test_fails(sockreuse_netns): assert 0
+        """
+    )
+    result = project.runpytest_subprocess(timeout=60)
+    result.assert_outcomes(passed=1, failed=2)
+    result.stdout.fnmatch_lines(["*ended too early, and nobody is told how: SIGCHLD is ignored"])
+
+
+@linux_only
+@pytest.mark.usefixtures("root_namespaces")
+def test_where_a_namespace_cannot_be_left_root_forks_too(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    from pytest_sockreuse.live import namespace
+
+    def refuse(_: namespace.Place) -> None:
+        raise PermissionError
+
+    assert namespace.can_come_back()
+    with monkeypatch.context() as here:
+        here.setattr(namespace.Place, "enter", refuse)
+        assert not namespace.can_come_back()
+    monkeypatch.setattr(netns, "_can_come_back", lambda: False)
+    run(
+        """
+        import os
+
+        def test_it(sockreuse_netns):
+            assert sockreuse_netns.isolation == "netns"
+            assert os.getppid() == pid
+
+        def test_later():
+            assert os.getpid() == pid
+
+        pid = os.getpid()
+        """
+    ).assert_outcomes(passed=2)
+
+
+@linux_only
+@pytest.mark.usefixtures("root_namespaces")
+def test_no_test_runs_in_the_namespace_of_another_that_cannot_come_back(project: pytest.Pytester) -> None:
+    project.makepyfile(
+        """
+        import os
+        import pytest
+
+        @pytest.fixture
+        def user():
+            yield
+            os.seteuid(0)
+
+        def test_it(user, sockreuse_netns):
+            os.seteuid(64001)
+
+        def test_later():
+            pass
+        """
+    )
+    result = project.runpytest_subprocess("-p", "no:cacheprovider", "-v", timeout=60)
+    assert result.ret == 2
+    result.stdout.fnmatch_lines(["*test_it: the test cannot come back from its network namespace (EPERM), in which *"])
+    result.stdout.no_fnmatch_line("*test_later PASSED*")

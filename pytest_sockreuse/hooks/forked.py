@@ -1,26 +1,31 @@
 """A test that goes on in a forked child, from where a fixture asks for it; what it reports comes back.
 
-The parent tears down the fixtures that were set up before the fork. The child sends back its reports, those of subtests
-included, and its warnings.
+The child ends with the teardown of the test, and sends its reports, those of subtests included, and its warnings. The
+parent tears down the fixtures that were set up before the fork; phase by phase its reports are the child's. So whoever
+runs the test, as a plugin that runs it again does, sees one that fails or passes here.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pickle
 import signal
 import sys
 import tempfile
 import warnings
-from typing import IO, Any, NoReturn
+from collections.abc import Iterator
+from typing import Any, Literal, NoReturn
 
 import pytest
-from _pytest.runner import runtestprotocol
+from _pytest.outcomes import Exit
 
 if sys.platform == "linux":
     from ..live import namespace
 
 VISIT = pytest.StashKey["Visit"]()
+
+Phase = Literal["setup", "call", "teardown"]
 
 
 def prepare(item: pytest.Item) -> None:
@@ -28,71 +33,92 @@ def prepare(item: pytest.Item) -> None:
     item.stash[VISIT] = Visit(item)
     manager = item.config.pluginmanager
     if not manager.has_plugin("sockreuse-forked"):
-        manager.register(_Protocol(), "sockreuse-forked")
+        manager.register(_Hooks(), "sockreuse-forked")
 
 
-class _Protocol:
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_runtest_protocol(self, item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
+class _Hooks:
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+        report: Any = yield
         visit = item.stash.get(VISIT, None)
-        if visit is None:
-            return None
-        item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
-        for report in visit.run(nextitem):
-            item.ihook.pytest_runtest_logreport(report=report)
-        item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
-        return True
+        return visit.report(report) if visit is not None else report  # type: ignore[return-value]
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
+        """A child never gets out of its test."""
+        visit = item.stash.get(VISIT, None)
+        try:
+            return (yield)
+        except (Exit, KeyboardInterrupt) as stop:
+            if visit is not None and visit.in_child:
+                visit.stop(stop)
+            raise
+        finally:
+            if visit is not None and visit.in_child:
+                os._exit(1)
 
 
 class Visit:
-    """One run of one test, of which the part after `fork` is in the child."""
+    """A test, of which the part after `fork` is in the child."""
 
     def __init__(self, item: pytest.Item) -> None:
         self.item = item
         self.in_child = False
-        self._status: int | None = None  # of the child, when it has ended
-        self._logged: list[pytest.TestReport] = []  # in the child: of subtests
+        self._answer = -1  # in the child: the file that the parent reads
+        self._reports: dict[str, pytest.TestReport] = {}  # of the child, by phase
+        self._logged: list[pytest.TestReport] = []  # by the child: of subtests
         self._warned: list[tuple[str, type[Warning], str, int]] = []  # in the child
-
-    def run(self, nextitem: pytest.Item | None) -> list[pytest.TestReport]:
-        """Run the test; returns its reports, wherever they were made."""
-        self._status, following = None, _Next(self, nextitem)
-        with tempfile.TemporaryFile() as file:
-            try:
-                reports = runtestprotocol(self.item, log=False, nextitem=following)  # type: ignore[arg-type]
-                if self.in_child:
-                    self._tell(reports, file)
-            finally:
-                if self.in_child:
-                    os._exit(1)
-            if self._status is None:
-                return reports
-            return self._told(file) + [report for report in reports if report.failed]
 
     def fork(self) -> None:
         """Return in the child; the parent waits for its end and skips the rest of the test."""
         if sys.platform == "win32":
             raise AssertionError("there is no fork")
         _flush()
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)  # of a fork beside threads
-            parent, pid = os.getpid(), os.fork()
-        if pid:
-            try:
-                self._status = os.waitpid(pid, 0)[1]
-            except BaseException:  # interrupted, or the test's time is up
-                os.kill(pid, signal.SIGKILL)
-                os.waitpid(pid, 0)
-                raise
-            raise pytest.skip.Exception("goes on in a child")
+        with tempfile.TemporaryFile() as file:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", DeprecationWarning)  # of a fork beside threads
+                parent, pid = os.getpid(), os.fork()
+            if pid:
+                end = _end(pid)
+                file.seek(0)
+                self._hear(file.read(), end)
+                self.item.runtest = lambda: None  # type: ignore[method-assign]
+                raise pytest.skip.Exception("goes on in a child")
+            self.in_child, self._answer = True, os.dup(file.fileno())
         if sys.platform == "linux":
             namespace.end_with_parent()
             if os.getppid() != parent:  # which has ended already
                 os._exit(1)
-        self.in_child = True
-        finalizers, _ = self.item.session._setupstate.stack[self.item]
-        del finalizers[1:]  # of the parent's fixtures; the first is the item's own
+        for node, (finalizers, _) in self.item.session._setupstate.stack.items():
+            del finalizers[node is self.item :]  # of the parent's fixtures; an item's first is its own
         self._intercept()
+
+    def report(self, own: pytest.TestReport) -> pytest.TestReport:
+        """What is reported of a phase, of which `own` would be."""
+        phase = own.when or ""
+        if self.in_child:
+            self._reports[phase] = own
+            if phase == "teardown":
+                self._tell()
+            return own
+        report = self._reports.get(phase, own)
+        if phase == "call":
+            self._log(*self._logged)
+        if phase == "teardown":
+            self._reports, self._logged = {}, []
+            vars(self.item).pop("runtest", None)
+            if own.failed and report is not own:
+                self._log(report)
+                return own
+        return report
+
+    def stop(self, why: BaseException) -> NoReturn:
+        """In the child: end the run."""
+        with contextlib.suppress(BaseException):
+            self.item.session._setupstate.teardown_exact(None)
+        self._tell((why.msg, why.returncode) if isinstance(why, Exit) else ())
+
+    # --- the child ------------------------------------------------------------------------------------------------
 
     def _intercept(self) -> None:
         """What is reported on the way is the parent's to report."""
@@ -103,60 +129,68 @@ class Visit:
         warnings.showwarning = self._note  # type: ignore[assignment]
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        self._logged.append(report)
+        if all(report is not phase for phase in self._reports.values()):
+            self._logged.append(report)
 
     def _note(self, message: Warning | str, category: type[Warning], name: str, line: int, *_: object) -> None:
         self._warned.append((str(message), category, name, line))
 
-    def _tell(self, reports: list[pytest.TestReport], file: IO[bytes]) -> NoReturn:
-        told = [self._serialized(report) for report in reports[:1] + self._logged + reports[1:]]
+    def _tell(self, stop: tuple[Any, ...] | None = None) -> NoReturn:
+        """Hand the parent all that there is to report, and why the run is to stop, if it is."""
+        to_json = self.item.config.hook.pytest_report_to_serializable
+        told = [
+            [to_json(config=self.item.config, report=report) for report in reports]
+            for reports in (self._reports.values(), self._logged)
+        ]
         try:
-            data = pickle.dumps((told, self._warned))
+            data = pickle.dumps((told, self._warned, stop))
         except Exception as error:
-            why = self._failed(f"what this test reports cannot be brought back from its child: {error}")
-            data = pickle.dumps(([self._serialized(why)], []))
-        file.write(data)
-        file.flush()
+            why = f"what this test reports cannot be brought back from its child: {error}"
+            data = pickle.dumps((why, [], stop))
+        with open(self._answer, "wb") as file:
+            file.write(data)
         _flush()
         os._exit(0)
 
-    def _told(self, file: IO[bytes]) -> list[pytest.TestReport]:
-        if self._status:
-            code = os.waitstatus_to_exitcode(self._status)
-            end = f"by signal {-code}" if code < 0 else f"with status {code}"
-            return [self._failed(f"the child in which this test went on ended {end}")]
-        file.seek(0)
-        told, warned = pickle.loads(file.read())
+    # --- the parent -----------------------------------------------------------------------------------------------
+
+    def _hear(self, data: bytes, end: str) -> None:
+        """Take over what the child told. Raises Exit or KeyboardInterrupt, if the run is to stop."""
+        silent: Any = f"the child in which this test went on ended {end}", [], None
+        told, warned, stop = pickle.loads(data) if data else silent
+        if stop is not None:
+            raise Exit(*stop) if stop else KeyboardInterrupt
         with warnings.catch_warnings():
             warnings.simplefilter("always")  # what is an error, or ignored, was that in the child
             for warning in warned:
                 warnings.warn_explicit(*warning)
-        config = self.item.config
-        return [config.hook.pytest_report_from_serializable(config=config, data=data) for data in told]
+        if isinstance(told, str):
+            found, self._logged = [self._made("setup", "passed", None), self._made("call", "failed", told)], []
+        else:
+            of_json = self.item.config.hook.pytest_report_from_serializable
+            found, self._logged = ([of_json(config=self.item.config, data=json) for json in group] for group in told)
+        self._reports = {report.when: report for report in found}
 
-    def _serialized(self, report: pytest.TestReport) -> Any:
-        config = self.item.config
-        return config.hook.pytest_report_to_serializable(config=config, report=report)
+    def _made(self, phase: Phase, outcome: Literal["passed", "failed"], why: str | None) -> pytest.TestReport:
+        item = self.item
+        return pytest.TestReport(item.nodeid, item.location, dict.fromkeys(item.keywords, 1), outcome, why, phase)
 
-    def _failed(self, why: str) -> pytest.TestReport:
-        return pytest.TestReport(
-            self.item.nodeid, self.item.location, dict.fromkeys(self.item.keywords, 1), "failed", why, "call"
-        )
+    def _log(self, *reports: pytest.TestReport) -> None:
+        for report in reports:
+            self.item.ihook.pytest_runtest_logreport(report=report)
 
 
-class _Next:
-    """The item after this one. To a child it is any sibling: nothing but the test itself is torn down."""
-
-    def __init__(self, visit: Visit, item: pytest.Item | None) -> None:
-        self._visit, self._item = visit, item
-
-    def listchain(self) -> list[Any]:
-        if self._visit.in_child:
-            return self._visit.item.listchain()[:-1]
-        return self._item.listchain() if self._item else []
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._item, name)
+def _end(pid: int) -> str:
+    """How a child ended: "with status 1". It is waited for."""
+    try:
+        code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    except ChildProcessError:
+        return "too early, and nobody is told how: SIGCHLD is ignored"
+    except BaseException:  # interrupted, or the test's time is up
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        raise
+    return f"by signal {-code}" if code < 0 else f"with status {code}"
 
 
 def _flush() -> None:

@@ -1,7 +1,8 @@
 """A test in a network namespace of its own: the fixture and marker ``sockreuse_netns``, and ``port_range``.
 
 Root's test moves to a new namespace and comes back. Who is not root needs a user namespace first, and that cannot be
-left again: such a test goes on in a forked child, from where this fixture is set up, and its reports come back.
+left again; nor can any where setns is refused. Such a test goes on in a forked child, from where this fixture is set
+up, and its reports come back.
 """
 
 from __future__ import annotations
@@ -32,6 +33,16 @@ def how() -> str:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # of a fork beside threads, of which it uses none
         return isolation()
+
+
+@cache
+def _can_come_back() -> bool:
+    return sys.platform == "linux" and namespace.can_come_back()
+
+
+def _forks() -> bool:
+    """Whether such a test goes on in a child."""
+    return how() == "userns" or (how() == "netns" and not _can_come_back())
 
 
 class Netns:
@@ -72,13 +83,14 @@ def private(request: pytest.FixtureRequest) -> Iterator[Netns]:
     if isolation == "none":
         pytest.skip(f"needs a network namespace ({REMEDY})")
     if sys.platform == "linux":
-        if isolation == "userns":
+        if _forks():
             visit = request.node.stash.get(forked.VISIT, None)
             if visit is None:
                 _fail("sockreuse_netns: without root it must be an argument of the test or its marker, not asked later")
             request.getfixturevalue("tmp_path_factory").getbasetemp()  # else each child makes one of its own
             visit.fork()
-            namespace.own_user_namespace(as_root=False)
+            if isolation == "userns":
+                namespace.own_user_namespace(as_root=False)
             namespace.new()
             namespace.quickack()
             yield _prepared(request.node, Netns(isolation))
@@ -89,8 +101,15 @@ def private(request: pytest.FixtureRequest) -> Iterator[Netns]:
                 namespace.quickack()
                 yield _prepared(request.node, Netns(isolation))
             finally:
-                here.enter()
-                here.close()
+                try:
+                    here.enter()
+                except OSError as error:
+                    pytest.exit(
+                        f"{request.node.nodeid}: the test cannot come back from its network namespace "
+                        f"({name_of(error)}), in which later ones would run: it is to change its user in a child"
+                    )
+                finally:
+                    here.close()
     else:
         raise AssertionError("only Linux has namespaces")
 
@@ -121,5 +140,5 @@ def prepare(item: pytest.Item) -> None:
     if FIXTURE not in names:  # the marker: before the test's own fixtures, after those that outlive it
         defined = item._fixtureinfo.name2fixturedefs
         names.insert(sum(1 for name in names if name in defined and defined[name][-1].scope != "function"), FIXTURE)
-    if how() == "userns":
+    if _forks():
         forked.prepare(item)

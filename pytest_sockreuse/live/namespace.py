@@ -15,7 +15,7 @@ import signal
 import socket
 import struct
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from ..platforms import current
 from ..scenario import Scenario, Setting
@@ -73,34 +73,46 @@ def new() -> None:
 
 
 def isolation() -> str:
-    """netns where this process can make a network namespace, userns where it needs a user namespace first, else none:
-    also where it cannot fork, and so not try."""
-    with contextlib.suppress(OSError):
-        for how in ("netns", "userns"):
-            if _can(how):
-                return how
-    return "none"
+    """netns where this process can make a network namespace, userns where it needs a user namespace first, or none."""
+    return "netns" if _can(new) else "userns" if _can(_owned) else "none"
 
 
-def _can(how: str) -> bool:
-    """Whether a namespace can be made so: tried in a child, for a half-made one cannot be left. Raises OSError.
+def can_come_back() -> bool:
+    """Whether this process can leave a namespace that it made."""
+    return _can(_and_back)
 
-    The child says it itself: where SIGCHLD is ignored nobody learns how it ended.
+
+def _owned() -> None:
+    own_user_namespace()
+    new()
+
+
+def _and_back() -> None:
+    here = Place()
+    new()
+    here.enter()
+
+
+def _can(make: Callable[[], None]) -> bool:
+    """Whether a child does this, since what is half-made cannot be left; not where no child can be made.
+
+    It says so itself: where SIGCHLD is ignored nobody learns how it ended.
     """
-    reader, writer = os.pipe()
-    with open(reader, "rb") as answer:
-        try:
-            child = os.fork()
-            if not child:
-                with contextlib.suppress(BaseException):
-                    if how == "userns":
-                        own_user_namespace()
-                    new()
-                    os.write(writer, b"yes")
-                os._exit(0)
-        finally:
-            os.close(writer)
-        can = bool(answer.read())
+    try:
+        reader, writer = os.pipe()
+        with open(reader, "rb") as answer:
+            try:
+                child = os.fork()
+                if not child:
+                    with contextlib.suppress(BaseException):
+                        make()
+                        os.write(writer, b"yes")
+                    os._exit(0)
+            finally:
+                os.close(writer)
+            can = bool(answer.read())
+    except OSError:
+        return False
     with contextlib.suppress(OSError):
         os.waitpid(child, 0)
     return can
