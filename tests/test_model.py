@@ -281,6 +281,8 @@ B.name()
 """
     steps = predict(parse(text), linux("6.0.19")).steps
     assert [step.step for step in steps if step.unknown] == ["A.socket", "A.get", "A.bind", "B.name"]
+    late = parse(text.replace("A.bind(127.0.0.1:Q)", "A.set(SO_REUSEADDR)"))
+    assert predict(late, linux("6.0.19")).steps[-1].unknown
     asked = text.replace("TCP_NODELAY", "IP_TRANSPARENT")  # it bears on who may have a port
     assert all(step.unknown for step in predict(parse(asked), linux("6.0.19")).steps)
 

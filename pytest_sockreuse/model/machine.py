@@ -25,7 +25,6 @@ S = TypeVar("S")  # a family's state: a dataclass that its `begin` makes
 _ALWAYS = frozenset({"close", "name", "get", "set"})
 _MEMORY = "over space names now ports env addresses devices state tuples listeners clock".split()
 _TIMED = frozenset({"bind", "connect", "listen", "send", "shutdown", "close"})  # may find that time ended something
-_OWN = frozenset({"socket", "set", "get", "name"})  # what another socket cannot tell
 _MOVES = frozenset({"bind", "connect", "disconnect", "listen", "close"})
 
 
@@ -77,6 +76,15 @@ class Family(Protocol[S]):
 def _plain(label: str, outcome: str, clause: str) -> StepPrediction:
     """What a step shows that records nothing."""
     return StepPrediction(label, (outcome,), None, clause)
+
+
+def _bears(step: Step, held: Held) -> bool:
+    """Whether another socket may tell what a step does of which that is not known."""
+    if step.verb in ("get", "name"):
+        return False
+    if not held.unknown or held.sock is None:  # a protocol that is not modelled has ports of its own
+        return not held.unknown
+    return step.verb not in ("socket", "set") or (step.verb == "set" and options()[step.options[0].name].ports)
 
 
 class Machine(Generic[S]):
@@ -139,11 +147,11 @@ class Machine(Generic[S]):
             outcome, value = self.step(step)
         except Unknown as why:
             held = self.names.get(step.listener or step.name)
-            if held is not None and step.verb in ("get", "name"):  # if it fails so do the calls after it
-                held.unknown = held.unknown or str(why)
-            if held is None or not held.unknown or (held.sock is not None and step.verb not in _OWN):
+            if held is None or _bears(step, held):
                 raise
-            shown = StepPrediction(step.label, unknown=str(why))  # it bears on no other socket
+            if step.verb == "get":  # if it fails so do the calls after it
+                held.unknown = held.unknown or str(why)
+            shown = StepPrediction(step.label, unknown=str(why))
         else:
             if outcome == "time up":
                 self.over, outcome = True, "timeout"
