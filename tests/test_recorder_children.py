@@ -6,8 +6,11 @@ import os
 import signal
 import socket
 import sys
+import tempfile
+from pathlib import Path
 
 import pytest
+from here import linux_only
 from recording import LOCAL, REUSEPORT, recorded, text
 
 from pytest_sockreuse.recorder.children import Children
@@ -43,7 +46,6 @@ if sys.platform != "win32":
                 assert not list(children.collect(last=True))
             finally:
                 children.close()
-        assert not children.directory.exists()
         found, _ = reconstruct(events, old)
         assert str(found.scenario) == text("""
             listener = tcp4(SO_REUSEADDR)
@@ -68,3 +70,56 @@ if sys.platform != "win32":
             if not child:
                 os._exit("bind" in vars(socket.socket))
             assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+    def test_nothing_has_a_name_that_could_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+        with recorded() as tape:
+            children = Children(tape)
+            child = os.fork()
+            if not child:
+                socket.create_server(LOCAL)
+                os._exit(0)
+            os.waitpid(child, 0)
+            assert children.any()
+            assert not [*tmp_path.iterdir()]
+            children.close()
+
+    @linux_only
+    def test_a_daemon_that_closes_what_it_inherits_is_recorded_and_its_files_are_its_own(tmp_path: Path) -> None:
+        with recorded() as tape:
+            children = Children(tape)
+            reader, writer = os.pipe()
+            child = os.fork()
+            if not child:
+                os.closerange(3, 200)
+                for number in range(3, 200):
+                    os.open(tmp_path / str(number), os.O_WRONLY | os.O_CREAT)
+                socket.create_server(LOCAL).close()
+                os._exit(0)
+            os.waitpid(child, 0)
+            ((events, old),) = children.collect(last=True)
+            children.close()
+            os.close(reader)
+            os.close(writer)
+        assert [event[0] for event in events[old:]] == ["socket", "set", "bind", "listen", "close"]
+        assert not any(path.stat().st_size for path in tmp_path.iterdir())
+
+    def test_a_child_that_outlives_its_test_is_no_part_of_the_next() -> None:
+        with recorded() as tape:
+            children = Children(tape)
+            reader, writer = os.pipe()
+            child = os.fork()
+            if not child:
+                socket.create_server(LOCAL)
+                os.read(reader, 1)
+                socket.create_server(LOCAL)
+                os._exit(0)
+            while not [events for events, _ in children.collect(last=False) if len(events) > 3]:
+                pass
+            assert len(list(children.collect(last=True))) == 1
+            os.write(writer, b"x")
+            os.waitpid(child, 0)
+            assert not list(children.collect(last=True))
+            children.close()
+            os.close(reader)
+            os.close(writer)

@@ -1,70 +1,92 @@
-"""What forked children do: each writes its events to a file of its own as they happen, since it may be killed."""
+"""What forked children do: each writes its events to its parent's file as they happen, since it may be killed.
+
+The file has no name, so that nothing is left of it whoever is killed.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
-import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from .events import Event, Tape
 from .locations import places
 
-_MOST = 16 * 1024 * 1024  # bytes that are read of one child's file
+_MOST = 64 * 1024 * 1024  # bytes that are read of all children in a test
 
 
 class Children:
-    """The forked children of one process, and their files in a directory that only its user may enter."""
+    """The forked children of one process."""
 
     def __init__(self, tape: Tape) -> None:
-        self.directory = Path(tempfile.mkdtemp(prefix="sockreuse-"))
-        self.owner, self.count = os.getpid(), 0
-        self.tape = tape
+        self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115
+        if sys.platform != "win32":
+            import fcntl
+
+            fcntl.fcntl(self._file, fcntl.F_SETFL, os.O_APPEND)
+        self._tape, self._owner, self._inode = tape, os.getpid(), os.fstat(self._file.fileno())
         tape.forked = self._forked
 
     def _forked(self) -> _Spool:
         """In the child: where its events go."""
-        self.count += 1
-        return _Spool(self.directory / f"{os.getpid()}.{self.count}", len(self.tape.events))
+        return _Spool(self._file.fileno(), self._owner, self._inode, len(self._tape.events))
 
     def collect(self, last: bool) -> Iterator[tuple[list[Event], int]]:
         """The events of each child so far, and how many of them were its parent's; after the `last` time none."""
-        for file in sorted(self.directory.iterdir()):
-            with open(file, "rb") as stream:
-                data = stream.read(_MOST)
-            if last:
-                file.unlink()
-            lines = data.split(b"\n")[:-1]  # what a killed child did not finish is not read
-            if not lines:
-                continue
-            events: dict[int, Event] = {}
-            for line in lines[1:]:
-                at, event = json.loads(line, object_hook=_bytes)
-                events[at] = [_tuple(entry) for entry in event]
-            yield [events[at] for at in sorted(events)], int(lines[0])
+        self._file.seek(0)
+        data = self._file.read(_MOST)
+        if last:
+            self._file.truncate(0)
+        found: dict[str, tuple[dict[int, Event], int]] = {}
+        for line in data.split(b"\n"):
+            with contextlib.suppress(ValueError):  # what a killed child did not finish
+                child, at, event = json.loads(line, object_hook=_bytes)
+                if event is None:
+                    found[child] = {}, at
+                elif child in found:
+                    found[child][0][at] = [_tuple(entry) for entry in event]
+        for events, old in found.values():
+            yield [events[at] for at in sorted(events)], old
 
     def any(self) -> bool:
         """Whether there is a child to report on."""
-        return any(self.directory.iterdir())
+        return os.fstat(self._file.fileno()).st_size > 0
 
     def close(self) -> None:
-        """Remove the directory; a child that gets here leaves it alone."""
-        if os.getpid() == self.owner:
-            shutil.rmtree(self.directory, ignore_errors=True)
+        """Let go of the file."""
+        self._file.close()
 
 
 class _Spool:
-    def __init__(self, path: Path, old: int) -> None:
-        self.file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
-        os.write(self.file, b"%d\n" % old)
+    """The file as one child writes it: the child's name, the number of an event, the event; first how many are old."""
+
+    def __init__(self, file: int, owner: int, inode: os.stat_result, old: int) -> None:
+        self._file, self._inode = file, inode
+        self._path = f"/proc/{owner}/fd/{file}"
+        self._child = os.urandom(8).hex()
+        self._write(old, None)
 
     def write(self, at: int, event: Event) -> None:
         verb, fd, what, number, trail = event
         where = [(place.file, place.line, place.function, place.start) for place in places(trail)]
-        os.write(self.file, json.dumps([at, [verb, fd, what, number, where]], default=_hex).encode() + b"\n")
+        self._write(at, [verb, fd, what, number, where])
+
+    def _write(self, at: int, event: Event) -> None:
+        line = json.dumps([self._child, at, event], default=_hex).encode()
+        with contextlib.suppress(OSError):
+            if not self._is_open():  # a daemon closes all that it inherits
+                self._file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+            if self._is_open():
+                os.write(self._file, b"\n" + line + b"\n")  # so one that was cut spoils no other
+
+    def _is_open(self) -> bool:
+        with contextlib.suppress(OSError):
+            return os.path.samestat(os.fstat(self._file), self._inode)
+        return False
 
 
 def _hex(value: Any) -> dict[str, str]:
