@@ -151,6 +151,21 @@ def _wait(event: Any, done: Any) -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+def test_what_is_released_after_a_fork_is_free_at_once(give: Ports) -> None:
+    children = []
+    for _ in range(20):
+        lease = give.hold("tcp")
+        pid = os.fork()
+        if not pid:
+            os._exit(0)
+        children.append(pid)
+        numbers.bound(socket.AF_INET, socket.SOCK_STREAM, ("127.0.0.1", lease.release())).close()
+    for pid in children:
+        os.waitpid(pid, 0)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_a_forked_child_holds_nothing(give: Ports) -> None:
     lease = give.hold()
     context: Any = multiprocessing.get_context("fork")

@@ -14,6 +14,7 @@ import random
 import socket
 import subprocess
 import sys
+import threading
 import weakref
 from collections import deque
 
@@ -52,8 +53,35 @@ def _forget() -> None:
 
 
 atexit.register(_forget)
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget)
+
+if sys.platform != "win32":
+    from _socket import socketpair  # as nobody watches or replaces it
+
+    _PATIENCE = 1.0  # seconds for a child that has just been forked
+    _forking = threading.local()
+
+    def _before_fork() -> None:
+        _forking.ends = ()
+        if descriptors():
+            with contextlib.suppress(OSError):
+                _forking.ends = socketpair()
+
+    def _in_parent() -> None:
+        """A fork is over when the child has let go of the ports: what is released then is free."""
+        if _forking.ends:
+            ours, its = _forking.ends
+            its.close()
+            ours.settimeout(_PATIENCE)
+            with contextlib.suppress(OSError):
+                ours.recv(1)
+            ours.close()
+
+    def _in_child() -> None:
+        _forget()
+        for end in _forking.ends:
+            end.close()
+
+    os.register_at_fork(before=_before_fork, after_in_parent=_in_parent, after_in_child=_in_child)
 
 
 NO_LOOPBACK = "there is no way to 127.0.0.1 on this host: bring its loopback interface up"
