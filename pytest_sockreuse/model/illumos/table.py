@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from .. import machine, stream
 from ..address import parsed
-from ..clause import Book, Declared, Unknown
+from ..clause import Book, Unknown
 from ..sock import TIME_WAIT, Sock
 
 BOOK = Book()
@@ -150,12 +150,9 @@ def receiver(m: Machine, proto: str, dst: str, port: int) -> Conn | None:
 
 def _first(m: Machine, ranks: list[list[Conn]]) -> Conn | None:
     best = next((rank for rank in ranks if rank), [])
-    clauses: list[Declared] = [FIRST] if len(best) > 1 else [SPECIFIC] if best is ranks[0] else [IPV4_FIRST]
     if sum(map(len, ranks)) > 1:
-        m.clause = clauses[0]
-    if not best:
-        return None
-    return best[0 if FIRST in m.on else -1]
+        m.clause = FIRST if len(best) > 1 else SPECIFIC if best is ranks[0] else IPV4_FIRST
+    return best[0 if FIRST in m.on else -1] if best else None
 
 
 def local(m: Machine, host: str) -> tuple[str, bool, str]:
