@@ -14,10 +14,13 @@ import pytest
 if sys.platform == "win32":
     pytest.skip("the lab runs on Linux", allow_module_level=True)
 
+from pytest_sockreuse.explorer import remote
 from pytest_sockreuse.explorer.remote import Draft, again, disagreements, draw
 from pytest_sockreuse.live.runner import Runner
+from pytest_sockreuse.parser import parse
 from pytest_sockreuse.platforms import current, named
 from pytest_sockreuse.report.results import ResultsError
+from pytest_sockreuse.settings import missing
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "conformance" / "lab"))
 
@@ -194,3 +197,29 @@ def test_answers_that_are_cut_or_mixed_up_are_refused(
     (tmp_path / "answers").write_text("\n".join(lines) + "\n")
     with pytest.raises(ResultsError, match=message):
         disagreements(drafts[0], tmp_path / "answers", current())
+
+
+@pytest.mark.parametrize(
+    ("platform", "environment", "chosen"),
+    [
+        ("linux-6.18", "", (32768, 60999)),
+        ("freebsd-14.0", "", (10000, 65535)),
+        ("freebsd-14.0", "ephemeral 40000-40007\n", (40000, 40007)),
+        ("freebsd-14.0", "sysctl net.inet.ip.portrange.first = 20000\n", (20000, 65535)),
+        ("netbsd-10", "", (49152, 65535)),
+    ],
+)
+def test_a_symbol_is_no_port_that_the_system_chooses(platform: str, environment: str, chosen: tuple[int, int]) -> None:
+    low, high = chosen
+    symbols = "".join(f"{name}.bind(127.0.0.1:{name})\n" for name in "PQR")
+    scenario = parse(environment + "".join(f"{name} = tcp4()\n" for name in "PQR") + symbols)
+    assert remote._range(environment, named(platform)) == chosen
+    assert not any(low <= port <= high for port in remote._dealt(scenario, named(platform)).values())
+
+
+@pytest.mark.parametrize("platform", ["linux-6.18", "freebsd-14.0", "netbsd-10", "openbsd-7"])
+def test_what_is_drawn_for_a_system_asks_only_for_settings_that_it_has(platform: str) -> None:
+    drawn = [scenario for draft in draw(named(platform), seed=1, count=80) for scenario in draft.scenarios]
+    asked = [setting.name for scenario in drawn for setting in scenario.environment if setting.kind == "sysctl"]
+    assert not any(missing(scenario, named(platform)) for scenario in drawn)
+    assert bool(asked) == (platform != "openbsd-7")

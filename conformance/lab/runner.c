@@ -1,5 +1,5 @@
 /*
- * Performs scenarios on a machine that has no Python: `runner [-t SECONDS] [-p SECONDS] <FILE`.
+ * Performs scenarios on a machine that has no Python: `runner [-t SECONDS] [-p SECONDS] [-m] <FILE`.
  *
  * Reads a text of the scenario language, version 1, from standard input and prints what `sockreuse run --json` prints,
  * one object a line for each scenario. All of the text is read and checked before the first scenario is performed. Its
@@ -7,16 +7,20 @@
  *
  *   -t SECONDS   what a scenario may take beside its waits (10)
  *   -p SECONDS   how long accept and recv wait for something to return (0.2); 0: one look
+ *   -m           this machine is there for this alone: where no scenario can have a network of its own, all have the machine's
  *
  * Exit status: 0; 1 if a scenario could not be performed though it should have been; 2 if text or arguments are wrong.
  *
  * To build:   cc -std=c99 -O2 -o runner runner.c                              (POSIX; -static makes it easy to carry)
+ *             cc -std=c99 -O2 -o runner runner.c -lsocket -lnsl              (illumos)
  *             x86_64-w64-mingw32-gcc -O2 -o runner.exe runner.c -lws2_32 -liphlpapi
  */
 #if defined(__linux__)
 #define _GNU_SOURCE /* unshare */
 #elif defined(__NetBSD__)
 #define _NETBSD_SOURCE
+#elif defined(__sun)
+#define __EXTENSIONS__ /* what C99 alone does not have */
 #elif defined(_WIN32)
 #define _WIN32_WINNT 0x0600
 #endif
@@ -68,7 +72,22 @@ typedef int sock;
 #include <net/if.h>
 #include <sched.h>
 #include <sys/ioctl.h>
-#elif defined(__APPLE__) || defined(__FreeBSD__)
+#elif defined(__FreeBSD__) || defined(__NetBSD__)
+#define HAS_SETTINGS /* that this program can make */
+#include <sys/param.h>
+#include <sys/ioctl.h>
+#include <sys/socketvar.h>
+#include <sys/sysctl.h>
+#include <net/if.h>
+#include <netinet/in_var.h>
+#include <netinet/tcp_fsm.h>
+#if defined(__FreeBSD__)
+#include <sys/jail.h>
+#include <sys/uio.h>
+#include <netinet/in_pcb.h>
+#include <netinet/tcp_var.h>
+#endif
+#elif defined(__APPLE__) || defined(__DragonFly__) || defined(__OpenBSD__)
 #include <sys/types.h>
 #include <sys/sysctl.h>
 #endif
@@ -948,7 +967,9 @@ static char *read_input(void)
 /* --- platform: which one this is ---------------------------------------------------------------------------------- */
 
 static char platform[80];
+#ifdef __linux__
 static bool is_gvisor;
+#endif
 
 /* The numbers that a release begins with: 6.17.0 of 6.17.0-1022-azure. */
 static const char *version(const char *release)
@@ -1064,9 +1085,12 @@ static void find_platform(void)
 #endif
 #endif
 
-/* --- environment: a namespace for each scenario, or loopback and held ports --------------------------------------- */
+/* --- environment: a network for each scenario, or loopback and held ports ----------------------------------------- */
 
-static enum { ALONE, USERNS, NETNS } isolation;
+/* On the host, among others; in a network namespace, made as root of a user namespace or as root; in a jail with a network
+ * of its own, as root; in the machine's network, which is there for this alone. */
+static enum { HOST, USERNS, NETNS, JAIL, OWN_MACHINE } isolation;
+static bool machine_is_ours; /* option -m */
 
 enum entered { READY, NOT_RUN, BROKEN };
 static char why[2 * MAX_LINE]; /* the scenario in hand is not run, or broke */
@@ -1091,6 +1115,7 @@ union endpoint {
 
 static const struct address loopback4 = { .family = 4, .bytes = { 127, 0, 0, 1 } };
 static const struct address loopback6 = { .family = 6, .bytes = { [15] = 1 } };
+static const struct address any4 = { .family = 4 }, any6 = { .family = 6 };
 
 static void *address_in(const union endpoint *endpoint)
 {
@@ -1119,7 +1144,7 @@ static bool is_loopback(const struct address *address)
 		(!memcmp(address->bytes, mapped, sizeof mapped) && address->bytes[12] == 127);
 }
 
-/* A socket bound to loopback, else INVALID_SOCKET. */
+/* A socket that is bound, else INVALID_SOCKET. */
 static sock bound(const struct address *address, int type, int port)
 {
 	sock made = socket(address->family == 4 ? AF_INET : AF_INET6, type, 0);
@@ -1154,27 +1179,74 @@ static bool has_ipv6(void)
 
 static bool is_free(int port)
 {
-	return can_bind(&loopback4, SOCK_STREAM, port) && can_bind(&loopback4, SOCK_DGRAM, port) &&
-		(!has_ipv6() || (can_bind(&loopback6, SOCK_STREAM, port) && can_bind(&loopback6, SOCK_DGRAM, port)));
+	const struct address *four = isolation == OWN_MACHINE ? &any4 : &loopback4;
+	const struct address *six = isolation == OWN_MACHINE ? &any6 : &loopback6;
+
+	return can_bind(four, SOCK_STREAM, port) && can_bind(four, SOCK_DGRAM, port) &&
+		(!has_ipv6() || (can_bind(six, SOCK_STREAM, port) && can_bind(six, SOCK_DGRAM, port)));
 }
+
+/* The settings that are the range of the ports which the system chooses. */
+#if defined(__FreeBSD__) || defined(__DragonFly__) || defined(__APPLE__)
+#define RANGE "net.inet.ip.portrange."
+#define LOW RANGE "first"
+#define HIGH RANGE "last"
+#elif defined(__NetBSD__)
+#define LOW "net.inet.ip.anonportmin"
+#define HIGH "net.inet.ip.anonportmax"
+#endif
+
+#ifdef LOW
+/* A setting that is a number; `otherwise` where there is none. */
+static int number_of(const char *name, int otherwise)
+{
+	int number = 0;
+	size_t size = sizeof number;
+
+	return sysctlbyname(name, &number, &size, NULL, 0) ? otherwise : number;
+}
+#endif
 
 /* The ports that the OS picks by itself, as far as it tells. */
 static void find_ephemeral(int *low, int *high)
 {
-	*low = 49152;
-	*high = 65535;
 #if defined(__linux__)
+	*low = 32768;
+	*high = 60999;
 	sscanf(read_file("/proc/sys/net/ipv4/ip_local_port_range"), "%d %d", low, high);
-#elif defined(__FreeBSD__) || defined(__APPLE__)
+#elif defined(LOW)
+	*low = number_of(LOW, 49152);
+	*high = number_of(HIGH, 65535);
+#elif defined(__OpenBSD__)
 	size_t size = sizeof *low;
 
-	sysctlbyname("net.inet.ip.portrange.first", low, &size, NULL, 0);
-	sysctlbyname("net.inet.ip.portrange.last", high, &size, NULL, 0);
+	*low = 1024;
+	*high = 49151;
+	sysctl((int[]) { CTL_NET, PF_INET, IPPROTO_IP, IPCTL_IPPORT_FIRSTAUTO }, 4, low, &size, NULL, 0);
+	sysctl((int[]) { CTL_NET, PF_INET, IPPROTO_IP, IPCTL_IPPORT_LASTAUTO }, 4, high, &size, NULL, 0);
+#elif defined(__sun)
+	*low = 32768;
+	*high = 65535;
+#else
+	*low = 49152;
+	*high = 65535;
 #endif
 }
 
+/* The first port that anybody may bind. */
+static int first_unprivileged(void)
+{
+	int start = 1024;
+#if defined(__linux__)
+	sscanf(read_file("/proc/sys/net/ipv4/ip_unprivileged_port_start"), "%d", &start);
+#elif defined(RANGE)
+	start = number_of(RANGE "reservedhigh", 1023) + 1;
+#endif
+	return start;
+}
+
 /* A port that is free for TCP and UDP on loopback and given to nobody else; 0 where none is left. The ports outside the
- * ephemeral range are dealt in blocks; whoever listens on a block's first port owns it (see live/hold.py). */
+ * ephemeral range are dealt in blocks; whoever listens on a block's first port owns it (see live/port_blocks.py). */
 static int held_port(void)
 {
 	enum { BLOCK = 32, LOWEST = 5120, BLOCKS = (65536 - LOWEST) / BLOCK };
@@ -1202,9 +1274,12 @@ static int held_port(void)
 /* Whether the scenario would reach beyond loopback and ports that are held. */
 static bool touches_the_host(void)
 {
+	static const char *const all_local_on[] = { "linux-", "gvisor-", "wsl1-", "windows-", "wine-" };
 	static bool has_port[COUNT(the.names)];
-	bool all_local = is_gvisor || !strncmp(platform, "linux-", 6) || !strncmp(platform, "windows-", 8);
+	bool all_local = false;
 
+	for (size_t i = 0; i < COUNT(all_local_on); i++)
+		all_local |= !strncmp(platform, all_local_on[i], strlen(all_local_on[i]));
 	memset(has_port, 0, sizeof has_port);
 	FOR_EACH_STEP(step) {
 		bool *mine = &has_port[step->name ? step->name - the.names : 0];
@@ -1240,9 +1315,18 @@ static enum entered on_the_host(void)
 	return READY;
 }
 
-#ifdef __linux__
-static const uid_t uids[USERS] = { [USER1] = 64001, [USER2] = 64002, [ROOT] = 0 };
+#if defined(__linux__) || defined(HAS_SETTINGS)
+/* The setting of this line could not be made. */
+static enum entered refused(const struct step *step, int error)
+{
+	bool named = step->verb == SYSCTL;
 
+	return because(NOT_RUN, "'%s %s%s%s' is refused (%s)", verb_names[step->verb], named ? step->setting : "",
+		named ? " = " : "", step->text, errno_name(error));
+}
+#endif
+
+#ifdef __linux__
 /* A request by netlink. */
 struct request {
 	struct nlmsghdr head;
@@ -1393,7 +1477,7 @@ static int own_user_namespace(void)
 }
 
 /* Make a network namespace and move into it. */
-static int new_namespace(void)
+static int new_network(void)
 {
 	struct ifreq lo = { .ifr_name = "lo", .ifr_flags = IFF_UP | IFF_RUNNING };
 	int error = unshare(CLONE_NEWNET) ? errno : 0, any = error ? -1 : socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
@@ -1408,12 +1492,12 @@ static int new_namespace(void)
 /* Tried in children, for a half-made namespace cannot be left again. */
 static void isolate(void)
 {
-	for (isolation = NETNS; isolation != ALONE; isolation--) {
+	for (isolation = NETNS; isolation != HOST; isolation--) {
 		int status = 1;
 		pid_t child = fork();
 
 		if (!child)
-			_exit((isolation == USERNS && own_user_namespace()) || new_namespace());
+			_exit((isolation == USERNS && own_user_namespace()) || new_network());
 		if (child > 0 && waitpid(child, &status, 0) == child && !status)
 			break;
 	}
@@ -1446,7 +1530,9 @@ static enum entered apply_setting(const struct step *step)
 	char path[MAX_LINE + 32], range[16];
 	int error;
 
-	if (step->verb == ADDRESS || step->verb == DEVICE) {
+	if (isolation == OWN_MACHINE) {
+		return because(NOT_RUN, "needs a network namespace, which cannot be made here");
+	} else if (step->verb == ADDRESS || step->verb == DEVICE) {
 		error = step->verb == ADDRESS ? add_address(&step->address) : add_device(step->text);
 	} else if (is_gvisor) {
 		return because(NOT_RUN, "the settings of gVisor are those of its whole sandbox, not of a network "
@@ -1462,14 +1548,322 @@ static enum entered apply_setting(const struct step *step)
 		if (error == ENOENT)
 			return because(NOT_RUN, "this kernel has no setting %s", name);
 	}
-	if (!error)
-		return READY;
-	return because(NOT_RUN, "'%s %s%s%s' is refused (%s)", verb_names[step->verb], step->verb == SYSCTL ? name : "",
-		step->verb == SYSCTL ? " = " : "", step->text, errno_name(error));
+	return error ? refused(step, error) : READY;
 }
 
+static void restore(void)
+{
+}
+
+#elif defined(HAS_SETTINGS)
+/* What a scenario changed in the machine's network, the latest first: a setting with its value before, or a step. */
+static struct change {
+	struct change *before;
+	const char *name;
+	const struct step *step;
+	size_t size;
+	char value[256];
+} *changes;
+
+static void note_change(struct change change)
+{
+	change.before = changes;
+	changes = keep(&change, sizeof change);
+}
+
+/* A number goes into as many bytes as the setting has; other text as it is. */
+static int change_setting(const char *name, const char *text)
+{
+	struct change change = { .name = name, .size = sizeof change.value };
+	union { int8_t one; int32_t four; int64_t eight; } number;
+	const void *value = &number;
+	size_t size;
+	char *end;
+
+	if (sysctlbyname(name, change.value, &change.size, NULL, 0))
+		return errno;
+	number.eight = strtoll(text, &end, 10);
+	size = change.size;
+	if (*end || (size != sizeof number.one && size != sizeof number.four && size != sizeof number.eight)) {
+		value = text;
+		size = strlen(text) + 1;
+	} else if (size == sizeof number.one) {
+		number.one = (int8_t)number.eight;
+	} else if (size == sizeof number.four) {
+		number.four = (int32_t)number.eight;
+	}
+	if (sysctlbyname(name, NULL, NULL, value, size))
+		return errno;
+	note_change(change);
+	return 0;
+}
+
+#ifdef __FreeBSD__
+#define RANDOM RANGE "randomized"
+
+static bool has_range_of_one(void)
+{
+	return number_of(LOW, 0) == number_of(HIGH, 1) || number_of(RANGE "hifirst", 0) == number_of(RANGE "hilast", 1) ||
+		number_of(RANGE "lowfirst", 0) == number_of(RANGE "lowlast", 1);
+}
+
+/* FreeBSD 14 divides by the size of the range, less one, when it chooses a port at random: a range of one port ends the
+ * kernel, and from within a jail the host's. So while there is such a range, no port is chosen at random. */
+static int change_safely(const char *name, const char *text)
+{
+	bool random = number_of(RANDOM, 0);
+	int error;
+
+	if (!strcmp(name, RANDOM) && has_range_of_one())
+		return strcmp(text, "0") ? EBUSY : 0;
+	if (strncmp(name, RANGE, strlen(RANGE)) || !strcmp(name, RANDOM) || !random)
+		return change_setting(name, text);
+	error = change_setting(RANDOM, "0");
+	error = error ? error : change_setting(name, text);
+	return error || has_range_of_one() ? error : change_setting(RANDOM, "1");
+}
+
+/* The kernel takes any bound, and the nearest possible instead. */
+static int change_range(const char *low, const char *high)
+{
+	int error = change_safely(LOW, low);
+
+	error = error ? error : change_safely(HIGH, high);
+	return error || (number_of(LOW, 0) == atoi(low) && number_of(HIGH, 0) == atoi(high)) ? error : EINVAL;
+}
+
+/* Make a jail with a network of its own and move into it; it ends with its processes. */
+static int make_jail(void)
+{
+	int own = JAIL_SYS_NEW;
+	char path[] = "path", root[] = "/", vnet[] = "vnet";
+	struct iovec parameters[] = {
+		{ path, sizeof path }, { root, sizeof root }, { vnet, sizeof vnet }, { &own, sizeof own },
+	};
+
+	return jail_set(parameters, COUNT(parameters), JAIL_CREATE | JAIL_ATTACH) < 0 ? errno : 0;
+}
+#else
+#define change_safely change_setting
+
+/* Both families have a range, and its first port must stay below its last. */
+static int change_range(const char *low, const char *high)
+{
+	static const char *const names[][2] = { { LOW, HIGH }, { "net.inet6.ip6.anonportmin", "net.inet6.ip6.anonportmax" } };
+	int error = 0;
+
+	for (size_t i = 0; i < COUNT(names) && !error; i++) {
+		bool low_first = atoi(low) < number_of(names[i][1], 65535);
+
+		error = change_setting(names[i][!low_first], low_first ? low : high);
+		error = error ? error : change_setting(names[i][low_first], low_first ? high : low);
+	}
+	return error;
+}
+#endif
+
+/* Ask for something of an interface; `request` begins with its name. */
+static int of_interface(int family, unsigned long what, void *request)
+{
+	int any = socket(family, SOCK_DGRAM, 0);
+	int error = any < 0 || ioctl(any, what, request) ? errno : 0;
+
+	if (any >= 0)
+		close(any);
+	return error;
+}
+
+static int bring_up(const char *name)
+{
+	struct ifreq request = { .ifr_flags = IFF_UP };
+
+	strncpy(request.ifr_name, name, sizeof request.ifr_name - 1);
+	return of_interface(AF_INET, SIOCSIFFLAGS, &request);
+}
+
+static void fill_with_length(void *to, const struct address *address)
+{
+	union endpoint endpoint;
+	socklen_t size = fill(&endpoint, address, 0);
+
+	endpoint.any.sa_len = (uint8_t)size;
+	memcpy(to, &endpoint, size);
+}
+
+static int add_address(const struct address *address, int bits)
+{
+	struct in_aliasreq four = { .ifra_name = "lo0" };
+	struct in6_aliasreq six = { .ifra_name = "lo0", .ifra_lifetime = { .ia6t_vltime = ~0u, .ia6t_pltime = ~0u } };
+	struct address mask = { .family = address->family };
+
+	for (int bit = 0; bit < bits; bit++)
+		mask.bytes[bit / 8] |= (unsigned char)(0x80 >> bit % 8);
+	if (address->family == 4) {
+		fill_with_length(&four.ifra_addr, address);
+		fill_with_length(&four.ifra_mask, &mask);
+		return of_interface(AF_INET, SIOCAIFADDR, &four);
+	}
+#ifdef __FreeBSD__
+	six.ifra_flags = IN6_IFF_NODAD; /* NetBSD has none on loopback anyway, and refuses the flag */
+#endif
+	fill_with_length(&six.ifra_addr, address);
+	fill_with_length(&six.ifra_prefixmask, &mask);
+	return of_interface(AF_INET6, SIOCAIFADDR_IN6, &six);
+}
+
+static int remove_address(const struct address *address)
+{
+	struct ifreq four = { .ifr_name = "lo0" };
+	struct in6_ifreq six = { .ifr_name = "lo0" };
+
+	fill_with_length(address->family == 4 ? (void *)&four.ifr_addr : (void *)&six.ifr_addr, address);
+	return address->family == 4 ? of_interface(AF_INET, SIOCDIFADDR, &four) :
+		of_interface(AF_INET6, SIOCDIFADDR_IN6, &six);
+}
+
+static int remove_device(const char *name)
+{
+	struct ifreq request = { .ifr_flags = 0 };
+
+	strncpy(request.ifr_name, name, sizeof request.ifr_name - 1);
+	return of_interface(AF_INET, SIOCIFDESTROY, &request);
+}
+
+/* A further loopback. NetBSD renames none: there the name must be a driver's, such as lo1. */
+static int add_device(const char *name)
+{
+	struct ifreq request = { .ifr_flags = 0 };
+	char made[IFNAMSIZ] = "";
+	int error;
+#ifdef __FreeBSD__
+	strncpy(request.ifr_name, "lo", sizeof request.ifr_name - 1);
+	error = of_interface(AF_INET, SIOCIFCREATE2, &request);
+	memcpy(made, request.ifr_name, sizeof made);
+	request.ifr_data = (char *)(uintptr_t)name;
+	error = error ? error : of_interface(AF_INET, SIOCSIFNAME, &request);
+#else
+	strncpy(request.ifr_name, name, sizeof request.ifr_name - 1);
+	error = of_interface(AF_INET, SIOCIFCREATE, &request);
+#endif
+	if (error && *made)
+		remove_device(made);
+	return error ? error : bring_up(name);
+}
+
+static int new_network(void)
+{
+#ifdef __FreeBSD__
+	int error = make_jail();
+
+	error = error ? error : bring_up("lo0");
+	return error ? error : add_address(&loopback4, 8);
+#else
+	return ENOSYS;
+#endif
+}
+
+/* Tried in a child, for a jail cannot be left again. */
+static void isolate(void)
+{
+	int status = 1;
+	pid_t child = fork();
+
+	if (!child)
+		_exit(new_network() != 0);
+	if (child > 0 && waitpid(child, &status, 0) == child && !status)
+		isolation = JAIL;
+}
+
+static void hurry(void)
+{
+}
+
+static enum entered apply_setting(const struct step *step)
+{
+	static const char *const families[] = { "net.inet.", "net.inet6.", "kern.ipc." };
+	bool known = step->verb != SYSCTL;
+	int error;
+
+	for (size_t i = 0; i < COUNT(families) && !known; i++)
+		known = !strncmp(step->setting, families[i], strlen(families[i]));
+	if (!known)
+		return because(NOT_RUN, "%s is no setting of the network (%s\xE2\x80\xA6, %s\xE2\x80\xA6, %s\xE2\x80\xA6)",
+			step->setting, families[0], families[1], families[2]);
+	if (step->verb == SYSCTL)
+		error = change_safely(step->setting, step->text);
+	else if (step->verb == EPHEMERAL)
+		error = change_range(keep_text(step->text, strcspn(step->text, "-")), strchr(step->text, '-') + 1);
+	else if (step->verb == ADDRESS)
+		error = add_address(&step->address, step->address.family == 4 ? 32 : 128);
+	else
+		error = add_device(step->text);
+	if (error == ENOENT && step->verb == SYSCTL)
+		return because(NOT_RUN, "this kernel has no setting %s", step->setting);
+	if (error)
+		return refused(step, error);
+	if (step->verb == ADDRESS || step->verb == DEVICE)
+		note_change((struct change) { .step = step });
+	return READY;
+}
+
+/* Put back what was changed, the latest first. */
+static void restore(void)
+{
+	int error = 0;
+
+	for (; changes && isolation == OWN_MACHINE && !error; changes = changes->before) {
+		const struct step *step = changes->step;
+
+		if (!step)
+			error = sysctlbyname(changes->name, NULL, NULL, changes->value, changes->size) ? errno : 0;
+		else
+			error = step->verb == ADDRESS ? remove_address(&step->address) : remove_device(step->text);
+	}
+	changes = NULL;
+	if (error) {
+		fprintf(stderr, "runner: what a scenario set cannot be put back (%s)\n", errno_name(error));
+		exit(1);
+	}
+}
+#else
+static int new_network(void)
+{
+	return 0; /* none is ever asked for */
+}
+
+static void isolate(void)
+{
+}
+
+static void hurry(void)
+{
+}
+
+static enum entered apply_setting(const struct step *step)
+{
+	return because(NOT_RUN, "this program cannot set '%s' on this system", verb_names[step->verb]);
+}
+
+static void restore(void)
+{
+}
+#endif
+
+#ifdef _WIN32
 static int become(enum user user)
 {
+	return user == NOBODY ? 0 : WSAEACCES;
+}
+
+static void become_root_again(enum user user)
+{
+	(void)user;
+}
+#else
+static int become(enum user user)
+{
+	static const uid_t uids[USERS] = { [USER1] = 64001, [USER2] = 64002, [ROOT] = 0 };
+
 	return user != NOBODY && seteuid(uids[user]) ? errno : 0;
 }
 
@@ -1478,36 +1872,41 @@ static void become_root_again(enum user user)
 	if (user != NOBODY && seteuid(0))
 		abort();
 }
+#endif
 
 static enum entered try_user(enum user user)
 {
 	int error;
 
-	if (isolation != NETNS)
+	if (isolation == USERNS) /* whose root is nobody's but its own */
 		return because(NOT_RUN, "needs other users (run as root: a user namespace of one's own holds one "
 			"user)");
 	error = become(user);
+	if (error)
+		return because(NOT_RUN, "needs other users (whose ids cannot be taken here: %s)", errno_name(error));
 	become_root_again(user);
-	if (!error)
-		return READY;
-	return because(NOT_RUN, "needs other users (whose ids cannot be taken here: %s)", errno_name(error));
+	return READY;
 }
 
-/* Ports for the symbols: not privileged, outside the ephemeral range, and not among those that have a number. */
+/* Ports for the symbols: not privileged, outside the ephemeral range, and not among those that have a number. In the
+ * machine's network those come next that no scenario before had, lest one has left something behind. */
 static enum entered deal_ports(void)
 {
 	static bool taken[1 << 16];
-	int low = 32768, high = 60999, start = 1024, port = 9999, left = (1 << 16) - 1024;
+	static int port;
+	int low, high, start = first_unprivileged(), left = (1 << 16) - 1024;
 
-	sscanf(read_file("/proc/sys/net/ipv4/ip_local_port_range"), "%d %d", &low, &high);
-	sscanf(read_file("/proc/sys/net/ipv4/ip_unprivileged_port_start"), "%d", &start);
+	find_ephemeral(&low, &high);
+	if (isolation != OWN_MACHINE || !port)
+		port = 9999;
 	memset(taken, 0, sizeof taken);
 	FOR_EACH_STEP(step)
 		taken[step->address.port] = true;
 	FOR_EACH_NAME(name) {
 		while (name->is_symbol && !name->port && left--) {
 			port = port == 65535 ? 1024 : port + 1;
-			if (port >= start && !(port >= low && port <= high) && !taken[port])
+			if (port >= start && !(port >= low && port <= high) && !taken[port] &&
+			    (isolation != OWN_MACHINE || is_free(port)))
 				name->port = port;
 		}
 		if (name->is_symbol && !name->port)
@@ -1517,56 +1916,51 @@ static enum entered deal_ports(void)
 	return READY;
 }
 
-static enum entered in_a_namespace(void)
+static bool await_the_end_of_others(void);
+
+/* In the machine's network: ports that have a number may be held by what an earlier scenario ended. */
+static enum entered in_the_machine(void)
 {
-	enum entered entered = READY;
+	bool has_numbers = false;
+
+	FOR_EACH_STEP(step)
+		has_numbers |= step->verb == EPHEMERAL || step->verb == SYSCTL || step->address.port;
+	if (has_numbers && !await_the_end_of_others())
+		return because(BROKEN, "other connections of this machine are in TIME_WAIT and stay there");
+	return READY;
+}
+
+static enum entered in_a_network(void)
+{
+	enum entered entered = isolation == OWN_MACHINE ? in_the_machine() : READY;
 	bool connects = false;
 	int error;
 
 	FOR_EACH_STEP(step) {
-		bool here_already = !step->user || (step->user == ROOT && isolation == NETNS);
-
 		connects |= step->verb == CONNECT;
-		if (entered == READY && !here_already) /* the root of a user namespace is nobody's but its own */
+		if (step->user && entered == READY)
 			entered = try_user(step->user);
 	}
 	if (entered != READY)
 		return entered;
-	error = new_namespace();
+	error = isolation == OWN_MACHINE ? 0 : new_network();
 	if (error)
-		return because(BROKEN, "no network namespace can be made (%s)", errno_name(error));
-	if (connects)
+		return because(BROKEN, "no network can be made for a scenario (%s)", errno_name(error));
+	if (connects && isolation != OWN_MACHINE)
 		hurry();
-	FOR_EACH_STEP(step)
-		if (step->text && entered == READY)
+	FOR_EACH_STEP(step) {
+		bool here_already = isolation == OWN_MACHINE && step->verb == ADDRESS && can_bind(&step->address, SOCK_DGRAM, 0);
+
+		if (step->text && !here_already && entered == READY)
 			entered = apply_setting(step);
+	}
 	return entered == READY ? deal_ports() : entered;
 }
-#else
-static void isolate(void)
-{
-}
-
-static enum entered in_a_namespace(void)
-{
-	return READY;
-}
-
-static int become(enum user user)
-{
-	return (void)user, 0;
-}
-
-static void become_root_again(enum user user)
-{
-	(void)user;
-}
-#endif
 
 /* Make the scenario's environment, and the ports of its symbols. */
 static enum entered enter(void)
 {
-	enum entered entered = isolation == ALONE ? on_the_host() : in_a_namespace();
+	enum entered entered = isolation == HOST ? on_the_host() : in_a_network();
 
 	FOR_EACH_STEP(step)
 		if (step->verb == SYSCTL && strstr(step->setting, "disable_ipv6"))
@@ -1703,7 +2097,7 @@ static void note_ended(sock sock)
 }
 
 #ifdef __linux__
-static const unsigned passing = 1 << 4 | 1 << 9 | 1 << 11; /* states of include/net/tcp_states.h */
+static const unsigned passing = 1 << 4 | 1 << 9 | 1 << 11, waiting = 1 << 6; /* states of include/net/tcp_states.h */
 
 /* The state of one TCP connection, 0 where there is none; negative: cannot be asked. */
 static int state_of(const struct pair *pair)
@@ -1727,19 +2121,24 @@ static int state_of(const struct pair *pair)
 	return memcmp(&answer.id, &body.id, 4) ? 0 : answer.idiag_state; /* a listener answers too */
 }
 
-/* On a kernel without inet_diag, and on gVisor. */
-static bool any_in_proc(const char *path)
+static unsigned states_in_proc(const char *path)
 {
 	FILE *file = fopen(path, "r");
-	bool found = false;
+	unsigned found = 0, state;
 	char text[512];
-	unsigned state;
 
 	while (file && fgets(text, sizeof text, file))
-		found |= sscanf(text, "%*s %*s %*s %x", &state) == 1 && state < 32 && (passing >> state & 1);
+		if (sscanf(text, "%*s %*s %*s %x", &state) == 1 && state < 32)
+			found |= 1u << state;
 	if (file)
 		fclose(file);
 	return found;
+}
+
+/* Of any connection of this network; each is a bit. */
+static unsigned tcp_states(void)
+{
+	return states_in_proc("/proc/thread-self/net/tcp") | states_in_proc("/proc/thread-self/net/tcp6");
 }
 
 static bool any_passing(void)
@@ -1749,8 +2148,8 @@ static bool any_passing(void)
 	for (; ended_count; ended_count--) {
 		int state = diag < 0 ? -1 : state_of(&ended[ended_count - 1]);
 
-		if (state < 0)
-			return any_in_proc("/proc/thread-self/net/tcp") || any_in_proc("/proc/thread-self/net/tcp6");
+		if (state < 0) /* a kernel without inet_diag; gVisor */
+			return tcp_states() & passing;
 		if (passing >> state & 1)
 			return true;
 	}
@@ -1765,12 +2164,14 @@ static void hurry_sockets(void)
 			setsockopt(name->sock, IPPROTO_TCP, TCP_QUICKACK, &(int) { 1 }, sizeof(int));
 }
 #else
-#ifdef _WIN32
-static bool any_passing(void)
+#if defined(_WIN32)
+static const unsigned passing = 1 << MIB_TCP_STATE_FIN_WAIT1 | 1 << MIB_TCP_STATE_CLOSING | 1 << MIB_TCP_STATE_LAST_ACK,
+	waiting = 1 << MIB_TCP_STATE_TIME_WAIT;
+
+/* Of any connection of this network; each is a bit. */
+static unsigned tcp_states(void)
 {
 	static union { MIB_TCPTABLE2 four; MIB_TCP6TABLE2 six; char room[1 << 20]; } table;
-	static const unsigned passing =
-		1 << MIB_TCP_STATE_FIN_WAIT1 | 1 << MIB_TCP_STATE_CLOSING | 1 << MIB_TCP_STATE_LAST_ACK;
 	ULONG size = sizeof table;
 	unsigned found = 0;
 
@@ -1781,22 +2182,93 @@ static bool any_passing(void)
 	if (!GetTcp6Table2(&table.six, &size, FALSE))
 		for (DWORD i = 0; i < table.six.dwNumEntries; i++)
 			found |= 1u << table.six.table[i].State;
-	return found & passing;
+	return found;
+}
+#elif defined(HAS_SETTINGS)
+static const unsigned passing = 1 << TCPS_FIN_WAIT_1 | 1 << TCPS_CLOSING | 1 << TCPS_LAST_ACK,
+	waiting = 1 << TCPS_TIME_WAIT;
+
+/* The kernel's list of connections by that name, to be freed; NULL: it tells none. */
+static char *connections(const char *name, size_t *size)
+{
+	int path[8] = { 0 };
+	size_t depth = 4;
+	char *list = NULL;
+
+	if (sysctlnametomib(name, path, &depth))
+		return NULL;
+#ifdef __NetBSD__
+	path[depth] = PCB_ALL; /* then no flags, */
+	path[depth + 2] = sizeof(struct kinfo_pcb);
+	path[depth + 3] = 1 << 20; /* as many at the most */
+	depth += 4;
+#endif
+	do {
+		free(list);
+		if (sysctl(path, (unsigned)depth, NULL, size, NULL, 0))
+			return NULL;
+		list = allocated(malloc(*size + 1));
+	} while (sysctl(path, (unsigned)depth, list, size, NULL, 0) && errno == ENOMEM); /* it has grown */
+	return list;
+}
+
+/* Of any connection of this network; each is a bit. */
+static unsigned tcp_states(void)
+{
+	unsigned found = 0;
+	size_t size = 0;
+#ifdef __FreeBSD__
+	char *list = connections("net.inet.tcp.pcblist", &size); /* of both families */
+	size_t at = list && size >= sizeof(struct xinpgen) ? ((struct xinpgen *)(void *)list)->xig_len : size;
+
+	while (at + sizeof(struct xtcpcb) <= size) {
+		const struct xtcpcb *one = (void *)(list + at);
+
+		if (one->xt_len < sizeof *one)
+			break; /* the end, which is another xinpgen */
+		found |= 1u << one->t_state;
+		at += one->xt_len;
+	}
+	free(list);
+#else
+	static const char *const names[] = { "net.inet.tcp.pcblist", "net.inet6.tcp6.pcblist" };
+
+	for (size_t i = 0; i < COUNT(names); i++) {
+		char *list = connections(names[i], &size);
+
+		for (size_t at = 0; list && at + sizeof(struct kinfo_pcb) <= size; at += sizeof(struct kinfo_pcb))
+			found |= 1u << ((struct kinfo_pcb *)(void *)(list + at))->ki_tstate;
+		free(list);
+	}
+#endif
+	return found;
 }
 #else
-static bool any_passing(void)
+static const unsigned passing = 1, waiting = 2;
+
+/* Of any connection of this network; each is a bit. */
+static unsigned tcp_states(void)
 {
 	FILE *listing = popen("netstat -an", "r");
-	bool found = false;
+	unsigned found = 0;
 	char text[512];
 
-	while (listing && fgets(text, sizeof text, listing))
-		found |= strstr(text, "FIN_WAIT_1") || strstr(text, "CLOSING") || strstr(text, "LAST_ACK");
+	while (listing && fgets(text, sizeof text, listing)) {
+		if (strstr(text, "FIN_WAIT_1") || strstr(text, "CLOSING") || strstr(text, "LAST_ACK"))
+			found |= passing;
+		if (strstr(text, "TIME_WAIT"))
+			found |= waiting;
+	}
 	if (listing)
 		pclose(listing);
 	return found;
 }
 #endif
+
+static bool any_passing(void)
+{
+	return tcp_states() & passing;
+}
 
 static void hurry_sockets(void)
 {
@@ -1812,6 +2284,19 @@ static void settle(void)
 			hurry_sockets();
 		else
 			pause_for(0.0005);
+}
+
+/* Whether no connection of this network is about to end any more. */
+static bool await_the_end_of_others(void)
+{
+	double until = now() + 300; /* no system has a TIME_WAIT as long */
+
+	while (tcp_states() & (passing | waiting)) {
+		if (now() > until)
+			return false;
+		pause_for(0.1);
+	}
+	return true;
 }
 
 static int check(int result)
@@ -2194,20 +2679,25 @@ static void print_scenario(bool was_run)
 
 static void read_arguments(int count, char **arguments)
 {
-	for (int i = 1; i < count; i += 2) {
-		const char *text = i + 1 < count ? arguments[i + 1] : "";
+	for (int i = 1; i < count; i++) {
+		const char *option = arguments[i], *text = "";
 		double *seconds = NULL;
 		char *end = NULL;
 
-		if (!strcmp(arguments[i], "-t"))
+		if (!strcmp(option, "-m")) {
+			machine_is_ours = true;
+			continue;
+		}
+		if (!strcmp(option, "-t"))
 			seconds = &scenario_seconds;
-		if (!strcmp(arguments[i], "-p"))
+		if (!strcmp(option, "-p"))
 			seconds = &patience;
+		if (seconds && i + 1 < count)
+			text = arguments[++i];
 		if (seconds && strspn(text, DIGIT ".") == strlen(text))
 			*seconds = strtod(text, &end);
 		if (!end || end == text || *end || *seconds > 86400) {
-			fprintf(stderr, "runner: %s %s: usage: runner [-t SECONDS] [-p SECONDS] <FILE\n", arguments[i],
-				text);
+			fprintf(stderr, "runner: %s %s: usage: runner [-t SECONDS] [-p SECONDS] [-m] <FILE\n", option, text);
 			exit(2);
 		}
 	}
@@ -2232,7 +2722,45 @@ static void prepare(void)
 #endif
 	find_platform();
 	isolate();
+	if (isolation == HOST && machine_is_ours)
+		isolation = OWN_MACHINE;
 }
+
+/* Perform the scenario in hand and print its answer. Returns the exit status. */
+static int perform_scenario(void)
+{
+	enum entered entered = enter();
+
+	if (entered == READY)
+		perform();
+	restore();
+	if (entered != BROKEN) {
+		print_scenario(entered == READY);
+		return 0;
+	}
+	fprintf(stderr, "runner: %s%s%s\n", the.title ? the.title : "", the.title ? ": " : "", why);
+	return 1;
+}
+
+#ifdef __FreeBSD__
+/* The same in a process of its own, with which its jail ends. */
+static int perform_in_a_child(void)
+{
+	int status = 1;
+	pid_t child = fork();
+
+	if (!child)
+		_exit(perform_scenario());
+	if (child < 0 || waitpid(child, &status, 0) != child || !WIFEXITED(status)) {
+		fprintf(stderr, "runner: %s: the process that performs it %s\n", the.title ? the.title : "",
+			child < 0 ? "cannot be made" : "was ended");
+		return 1;
+	}
+	return WEXITSTATUS(status);
+}
+#else
+#define perform_in_a_child perform_scenario
+#endif
 
 int main(int count, char **arguments)
 {
@@ -2250,18 +2778,8 @@ int main(int count, char **arguments)
 		read_scenario(&place);
 	prepare();
 	for (place = (struct place) { text, 1, 0 }; place.at; ) {
-		enum entered entered;
-
 		read_scenario(&place);
-		entered = enter();
-		if (entered == READY)
-			perform();
-		if (entered != BROKEN) {
-			print_scenario(entered == READY);
-		} else {
-			fprintf(stderr, "runner: %s%s%s\n", the.title ? the.title : "", the.title ? ": " : "", why);
-			status = 1;
-		}
+		status |= isolation == JAIL ? perform_in_a_child() : perform_scenario();
 	}
 	begin_scenario();
 	free(text);

@@ -59,7 +59,7 @@ class Fuzz:
         self.tally = Tally()
         self._runner = runner
         self._test = DifferentialTest(runner, platform, inverted)
-        self._texts = texts(seed, runner.isolation() == "netns")
+        self._texts = texts(seed, runner.isolation() == "netns", platform.stack)
 
     def run(self, count: int | None = None, seconds: float | None = None) -> Tally:
         """Perform `count` scenarios, or as many as `seconds` allow. Raises Broken where the runner fails twice."""

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from ..live.sandbox import ALL_LOCAL
 from ..options import options
 
 SIZE = 240  # bytes that one scenario may use
@@ -54,25 +55,38 @@ _SOME_VALUES = {
     "SO_PRIORITY": ("0", "6", "7"),
     "IP_TTL": ("0", "1", "255", "256", "-1"),
 }
-_SETTINGS = (
-    "net.ipv4.ip_autobind_reuse = 1",
-    "net.ipv4.tcp_tw_reuse = 0",
-    "net.ipv4.tcp_tw_reuse = 1",
-    "net.ipv4.tcp_timestamps = 0",
-    "net.ipv4.ip_local_reserved_ports = 40001",
-    "net.ipv6.bindv6only = 1",
-    "net.ipv4.ip_nonlocal_bind = 1",
-    "net.ipv6.ip_nonlocal_bind = 1",
-    "net.ipv6.conf.all.disable_ipv6 = 1",
-    "net.ipv6.conf.lo.disable_ipv6 = 1",
-    "net.ipv4.tcp_max_tw_buckets = 0",
-    "net.ipv4.tcp_max_tw_buckets = 1",
-    "net.ipv4.tcp_migrate_req = 1",
-    "net.core.somaxconn = 0",
-    "net.core.somaxconn = 1",
-    "net.ipv4.tcp_fin_timeout = 90",
-    "net.ipv4.tcp_abort_on_overflow = 1",
-)
+#: Settings that tell something, by the system that has them.
+_SETTINGS = {
+    "linux": (
+        "net.ipv4.ip_autobind_reuse = 1",
+        "net.ipv4.tcp_tw_reuse = 0",
+        "net.ipv4.tcp_tw_reuse = 1",
+        "net.ipv4.tcp_timestamps = 0",
+        "net.ipv4.ip_local_reserved_ports = 40001",
+        "net.ipv6.bindv6only = 1",
+        "net.ipv4.ip_nonlocal_bind = 1",
+        "net.ipv6.ip_nonlocal_bind = 1",
+        "net.ipv6.conf.all.disable_ipv6 = 1",
+        "net.ipv6.conf.lo.disable_ipv6 = 1",
+        "net.ipv4.tcp_max_tw_buckets = 0",
+        "net.ipv4.tcp_max_tw_buckets = 1",
+        "net.ipv4.tcp_migrate_req = 1",
+        "net.core.somaxconn = 0",
+        "net.core.somaxconn = 1",
+        "net.ipv4.tcp_fin_timeout = 90",
+        "net.ipv4.tcp_abort_on_overflow = 1",
+    ),
+    "freebsd": (
+        "net.inet6.ip6.v6only = 0",
+        "net.inet.tcp.nolocaltimewait = 0",
+        "net.inet.tcp.require_unique_port = 1",
+        "net.inet.ip.connect_inaddr_wild = 1",
+        "net.inet.ip.portrange.randomized = 0",
+        "net.inet.ip.portrange.reservedhigh = 0",
+        "net.inet.ip.portrange.hilast = 49153",
+    ),
+    "netbsd": ("net.inet6.ip6.v6only = 0",),
+}
 _PROTOCOLS = ("tcp",) * 20 + ("udp",) * 11 + ("mptcp",) * 2
 _ALL_PROTOCOLS = ("tcp", "tcp", "udp", "udp", "mptcp", "udplite", "sctp")
 _TCP = "bind listen connect accept close set disconnect shutdown name send recv get".split()
@@ -114,6 +128,7 @@ class _Draft:
 
     dice: Dice
     users: bool
+    stack: str
     lines: list[str] = field(default_factory=list)
     open: dict[str, str] = field(default_factory=dict)  # name -> kind
     made: list[str] = field(default_factory=list)
@@ -136,8 +151,11 @@ class _Draft:
             low = dice.pick((40000, 40001))
             self.lines.append(f"ephemeral {low}-{low + size - 1}")
             self.ports += ("40001",)
-        if dice.chance(25):
-            self.lines.append(f"sysctl {dice.pick(_SETTINGS)}")
+        settings = _SETTINGS.get(self.stack, ())
+        if settings and dice.chance(25):
+            self.lines.append(f"sysctl {dice.pick(settings)}")
+        if self.stack not in ALL_LOCAL and dice.chance(50):
+            self.lines.append("address 127.0.0.2")
         if dice.chance(3):
             self.lines.append("device d1")
             self.devices = ("d1",)
@@ -254,10 +272,10 @@ class _Draft:
                 self.call(name, dice.pick(_VERBS["udp" if self.open[name].startswith("udp") else "tcp"]))
 
 
-def scenario_text(data: bytes, users: bool) -> str:
-    """The scenario that `data` chooses; `users` allows ``as user1``."""
+def scenario_text(data: bytes, users: bool, stack: str) -> str:
+    """The scenario that `data` chooses, with settings of `stack`; `users` allows ``as user1``."""
     dice = Dice(data)
-    draft = _Draft(dice, users)
+    draft = _Draft(dice, users, stack)
     draft.begin()
     for _ in range(4 + dice.pick(range(10))):
         draft.step()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 from ..live.sandbox import dealt
@@ -16,6 +18,8 @@ from ..scenario import Observation, Scenario
 from ..verdict import ABSENT
 from .differential import HANG, TIME, Disagreement, disagreement, may_hang, up_to_unknown
 from .draw import texts
+
+_UNPRIVILEGED = 1024  # the first port that anybody may bind
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +41,7 @@ def draw(platform: Platform, seed: int, count: int) -> list[Draft]:
     accept and recv look once, and where the model predicts that a call does not return little time is spent on it.
     """
     quick, hanging = Draft(f"p0-t{TIME:g}", []), Draft(f"p0-t{HANG:g}", [])
-    for text in texts(seed, users=True):
+    for text in texts(seed, True, platform.stack):
         try:
             scenario = up_to_unknown(whole := parse(text), predict(whole, platform))
         except ModelError:
@@ -65,7 +69,7 @@ def disagreements(draft: Draft, answers: Path, platform: Platform) -> tuple[int,
         seen = of_scenario(seen, scenario, at)
         if seen.not_run is None and not _lacks(seen):
             performed += 1
-            seen = replace(seen, ports=dealt(scenario, *_range(scenario)) | seen.ports)
+            seen = replace(seen, ports=_dealt(scenario, platform) | seen.ports)
             if suspect := disagreement(scenario, platform, seen):
                 found.append(suspect)
     return performed, found
@@ -76,10 +80,19 @@ def _lacks(seen: Observation) -> bool:
     return any(step.step.endswith(".socket") and step.outcome in ABSENT for step in seen.steps)
 
 
-def _range(scenario: Scenario) -> tuple[int, int, int]:
-    """The ephemeral range in force and the first port that is not privileged, as in a new namespace."""
-    low, high = next((s.ports for s in reversed(scenario.environment) if s.kind == "ephemeral"), (32768, 60999))
-    return low, high, 1024
+def _dealt(scenario: Scenario, platform: Platform) -> dict[str, int]:
+    """The ports that the runner deals to the symbols: none in the range from which this system chooses by itself."""
+    environment = "".join(f"{setting}\n" for setting in scenario.environment)
+    low, high = _range(environment, platform)
+    return dealt(scenario, low, high, _UNPRIVILEGED)
+
+
+@cache
+def _range(environment: str, platform: Platform) -> tuple[int, int]:
+    """The least and the greatest port that bind(0) may have, by the model; of all where it does not know."""
+    last = predict(parse(f"{environment}A = udp4()\nA.bind(127.0.0.1:0)\nA.name()"), platform).steps[-1]
+    found = [int(port) for value in last.values or () for port in re.findall(r"\d+", str(value).rpartition(":")[2])]
+    return (min(found), max(found)) if found else (_UNPRIVILEGED, 65535)
 
 
 def again(suspects: Iterable[Disagreement]) -> Draft:

@@ -24,7 +24,7 @@ if sys.platform == "linux":
     from . import namespace, shared_namespace
 
 #: The stacks on which all of 127.0.0.0/8 is local.
-_ALL_LOCAL = ("linux", "gvisor", "windows")
+ALL_LOCAL = ("linux", "gvisor", "wsl1", "windows", "wine")
 REMEDY = (
     "run as root, or allow unprivileged user namespaces: sysctl user.max_user_namespaces, on Ubuntu "
     "kernel.apparmor_restrict_unprivileged_userns=0, in a container CAP_SYS_ADMIN or another seccomp profile"
@@ -45,7 +45,7 @@ def touches_the_host(scenario: Scenario) -> bool:
     if any(step.user for step in scenario.steps):
         return True
     for setting in scenario.environment:
-        if setting.kind != "address" or current().stack not in _ALL_LOCAL or not _loopback(setting.value):
+        if setting.kind != "address" or current().stack not in ALL_LOCAL or not _loopback(setting.value):
             return True
     bound: set[str] = set()
     for step in scenario.steps:
