@@ -195,7 +195,7 @@ B.bind(127.0.0.1:P)
         (MANY, "B.bind", "", "EADDRINUSE", "5.10.223 6.12.79 6.18.20", "6.1.168 6.12.80 6.18.21 7.0"),
         (UNBLOCKED, "C.connect", "EADDRNOTAVAIL", "", "5.10.223 6.17.7", "6.17.8 6.18"),
         (ORPHAN, "B.bind", "EADDRINUSE", "", "5.10.223 6.12.107", "6.16.12 6.17.13"),
-        ("A = udplite4()\n", "A.socket", "udplite is not modelled", "EPROTONOSUPPORT", "7.0", "7.1"),
+        ("A = udplite4()\n", "A.socket", "", "EPROTONOSUPPORT", "7.0", "7.1"),
         ("A = tcp4(IP_LOCAL_PORT_RANGE=1-2)\n", "A.socket", "ENOPROTOOPT", "", "6.1.31 6.2", "6.1.32 6.3"),
     ],
 )

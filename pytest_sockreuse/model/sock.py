@@ -29,15 +29,15 @@ class Sock:
     """
 
     __slots__ = (
-        "proto mptcp family user options ra rp v6only device no_port port_range linger linger2 nonlocal_ laddr port "
-        "shown raddr rport state connected addr_lock port_lock auto queue backlog group peer rx error fin ended "
+        "proto mptcp lite family user options ra rp v6only device no_port port_range linger linger2 nonlocal_ laddr "
+        "port shown raddr rport state connected addr_lock port_lock auto queue backlog group peer rx error fin ended "
         "shut_rd shut_wr open half since ends timestamps bound_at mapped tried twofold"
     ).split()
 
     def __init__(self, proto: str, family: int, user: str) -> None:
         self.proto, self.family, self.user = proto, family, user
         self.options: dict[str, str] = {}  # those with no bearing on ports
-        self.mptcp = self.ra = self.rp = self.v6only = self.no_port = self.nonlocal_ = False
+        self.lite = self.mptcp = self.ra = self.rp = self.v6only = self.no_port = self.nonlocal_ = False
         self.device = ""
         self.port_range = (0, 0)
         self.linger = -1

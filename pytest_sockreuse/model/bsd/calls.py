@@ -6,6 +6,8 @@ are now; listen() checks nothing. What one has of its own is a clause of its own
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from ...scenario import Option
 from .. import stream
 from ..clause import Book, Declared, Errno, Unknown
@@ -50,6 +52,15 @@ DISCONNECTS = Declared(
 
 for _part in (table, address, bind, tcp, udp, options, ended):
     COMMON.add(_part.BOOK)
+
+
+def unrun() -> Book:
+    """The common clauses for a system that was not run: what was measured is so of its relatives."""
+    book = Book(COMMON)
+    for name, clause in book.clauses.items():
+        if clause.confidence == "measured":
+            book.clauses[name] = replace(clause, confidence="inferred")
+    return book
 
 
 class Bsd:

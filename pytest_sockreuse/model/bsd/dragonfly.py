@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from ...platforms import Platform
-from ..clause import Book, Declared, Unknown
+from ..clause import Declared, Unknown
 from . import address as a
 from . import bind as b
 from . import calls, options, table, tcp
-from .calls import COMMON, Bsd
+from .calls import Bsd, unrun
 from .table import Machine, Pcb
 
-BOOK = Book(COMMON)
-for _name, _clause in BOOK.clauses.items():
-    if _clause.confidence == "measured":  # on its relatives
-        BOOK.clauses[_name] = replace(_clause, confidence="inferred")
+BOOK = unrun()
 _PCB = "sys/netinet/in_pcb.c"
 
 BOOK.has(table.RP_GROUP, f"{_PCB} inp_localgroup_lookup", "source")

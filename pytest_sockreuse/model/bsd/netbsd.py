@@ -18,6 +18,7 @@ _TCP, _UDP, _UDP6 = "sys/netinet/tcp_usrreq.c", "sys/netinet/udp_usrreq.c", "sys
 _SOCKET = "sys/kern/uipc_socket.c"
 
 BOOK.has(table.OWN_TABLES, f"{_PCB} in_pcbbind_port; {_PCB6} in6_pcblookup_port")
+BOOK.has(table.MERGED, "the merge of in6pcb into inpcb, 2022; not run", "inferred", since=("10.0",))
 BOOK.has(table.CHILDREN_UNSEEN, f"{_PCB} in_pcblookup_port (inph_lhash); 10: tcp_syncache.c syn_cache_get")
 BOOK.has(table.NEWEST, f"{_PCB} in_pcblookup_bind")
 BOOK.has(b.ANY_RP_FREE, f"{_PCB} in_pcbbind_port")

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from ...platforms import Platform
-from ..clause import Book, Declared
+from ..clause import Declared
 from . import address as a
 from . import bind as b
 from . import ended, table, tcp, udp
-from .calls import COMMON, Bsd
+from .calls import Bsd, unrun
 
-BOOK = Book(COMMON)
+BOOK = unrun()
 _PCB = "sys/netinet/in_pcb.c"
 
 BOOK.has(a.NO_MAPPED, "sys/netinet6/in6_pcb.c; ip6_output.c", confidence="source")

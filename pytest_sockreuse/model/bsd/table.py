@@ -10,7 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from .. import machine
-from ..clause import Book, Declared
+from ..clause import Book, Declared, Unknown
+from ..ports import RARE
 from ..sock import Sock
 
 BOOK = Book()
@@ -49,21 +50,27 @@ OWN_TABLES = Declared(
 RP_GROUP = Declared(
     "reuseport-balances", "A packet goes to any of the sockets that share an address and port by SO_REUSEPORT."
 )
+MERGED = Declared(
+    "families-merged-unsettled",
+    "The connections of both families share a table since 10; who gets an IPv4 packet that fits both is not settled.",
+)
 CHILDREN_UNSEEN = Declared("children-unseen", "bind() does not see accepted connections, TIME_WAIT included.")
 
 
 class Pcb(Sock):
     """A socket of a BSD: `space` names the protocol whose ports it has, `lb` is SO_REUSEPORT_LB, `grouped` that it was
-    set at bind(), `hashed` that the socket is in the table, `listed` that bind() sees it there, `accepts` that it was a
-    listener, `gone` that its connection ended while its descriptor stayed, `child` that accept()
-    made it."""
+    set at bind(), `got` how much came to it as one of a group, `hashed` that the socket is in the table, `listed` that
+    bind() sees it there, `accepts` that it was a listener, `child` that accept() made it, `gone` that its connection
+    ended, not its descriptor.
+    """
 
-    __slots__ = ("space", "lb", "grouped", "hashed", "listed", "accepts", "gone", "child", "v4", "v6")
+    __slots__ = ("space", "lb", "grouped", "got", "hashed", "listed", "accepts", "child", "gone", "v4", "v6")
 
     def __init__(self, proto: str, family: int, user: str) -> None:
         super().__init__(proto, family, user)
         self.space = proto
         self.lb = self.grouped = self.hashed = self.accepts = self.gone = self.child = False
+        self.got = 0
         self.listed = True
         self.v4, self.v6 = family == 4, family == 6
 
@@ -192,6 +199,8 @@ def find(m: Machine, sk: Pcb, laddr: str, port: int, raddr: str, rport: int, bot
         if t is not sk and (t.laddr, t.raddr, t.rport) == (laddr, raddr, rport) and not t.gone:
             if both or OWN_TABLES not in m.on or t.family == sk.family:
                 return t
+            if MERGED in m.on:
+                raise Unknown("an IPv4 connection of an AF_INET6 socket beside one of an AF_INET socket")
     return None
 
 
@@ -242,17 +251,27 @@ def _choose(m: Machine, ranks: list[list[Pcb]]) -> Pcb | None:
         group = [t for t in rank if t.grouped and (t.accepts or t.proto == "udp" or LB_LISTENS not in m.on)]
         if group and LB_GROUP in m.on:
             m.clause = LB_GROUP
-            return group[m.choose(len(group))] if len(group) > 1 else group[0]
+            return _member(m, group)
     rank = next((rank for rank in ranks if rank), [])
     rank = [t for t in rank if t.laddr == rank[0].laddr] if IPV4_FIRST in m.on else rank
     if len(rank) < 2:
         return rank[0] if rank else None
     if RP_GROUP in m.on and all(t.rp for t in rank):
         m.clause = RP_GROUP
-        return rank[m.choose(len(rank))]
+        return _member(m, rank)
     if NEWEST in m.on or (NEWEST_EXACT in m.on and not rank[0].any_):
         m.clause = NEWEST if NEWEST in m.on else NEWEST_EXACT
         return rank[0]
     if m.state.newest_gets_it is None:
         m.state.newest_gets_it = bool(m.choose(2))
     return rank[0 if m.state.newest_gets_it else -1]
+
+
+def _member(m: Machine, group: list[Pcb]) -> Pcb:
+    """Any of a group; one that got nothing of so many that this is hardly chance any more is next."""
+    so_far = sum(t.got for t in group)
+    if (1 - 1 / len(group)) ** so_far * RARE < 1:
+        group = [t for t in group if not t.got] or group
+    member = group[m.choose(len(group))] if len(group) > 1 else group[0]
+    member.got += 1
+    return member

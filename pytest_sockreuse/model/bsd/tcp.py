@@ -8,7 +8,7 @@ from ..sock import CLOSE, ESTABLISHED, LISTEN, TIME_WAIT, Sock
 from . import ended
 from .address import CONNECT_ANY, TCP_ANY_INVALID, belongs, leaves, parsed, right_family, right_tcp
 from .bind import choose, pick
-from .table import CHILDREN_UNSEEN, OWN_TABLES, Machine, Pcb, find, held, insert, owners, receiver, remove
+from .table import CHILDREN_UNSEEN, MERGED, OWN_TABLES, Machine, Pcb, find, held, insert, owners, receiver, remove
 
 BOOK = Book()
 
@@ -302,7 +302,10 @@ class Tcp:
         if OWN_TABLES not in m.on or sk.family == 4 or ":" in sk.laddr:
             return False
         here = owners(m, sk.space, sk.port)
-        return any(t.family == 4 and not t.raddr and (t.any_ or t.laddr == sk.laddr) for t in here)
+        elsewhere = any(t.family == 4 and not t.raddr and (t.any_ or t.laddr == sk.laddr) for t in here)
+        if elsewhere and MERGED in m.on:
+            raise Unknown("an IPv4 connection of an AF_INET6 socket beside an AF_INET socket")
+        return elsewhere
 
     @staticmethod
     def _child(m: Machine, listener: Pcb) -> Pcb:

@@ -29,6 +29,9 @@ LOW_PORT = BOOK(
     "net/ipv4/af_inet.c",
 )
 NO_UDPLITE = BOOK("udplite-gone", "UDP-Lite sockets are EPROTONOSUPPORT.", "removed in 7.1", since=("7.1",))
+OWN_TABLE = BOOK(
+    "udplite-own-ports", "UDP-Lite is as UDP, and its ports are its own.", "net/ipv4/udplite.c udplite_table"
+)
 LISTEN_STATE = BOOK(
     "listen-once-connected", "listen() on a connected socket is EINVAL.", "net/ipv4/af_inet.c inet_listen"
 )
@@ -87,9 +90,10 @@ class Linux:
     def socket(self, m: Machine, proto: str, family: int, user: str) -> Sock:
         if proto == "udplite" and NO_UDPLITE in m.on:
             raise Errno("EPROTONOSUPPORT", NO_UDPLITE)
-        if proto in ("udplite", "sctp"):
-            raise Unknown(f"{proto} is not modelled")
-        sk = Sock("tcp" if proto == "mptcp" else proto, family, user)
+        if proto == "sctp":
+            raise Unknown("SCTP is not modelled")
+        sk = Sock({"mptcp": "tcp", "udplite": "udp"}.get(proto, proto), family, user)
+        sk.lite = proto == "udplite" and OWN_TABLE in m.on
         sk.mptcp = proto == "mptcp"
         if family == 6 and m.env.get("net.ipv6.bindv6only", "0") != "0":
             sk.v6only = True

@@ -27,10 +27,11 @@ class Bucket:
 
 @dataclass(slots=True)
 class State:
-    """The hash tables, by port: TCP's buckets, UDP's sockets, and those of UDP that are connected."""
+    """The hash tables, by port: TCP's buckets, the sockets of UDP and UDP-Lite, and those of UDP that are connected."""
 
     tcp: dict[int, Bucket] = field(default_factory=dict)
     udp: dict[int, list[Sock]] = field(default_factory=dict)
+    lite: dict[int, list[Sock]] = field(default_factory=dict)
     connected: dict[int, list[Sock]] = field(default_factory=dict)
 
 

@@ -75,14 +75,19 @@ PORT_ZERO = BOOK("udp-port-zero", "A datagram to port 0 is EINVAL.", f"{_UDP} ud
 NO_DESTINATION = BOOK("udp-no-destination", "send() on an unconnected socket is EDESTADDRREQ.", f"{_UDP} udp_sendmsg")
 
 
-def owners(m: Machine, port: int) -> list[Sock]:
-    """The UDP sockets of a port, newest first, but those of IPv6 with SO_REUSEPORT last."""
-    return m.state.udp.get(port, [])
+def table(m: Machine, lite: bool) -> dict[int, list[Sock]]:
+    """The sockets of UDP, or of UDP-Lite, by port."""
+    return m.state.lite if lite else m.state.udp
+
+
+def owners(m: Machine, port: int, lite: bool) -> list[Sock]:
+    """The sockets of a port, newest first, but those of IPv6 with SO_REUSEPORT last."""
+    return table(m, lite).get(port, [])
 
 
 def in_use(m: Machine, sk: Sock, port: int, many: bool = True) -> bool:
     """udp_lib_lport_inuse: whether a socket of the port stands against `sk`; `many`: bind() by number."""
-    on, here = m.on, owners(m, port)
+    on, here = m.on, owners(m, port, sk.lite)
     m.spend(len(here))
     for sk2 in here:
         if sk2 is sk or not at.overlap(on, sk, sk2) or (sk2.device and sk.device and sk2.device != sk.device):
@@ -111,12 +116,12 @@ class Udp:
                 raise Errno("EADDRINUSE", CONFLICT)
         else:
             port = datagram(
-                m, sk, lambda p: not (owners(m, p) and SHARED_ZERO not in m.on) and not in_use(m, sk, p, False)
+                m, sk, lambda p: not (owners(m, p, sk.lite) and SHARED_ZERO not in m.on) and not in_use(m, sk, p, False)
             )
             m.clause = PLAIN
             if not port:
                 raise Errno(errno, EXHAUSTED)
-        here = m.state.udp.setdefault(port, [])
+        here = table(m, sk.lite).setdefault(port, [])
         assert isinstance(here, list)
         if sk.rp:
             self._join(sk, here)
@@ -160,10 +165,10 @@ class Udp:
     def unhash(self, m: Machine, sk: Sock) -> None:
         """udp_lib_unhash."""
         if sk.port:
-            here = owners(m, sk.port)
+            here = owners(m, sk.port, sk.lite)
             here.remove(sk)
             if not here:
-                del m.state.udp[sk.port]
+                del table(m, sk.lite)[sk.port]
             self._leave_group(sk)
             self._unlist(m, sk)
             sk.port = 0
@@ -178,7 +183,8 @@ class Udp:
             self.rehash(m, sk)
         sk.raddr, sk.rport, sk.state = way.destination, port, ESTABLISHED
         self._unlist(m, sk)
-        m.state.connected.setdefault(sk.port, []).insert(0, sk)
+        if not sk.lite:
+            m.state.connected.setdefault(sk.port, []).insert(0, sk)
 
     @staticmethod
     def _leave_group(sk: Sock) -> None:
@@ -227,13 +233,13 @@ class Udp:
         if way.away:
             return
         fits = self._everybody if way.broadcast else self._receiver
-        found = fits(m, way.source, sk.port, way.destination, port)
+        found = fits(m, way.source, sk.port, way.destination, port, sk.lite)
         for other in found:
             if other.rx > 1 and "SO_RCVBUF" in other.options:
                 raise Unknown("how much a small SO_RCVBUF takes")
             other.rx += 1
         if not found and not way.broadcast and not way.lost:
-            victim = self._lookup(m, way.destination, port, way.source, sk.port)
+            victim = self._lookup(m, way.destination, port, way.source, sk.port, sk.lite)
             if victim is not None and victim.state == ESTABLISHED and REFUSED in m.on:
                 victim.error = "ECONNREFUSED"
 
@@ -245,11 +251,11 @@ class Udp:
         return way
 
     @staticmethod
-    def _everybody(m: Machine, source: str, sport: int, destination: str, dport: int) -> list[Sock]:
+    def _everybody(m: Machine, source: str, sport: int, destination: str, dport: int, lite: bool) -> list[Sock]:
         """__udp_is_mcast_sock: all sockets that a broadcast datagram fits."""
         return [
             other
-            for other in owners(m, dport)
+            for other in owners(m, dport, lite)
             if other.laddr in (destination, "0.0.0.0", "::")
             and not other.v6only
             and other.device in ("", "lo")
@@ -257,10 +263,10 @@ class Udp:
         ]
 
     @staticmethod
-    def _candidates(m: Machine, source: str, sport: int, destination: str, dport: int) -> list[Sock]:
+    def _candidates(m: Machine, source: str, sport: int, destination: str, dport: int, lite: bool) -> list[Sock]:
         """The sockets that a datagram fits, the newest first; those at the wildcard only if there are no others."""
         v4, found = ":" not in destination, []
-        for other in sorted(owners(m, dport), key=lambda other: other.bound_at, reverse=NEWEST in m.on):
+        for other in sorted(owners(m, dport, lite), key=lambda other: other.bound_at, reverse=NEWEST in m.on):
             if other.laddr != destination and not (other.any_ and (":" in other.laddr or v4)):
                 continue
             if (v4 and other.v6only) or other.device not in ("", "lo"):
@@ -270,9 +276,9 @@ class Udp:
         exact = [other for other in found if other.laddr == destination]
         return exact or found
 
-    def _lookup(self, m: Machine, source: str, sport: int, destination: str, dport: int) -> Sock | None:
+    def _lookup(self, m: Machine, source: str, sport: int, destination: str, dport: int, lite: bool) -> Sock | None:
         """__udp4_lib_lookup, __udp6_lib_lookup: the best score; a group without connections ends the search."""
-        if CONNECTED_TABLE in m.on:
+        if not lite and CONNECTED_TABLE in m.on:
             for other in m.state.connected.get(dport, []):
                 if (other.laddr, other.raddr, other.rport) == (destination, source, sport) and (
                     other.device in ("", "lo")
@@ -280,7 +286,7 @@ class Udp:
                     return other
         best: Sock | None = None
         score = -1
-        for other in self._candidates(m, source, sport, destination, dport):
+        for other in self._candidates(m, source, sport, destination, dport, lite):
             points = 8 * bool(other.raddr) + 8 * bool(other.rport) + 4 * bool(other.device) + (other.family == 4)
             if points > score:
                 best, score = other, points
@@ -289,9 +295,9 @@ class Udp:
                         break
         return best
 
-    def _receiver(self, m: Machine, source: str, sport: int, destination: str, dport: int) -> list[Sock]:
+    def _receiver(self, m: Machine, source: str, sport: int, destination: str, dport: int, lite: bool) -> list[Sock]:
         """The socket that gets a datagram, if any: by lookup_reuseport one of its group that is not connected."""
-        best = self._lookup(m, source, sport, destination, dport)
+        best = self._lookup(m, source, sport, destination, dport, lite)
         if best is None:
             return []
         if not best.rp or best.raddr or SPREAD not in m.on or best.group is None:
