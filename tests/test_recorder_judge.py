@@ -326,7 +326,7 @@ def test_the_summary(project: pytest.Pytester) -> None:
     result = project.runpytest_inprocess("--sockreuse-record")
     result.assert_outcomes(passed=3)
     result.stdout.fnmatch_lines(FINDING)
-    assert "macOS 26 and FreeBSD 15.0" in str(result.stdout)
+    assert "macOS 26 and FreeBSD 15.1" in str(result.stdout)
 
 
 def test_the_platforms_that_are_asked_for(project: pytest.Pytester) -> None:
@@ -335,7 +335,7 @@ def test_the_platforms_that_are_asked_for(project: pytest.Pytester) -> None:
     result.stdout.no_fnmatch_line("*would*")
     project.makeini("[pytest]\nsockreuse_targets = openbsd")
     project.runpytest_inprocess("--sockreuse-record", "test_punch.py").stdout.fnmatch_lines(
-        ["tests with sockets: 2, compared with OpenBSD 7", "*on OpenBSD 7 `bound.bind` at *"]
+        ["tests with sockets: 2, compared with OpenBSD 7.9", "*on OpenBSD 7.9 `bound.bind` at *"]
     )
     project.runpytest_inprocess("--sockreuse-record=macos-15").stdout.fnmatch_lines(["*compared with macOS 15"])
 

@@ -65,6 +65,10 @@ CONNECT_ANY = Declared(
 NO_ANY_DESTINATION = Declared(
     "wildcard-no-destination", "connect() and sendto() to 0.0.0.0 is ENETUNREACH, by net.inet.ip.connect_inaddr_wild."
 )
+ANY_UNSETTLED = Declared(
+    "ipv6-wildcard-unsettled",
+    "Whether connect() to `::` is refused since 15.0, by connect_in6addr_wild, is not settled.",
+)
 TCP_ANY_INVALID = Declared("tcp-wildcard-no-destination", "connect() of TCP to 0.0.0.0 or `::` is EINVAL.")
 NO_BROADCAST = Declared(
     "broadcast-not-local",
@@ -202,6 +206,8 @@ def reached(m: Machine, sk: Pcb, address: str, family: int) -> tuple[str, str]:
     if kind == "any":
         if family == 4 and NO_ANY_DESTINATION in m.on and m.env.get("net.inet.ip.connect_inaddr_wild", "0") == "0":
             raise Errno("ENETUNREACH", NO_ANY_DESTINATION)
+        if family == 6 and ANY_UNSETTLED in m.on:
+            raise Unknown("connect() to ::")
         address = "127.0.0.1" if family == 4 else "::1"
     elif kind == "multicast":
         raise Unknown("multicast")

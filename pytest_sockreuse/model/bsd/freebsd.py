@@ -39,6 +39,7 @@ BOOK.has(a.ANY_UNREACHABLE, "sys/netinet6/in6_src.c in6_selectsrc")
 BOOK.has(
     a.NO_ANY_DESTINATION, "commit cd240957d7ba, release notes of 15.0 (connect_inaddr_wild)", "documented", ("15.0",)
 )
+BOOK.has(a.ANY_UNSETTLED, "refused in main; the setting's default in 15.0 was not found", "inferred", since=("15.0",))
 BOOK.has(a.NO_BROADCAST, f"{_PCB} in_pcbbind_setup (ifa_ifwithaddr)")
 BOOK.has(a.NO_ROUTE, f"{_PCB} in_pcbladdr; sys/netinet/ip_output.c", since=("14.0",))
 BOOK.has(tcp.LISTENER_LATE, f"{_TCP} tcp_usr_connect, tcp6_usr_connect (SOLISTENING)", since=("14.0",))
