@@ -80,8 +80,8 @@ def _plain(label: str, outcome: str, clause: str) -> StepPrediction:
 
 def _bears(step: Step, held: Held) -> bool:
     """Whether another socket may tell what a step does of which that is not known."""
-    if step.verb in ("get", "name"):
-        return False
+    if step.verb in ("get", "name") or (held.sock is not None and held.sock.proto == "sctp"):
+        return False  # SCTP has ports of its own
     if not held.unknown or held.sock is None:  # a protocol that is not modelled has ports of its own
         return not held.unknown
     return step.verb not in ("socket", "set") or (step.verb == "set" and options()[step.options[0].name].ports)
@@ -149,6 +149,8 @@ class Machine(Generic[S]):
             held = self.names.get(step.listener or step.name)
             if held is None or _bears(step, held):
                 raise
+            if step.verb == "accept":
+                self.names[step.name] = Held(unknown=str(why))
             if step.verb == "get":  # if it fails so do the calls after it
                 held.unknown = held.unknown or str(why)
             shown = StepPrediction(step.label, unknown=str(why))

@@ -12,7 +12,7 @@ from .. import stream
 from ..clause import Book, Declared, Errno, Unknown
 from ..ports import Value
 from ..sock import CLOSE, LISTEN, Sock
-from . import address, bind, choice, mptcp, options, route, tcp, udp
+from . import address, bind, choice, mptcp, options, route, sctp, tcp, udp
 from .address import MAPPED_ON_V6ONLY, SPECIFIC_V6ONLY, check_family, check_local, check_scope
 from .state import Machine, State
 
@@ -68,7 +68,7 @@ STREAM_ENDED = BOOK(
     "net/ipv4/tcp.c tcp_recvmsg_locked (SOCK_DONE before sk_err)",
 )
 
-for _part in (address, route, choice, bind, tcp, udp, options, mptcp):
+for _part in (address, route, choice, bind, tcp, udp, options, mptcp, sctp):
     BOOK.add(_part.BOOK)
 
 
@@ -90,8 +90,6 @@ class Linux:
     def socket(self, m: Machine, proto: str, family: int, user: str) -> Sock:
         if proto == "udplite" and NO_UDPLITE in m.on:
             raise Errno("EPROTONOSUPPORT", NO_UDPLITE)
-        if proto == "sctp":
-            raise Unknown("SCTP is not modelled")
         sk = Sock({"mptcp": "tcp", "udplite": "udp"}.get(proto, proto), family, user)
         sk.lite = proto == "udplite" and OWN_TABLE in m.on
         sk.mptcp = proto == "mptcp"
@@ -100,7 +98,8 @@ class Linux:
         return sk
 
     def set(self, m: Machine, sk: Sock, option: Option) -> None:
-        _covered(m, sk)
+        if sk.proto != "sctp":
+            _covered(m, sk)
         if sk.mptcp:
             mptcp.apply(m, sk, option)
         else:
@@ -110,12 +109,18 @@ class Linux:
         return mptcp.read(m, sk, option) if sk.mptcp else options.read(m, sk, option)
 
     def name(self, m: Machine, sk: Sock) -> Value:
-        if not sk.connected:
+        if sk.proto == "sctp":
+            sctp.known(m)
+        elif not sk.connected:
             _covered(m, sk)
         return m.space.value(sk.host, sk.shown)
 
     def bind(self, m: Machine, sk: Sock, host: str, port: int) -> None:
         """__inet_bind, __inet6_bind."""
+        if sk.proto == "sctp":
+            self._privilege(m, sk, port)
+            sctp.bind(m, sk, host, port)
+            return
         _covered(m, sk, host)
         check_family(sk, host)
         if sk.family == 4:
@@ -161,6 +166,9 @@ class Linux:
         """inet_listen."""
         if sk.proto == "udp":
             raise Errno("EOPNOTSUPP", DATAGRAM)
+        if sk.proto == "sctp":
+            sctp.listen(m, sk, backlog)
+            return
         _covered(m, sk)
         if sk.connected or sk.state not in (CLOSE, LISTEN):
             raise Errno("EINVAL", LISTEN_STATE)
@@ -212,6 +220,8 @@ class Linux:
         """inet_csk_accept."""
         if sk.proto == "udp":
             raise Errno("EOPNOTSUPP", DATAGRAM)
+        if sk.proto == "sctp":
+            _covered(m, sk)
         if sk.state != LISTEN:
             raise Errno("EINVAL", NOT_LISTENING)
         if not sk.queue:
@@ -269,6 +279,8 @@ class Linux:
     def close(self, m: Machine, sk: Sock) -> None:
         if sk.proto == "udp":
             self.udp.unhash(m, sk)
+        elif sk.proto == "sctp":
+            sctp.close(m, sk)
         else:
             if sk.mptcp and sk.connected and mptcp.AFTER not in m.on:
                 raise Unknown(_BEFORE)
@@ -283,7 +295,9 @@ _BEFORE = "MPTCP connections before Linux 6.1"
 
 
 def _covered(m: Machine, sk: Sock, host: str = "") -> None:
-    """Raises Unknown: of an MPTCP socket whose connection failed or ended, and an address of the other family."""
+    """Raises Unknown: of connections of SCTP, and those of MPTCP that failed or ended, or are of the other family."""
+    if sk.proto == "sctp":
+        sctp.lose(m)
     if sk.mptcp and (sk.connected or sk.queue) and mptcp.AFTER not in m.on:
         raise Unknown(_BEFORE)
     if sk.mptcp and (sk.tried or (sk.connected and sk.state == CLOSE)):

@@ -26,11 +26,22 @@ class Bucket:
 
 
 @dataclass(slots=True)
+class SctpBucket:
+    """The sockets of one SCTP port; whether all share by SO_REUSEADDR, and whose they all are by SO_REUSEPORT."""
+
+    owners: list[Sock] = field(default_factory=list)
+    reuse: bool = False
+    user: str = ""
+
+
+@dataclass(slots=True)
 class State:
     """The hash tables, by port: TCP's buckets, the sockets of UDP and UDP-Lite, and those of UDP that are connected."""
 
     tcp: dict[int, Bucket] = field(default_factory=dict)
     udp: dict[int, list[Sock]] = field(default_factory=dict)
+    sctp: dict[int, SctpBucket] = field(default_factory=dict)
+    sctp_lost: bool = False  # an SCTP socket did what is not modelled
     lite: dict[int, list[Sock]] = field(default_factory=dict)
     connected: dict[int, list[Sock]] = field(default_factory=dict)
 
