@@ -14,11 +14,11 @@ SIZE = 240  # bytes that one scenario may use
 T = TypeVar("T")
 
 _HOSTS = {
-    4: ("127.0.0.1", "127.0.0.1", "127.0.0.1", "0.0.0.0", "0.0.0.0", "127.0.0.2"),
+    4: ("127.0.0.1", "127.0.0.1", "127.0.0.1", "127.0.0.1", "0.0.0.0", "0.0.0.0", "127.0.0.2", "127.0.0.6"),
     6: ("[::1]", "[::1]", "[::]", "[::]", "[::ffff:127.0.0.1]", "[::ffff:0.0.0.0]"),
 }
 _RARE_HOSTS = {
-    4: ("127.0.0.6", "127.255.255.255", "255.255.255.255", "192.0.2.1", "127.0.0.3"),
+    4: ("127.255.255.255", "127.255.255.255", "255.255.255.255", "192.0.2.1", "127.0.0.3"),
     6: (
         "[::ffff:127.0.0.2]",
         "[::ffff:127.0.0.6]",
@@ -39,6 +39,9 @@ _SELDOM = (
     "IP_FREEBIND",
     "IPV6_FREEBIND",
     "SO_BROADCAST",
+    "IP_FREEBIND, IPV6_FREEBIND=0",
+    "IPV6_TRANSPARENT, IP_TRANSPARENT=0",
+    "TCP_LINGER2=121",
 )
 #: Values that tell something, by the form of an option.
 _VALUES = {
@@ -89,8 +92,10 @@ _SETTINGS = {
 }
 _PROTOCOLS = ("tcp",) * 20 + ("udp",) * 11 + ("mptcp",) * 2
 _ALL_PROTOCOLS = ("tcp", "tcp", "udp", "udp", "mptcp", "udplite", "sctp")
+#: Options that every socket has where a setting would have no say without them.
+_FOR_SETTING = {"net.ipv4.ip_autobind_reuse": _REUSE[:1], "net.ipv4.tcp_migrate_req": _REUSE[1:]}
 _TCP = "bind listen connect accept close set disconnect shutdown name send recv get".split()
-_UDP = "bind connect close set disconnect shutdown name send sendto recv get".split()
+_UDP = "bind connect close set disconnect shutdown name send sendto recv get listen accept".split()
 _CONNECTED = "send recv shutdown close set disconnect eof name get".split()
 _WEIGHT = {
     "bind": 6, "listen": 5, "connect": 7, "accept": 5, "close": 6, "set": 4, "disconnect": 2, "shutdown": 2,
@@ -103,7 +108,7 @@ def _weighed(verbs: Sequence[str], weight: dict[str, int]) -> tuple[str, ...]:
     return tuple(verb for verb in verbs for _ in range(weight[verb]))
 
 
-_VERBS = {"tcp": _weighed(_TCP, _WEIGHT), "udp": _weighed(_UDP, _WEIGHT)}
+_VERBS = {"tcp": _weighed(_TCP, _WEIGHT), "udp": _weighed(_UDP, _WEIGHT | {"listen": 1, "accept": 1, "recv": 5})}
 _VERBS_CONNECTED = _weighed(_CONNECTED, _CONNECTED_WEIGHT)
 _NAMED = frozenset({"bind", "listen", "connect", "disconnect"})  # after which getsockname is worth asking
 
@@ -153,7 +158,12 @@ class _Draft:
             self.ports += ("40001",)
         settings = _SETTINGS.get(self.stack, ())
         if settings and dice.chance(25):
-            self.lines.append(f"sysctl {dice.pick(settings)}")
+            setting = dice.pick(settings)
+            self.lines.append(f"sysctl {setting}")
+            name = setting.partition(" ")[0]
+            self.common = _FOR_SETTING.get(name, self.common)
+            if name.startswith(("net.ipv4.tcp_", "net.core.")):
+                self.protocol = "tcp"
         if self.stack not in ALL_LOCAL and dice.chance(50):
             self.lines.append("address 127.0.0.2")
         if dice.chance(3):
@@ -198,8 +208,53 @@ class _Draft:
             self.call(client, "bind")
         self.lines.append(f"{client}.connect({host}:{listener}.port)")
         self.talking.add(client)
-        if not dice.chance(15):
-            self.talking.add(self.accept(listener))
+        if dice.chance(15):
+            return
+        server = self.accept(listener)
+        self.talking.add(server)
+        if dice.chance(25):
+            self.again(listener, client, server, host)
+
+    def again(self, listener: str, client: str, server: str, host: str) -> None:
+        """The connection ends, and another socket wants its port, or the same peer."""
+        dice = self.dice
+        for name in dice.pick(((client, server), (server, client), (client,), (server,))):
+            self.call(name, "close")
+        if dice.chance(2):
+            self.lines.append("wait 1.1")
+        name = self._made(self.open[listener])
+        self.lines.append(f"{name} = {self.open[listener]}({', '.join(self.common or ())})")
+        verb, port = dice.pick((("connect", f"{listener}.port"), ("bind", f"{client}.port")))
+        self.lines.append(f"{name}.{verb}({host}:{port})?")
+
+    def crowd(self) -> None:
+        """More connections than a small backlog takes; or more sockets than the range has ports."""
+        dice = self.dice
+        family = dice.pick(self.families)
+        host = "127.0.0.1" if family == 4 else "[::1]"
+        common, many = ", ".join(self.common or ()), f"m{len(self.made)}x"
+        self.made.append(f"{many}1")
+        if dice.chance(50):
+            kind = f"{dice.pick(('tcp', 'udp'))}{family}"
+            self.lines += [f"{many}[1-4] = {kind}({common})", f"{many}[1-4].bind({host}:0)?"]
+            return
+        listener = self._made(f"tcp{family}")
+        self.lines += [
+            f"{listener} = tcp{family}({common})",
+            f"{listener}.listen({dice.pick('018')})",
+            f"{many}[1-3] = tcp{family}(TCP_USER_TIMEOUT=20)",
+            f"{many}[1-3].connect({host}:{listener}.port)?",
+        ]
+
+    def deaf(self) -> None:
+        """A socket that is bound to a v4-mapped address without a port, and made IPV6_V6ONLY then."""
+        name = self._made(f"{self.dice.pick(('tcp', 'udp'))}6")
+        self.lines += [
+            f"{name} = {self.open[name]}(IP_BIND_ADDRESS_NO_PORT)",
+            f"{name}.bind([::ffff:127.0.0.1]:0)",
+            f"{name}.set(IPV6_V6ONLY)",
+            f"{name}.listen()?" if self.open[name] == "tcp6" else f"{name}.sendto([::ffff:127.0.0.1]:P)?",
+        ]
 
     def _made(self, kind: str) -> str:
         name = f"{chr(65 + len(self.made) % 26)}{len(self.made) // 26 or ''}"
@@ -261,6 +316,10 @@ class _Draft:
             self.socket()
         elif self.protocol == "tcp" and dice.chance(6):
             self.connection()
+        elif 6 in self.families and dice.chance(1):
+            self.deaf()
+        elif dice.chance(1):
+            self.crowd()
         elif dice.chance(1):
             self.lines.append("wait 1.1" if dice.chance(3) else f"wait {dice.pick(('0.01', '0.1', '0.3'))}")
         else:

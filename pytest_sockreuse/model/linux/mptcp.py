@@ -103,7 +103,7 @@ def apply(m: Machine, sk: Sock, option: Option) -> None:
 
 def read(m: Machine, sk: Sock, option: Option) -> str | None:
     """getsockopt(2). Raises Errno, and Unknown on kernels where that is not known."""
-    if sk.tried:
+    if sk.tried or sk.connected:
         raise Unknown("MPTCP after connect()")
     name = option.name
     _check(m, name, "EOPNOTSUPP", "EOPNOTSUPP")
