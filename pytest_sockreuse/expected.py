@@ -6,7 +6,7 @@ And so where a guard holds.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from .model import Prediction, StepPrediction, families, predict, predictions
@@ -93,14 +93,28 @@ class Disagreement:
 
 def disagreements(suite: Suite, platforms: Sequence[Platform]) -> Iterator[Disagreement]:
     """Every variant and platform where statement and model differ. What the model does not know is no disagreement."""
-    for variant in suite.variants:
-        stated = {platform: expectation for platform in platforms if (expectation := variant.expected(platform))}
-        stated = {platform: entry for platform, entry in stated.items() if entry.basis != "model"}
-        predicted = predictions(variant.scenario, stated)
-        for (platform, expectation), prediction in zip(stated.items(), predicted, strict=True):
-            steps = tuple(_parting(expectation, prediction))
-            if steps:
-                yield Disagreement(variant, platform, expectation, steps)
+    for case in (case for rule in suite.rules.values() for case in rule.cases):
+        alike: dict[tuple[int, ...], list[Platform]] = {}  # platforms of which the same is stated
+        for platform in platforms:
+            alike.setdefault(tuple(map(id, case.stated(platform))), []).append(platform)
+        for variant in case.variants:
+            yield from _disagreements(variant, alike.values())
+
+
+def _disagreements(variant: Variant, groups: Iterable[Sequence[Platform]]) -> Iterator[Disagreement]:
+    stated: dict[Platform, Expectation] = {}
+    for group in groups:
+        expectation = variant.expected(group[0])
+        if expectation is not None and expectation.basis != "model":
+            stated |= dict.fromkeys(group, expectation)
+    predicted = list(predictions(variant.scenario, stated))
+    found: dict[tuple[int, int], tuple[StepPrediction, ...]] = {}  # by expectation and prediction, few of which differ
+    for (platform, expectation), prediction in zip(stated.items(), predicted, strict=True):
+        both = id(expectation), id(prediction.steps)
+        if both not in found:
+            found[both] = tuple(_parting(expectation, prediction))
+        if found[both]:
+            yield Disagreement(variant, platform, expectation, found[both])
 
 
 def _parting(stated: Expectation, prediction: Prediction) -> Iterator[StepPrediction]:
