@@ -7,7 +7,7 @@
  *
  *   -t SECONDS   what a scenario may take beside its waits (10)
  *   -p SECONDS   how long accept and recv wait for something to return (0.2); 0: one look
- *   -m           this machine is there for this alone: where no scenario can have a network of its own, all have the machine's
+ *   -m           this machine is there for this alone: scenarios that cannot be isolated use its network
  *
  * Exit status: 0; 1 if a scenario could not be performed though it should have been; 2 if text or arguments are wrong.
  *
@@ -1087,8 +1087,8 @@ static void find_platform(void)
 
 /* --- environment: a network for each scenario, or loopback and held ports ----------------------------------------- */
 
-/* On the host, among others; in a network namespace, made as root of a user namespace or as root; in a jail with a network
- * of its own, as root; in the machine's network, which is there for this alone. */
+/* Where a scenario runs: on the host, among others; in a network namespace, which the root of a user namespace or root
+ * makes; in a jail with a network of its own; in the machine's network, which is there for this alone. */
 static enum { HOST, USERNS, NETNS, JAIL, OWN_MACHINE } isolation;
 static bool machine_is_ours; /* option -m */
 
