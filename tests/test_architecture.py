@@ -34,10 +34,11 @@ FLOORS = {
         "plugin cli __init__",
     ),
     "model": (
-        "clause sock course memory address ports",
+        "clause sock course memory address outlook ports",
         "prediction",
         "machine",
         "stream option states",
+        "keys",
         "linux gvisor bsd illumos windows walk",
         "wine",
         "__init__",

@@ -1,117 +1,29 @@
-"""The states of a machine between two steps: how one is copied, and which are one for all that is still to come.
-
-A port that the OS chose, and that nothing tells from another, is anonymous: a key names it by its rank among those of
-its kind. A socket that no later step speaks of has lost its name; equal ones that stand side by side count as one.
-"""
+"""The state of a machine between two steps: copied where the next step may lead further than one way."""
 
 from __future__ import annotations
 
-import itertools
-from bisect import bisect_left
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable
 from functools import cache
 from operator import attrgetter
 from typing import Any
 
-from ..scenario import Scenario, Step
 from .clause import PLAIN
-from .machine import Held, Machine
-from .ports import RARE, PortSpace
+from .machine import Machine
+from .outlook import spoken
 from .sock import CLOSE, Sock
 
-CROWD = 11  # sockets of one port up to which their number may matter to a bind() by number (Linux UDP looks for 10)
-
-_ATOMS = frozenset({int, str, float, bool, type(None), frozenset})
+ATOMS = frozenset({int, str, float, bool, type(None), frozenset})  # types whose values are never changed
 _SHARED = frozenset({"scenario", "family", "on", "env", "observed", "devices", "addresses", "work", "clause"})
 
 
-class Outlook:
-    """What is still to come of a scenario, by the number of the next step.
-
-    With `whole` every name counts for ever. With `told` the values that were observed tell ports apart.
-    """
-
-    def __init__(self, scenario: Scenario, whole: bool, told: bool) -> None:
-        self.whole = whole
-        self.uses: dict[str, list[int]] = {}  # name -> the steps that speak of it
-        self.ports: dict[str, int] = {}  # name -> the last of them to which it matters which port it has
-        self.accepts: dict[str, int] = {}  # listener -> the last step that accepts from it
-        self.numbered = -1  # the last step that binds a port by number
-        self.numbers: dict[int, int] = {}  # number of a port -> the last step that names it
-        last = max((at for at, step in enumerate(scenario.steps) if step.verb not in _IDLE), default=-1)
-        for at, step in enumerate(scenario.steps):
-            for name in spoken(step):
-                self.uses.setdefault(name, []).append(at)
-                if step.verb not in _IDLE or (step.verb == "close" and at < last) or (step.verb == "name" and told):
-                    self.ports[name] = at
-            if step.address is not None and isinstance(step.address.port, int):
-                self.numbers[step.address.port] = at
-            if step.verb == "accept":
-                self.accepts[step.listener or step.name] = at
-            elif step.verb == "bind" and step.address is not None and step.address.port != 0:
-                self.numbered = at
-
-    def alive(self, name: str, at: int) -> bool:
-        """Whether a step from `at` on speaks of it."""
-        return self.whole or self.uses[name][-1] >= at
-
-    def distinct(self, name: str, at: int) -> bool:
-        """Whether it matters to a step from `at` on which port it has: not to its name, nor to a close after all."""
-        return self.whole or self.ports.get(name, -1) >= at
-
-    def next(self, name: str, at: int) -> int:
-        """The next step that speaks of it."""
-        uses = self.uses[name]
-        where = bisect_left(uses, at)
-        return uses[where] if where < len(uses) else len(uses) + uses[0]
-
-    def left(self, name: str, at: int) -> int:
-        """How many steps from `at` on speak of it."""
-        return len(self.uses[name]) - bisect_left(self.uses[name], at)
-
-    def accepted(self, name: str, at: int) -> bool:
-        """Whether a step from `at` on accepts a connection from it."""
-        return self.whole or self.accepts.get(name, -1) >= at
-
-    def meets(self, ports: int, at: int) -> bool:
-        """Whether a step from `at` on names one of these ports by its number."""
-        return any(ports >> number & 1 for number, last in self.numbers.items() if last >= at)
-
-    def crowds(self, at: int) -> bool:
-        """Whether a step from `at` on binds a port by number."""
-        return self.whole or self.numbered >= at
-
-
-_IDLE = frozenset({"name", "close", "wait"})
-
-
-def spoken(step: Step) -> tuple[str, ...]:
-    """The names that a step speaks of, its own first."""
-    owner = step.address.owner if step.address is not None else None
-    return tuple([name for name in (step.name, step.listener, owner) if name])
-
-
-def shape(step: Step) -> tuple[Hashable, ...]:
-    """All of a step but the names of its sockets."""
-    address = step.address
-    where = None if address is None else (address.host, "" if address.owner is not None else address.port)
-    return (*[getattr(step, name) for name in _STEP], where)
-
-
-_STEP = [name for name in Step.__slots__ if name not in ("name", "listener", "label", "address", "line")]
-
-
-# --- copying ----------------------------------------------------------------------------------------------------------
-
-
 @cache
-def _slots(kind: Any) -> tuple[str, ...]:
+def slots(kind: Any) -> tuple[str, ...]:
     return tuple(name for base in kind.__mro__ for name in _own_slots(base))
 
 
 @cache
 def _values(kind: Any) -> Callable[[object], tuple[Any, ...]]:
-    names = _slots(kind)
+    names = slots(kind)
     get = attrgetter(*names)
     return get if len(names) > 1 else lambda it: (get(it),)
 
@@ -122,7 +34,7 @@ def _own_slots(base: type) -> tuple[str, ...]:
 
 
 @cache
-def _frozen(kind: Any) -> bool:
+def frozen(kind: Any) -> bool:
     parameters = getattr(kind, "__dataclass_params__", None)
     return parameters is not None and bool(parameters.frozen)
 
@@ -130,7 +42,7 @@ def _frozen(kind: Any) -> bool:
 def _copy(it: Any, memo: dict[int, Any]) -> Any:
     kind: Any = type(it)
     made: Any
-    if kind in _ATOMS:
+    if kind in ATOMS:
         return it
     known = memo.get(id(it))
     if known is not None:
@@ -146,12 +58,12 @@ def _copy(it: Any, memo: dict[int, Any]) -> Any:
         made = tuple([_copy(part, memo) for part in it])
     elif kind is set:
         made = memo[id(it)] = set(it)
-    elif _frozen(kind) or callable(it):
+    elif frozen(kind) or callable(it):
         made = it
     else:
         made = memo[id(it)] = object.__new__(kind)
-        for name, part in zip(_slots(kind), _values(kind)(it), strict=True):
-            setattr(made, name, part if type(part) in _ATOMS else _copy(part, memo))
+        for name, part in zip(slots(kind), _values(kind)(it), strict=True):
+            setattr(made, name, part if type(part) in ATOMS else _copy(part, memo))
     return made
 
 
@@ -162,9 +74,9 @@ def fork(m: Machine[Any], choose: Callable[[int], int]) -> Machine[Any]:
     """
     new: Machine[Any] = Machine.__new__(Machine)
     memo: dict[int, Any] = {id(m): new}
-    for name in _slots(Machine):
+    for name in slots(Machine):
         part = getattr(m, name)
-        if name in _SHARED or type(part) in _ATOMS:
+        if name in _SHARED or type(part) in ATOMS:
             setattr(new, name, part)
     new.choose = choose
     new.space = m.space.fork(choose)
@@ -189,296 +101,10 @@ def fork(m: Machine[Any], choose: Callable[[int], int]) -> Machine[Any]:
 def alike(m: Machine[Any]) -> Machine[Any]:
     """A machine in the very state of `m`, which neither of the two may change."""
     new: Machine[Any] = Machine.__new__(Machine)
-    for name in _slots(Machine):
+    for name in slots(Machine):
         setattr(new, name, getattr(m, name))
     return new
 
 
 def _loose(sk: Sock) -> bool:
     return not sk.port and sk.state == CLOSE and sk.peer is None and not sk.queue
-
-
-# --- keys -------------------------------------------------------------------------------------------------------------
-
-_LINKS = frozenset({"port", "shown", "rport", "bound_at", "options", "queue", "peer", "group"})
-_PLAIN = tuple(name for name in Sock.__slots__ if name not in _LINKS)
-_plain = attrgetter(*_PLAIN)
-_PORTS = frozenset({"dest"})  # of a family's sockets: attributes that hold a port
-_RX, _ERROR = _PLAIN.index("rx"), _PLAIN.index("error")
-
-
-@cache
-def _more(kind: Any) -> tuple[str, ...]:
-    """The attributes that a family's sockets have beside those of all."""
-    return tuple(name for name in _slots(kind) if name not in Sock.__slots__)
-
-
-def look(held: Held | None) -> Hashable:
-    """All that is to be seen of a name whose socket no other holds on to."""
-    if held is None or held.sock is None:
-        return held is not None and (held.failed, held.unknown, held.port)
-    sk = held.sock
-    kind: Any = type(sk)
-    more = tuple([repr(getattr(sk, name)) for name in _more(kind)])
-    return held.failed, held.unknown, held.port, sk.shown, _plain(sk), tuple(sorted(sk.options.items())), more
-
-
-class Keys:
-    """Makes the keys of the states before step `at`."""
-
-    def __init__(self, outlook: Outlook, at: int) -> None:
-        self.outlook, self.at, self.crowd = outlook, at, outlook.crowds(at)
-
-    def key(self, m: Machine[Any]) -> tuple[tuple[str, ...], Hashable]:
-        """The names that matter, in the order in which they come up again, and all else with those names by number.
-
-        Equal only for states between which nothing that comes can tell. Forgets what of `m` cannot matter.
-        """
-        outlook, at = self.outlook, self.at
-        self.m = m
-        self.colours: dict[int, list[int]] = {}
-        for name in [name for name in m.names if not outlook.alive(name, at)]:
-            self._end(m.names.pop(name).sock)
-        chosen = m.space.domain
-        m.touched |= {name for name, held in m.names.items() if held.sock is not None and held.sock.shown in chosen}
-        names = sorted(m.names.keys() & m.touched, key=lambda name: (outlook.next(name, at), name))
-        socks = [(n, name, m.names[name].sock) for n, name in enumerate(names)]
-        self.named = {id(sk): n for n, name, sk in socks if sk is not None and outlook.distinct(name, at)}
-        self.reads = {id(sk): outlook.left(name, at) for _, name, sk in socks if sk is not None}
-        self.kept = {id(sk) for _, _, sk in socks if sk is not None}
-        self.accepting = {n for n, name in enumerate(names) if outlook.accepted(name, at)}
-        self.looks: dict[int, tuple[Any, ...]] = {}
-        self._rank()
-        self.met: dict[int, int] = {}
-        self.parts: list[Any] = [m.now]
-        for name in names:  # the others are as they were in every state
-            held = m.names[name]
-            self.parts += (held.failed, held.unknown)
-            if held.sock is None or id(held.sock) in self.named:
-                self.parts.append(self._port(held.port))
-                self._emit(held.sock)
-            else:
-                self._sketch(held.sock)
-        self._emit(m.state)
-        self._emit(m.tuples)
-        self._emit(m.listeners)
-        self._emit(m.ports)
-        self.parts += [m.space.domain[port] for port in self.order]
-        self.parts += sorted(m.space.concrete)
-        return tuple(names), tuple(self.parts)
-
-    def _end(self, sk: Sock | None) -> None:
-        """Close a datagram socket that lost its name, where no port of so many is short and nobody sends to it."""
-        space = self.m.space
-        ports = space.domain.get(sk.port, 0) if sk is not None and sk.proto == "udp" else 0
-        if sk is None or ports.bit_count() <= RARE or self.outlook.meets(ports, self.at):
-            return
-        if all(other is sk or sk.port not in (other.port, other.rport) for other in self._sockets()):
-            self.m.family.close(self.m, sk)
-
-    def _look(self, sk: Sock) -> tuple[Any, ...]:
-        """All that is to be seen of a socket by itself.
-
-        Of the datagrams that it has as many count as calls may read, and of a socket without a name none.
-        """
-        found = self.looks.get(id(sk))
-        if found is None:
-            plain = _plain(sk)
-            number = self.named.get(id(sk), -1)
-            if sk.proto == "udp" and (sk.rx or sk.error):
-                rx = min(sk.rx, self.reads.get(id(sk), 0)) if not self.outlook.whole else sk.rx
-                plain = (
-                    *plain[:_RX],
-                    rx,
-                    *plain[_RX + 1 : _ERROR],
-                    sk.error if rx or number >= 0 else "",
-                    *plain[_ERROR + 1 :],
-                )
-            options = tuple(sorted(sk.options.items())) if sk.options else ()
-            found = self.looks[id(sk)] = (number, plain, options)
-        return found
-
-    def _rank(self) -> None:
-        """Number the anonymous ports by what is known of them; forget those that nobody has."""
-        space = self.m.space
-        self.ranks: dict[int, int] = {}
-        self.order: list[int] = []
-        self.colours = {port: [] for port in space.domain}
-        if not self.colours:
-            space.colours = {}
-            return
-        colours = self.colours
-        self.used = used = set(self.m.ports.values()) | set(space.concrete.values())
-        used |= {held.port for held in self.m.names.values()}
-        ends, named = [], set()
-        for sk in self._sockets():
-            used |= {sk.port, sk.rport, sk.shown}
-            if id(sk) in self.kept:
-                named |= {sk.port, sk.rport}
-            ends.append((sk.port, sk.rport, sk.shown, hash(self._look(sk))))
-        for port in [port for port in colours if port not in used]:
-            del colours[port], space.domain[port]
-        if forget := getattr(self.m.state, "forget", None):
-            forget(colours.keys() - named)
-        known = {port: hash((may, 1 << 41)) for port, may in space.domain.items()}
-        kinds = 0
-        while kinds < len(set(known.values())):  # until no port can be told from another that could not before
-            kinds = len(set(known.values()))
-            for seen in colours.values():
-                seen.clear()
-            for ends_ in ends:
-                for place in (0, 1, 2):
-                    if ends_[place] in colours:
-                        others = [known.get(port, self._port(port)) for port in ends_[:3]]
-                        colours[ends_[place]].append(hash((place, ends_[3], *others)))
-            known = {
-                port: hash((known[port], *sorted(seen if self.crowd else set(seen)))) for port, seen in colours.items()
-            }
-        space.colours = known
-        self.order = sorted(colours, key=lambda port: (space.colours[port], port))
-        self.ranks = {port: (1 << 40) + rank for rank, port in enumerate(self.order)}
-
-    def _sockets(self) -> Iterator[Sock]:
-        """Every socket of the machine, once."""
-        met: set[int] = {id(self.m)}
-        todo: list[Any] = [self.m.state, self.m.tuples, self.m.listeners]
-        todo += [held.sock for name, held in self.m.names.items() if name in self.m.touched]
-        while todo:
-            it = todo.pop()
-            kind: Any = type(it)
-            if kind in _ATOMS or id(it) in met:
-                continue
-            met.add(id(it))
-            if isinstance(it, Sock):
-                yield it
-                todo += it.queue
-                todo += (it.peer, *it.group) if it.group else (it.peer,)
-            elif kind is dict:
-                todo += it.values()
-                if self.colours:
-                    self._keyed(it)
-            elif kind in (list, tuple):
-                todo += it
-            elif kind is not set and not _frozen(kind) and not callable(it) and kind is not PortSpace:
-                todo += [getattr(it, name) for name in _slots(kind)]
-
-    def _keyed(self, table: dict[Any, Any]) -> None:
-        """Note the ports that a table has an entry of."""
-        for key, part in table.items():
-            if part or type(part) not in (dict, list):
-                self.used.update(key if type(key) is tuple else (key,))
-
-    def _port(self, value: Any) -> Any:
-        """An int, or a tuple of them, with anonymous ports and port symbols by another name."""
-        if type(value) is int:
-            return self.ranks.get(value) or self.m.space.symbols.get(value, value)
-        if type(value) is tuple:
-            return tuple([self._port(part) for part in value])
-        return value
-
-    def _emit(self, it: Any) -> None:
-        """Append `it` to the key: a socket at its first meeting whole, later by number."""
-        kind: Any = type(it)
-        parts = self.parts
-        if kind in _ATOMS or kind is tuple:
-            parts.append(self._port(it))
-        elif isinstance(it, Sock):
-            number = self.met.get(id(it))
-            if number is not None:
-                parts.append(number)
-                return
-            self.met[id(it)] = -1 - len(self.met)
-            parts += (self._look(it), self._port(it.port), self._port(it.rport), self._port(it.shown))
-            for name in _more(kind):
-                self._emit(getattr(it, name))
-            self._queue(it)
-            self._emit(it.peer)
-            self._emit(it.group)
-        elif kind is list:
-            number = self.met.get(id(it))
-            if number is not None:
-                parts.append(number)
-                return
-            self.met[id(it)] = -1 - len(self.met)
-            parts.append("[")
-            for part in it:
-                self._emit(part)
-            parts.append("]")
-        elif kind is dict:
-            rows = [(self._port(key), part) for key, part in it.items() if part or type(part) not in (dict, list)]
-            parts.append(len(rows))
-            rows.sort(key=lambda row: _sortable(row[0]))
-            for key, part in rows:
-                parts.append(key)
-                if type(part) is list and len(part) > 1:
-                    for one in self._few(part):
-                        self._emit(one)
-                    parts.append("]")
-                else:
-                    self._emit(part)
-        elif kind is set:
-            parts.append(frozenset(it))
-        elif it is self.m or kind is PortSpace or _frozen(kind) or callable(it):
-            return
-        else:
-            for name in _slots(kind):
-                self._emit(getattr(it, name))
-
-    def _sketch(self, sk: Sock) -> None:
-        """Of a socket whose port is not asked for any more: what its name and close() may show."""
-        kind: Any = type(sk)
-        self.parts += (self._look(sk), self.m.space.domain.get(sk.shown, 0) or self._port(sk.shown))
-        self.parts += [repr(getattr(sk, name)) for name in _more(kind) if name not in _PORTS]
-
-    def _queue(self, sk: Sock) -> None:
-        """Connections that wait to be accepted: in order, unless nobody accepts from here any more."""
-        if len(sk.queue) > 1 and self.named.get(id(sk), -1) not in self.accepting:
-            for child in sorted(sk.queue, key=lambda child: (self.ranks.get(child.rport, child.rport), child.laddr)):
-                self._emit(child)
-        else:
-            for child in sk.queue:
-                self._emit(child)
-        self.parts.append(len(sk.queue))
-
-    def _few(self, it: list[Any]) -> list[Any]:
-        """Of the sockets of a port, of equal ones that nothing tells apart side by side, as many as may matter.
-
-        The others are forgotten, but for those that a name may still close.
-        """
-        if self.outlook.whole or not isinstance(it[0], Sock):
-            return it
-        order = sorted(it, key=lambda sk: sk.bound_at)
-        place = {id(sk): n for n, sk in enumerate(order)}
-        most = CROWD if self.crowd else 1
-        kept, run, gone = [it[0]], 1, set()
-        for before, sk in itertools.pairwise(it):
-            run = run + 1 if abs(place[id(sk)] - place[id(before)]) == 1 and self._same(before, sk) else 1
-            if run <= most:
-                kept.append(sk)
-            elif id(sk) not in self.kept:
-                gone.add(id(sk))
-        if gone:
-            it[:] = [sk for sk in it if id(sk) not in gone]
-        if len(kept) > 1:
-            self.parts.append(tuple(sorted(range(len(kept)), key=lambda n: kept[n].bound_at)))
-        return kept
-
-    def _same(self, one: Sock, two: Sock) -> bool:
-        kind: Any = type(one)
-        return (
-            one.raddr == two.raddr == ""
-            and (one.port, one.shown) == (two.port, two.shown)
-            and self._look(one) == self._look(two)
-            and one.peer is two.peer is None
-            and not one.queue
-            and not two.queue
-            and (id(one) in self.named) is (id(two) in self.named) is False
-            and all(getattr(one, name) == getattr(two, name) for name in _more(kind))
-        )
-
-
-def _sortable(key: Any) -> Any:
-    """Keys of one table in an order: ports by number or rank, symbols by name."""
-    if isinstance(key, tuple):
-        return tuple([_sortable(part) for part in key])
-    return (1, 0, key) if isinstance(key, str) else (0, key, "")

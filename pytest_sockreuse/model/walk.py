@@ -12,10 +12,12 @@ from typing import Any
 from ..scenario import Observation, Scenario, Step
 from .clause import PLAIN, Declared, Unknown
 from .course import Course
+from .keys import Keys, look
 from .machine import Departed, Family, Machine
+from .outlook import Outlook, shape, spoken
 from .ports import Contradiction
 from .prediction import StepPrediction, united
-from .states import Keys, Outlook, alike, fork, look, shape, spoken
+from .states import alike, fork
 
 MAX_COPIES = 300_000  # sockets copied for one prediction, over all its states
 

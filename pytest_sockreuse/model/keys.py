@@ -1,0 +1,304 @@
+"""Which states of a machine are one for all that is still to come.
+
+A port that the OS chose, and that nothing tells from another, is anonymous: a key names it by its rank among those of
+its kind. A socket that no later step speaks of has lost its name; equal ones that stand side by side count as one.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Hashable, Iterator
+from functools import cache
+from operator import attrgetter
+from typing import Any
+
+from .machine import Held, Machine
+from .outlook import Outlook
+from .ports import RARE, PortSpace
+from .sock import Sock
+from .states import ATOMS, frozen, slots
+
+CROWD = 11  # sockets of one port up to which their number may matter to a bind() by number (Linux UDP looks for 10)
+
+_LINKS = frozenset({"port", "shown", "rport", "bound_at", "options", "queue", "peer", "group"})
+_PLAIN = tuple(name for name in Sock.__slots__ if name not in _LINKS)
+_plain = attrgetter(*_PLAIN)
+_PORTS = frozenset({"dest"})  # of a family's sockets: attributes that hold a port
+_RX, _ERROR = _PLAIN.index("rx"), _PLAIN.index("error")
+
+
+@cache
+def _more(kind: Any) -> tuple[str, ...]:
+    """The attributes that a family's sockets have beside those of all."""
+    return tuple(name for name in slots(kind) if name not in Sock.__slots__)
+
+
+def look(held: Held | None) -> Hashable:
+    """All that is to be seen of a name whose socket no other holds on to."""
+    if held is None or held.sock is None:
+        return held is not None and (held.failed, held.unknown, held.port)
+    sk = held.sock
+    kind: Any = type(sk)
+    more = tuple([repr(getattr(sk, name)) for name in _more(kind)])
+    return held.failed, held.unknown, held.port, sk.shown, _plain(sk), tuple(sorted(sk.options.items())), more
+
+
+class Keys:
+    """Makes the keys of the states before step `at`."""
+
+    def __init__(self, outlook: Outlook, at: int) -> None:
+        self.outlook, self.at, self.crowd = outlook, at, outlook.crowds(at)
+
+    def key(self, m: Machine[Any]) -> tuple[tuple[str, ...], Hashable]:
+        """The names that matter, in the order in which they come up again, and all else with those names by number.
+
+        Equal only for states between which nothing that comes can tell. Forgets what of `m` cannot matter.
+        """
+        outlook, at = self.outlook, self.at
+        self.m = m
+        self.colours: dict[int, list[int]] = {}
+        for name in [name for name in m.names if not outlook.alive(name, at)]:
+            self._end(m.names.pop(name).sock)
+        chosen = m.space.domain
+        m.touched |= {name for name, held in m.names.items() if held.sock is not None and held.sock.shown in chosen}
+        names = sorted(m.names.keys() & m.touched, key=lambda name: (outlook.next(name, at), name))
+        socks = [(n, name, m.names[name].sock) for n, name in enumerate(names)]
+        self.named = {id(sk): n for n, name, sk in socks if sk is not None and outlook.distinct(name, at)}
+        self.reads = {id(sk): outlook.left(name, at) for _, name, sk in socks if sk is not None}
+        self.kept = {id(sk) for _, _, sk in socks if sk is not None}
+        self.accepting = {n for n, name in enumerate(names) if outlook.accepted(name, at)}
+        self.looks: dict[int, tuple[Any, ...]] = {}
+        self._rank()
+        self.met: dict[int, int] = {}
+        self.parts: list[Any] = [m.now]
+        for name in names:  # the others are as they were in every state
+            held = m.names[name]
+            self.parts += (held.failed, held.unknown)
+            if held.sock is None or id(held.sock) in self.named:
+                self.parts.append(self._port(held.port))
+                self._emit(held.sock)
+            else:
+                self._sketch(held.sock)
+        self._emit(m.state)
+        self._emit(m.tuples)
+        self._emit(m.listeners)
+        self._emit(m.ports)
+        self.parts += [m.space.domain[port] for port in self.order]
+        self.parts += sorted(m.space.concrete)
+        return tuple(names), tuple(self.parts)
+
+    def _end(self, sk: Sock | None) -> None:
+        """Close a datagram socket that lost its name, where no port of so many is short and nobody sends to it."""
+        space = self.m.space
+        ports = space.domain.get(sk.port, 0) if sk is not None and sk.proto == "udp" else 0
+        if sk is None or ports.bit_count() <= RARE or self.outlook.meets(ports, self.at):
+            return
+        if all(other is sk or sk.port not in (other.port, other.rport) for other in self._sockets()):
+            self.m.family.close(self.m, sk)
+
+    def _look(self, sk: Sock) -> tuple[Any, ...]:
+        """All that is to be seen of a socket by itself.
+
+        Of the datagrams that it has as many count as calls may read, and of a socket without a name none.
+        """
+        found = self.looks.get(id(sk))
+        if found is None:
+            plain = _plain(sk)
+            number = self.named.get(id(sk), -1)
+            if sk.proto == "udp" and (sk.rx or sk.error):
+                rx = min(sk.rx, self.reads.get(id(sk), 0)) if not self.outlook.whole else sk.rx
+                plain = (
+                    *plain[:_RX],
+                    rx,
+                    *plain[_RX + 1 : _ERROR],
+                    sk.error if rx or number >= 0 else "",
+                    *plain[_ERROR + 1 :],
+                )
+            options = tuple(sorted(sk.options.items())) if sk.options else ()
+            found = self.looks[id(sk)] = (number, plain, options)
+        return found
+
+    def _rank(self) -> None:
+        """Number the anonymous ports by what is known of them; forget those that nobody has."""
+        space = self.m.space
+        self.ranks: dict[int, int] = {}
+        self.order: list[int] = []
+        self.colours = {port: [] for port in space.domain}
+        if not self.colours:
+            space.colours = {}
+            return
+        colours = self.colours
+        self.used = used = set(self.m.ports.values()) | set(space.concrete.values())
+        used |= {held.port for held in self.m.names.values()}
+        ends, named = [], set()
+        for sk in self._sockets():
+            used |= {sk.port, sk.rport, sk.shown}
+            if id(sk) in self.kept:
+                named |= {sk.port, sk.rport}
+            ends.append((sk.port, sk.rport, sk.shown, hash(self._look(sk))))
+        for port in [port for port in colours if port not in used]:
+            del colours[port], space.domain[port]
+        if forget := getattr(self.m.state, "forget", None):
+            forget(colours.keys() - named)
+        known = {port: hash((may, 1 << 41)) for port, may in space.domain.items()}
+        kinds = 0
+        while kinds < len(set(known.values())):  # until no port can be told from another that could not before
+            kinds = len(set(known.values()))
+            for seen in colours.values():
+                seen.clear()
+            for ends_ in ends:
+                for place in (0, 1, 2):
+                    if ends_[place] in colours:
+                        others = [known.get(port, self._port(port)) for port in ends_[:3]]
+                        colours[ends_[place]].append(hash((place, ends_[3], *others)))
+            known = {
+                port: hash((known[port], *sorted(seen if self.crowd else set(seen)))) for port, seen in colours.items()
+            }
+        space.colours = known
+        self.order = sorted(colours, key=lambda port: (space.colours[port], port))
+        self.ranks = {port: (1 << 40) + rank for rank, port in enumerate(self.order)}
+
+    def _sockets(self) -> Iterator[Sock]:
+        """Every socket of the machine, once."""
+        met: set[int] = {id(self.m)}
+        todo: list[Any] = [self.m.state, self.m.tuples, self.m.listeners]
+        todo += [held.sock for name, held in self.m.names.items() if name in self.m.touched]
+        while todo:
+            it = todo.pop()
+            kind: Any = type(it)
+            if kind in ATOMS or id(it) in met:
+                continue
+            met.add(id(it))
+            if isinstance(it, Sock):
+                yield it
+                todo += it.queue
+                todo += (it.peer, *it.group) if it.group else (it.peer,)
+            elif kind is dict:
+                todo += it.values()
+                if self.colours:
+                    self._keyed(it)
+            elif kind in (list, tuple):
+                todo += it
+            elif kind is not set and not frozen(kind) and not callable(it) and kind is not PortSpace:
+                todo += [getattr(it, name) for name in slots(kind)]
+
+    def _keyed(self, table: dict[Any, Any]) -> None:
+        """Note the ports that a table has an entry of."""
+        for key, part in table.items():
+            if part or type(part) not in (dict, list):
+                self.used.update(key if type(key) is tuple else (key,))
+
+    def _port(self, value: Any) -> Any:
+        """An int, or a tuple of them, with anonymous ports and port symbols by another name."""
+        if type(value) is int:
+            return self.ranks.get(value) or self.m.space.symbols.get(value, value)
+        if type(value) is tuple:
+            return tuple([self._port(part) for part in value])
+        return value
+
+    def _emit(self, it: Any) -> None:
+        """Append `it` to the key: a socket at its first meeting whole, later by number."""
+        kind: Any = type(it)
+        parts = self.parts
+        if kind in ATOMS or kind is tuple:
+            parts.append(self._port(it))
+        elif isinstance(it, Sock):
+            number = self.met.get(id(it))
+            if number is not None:
+                parts.append(number)
+                return
+            self.met[id(it)] = -1 - len(self.met)
+            parts += (self._look(it), self._port(it.port), self._port(it.rport), self._port(it.shown))
+            for name in _more(kind):
+                self._emit(getattr(it, name))
+            self._queue(it)
+            self._emit(it.peer)
+            self._emit(it.group)
+        elif kind is list:
+            number = self.met.get(id(it))
+            if number is not None:
+                parts.append(number)
+                return
+            self.met[id(it)] = -1 - len(self.met)
+            parts.append("[")
+            for part in it:
+                self._emit(part)
+            parts.append("]")
+        elif kind is dict:
+            rows = [(self._port(key), part) for key, part in it.items() if part or type(part) not in (dict, list)]
+            parts.append(len(rows))
+            rows.sort(key=lambda row: _sortable(row[0]))
+            for key, part in rows:
+                parts.append(key)
+                if type(part) is list and len(part) > 1:
+                    for one in self._few(part):
+                        self._emit(one)
+                    parts.append("]")
+                else:
+                    self._emit(part)
+        elif kind is set:
+            parts.append(frozenset(it))
+        elif it is self.m or kind is PortSpace or frozen(kind) or callable(it):
+            return
+        else:
+            for name in slots(kind):
+                self._emit(getattr(it, name))
+
+    def _sketch(self, sk: Sock) -> None:
+        """Of a socket whose port is not asked for any more: what its name and close() may show."""
+        kind: Any = type(sk)
+        self.parts += (self._look(sk), self.m.space.domain.get(sk.shown, 0) or self._port(sk.shown))
+        self.parts += [repr(getattr(sk, name)) for name in _more(kind) if name not in _PORTS]
+
+    def _queue(self, sk: Sock) -> None:
+        """Connections that wait to be accepted: in order, unless nobody accepts from here any more."""
+        if len(sk.queue) > 1 and self.named.get(id(sk), -1) not in self.accepting:
+            for child in sorted(sk.queue, key=lambda child: (self.ranks.get(child.rport, child.rport), child.laddr)):
+                self._emit(child)
+        else:
+            for child in sk.queue:
+                self._emit(child)
+        self.parts.append(len(sk.queue))
+
+    def _few(self, it: list[Any]) -> list[Any]:
+        """Of the sockets of a port, of equal ones that nothing tells apart side by side, as many as may matter.
+
+        The others are forgotten, but for those that a name may still close.
+        """
+        if self.outlook.whole or not isinstance(it[0], Sock):
+            return it
+        order = sorted(it, key=lambda sk: sk.bound_at)
+        place = {id(sk): n for n, sk in enumerate(order)}
+        most = CROWD if self.crowd else 1
+        kept, run, gone = [it[0]], 1, set()
+        for before, sk in itertools.pairwise(it):
+            run = run + 1 if abs(place[id(sk)] - place[id(before)]) == 1 and self._same(before, sk) else 1
+            if run <= most:
+                kept.append(sk)
+            elif id(sk) not in self.kept:
+                gone.add(id(sk))
+        if gone:
+            it[:] = [sk for sk in it if id(sk) not in gone]
+        if len(kept) > 1:
+            self.parts.append(tuple(sorted(range(len(kept)), key=lambda n: kept[n].bound_at)))
+        return kept
+
+    def _same(self, one: Sock, two: Sock) -> bool:
+        kind: Any = type(one)
+        return (
+            one.raddr == two.raddr == ""
+            and (one.port, one.shown) == (two.port, two.shown)
+            and self._look(one) == self._look(two)
+            and one.peer is two.peer is None
+            and not one.queue
+            and not two.queue
+            and (id(one) in self.named) is (id(two) in self.named) is False
+            and all(getattr(one, name) == getattr(two, name) for name in _more(kind))
+        )
+
+
+def _sortable(key: Any) -> Any:
+    """Keys of one table in an order: ports by number or rank, symbols by name."""
+    if isinstance(key, tuple):
+        return tuple([_sortable(part) for part in key])
+    return (1, 0, key) if isinstance(key, str) else (0, key, "")
