@@ -96,7 +96,7 @@ class Recording:
 
     @property
     def findings(self) -> list[Finding]:
-        """The calls that would do something else on the platforms that are held against."""
+        """The calls that would do something else on the platforms that are compared with."""
         comparisons, _ = self._recorder.compared(self._recorder.traces()[0])
         return [found for comparison in comparisons for found in comparison.findings]
 
@@ -225,7 +225,7 @@ class RecordSession:
 
 
 def wanted(config: pytest.Config, names: list[str]) -> list[Platform]:
-    """The platforms to hold against: those named by the option, else those of the ini file, else the default."""
+    """The platforms to compare with: those named by the option, else those of the ini file, else the default."""
     if names:
         return targets(names, "--sockreuse-record")
     return targets(config.getini("sockreuse_targets"), "sockreuse_targets")
