@@ -287,6 +287,7 @@ def test_a_result_names_ports_by_their_symbols(conformance: Callable[..., Path])
             "127.0.0.1:40001|127.0.0.1:40003",
         ),
         ("127.0.0.1:10000", "127.0.0.1:P|[::1]:P", "measured", "127.0.0.1:P"),
+        ("127.0.0.1:10000", "127.0.0.1:10000", "model", "127.0.0.1:P"),  # the model was asked with the port that P is
         ("ok", "ok|EADDRINUSE", "measured", "ok|EADDRINUSE"),
         ("EADDRINUSE", "ok|EADDRINUSE", "measured", "ok|EADDRINUSE"),
         ("EADDRINUSE", "ok|EADDRINUSE", "documented", "EADDRINUSE"),  # as far as is known: what was seen is more

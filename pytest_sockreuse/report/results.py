@@ -73,7 +73,8 @@ class Result:
             for step in observation.steps:
                 text = step.outcome if step.value is None else _symbolic(step.value, names)
                 if expected is not None and verdict.state == "match" and step.step in expected.outcome:
-                    text = _chosen(text, expected.outcome[step.step], expected.basis)
+                    alternatives = [_symbolic(one, names) for one in expected.outcome[step.step].split("|")]
+                    text = _chosen(text, alternatives, expected.basis)
                 if text != "ok":
                     outcome[step.step] = text
         basis = expected.basis if expected is not None else ""
@@ -120,17 +121,16 @@ def observed(
         yield Observation(platform, tuple(steps), not_run=not_run)
 
 
-def _chosen(text: str, expected: str, basis: str) -> str:
+def _chosen(text: str, alternatives: Sequence[str], basis: str) -> str:
     """All that the system may choose from, where it does: ports at an address; or to succeed or not.
 
     Not where the expectation may have alternatives for want of knowledge: what was seen is more then.
     """
-    alternatives = expected.split("|")
     host, colon, _ = text.rpartition(":")
     if colon:
         return "|".join(one for one in alternatives if one.rpartition(":")[0] == host) or text
     free = basis in ("measured", "model") and "ok" in alternatives and all(map(is_outcome, alternatives))
-    return expected if free else text
+    return "|".join(alternatives) if free else text
 
 
 def _symbolic(value: str, names: Mapping[str, str]) -> str:
