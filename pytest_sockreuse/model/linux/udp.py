@@ -221,6 +221,7 @@ class Udp:
         if sk.family == 4 and ":" in host:
             raise Errno("EAFNOSUPPORT", at.FAMILY)
         native = sk.family == 6 and ":" in (parsed(host)[0] if host else sk.raddr)
+        native = native and not (host and parsed(host)[2] == "any" and ":" not in sk.laddr)
         port = port if host else sk.rport
         if not port and (host or (sk.family == 6 and not native)) and (native or not sk.v6only) and PORT_ZERO in m.on:
             raise Errno("EINVAL", PORT_ZERO)
