@@ -192,13 +192,14 @@ class Runner:
         """Kill the worker if it still runs after `patience` seconds; say how it ended."""
         worker, self._worker = self._worker, None
         assert worker is not None and worker.stdin is not None and worker.stdout is not None
-        with contextlib.suppress(subprocess.TimeoutExpired):
+        with contextlib.suppress(subprocess.TimeoutExpired, OSError):
             worker.wait(patience)
         status = worker.poll()
         with contextlib.suppress(OSError):
             worker.stdin.close()
         if status is None:
             worker.kill()
-        worker.wait()
+        with contextlib.suppress(OSError):  # a sandbox may refuse to wait
+            worker.wait()
         worker.stdout.close()
         return "did not answer and was killed" if status is None else f"ended with status {status}"
