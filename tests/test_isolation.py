@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
 import signal
@@ -20,7 +21,7 @@ from performing import CONNECTED, in_namespaces, parsed, shown
 from pytest_sockreuse.live.runner import Broken, Runner
 from pytest_sockreuse.live.sandbox import isolation as possible
 from pytest_sockreuse.live.sandbox import touches_the_host
-from pytest_sockreuse.live.worker import Alarm
+from pytest_sockreuse.live.worker import Alarm, serve
 from pytest_sockreuse.scenario import Scenario
 
 KILL = getattr(signal, "SIGKILL", signal.SIGTERM)
@@ -402,3 +403,40 @@ def test_where_alarms_are_refused_a_thread_keeps_the_time(monkeypatch: pytest.Mo
     late = threading.Event()
     with Alarm(0.001, late.set):
         assert late.wait(30)
+
+
+SHARED = """
+import os, sys
+sys.path[:0] = sys.argv[1:]
+from pytest_sockreuse.live import namespace
+from pytest_sockreuse.live.shared_namespace import SharedNamespaces
+from pytest_sockreuse.parser import parse
+if namespace.isolation() == "userns":
+    namespace.own_user_namespace()
+namespace._libc.setns = lambda *_: -1
+shared, seen = SharedNamespaces(), []
+for text in ["A = tcp4()"] * 2 + ["ephemeral 40000-40001\\nA = tcp4()"] * 2 + ["A = tcp4()"]:
+    shared.enter(parse(text))
+    seen.append(os.readlink("/proc/thread-self/ns/net"))
+    shared.leave([])
+print(seen[0] == seen[1] != seen[2] == seen[3] != seen[4])
+"""
+
+
+@linux_only
+@in_namespaces
+def test_where_setns_is_refused_scenarios_share_a_namespace_until_others_need_one() -> None:
+    command = [sys.executable, "-c", SHARED, *sys.path]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (run.stdout, run.stderr) == ("True\n", "")
+
+
+def test_where_no_thread_can_be_started_a_worker_performs_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    monkeypatch.setattr("pytest_sockreuse.live.sandbox.isolation", lambda: "none")
+    answers = io.BytesIO()
+    serve(io.BytesIO(json.dumps(["A = tcp4()\nA.bind(127.0.0.1:0)", 10, None]).encode()), answers)
+    assert json.loads(answers.getvalue())[2:] == [None, None]

@@ -143,6 +143,7 @@ class Place:
 
     def __init__(self) -> None:
         self._handle = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+        Place.last = self
 
     def enter(self) -> None:
         """Move there. Raises OSError."""

@@ -8,6 +8,7 @@ a port by its number, the settings are put back, and the namespace is replaced o
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections.abc import Iterable, Iterator
 
@@ -91,10 +92,13 @@ class SharedNamespaces:
 
 def _ready(room: _Room | None) -> _Room:
     """Enter this room for one scenario more, or a new one where it has had its share. Raises OSError."""
-    if room is None or not room.left:
-        if room is not None:
-            room.close()
-        room = _Room()
+    if room is not None and room.left:
+        with contextlib.suppress(OSError):  # where setns is refused it cannot be come back to
+            room.enter()
+            return room
+    if room is not None:
+        room.close()
+    room = _Room()
     room.enter()
     return room
 
