@@ -129,6 +129,16 @@ def test_a_killed_worker_costs_one_scenario() -> None:
         assert shown(runner.run(parsed("D = tcp4()\nD.name()"))) == {"D.name": "0.0.0.0:0"}
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no signals")
+def test_a_worker_killed_at_its_start_is_told_of_as_that() -> None:
+    with Runner() as runner:
+        assert runner._start()
+        assert runner._worker is not None
+        os.kill(runner._worker.pid, KILL)
+        with pytest.raises(Broken, match="the worker process ended with status -9 before its first scenario"):
+            runner.isolation()
+
+
 def test_what_goes_wrong_in_the_worker_is_told_and_the_next_runs(runner: Runner) -> None:
     good = parsed("A = tcp4()")
     runner.ask(Scenario(("no scenario",), (), ()))

@@ -105,7 +105,7 @@ class Runner:
         self._send(None)
         line = self._line(_START)
         if line is None:
-            raise Broken(f"the worker process {self._end()} before its first scenario")
+            raise Broken(f"the worker process {self._end(patience=0.5)} before its first scenario")
         return str(json.loads(line))
 
     def close(self) -> None:
