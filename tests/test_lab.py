@@ -109,6 +109,15 @@ def test_modules_are_loaded_after_what_they_depend_on(tmp_path: Path) -> None:
     assert order == ["net/ipv6/ipv6.ko", "lib/libcrc32c.ko", "net/sctp/sctp.ko"]
 
 
+def test_a_kernel_that_cannot_keep_the_processors_state_is_not_booted(tmp_path: Path) -> None:
+    cpuinfo = tmp_path / "cpuinfo"
+    old, new = archive.Kernel("linux-1", "uml", amx=False), archive.Kernel("linux-2", "uml")
+    for flags, refused in (("fpu avx512f", False), ("fpu amx_tile avx512f", True)):
+        cpuinfo.write_text(f"flags\t\t: {flags}\n")
+        assert bool(boot.unable(old, cpuinfo)) == refused
+        assert not boot.unable(new, cpuinfo)
+
+
 def test_a_machine_that_does_not_end_is_ended(tmp_path: Path) -> None:
     program = tmp_path / "kernel"
     program.write_text("#!/bin/sh\nexec 3>alive; sleep 1000 & wait\n")

@@ -33,6 +33,7 @@ class Kernel:
     suite: str = ""
     packages: tuple[str, ...] = ()
     path: str = ""  # of one's own kernel, which is no package
+    amx: bool = True  # whether it can keep the state of a processor that has AMX
 
 
 @dataclass(frozen=True, slots=True)

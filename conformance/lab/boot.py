@@ -18,7 +18,7 @@ import threading
 from functools import cache
 from pathlib import Path
 
-from archive import Files, LabError, load_order
+from archive import Files, Kernel, LabError, load_order
 
 HERE = Path(__file__).parent
 _INTERPRETER, _OURS = b"/lib64/ld-linux-x86-64.so.2", b"./ld-linux-x86-64.so.2"
@@ -35,6 +35,13 @@ def stop() -> None:
     _stopping.set()
     for process in [*_running]:
         _end(process)
+
+
+def unable(kernel: Kernel, cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
+    """Why a kernel cannot be booted on this machine; empty if it can."""
+    if kernel.amx or "amx_tile" not in cpuinfo.read_text().split():
+        return ""
+    return "not booted: this processor has AMX, whose state this kernel cannot keep"
 
 
 def boot(how: str, files: Files, work: Path, minutes: float) -> None:

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from archive import Archive, Files, Kernel, LabError, kernels
 from bench import Job, measure
-from boot import stop
+from boot import stop, unable
 
 _CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "pytest-sockreuse-lab"
 
@@ -78,9 +78,15 @@ def _runner(work: Path) -> Path:
 
 
 def _run(options: argparse.Namespace) -> int:
-    chosen = list(_chosen(options.platform or ["all"]))
+    asked = list(_chosen(options.platform or ["all"]))
     if sys.platform != "linux" or os.geteuid():
         raise LabError("is to be run on Linux, as root: the kernels under test see this machine's files as their own")
+    for kernel in asked:
+        if why := unable(kernel):
+            print(f"{kernel.name:<18}         {why}", flush=True)
+    chosen = [kernel for kernel in asked if not unable(kernel)]
+    if not chosen:
+        raise LabError("none of these kernels can be booted here")
     work = options.work.resolve()
     work.mkdir(parents=True, exist_ok=True)
     runner = _runner(work)
