@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from . import output
+from . import intake, output
 from .arguments import UsageError, parser
 from .data import DataError
 from .parser import MAX_TEXT, decode, parse_file
@@ -31,11 +31,7 @@ def _scenarios(path: str) -> list[Scenario]:
     """The scenarios of a FILE; ``-`` is standard input."""
     name = "<stdin>" if path == "-" else visible(path)
     try:
-        if path == "-":
-            data = sys.stdin.buffer.read(MAX_TEXT + 1)
-        else:
-            with open(path, "rb") as file:
-                data = file.read(MAX_TEXT + 1)
+        data = sys.stdin.buffer.read(MAX_TEXT + 1) if path == "-" else intake.read(path, MAX_TEXT)
         return parse_file(decode(data))
     except OSError as error:
         raise UsageError(f"{name}: {error.strerror}") from None

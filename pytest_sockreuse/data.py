@@ -12,12 +12,16 @@ from typing import Any
 from .text import visible
 
 MAX_FILE = 4 * 1024 * 1024  # bytes
+LONGEST = 1_000  # characters of a complaint
 
 _DEEP, _LONG = r"[\[{]{50}", r"[0-9]{1000}"
 
 
 class DataError(Exception):
-    """What is wrong with the data, one line a mistake: ``file:line: what; remedy``."""
+    """What is wrong with the data, one line a mistake: ``file:line: what; remedy``, foreign words made visible."""
+
+    def __init__(self, lines: str) -> None:
+        super().__init__("\n".join(visible(line, LONGEST) for line in lines.split("\n")))
 
 
 def read(path: Path) -> tuple[dict[str, Any], str]:

@@ -20,7 +20,7 @@ ROOT = Path(pytest_sockreuse.__file__).parent
 # floors of its own, but no circles either.
 FLOORS = {
     "": (
-        "scenario output text version",
+        "scenario intake output text version",
         "data",
         "platforms",
         "options settings",

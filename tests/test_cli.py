@@ -127,6 +127,14 @@ def test_files_that_cannot_be_read(tmp_path: Path, capsys: Capture, scenario: Pa
     assert mistake(capsys, "run", str(scenario / "below")).startswith(f"{scenario / 'below'}: ")
 
 
+def test_nobody_waits_for_a_pipe_that_nobody_writes_to(tmp_path: Path, capsys: Capture) -> None:
+    if sys.platform == "win32":
+        pytest.skip("pipes of Unix")
+    os.mkfifo(pipe := tmp_path / "pipe")
+    for command in (["run", str(pipe)], ["results", "check", str(pipe)]):
+        assert mistake(capsys, *command) == f"{pipe}: nobody writes to this pipe: start first what does"
+
+
 @pytest.mark.skipif(sys.platform == "win32" or os.geteuid() == 0, reason="root reads everything")
 def test_a_file_that_may_not_be_read(capsys: Capture, scenario: Path) -> None:
     scenario.chmod(0)

@@ -22,6 +22,7 @@ from ..live.worker import Alarm, heed_alarms
 from ..parser import parse
 from ..platforms import Platform
 from ..scenario import Observation, Scenario, StepOutcome
+from ..text import visible
 from .differential import DifferentialTest, Disagreement, disagreement
 from .graph import Graph, Path
 from .scope import Scope
@@ -197,18 +198,18 @@ class _Progress:
                     raise ValueError
             except (ValueError, RecursionError):
                 what = f"is not the progress of this exploration, {json.dumps(header)}"
-                raise Unable(f"{path}:{number}: {what}; delete the file or name another one") from None
+                raise Unable(f"{visible(path, 1000)}:{number}: {what}; delete the file or name another one") from None
 
     def _lines(self, path: str) -> list[bytes]:
         if not os.path.isfile(path):
-            raise Unable(f"{path}: is no file")
+            raise Unable(f"{visible(path, 1000)}: is no file")
         try:
             with open(path, "rb") as file:
                 data = file.read(_MOST + 1)
         except OSError as error:
-            raise Unable(f"{path}: {error.strerror}") from None
+            raise Unable(f"{visible(path, 1000)}: {error.strerror}") from None
         if len(data) > _MOST:
-            raise Unable(f"{path}: has more than {_MOST} bytes")
+            raise Unable(f"{visible(path, 1000)}: has more than {_MOST} bytes")
         first, *rest = data.split(b"\n")
         return [first, *rest[:-1]]  # a last line without its end was cut short
 
@@ -224,7 +225,7 @@ class _Progress:
                 file.flush()
                 os.fsync(file.fileno())
         except OSError as error:
-            raise Unable(f"{self._path}: {error.strerror}") from None
+            raise Unable(f"{visible(self._path, 1000)}: {error.strerror}") from None
 
 
 def _counted(line: bytes, pieces: Container[str]) -> tuple[str, Count]:

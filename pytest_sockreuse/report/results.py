@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -17,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
-from .. import output
+from .. import intake, output
 from ..loader import BASES
 from ..scenario import Observation, StepOutcome
 from ..suite import Expectation, Suite, Variant
@@ -248,8 +247,7 @@ def lines(path: Path) -> Iterator[tuple[str, str]]:
     """Each line of a file of at most `MAX` bytes, after its place. Raises ResultsError."""
     name = visible(path, 1000)
     try:
-        with open(path, "rb", opener=_at_once) as file:
-            data = file.read(MAX + 1)
+        data = intake.read(path, MAX)
         text = data.decode()
     except OSError as error:
         raise ResultsError(f"{name}: {error.strerror}") from None
@@ -259,14 +257,6 @@ def lines(path: Path) -> Iterator[tuple[str, str]]:
         raise ResultsError(f"{name}: larger than {MAX} bytes")
     for number, line in enumerate(io.StringIO(text or "\n", newline="\n"), 1):
         yield f"{name}:{number}", line.removesuffix("\n")
-
-
-def _at_once(path: str, flags: int) -> int:
-    """Opens a file, also a FIFO that nobody writes to: that is empty."""
-    opened = os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
-    if hasattr(os, "set_blocking"):
-        os.set_blocking(opened, True)
-    return opened
 
 
 def entry_of(text: str, at: str, what: str = "a line of a results file") -> dict[str, Any]:

@@ -1,0 +1,44 @@
+"""Attack the commands and hold them to the promises of `SECURITY.md`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from random import Random
+
+import targets
+from attacks import groups
+from promises import Attack, broken
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run all attacks, in random order; 1 if a promise was broken."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seed", type=int, default=1, metavar="S", help="of moments, mutants and order (1)")
+    parser.add_argument("--group", nargs="+", metavar="G", help=f"of {', '.join([*groups(1), *targets.TARGETS])} (all)")
+    parser.add_argument("--mutants", type=int, default=2000, metavar="N", help="of each kind of file (2000)")
+    options = parser.parse_args(arguments)
+    start, found = time.monotonic(), 0
+    attacks: dict[str, Iterable[Attack]] = {**groups(options.seed)}
+    attacks |= {name: targets.attacks(name, options.seed, options.mutants) for name in targets.TARGETS}
+    todo = [(name, attack) for name in options.group or attacks for attack in attacks[name]]
+    Random(options.seed).shuffle(todo)
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for (name, attack), why in zip(todo, pool.map(_broken, todo), strict=True):
+            for line in why:
+                print(f"{name}: {attack.name}: {line}", flush=True)
+            found += bool(why)
+    print(f"{len(todo)} attacks, seed {options.seed}: {found} findings; {time.monotonic() - start:.0f} s")
+    return 1 if found else 0
+
+
+def _broken(named: tuple[str, Attack]) -> list[str]:
+    return broken(named[1])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

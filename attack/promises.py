@@ -1,0 +1,248 @@
+"""One attack, and what is promised of every command whatever it is given: the promises of `SECURITY.md`."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import resource
+import secrets
+import signal
+import stat
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+
+assert sys.platform != "win32", "attacks are made on POSIX"
+
+PROCESSOR = 60  # seconds of processor time that one command may take
+MEMORY = 600  # MiB
+MESSAGE = 5_000  # characters about a mistake
+_WALL = 300  # seconds until a command counts as hung, on a machine that is busy with other things
+_PATIENCE = 10.0  # seconds in which what a killed command has started ends
+_ADDRESS_SPACE = 4 << 30  # bytes: what grows without end is not to take the machine with it
+
+_MODULES = {"sockreuse": "pytest_sockreuse.cli", "pytest": "pytest"}
+_TRACEBACK = re.compile(
+    r"Traceback \(most recent call|INTERNALERROR|Fatal Python error|Exception ignored|ResourceWarning"
+)
+_OBEYED = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+
+Place = Callable[[Path], object]
+Kill = tuple[signal.Signals, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Attack:
+    """A command, and what it is given.
+
+    `files` are made where it runs, of bytes or by a function, and `makes` names those that it may make or change.
+    `before` is called in its process. `kill` is a signal and the seconds after its first output when it gets it; `says`
+    a regular expression of what it has to print.
+    """
+
+    name: str
+    command: Sequence[str]
+    files: Mapping[str, bytes | Place] = field(default_factory=dict)
+    status: Sequence[int] = (0, 1, 2)
+    stdin: bytes = b""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    before: Callable[[], object] | None = None
+    kill: Kill | None = None
+    makes: frozenset[str] = frozenset()
+    says: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a command did. `left` are processes and files, `changed` what is no longer as it was."""
+
+    status: int | None
+    out: str
+    err: str
+    processor: float
+    memory: int
+    left: Sequence[str]
+    changed: Sequence[str]
+
+
+def perform(attack: Attack, work: Path) -> Seen:
+    """Run the command of an attack in the empty directory `work`."""
+    here, temporary, tag = work / "here", work / "temporary", secrets.token_hex(16)
+    here.mkdir()
+    temporary.mkdir()
+    for directory in (work, here, temporary):
+        directory.chmod(0o755)
+    for name, content in attack.files.items():
+        (here / name).parent.mkdir(parents=True, exist_ok=True)
+        if isinstance(content, bytes):
+            (here / name).write_bytes(content)
+        else:
+            content(here / name)
+    (work / "stdin").write_bytes(attack.stdin)
+    before, settings = _standing(here), _settings()
+    own = {"SOCKREUSE_ATTACK": tag, "TMPDIR": str(temporary), "PYTHONDONTWRITEBYTECODE": "1", "PYTHONUNBUFFERED": "1"}
+    environment = {key: value for key, value in os.environ.items() if not key.startswith(("PYTEST", "COV", "TOX"))}
+    with open(work / "stdin", "rb") as stdin, open(work / "out", "wb") as out, open(work / "err", "wb") as err:
+        process = subprocess.Popen(
+            _words(attack.command), stdin=stdin, stdout=out, stderr=err, cwd=here, start_new_session=True,
+            env={**environment, **own, **attack.environment}, preexec_fn=lambda: _prepare(attack.before),
+        )  # fmt: skip
+    status, usage = _end(process, attack.kill, work / "out")
+    left = [*_processes(tag), *(path.name for path in temporary.iterdir())]
+    after = _standing(here)
+    names = {name for name in before.keys() | after.keys() if name.split("/")[0] not in attack.makes}
+    changed = [name for name in sorted(names) if before.get(name) != after.get(name)]
+    changed += [name for name, value in _settings().items() if settings.get(name, value) != value]
+    out_, err_ = ((work / name).read_bytes().decode(errors="surrogateescape") for name in ("out", "err"))
+    memory = usage.ru_maxrss >> (20 if sys.platform == "darwin" else 10)
+    return Seen(status, out_, err_, usage.ru_utime + usage.ru_stime, memory, left, changed)
+
+
+def _words(command: Sequence[str]) -> list[str]:
+    program, *rest = command
+    return [sys.executable, *(["-m", _MODULES[program]] if program in _MODULES else []), *rest]
+
+
+def _prepare(before: Callable[[], object] | None) -> None:
+    resource.setrlimit(resource.RLIMIT_AS, (_ADDRESS_SPACE, _ADDRESS_SPACE))
+    if before is not None:
+        before()
+
+
+def _end(process: subprocess.Popen[bytes], kill: Kill | None, out: Path) -> tuple[int | None, resource.struct_rusage]:
+    """The exit status, none of a process that had to be ended, and what it used."""
+    over = threading.Event()
+    late: list[None] = []
+
+    def hang() -> None:
+        late.append(None)
+        os.killpg(process.pid, signal.SIGKILL)
+
+    hung = threading.Timer(_WALL, hang)
+    hung.start()
+    striker = threading.Thread(target=_strike, args=(process, kill, out, over))
+    striker.start()
+    _, code, usage = os.wait4(process.pid, 0)
+    over.set()
+    striker.join()
+    hung.cancel()
+    process.returncode = os.waitstatus_to_exitcode(code)
+    return None if late else process.returncode, usage
+
+
+def _strike(process: subprocess.Popen[bytes], kill: Kill | None, out: Path, over: threading.Event) -> None:
+    """Send a process its signal, if there is one, so many seconds after it has said something."""
+    if kill is None:
+        return
+    number, seconds = kill
+    until = time.monotonic() + _PATIENCE
+    while not out.stat().st_size and not over.is_set() and time.monotonic() < until:
+        over.wait(0.02)
+    if not over.wait(seconds):
+        os.kill(process.pid, number)
+
+
+def _standing(place: Path) -> dict[str, tuple[object, ...]]:
+    """All that stands in a directory: kind and mode, identity, where a link leads, what a file holds."""
+    found: dict[str, tuple[object, ...]] = {}
+    for path in sorted(place.rglob("*")):
+        state = path.lstat()
+        held = path.read_bytes() if stat.S_ISREG(state.st_mode) else None
+        link = os.readlink(path) if path.is_symlink() else None
+        found[os.fsdecode(path.relative_to(place))] = (state.st_mode, state.st_ino, link, held)
+    return found
+
+
+def _settings() -> dict[str, str]:
+    """The settings of this host that a scenario can name, but for what the kernel itself changes."""
+    paths = [*Path("/proc/sys/net").glob("ipv[46]/*"), *Path("/proc/sys/kernel").glob("*name")]
+    found = {}
+    for path in paths:
+        with contextlib.suppress(OSError):
+            found[str(path)] = path.read_text()
+    return {name: text for name, text in found.items() if "mem" not in name and "tfo" not in name}
+
+
+def _processes(tag: str) -> list[str]:
+    """The processes that an attack has left, which are ended."""
+    until = time.monotonic() + _PATIENCE
+    while (found := list(_tagged(tag))) and time.monotonic() < until:
+        psutil.wait_procs(found, timeout=0.2)
+    for process in found:
+        process.kill()
+    return [f"process {process.pid}" for process in found]
+
+
+def _tagged(tag: str) -> Iterator[psutil.Process]:
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, OSError):
+            if process.environ().get("SOCKREUSE_ATTACK") == tag and process.status() != psutil.STATUS_ZOMBIE:
+                yield process
+
+
+# --- the promises -----------------------------------------------------------------------------------------------------
+
+
+def _ends(attack: Attack, seen: Seen) -> str:
+    if seen.status is None:
+        return f"hung for {_WALL} s"
+    if attack.kill is not None or seen.status in attack.status:
+        return ""
+    return f"exit status {seen.status}"
+
+
+def _says_in_a_line(attack: Attack, seen: Seen) -> str:
+    if found := _TRACEBACK.search(seen.out + seen.err):
+        return found[0]
+    lines = seen.err.splitlines()
+    data = lines and lines[0] == "sockreuse: the conformance data is wrong:"
+    if attack.command[0] == "sockreuse" and seen.status == 2:
+        if not seen.err.startswith("sockreuse: ") or not 1 <= len(lines) <= (12 if data else 1):
+            return f"{len(lines)} lines about a mistake"
+        if len(seen.err) > MESSAGE:
+            return f"{len(seen.err)} characters about a mistake"
+    return "" if re.search(attack.says, seen.out + seen.err) else f"does not say /{attack.says}/"
+
+
+def _prints_what_is_safe(attack: Attack, seen: Seen) -> str:
+    found = _OBEYED.search(seen.out + seen.err)
+    return f"prints {found[0]!r}" if found else ""
+
+
+def _is_bounded(attack: Attack, seen: Seen) -> str:
+    if seen.processor > PROCESSOR:
+        return f"{seen.processor:.0f} s of processor time"
+    return f"{seen.memory} MiB" if seen.memory > MEMORY else ""
+
+
+def _leaves_nothing(attack: Attack, seen: Seen) -> str:
+    return f"leaves {', '.join(seen.left)}" if seen.left else ""
+
+
+def _changes_nothing(attack: Attack, seen: Seen) -> str:
+    return f"changes {', '.join(map(ascii, seen.changed))}" if seen.changed else ""
+
+
+PROMISES: dict[str, Callable[[Attack, Seen], str]] = {
+    "It ends by itself, with an exit status that is documented.": _ends,
+    "It says what is wrong in one line, never a traceback; of the suite's data, in a line a mistake.": _says_in_a_line,
+    "It prints no control characters, and nothing that turns the reading direction.": _prints_what_is_safe,
+    f"It takes at most {PROCESSOR} seconds of processor time and {MEMORY} MiB of memory.": _is_bounded,
+    "It leaves no process, and so no socket and no namespace, and no temporary file.": _leaves_nothing,
+    "It changes no file but the one that it is told to write, and no setting of the host.": _changes_nothing,
+}
+
+
+def broken(attack: Attack) -> list[str]:
+    """How an attack broke promises; nothing where all held."""
+    with tempfile.TemporaryDirectory(prefix="sockreuse-attack-") as work:
+        seen = perform(attack, Path(work))
+    return [why for promise in PROMISES.values() if (why := promise(attack, seen))]

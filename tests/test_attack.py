@@ -1,0 +1,115 @@
+"""The attacks of `attack/` in short: a few of each group, a few mutants; and that the harness sees a promise broken."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import sys
+from pathlib import Path
+from random import Random
+
+import pytest
+
+if sys.platform == "win32":
+    pytest.skip("attacks are made on POSIX", allow_module_level=True)
+
+from attacks import groups
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from mutants import mutant
+from promises import PROMISES, Attack, Place, broken
+from targets import TARGETS
+
+from pytest_sockreuse import loader, parser
+from pytest_sockreuse.data import MAX_FILE
+from pytest_sockreuse.hooks import recorder
+from pytest_sockreuse.live import runner
+from pytest_sockreuse.recorder import compare
+from pytest_sockreuse.report import results
+
+SECURITY = Path(__file__).parents[1] / "SECURITY.md"
+SHORT = [Random(1).choice(attacks) for attacks in groups(1).values()]
+
+
+@pytest.mark.parametrize("attack", SHORT, ids=lambda attack: attack.name)
+def test_every_promise_holds(attack: Attack, installed: bool) -> None:
+    if not installed and attack.command[0] == "pytest":
+        pytest.skip("pytest finds the plugin by its entry point")
+    assert broken(attack) == []
+
+
+@pytest.mark.parametrize("name", TARGETS)
+@settings(derandomize=True, deadline=None, database=None, max_examples=40)
+@given(chance=st.randoms(use_true_random=False))
+def test_mutants_are_read_or_refused(name: str, chance: Random) -> None:
+    target = TARGETS[name]
+    target.read(mutant(chance, chance.choice(target.originals())))
+
+
+def test_the_files_that_mutants_are_made_of_are_read() -> None:
+    for target in TARGETS.values():
+        for original in target.originals():
+            target.read(original)
+
+
+CHILD = "import subprocess, sys; subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'])"
+
+
+@pytest.mark.parametrize(
+    ("code", "why"),
+    [
+        ("import sys; sys.exit(3)", "exit status 3"),
+        ("1 / 0", "Traceback (most recent call"),
+        ("print('a\\x9bb')", r"prints '\x9b'"),
+        ("print('\\u202e')", r"prints '\u202e'"),
+        ("x = b'x' * (700 << 20)", "7.. MiB"),
+        (CHILD, "leaves process"),
+        ("import tempfile; tempfile.mkdtemp(prefix='x-')", "leaves x-"),
+        ("open('new', 'w')", "changes 'new'"),
+        ("import os; os.replace('given', 'there')", "changes 'given', 'there'"),
+        ("import os; os.remove('pipe'); open('pipe', 'w')", "changes 'pipe'"),
+        ("open('given', 'w')", "changes 'given'"),
+    ],
+)
+def test_the_harness_sees_a_promise_broken(code: str, why: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("promises._PATIENCE", 0.0)
+    files: dict[str, bytes | Place] = {"given": b"x", "there": b"y", "pipe": os.mkfifo}
+    found = broken(Attack("a lie", ["python", "-c", code], files, status=(0, 1)))
+    assert any(re.match(why if "MiB" in why else re.escape(why), line) for line in found), found
+
+
+def test_the_harness_ends_what_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("promises._WALL", 0.5)
+    assert broken(Attack("hang", ["python", "-c", "import time; time.sleep(60)"])) == ["hung for 0.5 s"]
+
+
+def test_the_harness_sends_the_signal_of_an_attack() -> None:
+    code = "import signal; print('x', flush=True); print(signal.sigwait([signal.SIGTERM]))"
+    block = lambda: signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])  # noqa: E731
+    attack = Attack("sent", ["python", "-c", code], before=block, kill=(signal.SIGTERM, 0.0), says="Signals.SIGTERM|15")
+    assert broken(attack) == []
+
+
+def test_the_page_promises_what_the_attacks_check() -> None:
+    listed = re.findall(r"^\d\. (.*)$", SECURITY.read_text(encoding="utf-8"), re.M)
+    assert listed == list(PROMISES)
+
+
+def test_the_bounds_of_the_page_are_those_of_the_code() -> None:
+    rows = re.findall(r"^\| (.+?) \| ([\d,]+) (.+?) \|$", SECURITY.read_text(encoding="utf-8"), re.M)
+    assert {(what, int(number.replace(",", "")), unit) for what, number, unit in rows} == {
+        ("a scenario file", parser.MAX_TEXT >> 20, "MiB"),
+        ("its lines, each counted as often as it stands for a step", parser.MAX_LINES, "lines"),
+        ("a line of it", parser.MAX_LINE, "characters"),
+        ("a scenario", parser.MAX_STEPS, "steps"),
+        ("its waits together", int(parser.MAX_WAIT), "seconds"),
+        ("its calls together, beside its waits", int(runner.TIMEOUT), "seconds"),
+        ("a results file, or a runner's answers", results.MAX >> 20, "MiB"),
+        ("its results", results.MOST, "results"),
+        ("a reason in it", results.LONG, "characters"),
+        ("a file of the suite's data", MAX_FILE >> 20, "MiB"),
+        ("a case of the suite", loader.MAX_VARIANTS, "variants"),
+        ("calls of one test that the recorder keeps", recorder.LIMIT, "calls"),
+        ("a piece of them that is compared with the models", compare.MOST, "calls"),
+    }
