@@ -1,5 +1,6 @@
 """The attacks, a table for each group: what somebody may give the commands, by mistake or on purpose."""
 
+# ruff: noqa: E402
 from __future__ import annotations
 
 import json
@@ -14,11 +15,11 @@ from functools import partial
 from pathlib import Path
 from random import Random
 
+assert sys.platform != "win32", "attacks are made on POSIX"
+
 from promises import Attack, Place
 
 import pytest_sockreuse
-
-assert sys.platform != "win32", "attacks are made on POSIX"
 
 PACKAGE = Path(pytest_sockreuse.__file__).parent
 SCENARIO = b"A = tcp4()\nA.bind(127.0.0.1:P)\nA.name()\n"

@@ -15,7 +15,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -23,7 +23,6 @@ from random import Random
 from typing import NoReturn
 
 from mutants import mutant
-from promises import Attack
 
 import pytest_sockreuse
 from pytest_sockreuse.data import LONGEST, DataError
@@ -161,13 +160,6 @@ def _suite() -> Suite:
 
 
 # --- drivers ----------------------------------------------------------------------------------------------------------
-
-
-def attacks(name: str, seed: int, count: int, most: int = 250) -> Iterator[Attack]:
-    """`count` mutants of the files of a target, as commands of at most so many each."""
-    for number in range(0, count, most):
-        words = [name, "--seed", str(seed + number), "--count", str(min(most, count - number))]
-        yield Attack(f"mutants from seed {seed + number}", ["python", __file__, *words], status=(0,))
 
 
 def tried(target: Target, seed: int) -> str:

@@ -10,16 +10,8 @@ from pathlib import Path
 from random import Random
 
 import pytest
-
-if sys.platform == "win32":
-    pytest.skip("attacks are made on POSIX", allow_module_level=True)
-
-from attacks import groups
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from mutants import mutant
-from promises import PROMISES, Attack, Place, broken
-from targets import TARGETS
 
 from pytest_sockreuse import loader, parser
 from pytest_sockreuse.data import MAX_FILE
@@ -27,6 +19,16 @@ from pytest_sockreuse.hooks import recorder
 from pytest_sockreuse.live import runner
 from pytest_sockreuse.recorder import compare
 from pytest_sockreuse.report import results
+
+if sys.platform == "win32":
+    pytest.skip("attacks are made on POSIX", allow_module_level=True)
+else:
+    from attacks import groups
+    from mutants import mutant
+    from promises import PROMISES, Attack, Place, broken
+    from targets import TARGETS
+
+assert sys.platform != "win32"  # for the type checker
 
 SECURITY = Path(__file__).parents[1] / "SECURITY.md"
 SHORT = [Random(1).choice(attacks) for attacks in groups(1).values()]

@@ -358,12 +358,13 @@ def test_a_forked_child_asks_a_worker_of_its_own() -> None:
 @pytest.fixture
 def ignored() -> Iterator[None]:
     """The ends of children are ignored, as by some supervisors, and reported to nobody."""
+    if sys.platform == "win32":
+        pytest.skip("there is no SIGCHLD")
     before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     yield
     signal.signal(signal.SIGCHLD, before)
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGCHLD")
 @pytest.mark.usefixtures("ignored")
 def test_nobody_need_be_told_that_children_ended(isolation: str) -> None:
     assert possible() == isolation
@@ -390,6 +391,8 @@ def test_a_worker_that_cannot_be_started_is_one_line_and_the_next_may_be(
 
 @linux_only
 def test_a_process_that_may_open_no_more_files_is_told_so() -> None:
+    if sys.platform == "win32":
+        pytest.skip("there are no such limits")
     import resource
 
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
