@@ -82,7 +82,7 @@ class Visit:
                 end = _end(pid)
                 file.seek(0)
                 self._hear(file.read(), end)
-                self.item.runtest = lambda: None  # type: ignore[method-assign]
+                self.item.runtest = lambda: None  # type: ignore[method-assign,unused-ignore]
                 raise pytest.skip.Exception("goes on in a child")
             self.in_child, self._answer = True, os.dup(file.fileno())
         if sys.platform == "linux":
@@ -187,7 +187,8 @@ def _end(pid: int) -> str:
     except ChildProcessError:
         return "too early, and nobody is told how: SIGCHLD is ignored"
     except BaseException:  # interrupted, or the test's time is up
-        os.kill(pid, signal.SIGKILL)
+        if sys.platform != "win32":
+            os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
         raise
     return f"by signal {-code}" if code < 0 else f"with status {code}"

@@ -79,7 +79,7 @@ class _Spool:
         line = json.dumps([self._child, at, event], default=_hex).encode()
         with contextlib.suppress(OSError):
             if not self._is_open():  # a daemon closes all that it inherits
-                self._file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+                self._file = os.open(self._path, os.O_WRONLY | os.O_APPEND | getattr(os, "O_CLOEXEC", 0))
             if self._is_open():
                 os.write(self._file, b"\n" + line + b"\n")  # so one that was cut spoils no other
 
