@@ -32,6 +32,7 @@ assert sys.platform != "win32"  # for the type checker
 
 SECURITY = Path(__file__).parents[1] / "SECURITY.md"
 SHORT = [Random(1).choice(attacks) for attacks in groups(1).values()]
+SHORT += [attack for attack in groups(1)["tests"] if attack.name.endswith(" --sockreuse-record --sockreuse-explain")]
 
 
 @pytest.mark.parametrize("attack", SHORT, ids=lambda attack: attack.name)

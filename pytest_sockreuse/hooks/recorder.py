@@ -172,6 +172,7 @@ class RecordSession:
     def _finish(self, item: pytest.Item) -> Record:
         """The test is over: what was found in it goes into its report. No mistake of ours is the test's failure."""
         recorder = self.recorder
+        item.user_properties[:] = [(name, value) for name, value in item.user_properties if name != _PROPERTY]
         if recorder.idle:
             return {}
         try:

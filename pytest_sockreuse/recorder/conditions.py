@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ast
 import inspect
-import linecache
 import operator
 import re
 import textwrap
@@ -16,7 +15,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from .locations import Place
+from .locations import Place, source
 
 #: What Python calls the systems: os.name, sys.platform, platform.system().
 SYSTEMS = {
@@ -121,7 +120,7 @@ def _conditions(file: str, start: int, line: int) -> tuple[Condition, ...]:
 @lru_cache(256)
 def _parsed(file: str, start: int) -> ast.Module | None:
     """The function that begins at line `start`; of module level the whole file."""
-    lines = linecache.getlines(file)
+    lines = source(file)
     try:
         block = inspect.getblock(lines[start - 1 :]) if start > 1 else lines
         return ast.parse(textwrap.dedent("".join(block)))

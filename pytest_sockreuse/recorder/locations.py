@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import linecache
 import os
 import re
+import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
 from types import CodeType
 
+from ..text import visible
 from .events import INNER, Trail, whose
 
+_LARGEST = 4 * 1024 * 1024  # bytes
 _PACKAGES = re.compile(r".*[/\\](?:site|dist)-packages[/\\]")
 _ASSIGNED = re.compile(r"\s*(?:\w+\.)*(\w+)\s*(?::[^=]+)?=(?!=)[^;]*$", re.ASCII)
 _WITH = re.compile(r"\s*(?:async\s+)?with\b.*\bas\s+(\w+)\s*:", re.ASCII)
@@ -35,7 +39,8 @@ class Place:
     @property
     def source(self) -> str:
         """The text of the line; empty where there is none to read."""
-        return linecache.getline(self.file, self.line)
+        lines = source(self.file)
+        return lines[self.line - 1] if 0 < self.line <= len(lines) else ""
 
     @cached_property
     def variable(self) -> str:
@@ -51,15 +56,23 @@ def shown_places(found: Sequence[Place]) -> list[Place]:
     return [place for place in found if whose(place.file) != INNER] or list(found[:1])
 
 
+def source(file: str) -> list[str]:
+    """The lines of a file of code; none of what is no file, or too large to be code."""
+    with contextlib.suppress(OSError, ValueError):  # it may be in an archive, or a name alone
+        found = os.stat(file)
+        if not stat.S_ISREG(found.st_mode) or found.st_size > _LARGEST:
+            return []
+    return linecache.getlines(file)
+
+
 @lru_cache(4096)
 def _shown(file: str) -> str:
     inside = _PACKAGES.match(file)
     if inside:
-        return file[inside.end() :]
-    try:
-        return str(Path(file).relative_to(os.getcwd()))
-    except ValueError:
-        return file
+        file = file[inside.end() :]
+    with contextlib.suppress(ValueError):
+        file = str(Path(file).relative_to(os.getcwd()))
+    return visible(file, 300)
 
 
 def places(trail: Trail) -> tuple[Place, ...]:
