@@ -273,7 +273,7 @@ DATA_READERS = ("sockreuse rules", "sockreuse export", "sockreuse check ordering
                 "pytest --sockreuse --collect-only -q -p no:cacheprovider")  # fmt: skip
 
 
-def suite() -> Iterator[Attack]:
+def data() -> Iterator[Attack]:
     """A copy of the package whose data is wrong."""
     for file in DATA:
         text = (PACKAGE / "conformance" / file).read_text(encoding="utf-8")
@@ -396,5 +396,5 @@ def _of(command: str, name: str, files: dict[str, bytes | Place], **more: object
 
 def groups(seed: int) -> dict[str, list[Attack]]:
     """All attacks by group."""
-    named = (scenarios, places, arguments, results, suite, hosts, tests)
+    named = (scenarios, places, arguments, results, data, hosts, tests)
     return {group.__name__: list(group()) for group in named} | {"ends": list(ends(Random(seed)))}

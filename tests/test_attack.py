@@ -94,6 +94,10 @@ def test_the_harness_sends_the_signal_of_an_attack() -> None:
     assert broken(attack) == []
 
 
+def test_groups_and_targets_have_names_of_their_own() -> None:
+    assert not groups(1).keys() & TARGETS.keys()
+
+
 def test_the_page_promises_what_the_attacks_check() -> None:
     listed = re.findall(r"^\d\. (.*)$", SECURITY.read_text(encoding="utf-8"), re.M)
     assert listed == list(PROMISES)
