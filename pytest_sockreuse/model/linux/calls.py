@@ -30,7 +30,10 @@ LOW_PORT = BOOK(
 )
 NO_UDPLITE = BOOK("udplite-gone", "UDP-Lite sockets are EPROTONOSUPPORT.", "removed in 7.1", since=("7.1",))
 OWN_TABLE = BOOK(
-    "udplite-own-ports", "UDP-Lite is as UDP, and its ports are its own.", "net/ipv4/udplite.c udplite_table"
+    "udplite-own-ports",
+    "UDP-Lite is as UDP, and its ports are its own.",
+    "net/ipv4/udplite.c udplite_table",
+    until=("7.1",),
 )
 LISTEN_STATE = BOOK(
     "listen-once-connected", "listen() on a connected socket is EINVAL.", "net/ipv4/af_inet.c inet_listen"
