@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from . import intake, output
 from .arguments import UsageError, parser
 from .data import DataError
-from .parser import MAX_TEXT, decode, parse_file
+from .parser import MAX_LINE, MAX_TEXT, decode, parse_file
 from .platforms import CONFORMANCE, Platform, current, describe, known
 from .scenario import Observation, Scenario, ScenarioError
 from .text import visible
@@ -39,8 +39,12 @@ def _scenarios(path: str) -> list[Scenario]:
         raise UsageError(f"{name}:{error.line}:{error.column}: {error.expected}") from None
 
 
+def _headline(title: str) -> str:
+    return f"--- {visible(title, MAX_LINE)}\n"
+
+
 def _show(observation: Observation, title: str | None) -> str:
-    head = f"--- {title}\n" if title is not None else ""
+    head = _headline(title) if title is not None else ""
     if observation.not_run is not None:
         return f"{head}not run: {observation.not_run}"
     width = max((len(step.step) for step in observation.steps), default=0)
@@ -63,7 +67,7 @@ def _run(arguments: argparse.Namespace) -> int:
             try:
                 observation = runner.answer()
             except Broken as error:
-                print(f"sockreuse: {scenario.title or arguments.file}: {error}", file=sys.stderr)
+                print(f"sockreuse: {visible(scenario.title or arguments.file, MAX_LINE)}: {error}", file=sys.stderr)
                 status = 1
                 continue
             if arguments.json:
@@ -112,7 +116,7 @@ def _predict(arguments: argparse.Namespace) -> int:
         if arguments.json:
             print(to_json(prediction, scenario.title, why))
         else:
-            print(f"--- {scenario.title}\n" if scenario.title else "", end="")
+            print(_headline(scenario.title) if scenario.title else "", end="")
             print(show(prediction, why))
     return 0
 
@@ -128,7 +132,7 @@ def _compare(arguments: argparse.Namespace) -> int:
             found = list(zip(platforms, predictions(scenario, platforms), strict=True))
         except ModelError as error:
             raise UsageError(f"{scenario.title or arguments.file}: {error}") from None
-        print(f"--- {scenario.title}\n" if scenario.title else "", end="")
+        print(_headline(scenario.title) if scenario.title else "", end="")
         print(compare(found, width))
     return 0
 

@@ -127,6 +127,14 @@ def test_files_that_cannot_be_read(tmp_path: Path, capsys: Capture, scenario: Pa
     assert mistake(capsys, "run", str(scenario / "below")).startswith(f"{scenario / 'below'}: ")
 
 
+def test_a_title_turns_no_reading_direction(tmp_path: Path, capsys: Capture) -> None:
+    path = tmp_path / "title.txt"
+    path.write_text(f"--- \u202edlrow\n{TAKEN}", encoding="utf-8")
+    for command in (["run"], ["predict", "--on", "linux-6.18"], ["compare", "--on", "linux-6.18,windows-11"]):
+        assert cli.main([command[0], str(path), *command[1:]]) == 0
+        assert capsys.readouterr().out.startswith("--- \\u202edlrow\n")
+
+
 def test_nobody_waits_for_a_pipe_that_nobody_writes_to(tmp_path: Path, capsys: Capture) -> None:
     if sys.platform == "win32":
         pytest.skip("pipes of Unix")
