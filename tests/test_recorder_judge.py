@@ -112,7 +112,8 @@ def test_what_this_platforms_model_does_not_foresee_is_not_judged() -> None:
 
 
 def test_the_models_unknown_is_no_finding() -> None:
-    events = [("socket", 3, (2, 1, 132), 0, ()), bind(3), listen(3)]  # SCTP
+    sctp = (2, 1, 132)
+    events = [("socket", 3, sctp, 0, ()), bind(3), listen(3), ("socket", 4, sctp, 0, ()), connect(4, HERE)]
     comparison = compared(events)
     assert not comparison.findings
     assert set(comparison.unknown) == {str(platform) for platform in TARGETS}

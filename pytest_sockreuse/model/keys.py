@@ -160,7 +160,7 @@ class Keys:
 
     def _sockets(self) -> Iterator[Sock]:
         """Every socket of the machine, once."""
-        met: set[int] = {id(self.m)}
+        met: set[int] = set()
         todo: list[Any] = [self.m.state, self.m.tuples, self.m.listeners]
         todo += [held.sock for name, held in self.m.names.items() if name in self.m.touched]
         while todo:
@@ -179,7 +179,7 @@ class Keys:
                     self._keyed(it)
             elif kind in (list, tuple):
                 todo += it
-            elif kind is not set and not frozen(kind) and not callable(it) and kind is not PortSpace:
+            elif kind not in (set, Machine, PortSpace) and not frozen(kind) and not callable(it):
                 todo += [getattr(it, name) for name in slots(kind)]
 
     def _keyed(self, table: dict[Any, Any]) -> None:
@@ -238,7 +238,7 @@ class Keys:
                     self._emit(part)
         elif kind is set:
             parts.append(frozenset(it))
-        elif it is self.m or kind is PortSpace or frozen(kind) or callable(it):
+        elif kind in (Machine, PortSpace) or frozen(kind) or callable(it):
             return
         else:
             for name in slots(kind):

@@ -13,6 +13,7 @@ from .outlook import spoken
 from .sock import CLOSE, Sock
 
 ATOMS = frozenset({int, str, float, bool, type(None), frozenset})  # types whose values are never changed
+_NEW = 0  # in a memo of copies, by id: the machine that is made
 _SHARED = frozenset({"scenario", "family", "on", "env", "observed", "devices", "addresses", "work", "clause"})
 
 
@@ -58,6 +59,8 @@ def _copy(it: Any, memo: dict[int, Any]) -> Any:
         made = tuple([_copy(part, memo) for part in it])
     elif kind is set:
         made = memo[id(it)] = set(it)
+    elif kind is Machine:  # of which a family's tables know: it may be one that this state was taken over from
+        made = memo[_NEW]
     elif frozen(kind) or callable(it):
         made = it
     else:
@@ -73,7 +76,7 @@ def fork(m: Machine[Any], choose: Callable[[int], int]) -> Machine[Any]:
     What that step cannot touch is shared: sockets without port that it does not name.
     """
     new: Machine[Any] = Machine.__new__(Machine)
-    memo: dict[int, Any] = {id(m): new}
+    memo: dict[int, Any] = {_NEW: new}
     for name in slots(Machine):
         part = getattr(m, name)
         if name in _SHARED or type(part) in ATOMS:
