@@ -131,11 +131,13 @@ class Keys:
         self.used = used = set(self.m.ports.values()) | set(space.concrete.values())
         used |= {held.port for held in self.m.names.values()}
         ends, named = [], set()
-        for sk in self._sockets():
+        sockets = list(self._sockets())
+        waiting = {id(child): place for sk in sockets for child, place in self._waiting(sk)}
+        for sk in sockets:
             used |= {sk.port, sk.rport, sk.shown}
             if id(sk) in self.kept:
                 named |= {sk.port, sk.rport}
-            ends.append((sk.port, sk.rport, sk.shown, hash(self._look(sk))))
+            ends.append((sk.port, sk.rport, sk.shown, hash((self._look(sk), waiting.get(id(sk))))))
         for port in [port for port in colours if port not in used]:
             del colours[port], space.domain[port]
         if forget := getattr(self.m.state, "forget", None):
@@ -157,6 +159,12 @@ class Keys:
         space.colours = known
         self.order = sorted(colours, key=lambda port: (space.colours[port], port))
         self.ranks = {port: (1 << 40) + rank for rank, port in enumerate(self.order)}
+
+    def _waiting(self, sk: Sock) -> Iterator[tuple[Sock, tuple[int, int]]]:
+        """The connections that wait at a listener, each with where it waits: in which place only if that may matter."""
+        number = self.named.get(id(sk), -1)
+        for place, child in enumerate(sk.queue):
+            yield child, (number, place if number in self.accepting else 0)
 
     def _sockets(self) -> Iterator[Sock]:
         """Every socket of the machine, once."""
@@ -221,7 +229,7 @@ class Keys:
                 return
             self.met[id(it)] = -1 - len(self.met)
             parts.append("[")
-            for part in it:
+            for part in self._ordered(it):
                 self._emit(part)
             parts.append("]")
         elif kind is dict:
@@ -231,7 +239,7 @@ class Keys:
             for key, part in rows:
                 parts.append(key)
                 if type(part) is list and len(part) > 1:
-                    for one in self._few(part):
+                    for one in self._ordered(self._few(part)):
                         self._emit(one)
                     parts.append("]")
                 else:
@@ -259,6 +267,14 @@ class Keys:
             for child in sk.queue:
                 self._emit(child)
         self.parts.append(len(sk.queue))
+
+    def _ordered(self, it: list[Any]) -> list[Any]:
+        """The list, connections without name at its end in the order of their ports: which came first is forgotten."""
+        loose = [sk for sk in it if isinstance(sk, Sock) and sk.raddr and id(sk) not in self.named]
+        if len(loose) < 2 or self.outlook.whole:
+            return it
+        rest = [sk for sk in it if not isinstance(sk, Sock) or not sk.raddr or id(sk) in self.named]
+        return rest + sorted(loose, key=lambda sk: _sortable((self._port(sk.rport), self._port(sk.port), sk.laddr)))
 
     def _few(self, it: list[Any]) -> list[Any]:
         """Of the sockets of a port, of equal ones that nothing tells apart side by side, as many as may matter.

@@ -19,7 +19,7 @@ from .ports import Contradiction
 from .prediction import StepPrediction, united
 from .states import alike, fork
 
-MAX_COPIES = 300_000  # sockets copied for one prediction, over all its states
+MAX_COPIES = 100_000  # sockets copied for one prediction, over all its states
 
 
 class Walk:
@@ -157,7 +157,7 @@ class Walk:
         ways: list[_Way] = []
         while True:
             machine = fork(state.machine, course.choose)
-            self.copies += 1 + len(machine.called)
+            self.copies += 1 + len(machine.called) + len(machine.tuples)
             try:
                 shown = machine.do()
             except Departed as gone:
