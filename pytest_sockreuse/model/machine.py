@@ -92,7 +92,7 @@ class Machine(Generic[S]):
 
     __slots__ = (
         "scenario stack family on choose space names over now clause work observed ports at labelled env addresses "
-        "devices state tuples listeners clock touched called against other"
+        "devices state tuples listeners clock touched called against other chance"
     ).split()
 
     def __init__(
@@ -122,6 +122,7 @@ class Machine(Generic[S]):
         self.tuples: dict[Tuple4, Sock] = {}
         self.listeners: dict[int, list[Sock]] = {}
         self.called: dict[Sock, str] = {}  # the scenario's names, also of what is closed
+        self.chance = 1.0  # of this state, as far as what is spread over a group's members decides
         self.against: Declared = PLAIN  # the clause that stands against the call because of the socket `other`
         self.other: Sock | None = None
         for setting in scenario.environment:
@@ -344,6 +345,11 @@ class Machine(Generic[S]):
         if outcome == "ok" or self.against is not self.clause or self.other is None:
             return ""
         return self.called.get(self.other, "a connection not accepted")
+
+    def spread(self, members: int) -> int:
+        """The member of a group that gets what arrives: each alike."""
+        self.chance /= members
+        return self.choose(members)
 
     def memory(self) -> bytes:
         """A digest of all that what follows may depend on."""

@@ -19,6 +19,7 @@ from .ports import Contradiction
 from .prediction import StepPrediction, united
 from .states import alike, fork
 
+RARE = 1e-6  # the chance below which a state is left out: that all of many connections went to one of two listeners
 MAX_COPIES = 100_000  # sockets copied for one prediction, over all its states
 
 
@@ -111,12 +112,14 @@ class Walk:
                     if way.end.machine.over:
                         over = True
                         self.states.append(way.end.machine)
-                    elif (ours, way.end.number) not in found:
+                    elif (known := found.get((ours, way.end.number))) is not None:
+                        known.machine.chance += state.machine.chance * way.share
+                    else:
                         end = way.end if new else self._renamed(state, way, names, ours)
                         found[ours, way.end.number] = end
             if label:
                 self.steps.append(united(label, seen or self.departed))
-            states = list(found.values())
+            states = [state for state in found.values() if state.machine.chance >= RARE]
         self.states += [state.machine for state in states]
 
     def _state(self, machine: Machine[Any], at: int) -> _State:
@@ -168,7 +171,8 @@ class Walk:
                 self.unknown = str(why)
                 return ways
             else:
-                ways.append(_Way(shown, self._state(machine, at + 1), []))
+                share = machine.chance / state.machine.chance
+                ways.append(_Way(shown, self._state(machine, at + 1), share))
             if not course.next():
                 return ways
             if self.copies > MAX_COPIES:
@@ -183,6 +187,7 @@ class Walk:
         machine.names = {name: held for name, held in here.names.items() if name not in names}
         machine.names |= {new: old.machine.names[name] for name, new in zip(old.names, ours, strict=True)}
         machine.touched = {*here.touched, *ours}
+        machine.chance = here.chance * way.share
         return _State(machine, ours, old.number)
 
 
@@ -196,9 +201,13 @@ class _State:
 
 
 class _Way:
-    """What a step shows on a way through it, and where that ends; which of the names before are the names there."""
+    """What a step shows on a way through it, where that ends, with which share of the chance that there was before.
 
-    __slots__ = ("shown", "end", "names")
+    `names`: which of the names before are the names there.
+    """
 
-    def __init__(self, shown: StepPrediction | None, end: _State, names: list[int]) -> None:
-        self.shown, self.end, self.names = shown, end, names
+    __slots__ = ("shown", "end", "share", "names")
+
+    def __init__(self, shown: StepPrediction | None, end: _State, share: float) -> None:
+        self.shown, self.end, self.share = shown, end, share
+        self.names: list[int] = []

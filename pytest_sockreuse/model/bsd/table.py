@@ -272,6 +272,6 @@ def _member(m: Machine, group: list[Pcb]) -> Pcb:
     so_far = sum(t.got for t in group)
     if (1 - 1 / len(group)) ** so_far * RARE < 1:
         group = [t for t in group if not t.got] or group
-    member = group[m.choose(len(group))] if len(group) > 1 else group[0]
+    member = group[m.spread(len(group))] if len(group) > 1 else group[0]
     member.got += 1
     return member

@@ -130,5 +130,5 @@ class Demux:
         self.m.clause = SPREAD
         key = (flow, len(endpoints))
         if key not in self.hashes:
-            self.hashes[key] = self.m.choose(len(endpoints))
+            self.hashes[key] = self.m.spread(len(endpoints))
         return endpoints[self.hashes[key]]

@@ -424,5 +424,5 @@ class Tcp:
                 if len(other.group) == 1:
                     return other
                 m.clause = GROUP
-                return other.group[m.choose(len(other.group))]
+                return other.group[m.spread(len(other.group))]
         return best

@@ -307,4 +307,4 @@ class Udp:
         if len(members) < 2:
             return [best]
         m.clause = SPREAD
-        return [members[m.choose(len(members))]]
+        return [members[m.spread(len(members))]]
