@@ -19,7 +19,7 @@ from .ports import Contradiction
 from .prediction import StepPrediction, united
 from .states import alike, fork
 
-RARE = 1e-6  # the chance below which a state is left out: that all of many connections went to one of two listeners
+LEAST = 1e-6  # the chance below which a state is left out: that all of many connections went to one of two listeners
 MAX_COPIES = 100_000  # sockets copied for one prediction, over all its states
 
 
@@ -119,7 +119,7 @@ class Walk:
                         found[ours, way.end.number] = end
             if label:
                 self.steps.append(united(label, seen or self.departed))
-            states = [state for state in found.values() if state.machine.chance >= RARE]
+            states = [state for state in found.values() if state.machine.chance >= LEAST]
         self.states += [state.machine for state in states]
 
     def _state(self, machine: Machine[Any], at: int) -> _State:
