@@ -27,9 +27,41 @@ A.send()
 A.recv()
 """
 
+# Connecting took it out of its group, and the group that B made does not know that A is connected: B gets the error.
+GROUPED = """
+A = udp4(SO_REUSEPORT)
+A.connect(127.0.0.1:0)
+B = udp4(SO_REUSEPORT)
+B.bind(127.0.0.1:A.port)
+A.sendto(127.0.0.1:P)
+A.sendto(127.0.0.1:P)
+"""
+
+# It was in the table of connected sockets already when it connected again, and stayed in its group, which counts it.
+COUNTED = """
+A = udp4(SO_REUSEPORT)
+A.bind(127.0.0.1:R)
+A.connect(127.0.0.1:Q)
+A.disconnect()
+B = udp4(SO_REUSEPORT)
+B.bind(127.0.0.1:R)
+A.connect(127.0.0.1:0)
+B.close()
+C = udp4(SO_REUSEPORT)
+C.bind(127.0.0.1:R)
+A.sendto(127.0.0.1:P)
+A.sendto(127.0.0.1:P)
+"""
+
 
 @pytest.mark.parametrize(
-    ("text", "step", "outcome"), [(REMEMBERED, "C.bind", "ok"), (RECONNECTED, "A.recv", "timeout")]
+    ("text", "step", "outcome"),
+    [
+        (REMEMBERED, "C.bind", "ok"),
+        (RECONNECTED, "A.recv", "timeout"),
+        (GROUPED, "A.sendto#2", "ok"),
+        (COUNTED, "A.sendto#2", "ECONNREFUSED"),
+    ],
 )
 def test_the_model_says_what_the_kernel_did(text: str, step: str, outcome: str) -> None:
     steps = {said.step: said.outcomes for said in predict(parse(text), named("linux-6.18.44")).steps}

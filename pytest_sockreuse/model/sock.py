@@ -30,8 +30,8 @@ class Sock:
 
     __slots__ = (
         "proto mptcp lite family user options ra rp v6only device no_port port_range linger linger2 nonlocal_ laddr "
-        "port shown raddr rport state connected addr_lock port_lock auto queue backlog group peer rx error fin ended "
-        "shut_rd shut_wr open half since ends timestamps bound_at mapped tried twofold"
+        "port shown raddr rport state connected addr_lock port_lock auto queue backlog group conns peer rx error fin "
+        "ended shut_rd shut_wr open half since ends timestamps bound_at mapped tried twofold"
     ).split()
 
     def __init__(self, proto: str, family: int, user: str) -> None:
@@ -52,6 +52,7 @@ class Sock:
         self.queue: list[Sock] = []
         self.backlog = 0
         self.group: list[Sock] | None = None  # SO_REUSEPORT members, shared
+        self.conns = False  # Linux UDP: of the group a member connected, and may have left since
         self.peer: Sock | None = None
         self.rx = 0
         self.error = ""

@@ -58,6 +58,13 @@ CONNECTED = BOOK(
     "SO_REUSEADDR and SO_REUSEPORT of MPTCP are EINVAL once it is connected.",
     f"{_SOURCE} mptcp_setsockopt_sol_socket (__mptcp_nmpc_socket)",
 )
+FALLBACK = BOOK(
+    "mptcp-options-of-fallback",
+    "SO_REUSEADDR and SO_REUSEPORT are no error while MPTCP is connected to itself or to TCP, which is a connection of "
+    "TCP.",
+    "net/mptcp/protocol.c __mptcp_nmpc_socket (can_ack), until ddb1a072f858",
+    until=("6.4",),
+)
 TELLS = BOOK(
     "mptcp-tells-what-was-set",
     "getsockopt() of MPTCP tells IPV6_V6ONLY, IP_FREEBIND and IP_TRANSPARENT as the program set them, on AF_INET too; "
@@ -80,7 +87,7 @@ def apply(m: Machine, sk: Sock, option: Option) -> None:
     if sk.state not in (CLOSE, LISTEN):
         if name not in ("SO_REUSEADDR", "SO_REUSEPORT"):
             raise Unknown(f"{name} on connected MPTCP")
-        if CONNECTED in m.on:
+        if CONNECTED in m.on and (sk.twofold or FALLBACK not in m.on):
             raise Errno("EINVAL", CONNECTED)
     _check(m, name, "ENOPROTOOPT" if name == "IP_LOCAL_PORT_RANGE" else "EOPNOTSUPP", "ENOPROTOOPT")
     if name in _MISSING:

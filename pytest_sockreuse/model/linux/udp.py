@@ -65,9 +65,15 @@ SPREAD = BOOK(
     "Datagrams spread over the unconnected sockets of a SO_REUSEPORT group.",
     f"{_UDP} lookup_reuseport",
 )
+GROUP_CONNECTED = BOOK(
+    "udp-group-counts-its-connections",
+    "A SO_REUSEPORT group hides connected sockets that fit better, unless a socket connected while it was a member.",
+    "net/core/sock_reuseport.c reuseport_has_conns_set; net/ipv4/datagram.c __ip4_datagram_connect",
+)
 CONNECTED_TABLE = BOOK(
     "udp-last-connected-gets-it",
-    "Of sockets connected to one peer from one address and port the one connected last gets the peer's datagrams.",
+    "Of sockets connected to one peer from one address and port the one connected last gets the peer's datagrams; "
+    "who connects leaves its SO_REUSEPORT group.",
     f"{_UDP} udp_lib_hash4, udp4_lib_lookup4",
     since=("6.13",),
 )
@@ -146,7 +152,7 @@ class Udp:
                 if sk2.group is None:
                     sk2.group = [sk2]
                 sk2.group.append(sk)
-                sk.group = sk2.group
+                sk.group, sk.conns = sk2.group, sk2.conns
                 return
         sk.group = [sk]
 
@@ -181,17 +187,27 @@ class Udp:
             sk.laddr = way.source
             self._leave_group(sk)
             self.rehash(m, sk)
+        for member in sk.group or ():
+            member.conns = True
         sk.raddr, sk.rport, sk.state = way.destination, port, ESTABLISHED
-        self._unlist(m, sk)
         if not sk.lite:
-            m.state.connected.setdefault(sk.port, []).insert(0, sk)
+            self._list(m, sk)
+
+    def _list(self, m: Machine, sk: Sock) -> None:
+        """udp_lib_hash4."""
+        listed = m.state.connected.setdefault(sk.port, [])
+        if sk in listed:
+            listed.remove(sk)
+        elif CONNECTED_TABLE in m.on:
+            self._leave_group(sk)
+        listed.insert(0, sk)
 
     @staticmethod
     def _leave_group(sk: Sock) -> None:
         """reuseport_detach_sock."""
         if sk.group is not None:
             sk.group.remove(sk)
-            sk.group = None
+            sk.group, sk.conns = None, False
 
     @staticmethod
     def _unlist(m: Machine, sk: Sock) -> None:
@@ -204,8 +220,8 @@ class Udp:
     def disconnect(self, m: Machine, sk: Sock) -> None:
         """__udp_disconnect."""
         sk.state, sk.raddr, sk.rport, sk.device = CLOSE, "", 0, ""
-        self._unlist(m, sk)
         if not sk.addr_lock:
+            self._unlist(m, sk)
             before, sk.laddr = sk.laddr, "0.0.0.0" if sk.family == 4 else "::"
             if sk.port_lock and sk.laddr != before:
                 self._leave_group(sk)
@@ -278,7 +294,7 @@ class Udp:
         return exact or found
 
     def _lookup(self, m: Machine, source: str, sport: int, destination: str, dport: int, lite: bool) -> Sock | None:
-        """__udp4_lib_lookup, __udp6_lib_lookup: the best score; a group without connections ends the search."""
+        """__udp4_lib_lookup, __udp6_lib_lookup: the best score; a group that counts no connection ends the search."""
         if not lite and CONNECTED_TABLE in m.on:
             for other in m.state.connected.get(dport, []):
                 if (other.laddr, other.raddr, other.rport) == (destination, source, sport) and (
@@ -292,7 +308,8 @@ class Udp:
             if points > score:
                 best, score = other, points
                 if other.rp and not other.raddr and other.group and SPREAD in m.on:
-                    if not any(member.raddr for member in other.group):
+                    connected = any(member.raddr for member in other.group)
+                    if not (other.conns if GROUP_CONNECTED in m.on else connected):
                         break
         return best
 
