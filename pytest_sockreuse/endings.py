@@ -87,9 +87,11 @@ def fin_wait2(side: Side = "server", old_reuse: bool = False, host: str = "127.0
 
 
 def _connection(side: Side, reuse: bool, host: str, port: int) -> tuple[socket.socket, socket.socket]:
-    """The socket at `port` and the other of a connection; no listener is left. Raises ValueError, OSError."""
+    """The socket at `port` and the other of a connection; no listener is left. Raises NotRun, ValueError, OSError."""
     if side not in ("server", "client"):
         raise ValueError(f"side is 'server' or 'client', not {side!r}")
+    if not has_loopback():
+        raise NotRun(NO_LOOPBACK)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     client = socket.socket(family, socket.SOCK_STREAM)
     try:
@@ -105,8 +107,6 @@ def _connection(side: Side, reuse: bool, host: str, port: int) -> tuple[socket.s
             child, _ = listener.accept()
     except BaseException:
         client.close()
-        if not has_loopback():
-            raise NotRun(NO_LOOPBACK) from None
         raise
     return (child, client) if side == "server" else (client, child)
 

@@ -202,6 +202,7 @@ def test_a_system_that_shows_something_else(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 DOWN = """
+import fcntl, socket, struct
 import pytest
 from pytest_sockreuse.live import namespace
 from pytest_sockreuse.ports import PortError
@@ -210,12 +211,23 @@ from pytest_sockreuse.ports import PortError
 def down(sockreuse_netns):
     namespace._unshare(namespace._NEWNET)
 
+@pytest.fixture
+def down_again(sockreuse_netns):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        fcntl.ioctl(sock, namespace._SIOCSIFFLAGS, struct.pack("16sH14x", b"lo", 0))
+
 def test_ports(down, held_ports):
     with pytest.raises(PortError, match="^there is no way to 127.0.0.1 on this host: bring its loopback interface up$"):
         held_ports(2)
 
 def test_left(down, time_wait):
     time_wait()
+
+def test_left_again(down_again, fin_wait2):
+    fin_wait2()
+
+def test_pair_again(down_again, connected_pair):
+    pass
 """
 
 
@@ -223,9 +235,9 @@ def test_left(down, time_wait):
 @pytest.mark.usefixtures("mode")
 def test_a_host_whose_loopback_is_down_is_told_of(run: Run) -> None:
     result = run(DOWN, "-rs")
-    result.assert_outcomes(passed=1, skipped=1)
+    result.assert_outcomes(passed=1, skipped=3)
     result.stdout.fnmatch_lines(
-        ["SKIPPED*: there is no way to 127.0.0.1 on this host: bring its loopback interface up"]
+        ["SKIPPED*: there is no way to 127.0.0.1 on this host: bring its loopback interface up"] * 2
     )
 
 

@@ -8,11 +8,10 @@ follow is a scenario without that call, so these end there. The work is dealt in
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
-import signal
 import time
 from collections.abc import Callable, Container, Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 
 from ..live.perform import Observed, Performance
@@ -25,6 +24,7 @@ from ..scenario import Observation, Scenario, StepOutcome
 from ..text import visible
 from .differential import DifferentialTest, Disagreement, disagreement
 from .graph import Graph, Path
+from .pool import Ended, share
 from .scope import Scope
 
 _LIMIT = 5.0  # seconds of one scenario
@@ -117,32 +117,6 @@ def _hung() -> None:
     """Without alarms; no OS without them has the namespaces."""
 
 
-_work: tuple[_Hands, Graph, dict[str, Path], int] | None = None
-
-
-def _begin(graph: Graph, begun: dict[str, Path], size: int) -> None:
-    """A process of the pool begins; at Ctrl-C its parent ends it."""
-    global _work
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    heed_alarms()
-    _work = _Hands(graph.platform, Runner()), graph, begun, size
-
-
-def _piece(name: str) -> tuple[str, Count]:
-    assert _work is not None
-    hands, graph, begun, size = _work
-    count = Count()
-    hands.explore(longest(graph, begun[name], size, count), count)
-    return name, count
-
-
-def _ended(paths: list[Path]) -> Count:
-    assert _work is not None
-    count = Count()
-    _work[0].explore(paths, count)
-    return count
-
-
 def explore_all(
     platform: Platform, scope: Scope, size: int, processes: int, resume: str | None, say: Callable[[str], None]
 ) -> bool:
@@ -159,14 +133,31 @@ def explore_all(
         total.add(count)
     todo = [name for name in begun if name not in done.counts]
     say(f"{scope}, up to {size} calls: {len(begun)} pieces, {len(begun) - len(todo)} of them done before")
-    with multiprocessing.get_context("fork").Pool(processes, _begin, (graph, begun, size)) as pool:
-        ends = pool.apply_async(_ended, ([path for path in beginnings if path.state is None],))
-        for name, count in pool.imap_unordered(_piece, todo):
-            done.keep(name, count)
-            total.add(count)
-            for text in filter(None, count.disagreements):
-                say(text)
-        total.add(ends.get())
+
+    def begin() -> Callable[[str | None], Count]:
+        heed_alarms()
+        hands = _Hands(platform, Runner())
+
+        def do(name: str | None) -> Count:
+            """A piece, or all scenarios that end before there is one."""
+            count = Count()
+            ended = (path for path in beginnings if path.state is None)
+            hands.explore(ended if name is None else longest(graph, begun[name], size, count), count)
+            return count
+
+        return do
+
+    try:
+        with closing(share(begin, [None, *todo], processes)) as pieces:
+            for name, count in pieces:
+                if name is not None:
+                    done.keep(name, count)
+                total.add(count)
+                for text in filter(None, count.disagreements):
+                    say(text)
+    except Ended as why:
+        kept = "with --resume FILE to keep what is done" if resume is None else "what is done is kept"
+        raise Unable(f"{why}; start again, {kept}") from None
     seconds = time.monotonic() - start
     say(
         f"all {total.scenarios} scenarios of up to {size} calls of {scope}, by the {total.performed} longest: "

@@ -16,7 +16,7 @@ from .. import endings
 from ..endings import Ending, Side
 from ..live import NotRun, options
 from ..live.holders import Holder, holders, own
-from ..live.port_blocks import descriptors
+from ..live.port_blocks import NO_LOOPBACK, descriptors, has_loopback
 from ..parser import parse
 from ..ports import Lease, PortError, Ports, Protocol
 from ..scenario import ScenarioError
@@ -190,6 +190,8 @@ def listener(request: pytest.FixtureRequest) -> Iterator[socket.socket]:
 
 def connected_pair(request: pytest.FixtureRequest) -> Iterator[tuple[socket.socket, socket.socket]]:
     made_by = request.getfixturevalue("socket_class")
+    if not has_loopback():
+        pytest.skip(NO_LOOPBACK)
     with made_by(socket.AF_INET, socket.SOCK_STREAM) as listener, made_by(socket.AF_INET, socket.SOCK_STREAM) as client:
         listener.bind(("127.0.0.1", 0))
         listener.listen()

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import select
 import socket
 import struct
 import sys
@@ -20,6 +19,7 @@ from typing import TypeVar
 from ..scenario import KINDS, Address, Scenario, Step
 from . import options
 from .errnos import name_of
+from .ready import readable
 from .settle import Settler, pair
 
 PATIENCE = 0.2  # seconds that accept and recv wait for something to return
@@ -242,7 +242,7 @@ class Performance:
             except BlockingIOError:
                 if step.label in self.polls:
                     raise
-            _readable(sock, PATIENCE)
+            readable(sock, PATIENCE)
             return call()
         except BlockingIOError:
             raise _Nothing from None
@@ -269,7 +269,7 @@ class Performance:
         try:
             self._patient(step, sock, lambda: sock.recv(1 if held.stream else 65536))
         except _Nothing:  # after shutdown(RD) of UDP, Linux tells only a call that may wait that there is no need to
-            if held.stream or not _readable(sock, 0):
+            if held.stream or not readable(sock, 0):
                 raise
             sock.recv(65536)
 
@@ -308,15 +308,6 @@ _CALLS: dict[str, Callable[[Performance, Step, _Socket, socket.socket], str | No
     "close": Performance._close,
     "name": Performance._name,
 }
-
-
-def _readable(sock: socket.socket, seconds: float) -> bool:
-    """Whether the socket has something to return, after waiting for it for `seconds` at the most."""
-    if sys.platform != "win32":
-        poll = select.poll()
-        poll.register(sock, select.POLLIN)
-        return bool(poll.poll(seconds * 1000))
-    return bool(select.select([sock], [], [], seconds)[0])
 
 
 def _call(name: str, sock: socket.socket, *arguments: bytes | int) -> None:

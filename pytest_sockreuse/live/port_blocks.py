@@ -12,11 +12,15 @@ import errno
 import os
 import random
 import socket
+import struct
 import subprocess
 import sys
 import threading
 import weakref
 from collections import deque
+
+if sys.platform == "linux":
+    import fcntl
 
 BLOCK = 32
 ROW = BLOCK - 1  # the most consecutive ports
@@ -32,6 +36,7 @@ _LOOPBACK = ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1"))
 DISCARD = 9  # a port that sends nothing
 _NO_IPV6 = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)
 _NO_FILES = (errno.EMFILE, errno.ENFILE)
+_SIOCGIFFLAGS, _UP = 0x8913, 0x1
 
 
 _keeping: weakref.WeakSet[socket.socket] = weakref.WeakSet()
@@ -119,12 +124,19 @@ def bound(family: int, kind: int, address: tuple[str, int]) -> socket.socket:
 
 
 def has_loopback() -> bool:
-    """Whether there is a way to 127.0.0.1, as there is none before Linux' interface lo is up. Nothing is sent."""
+    """Whether there is a way to 127.0.0.1: none before Linux' interface lo is up, nor when it is down again.
+
+    Nothing is sent.
+    """
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         try:
             sock.connect(("127.0.0.1", DISCARD))
         except OSError as error:
             return error.errno not in (errno.ENETUNREACH, errno.EADDRNOTAVAIL)
+        if sys.platform == "linux":  # where the route outlives it, and what is sent is lost
+            with contextlib.suppress(OSError):
+                asked = fcntl.ioctl(sock, _SIOCGIFFLAGS, struct.pack("16sH14x", b"lo", 0))
+                return bool(struct.unpack("16xH14x", asked)[0] & _UP)
     return True
 
 

@@ -6,7 +6,7 @@ import contextlib
 import errno
 import json
 import os
-import selectors
+import signal
 import subprocess
 import sys
 import time
@@ -17,6 +17,8 @@ from types import TracebackType
 
 from ..platforms import current
 from ..scenario import Observation, Scenario, StepOutcome
+from .interrupts import held_back
+from .ready import ready
 
 TIMEOUT = 10.0  # seconds a scenario may take beside its waits
 _GRACE = 5.0  # seconds beyond that until a worker that does not answer is killed
@@ -24,13 +26,19 @@ _START = 60.0  # seconds until a worker's first answer: under emulation Python a
 
 # Nothing of the project under test is imported by the worker; psutil is, but not on Linux (see settle).
 _FLAGS = ["-I", "-S"] if sys.platform == "linux" else ["-I"]
-_Selector: type[selectors.BaseSelector] = getattr(selectors, "PollSelector", selectors.SelectSelector)
 _MAIN = "import sys; sys.path.append(sys.argv[1]); from pytest_sockreuse.live.worker import main; main()"
 _REMEDIES = {
     errno.EMFILE: "see ulimit -n",
     errno.ENFILE: "too many files are open on this machine",
     errno.EAGAIN: "see ulimit -u",
     errno.ENOMEM: "see ulimit -v, or the limit of the container",
+}
+
+
+_CAUSES = {
+    "SIGKILL": " (by hand, or for want of memory: see dmesg)",
+    "SIGSYS": " (a seccomp profile forbids a call of its)",
+    "SIGXCPU": " (see ulimit -t)",
 }
 
 
@@ -105,7 +113,8 @@ class Runner:
         self._send(None)
         line = self._line(_START)
         if line is None:
-            raise Broken(f"the worker process {self._end(patience=0.5)} before its first scenario")
+            how = self._end(patience=0.5)
+            raise Broken(f"the worker process {how} before its first scenario: run it again")
         return str(json.loads(line))
 
     def close(self) -> None:
@@ -133,12 +142,9 @@ class Runner:
         """Start a worker and send it what was asked; false where it cannot be started, which may pass."""
         package = str(Path(__file__).parents[2])
         try:
-            self._worker = subprocess.Popen(
-                [sys.executable or "", *_FLAGS, "-c", _MAIN, package],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                bufsize=0,
-            )
+            command = [sys.executable or "", *_FLAGS, "-c", _MAIN, package]
+            with held_back():
+                self._worker = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
         except OSError as error:
             remedy = _REMEDIES.get(error.errno or 0, f"sys.executable, {sys.executable!r}, is to be a Python")
             self._refused = f"the worker process cannot be started ({error.strerror}): {remedy}"
@@ -170,19 +176,15 @@ class Runner:
         """Move bytes both ways, as the pipes take them, waiting at most `seconds`; false when the worker has ended."""
         assert self._worker is not None and self._worker.stdin is not None and self._worker.stdout is not None
         requests, answers = self._worker.stdin, self._worker.stdout
-        ready = {answers.fileno(), requests.fileno()}
+        now = [answers, requests]
         if sys.platform != "win32":  # there the worker's own watchdog sees to it that it answers
-            with _Selector() as selector:
-                selector.register(answers, selectors.EVENT_READ)
-                if self._unsent:
-                    selector.register(requests, selectors.EVENT_WRITE)
-                ready = {key.fd for key, _ in selector.select(seconds)}
+            now = ready([answers], [requests] if self._unsent else [], seconds)
         try:
-            if self._unsent and requests.fileno() in ready:
+            if self._unsent and requests in now:
                 self._unsent = self._unsent[requests.write(self._unsent) or 0 :]
         except OSError:  # it has ended, as reading will show
             self._unsent = b""
-        if answers.fileno() in ready:
+        if answers in now:
             chunk = answers.read(1 << 20)
             self._unread += chunk
             return bool(chunk)
@@ -202,4 +204,14 @@ class Runner:
         with contextlib.suppress(OSError):  # a sandbox may refuse to wait
             worker.wait()
         worker.stdout.close()
-        return "did not answer and was killed" if status is None else f"ended with status {status}"
+        return how_it_ended(status)
+
+
+def how_it_ended(status: int | None) -> str:
+    """How a process of ours ended, of which None is left: that it was killed since it did not answer."""
+    if status is None:
+        return "did not answer and was killed"
+    if sys.platform == "win32" or status >= 0:
+        return f"ended with status {status}"
+    name = next((known.name for known in signal.Signals if known == -status), f"signal {-status}")
+    return f"was ended by {name}{_CAUSES.get(name, '')}"

@@ -141,10 +141,9 @@ class Sandbox:
     def _on_the_host(self, scenario: Scenario) -> dict[str, int]:
         if touches_the_host(scenario):
             raise NotRun(f"needs a network namespace ({REMEDY})")
-        if self._held is None:
-            if not has_loopback():
-                raise NotRun(NO_LOOPBACK)
-            self._held = HeldPorts()
+        if not has_loopback():
+            raise NotRun(NO_LOOPBACK)
+        self._held = self._held or HeldPorts()
         try:
             return {symbol: self._held.take() for symbol in scenario.symbols}
         except NoPort as why:

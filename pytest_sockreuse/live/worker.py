@@ -8,28 +8,33 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import select
 import signal
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable
 from typing import Any, BinaryIO
 
 from ..parser import parse
 from ..scenario import Scenario
-from . import NotRun
+from . import NotRun, interrupts
 from .errnos import name_of
 from .perform import Performance, TimeUp
+from .ready import polls
 from .sandbox import Sandbox, isolation
 
 
 class Alarm:
     """Interrupts the body after `seconds`; without alarms calls `late` from a thread, which ends the process.
 
-    Windows has none, and a sandbox may refuse them.
+    Windows has none, and a sandbox may refuse them. `until` is when the one that is set goes off.
     """
+
+    until = math.inf
 
     def __init__(self, seconds: float, late: Callable[[], None]) -> None:
         self.seconds, self.late = seconds, late
@@ -38,6 +43,7 @@ class Alarm:
     def __enter__(self) -> None:
         if sys.platform != "win32":
             with contextlib.suppress(OSError):
+                Alarm.until = time.monotonic() + self.seconds
                 signal.setitimer(signal.ITIMER_REAL, self.seconds)
                 return
         self.timer = threading.Timer(self.seconds, self.late)
@@ -48,17 +54,24 @@ class Alarm:
         if self.timer is not None:
             self.timer.cancel()
         elif sys.platform != "win32":
+            Alarm.until = math.inf
             signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 def _up(*_: object) -> None:
-    raise TimeUp
+    """An alarm went off; one that somebody else sent does nothing."""
+    left = Alarm.until - time.monotonic()
+    if left <= 0:
+        raise TimeUp
+    if sys.platform != "win32" and left < math.inf:
+        signal.setitimer(signal.ITIMER_REAL, left)
 
 
 def heed_alarms() -> None:
     """Have an alarm raise TimeUp in this process, where there are alarms."""
     if sys.platform != "win32":
         signal.signal(signal.SIGALRM, _up)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGALRM})  # as our parent may have blocked them
 
 
 def _perform(
@@ -115,7 +128,7 @@ def serve(requests: BinaryIO, answers: BinaryIO) -> None:
 
 def _end_with(requests: BinaryIO) -> None:
     """End this process when nobody can ask any more, whatever call it is in: its parent may have been killed."""
-    if sys.platform == "win32":  # where pipes cannot be polled
+    if sys.platform == "win32" or not polls():  # pipes cannot be polled there
         return
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGALRM})  # which is to interrupt the call
     poll = select.poll()
@@ -127,7 +140,7 @@ def _end_with(requests: BinaryIO) -> None:
 
 def main() -> None:
     """Serve on this process's standard streams; an interrupt is the parent's business, which closes our input."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    interrupts.ignore()
     heed_alarms()
     if sys.platform != "win32":
         import resource
