@@ -123,6 +123,8 @@ def parser(commands: Mapping[str, Callable[[argparse.Namespace], int]]) -> argpa
             "file", nargs="*", type=Path, metavar="FILE", help="these (those of the suite)"
         )
 
+    command("predict", "predict the suite for every modelled platform, and keep it for reports", "results ", results)
+
     command("rules", "list the rules that an application may require, and where they hold")
     check = command("check", "say whether this machine honours rules (status 0; 1 if not; 2 if it cannot be tried)")
     check.add_argument("rule", nargs="+", metavar="RULE", help="an id or alias (see sockreuse rules)")

@@ -326,6 +326,21 @@ def _compact(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _predict_suite(arguments: argparse.Namespace) -> int:
+    from .matrix.build import PREDICTIONS, committed
+    from .matrix.kept import keep
+
+    suite = _suite()
+    arguments.file = committed()
+    platforms = [*known(), *(run.platform for run in _runs(arguments, suite))]
+    try:
+        for line in keep(suite, platforms, PREDICTIONS):
+            _say(line)
+    except OSError as error:
+        raise UsageError(f"{PREDICTIONS}: {error.strerror}") from None
+    return 0
+
+
 COMMANDS = {
     "run": _run,
     "predict": _predict,
@@ -340,6 +355,7 @@ COMMANDS = {
     "results compact": _compact,
     "results check": _check_results,
     "results apply": _apply_results,
+    "results predict": _predict_suite,
     "rules": _rules,
     "check": _check,
     "platform": _platform,

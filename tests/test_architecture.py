@@ -29,6 +29,7 @@ FLOORS = {
         "diagnosis endings expected loader pins ports recorder",
         "guard",
         "report",
+        "matrix",
         "explorer requirement",
         "hooks",
         "plugin cli __init__",

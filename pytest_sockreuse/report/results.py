@@ -140,10 +140,11 @@ def _symbolic(value: str, names: Mapping[str, str]) -> str:
 
 @dataclass
 class Results:
-    """The results of one platform. `about` is the header: what the platform said of itself."""
+    """The results of one platform. `about` is the header: what the platform said of itself; `at` its place, if read."""
 
     about: dict[str, Any]
     results: dict[str, Result] = field(default_factory=dict)
+    at: str = ""
 
     def add(self, result: Result) -> None:
         """Take a result in; of two of one variant (from two workers on one platform) the failure is kept."""
@@ -293,7 +294,7 @@ def _header(entry: dict[str, Any], at: str) -> Results:
         raise ResultsError(f"{at}: a header should name its suite, by twelve hexadecimal digits")
     if not isinstance(knobs, dict) or not all(isinstance(value, str) for value in knobs.values()):
         raise ResultsError(f"{at}: a header's knobs should be texts by name")
-    return Results(entry)
+    return Results(entry, at=at)
 
 
 def _footer(entry: Mapping[str, Any], results: Results, at: str) -> None:

@@ -1,0 +1,189 @@
+"""Results and models merged: the matrix.
+
+A result counts if it answers the very scenario that this suite asks, whatever suite its file is of. Of two runs of a
+platform the one that was asked wins over the one that could not be; two that were asked are both kept.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from itertools import groupby
+from pathlib import Path
+
+from ..loader import load
+from ..model import families, not_modelled
+from ..platforms import CONFORMANCE, Platform, known, registry
+from ..suite import Case, Statement, Suite, Table
+from ..verdict import Outcome as Expected
+from . import shape as shapes
+from .files import Answer, Intake, Taken
+from .kept import NONE, Predicted, Stack
+from .shape import Shape
+from .table import UNKNOWN, Cell, Column, Matrix, Outcome, Seen
+
+PREDICTIONS = CONFORMANCE / "predictions"
+
+
+class MergeError(ValueError):
+    """Files that do not fit, one line each: the file, the line, what to do."""
+
+
+def committed() -> list[Path]:
+    """The results that come with the suite."""
+    return sorted((CONFORMANCE / "results").glob("*.jsonl"))
+
+
+def build(
+    paths: Sequence[Path] | None = None,
+    *,
+    keep_going: bool = False,
+    suite: Suite | None = None,
+    say: Callable[[str], object] = lambda _: None,
+) -> Matrix:
+    """The matrix of these results files (of those that come with the suite), of the models and of what is stated.
+
+    A file that does not fit raises MergeError, with all others of the kind; or is left out, to `keep_going`. `say` is
+    told what takes long.
+    """
+    suite = suite or load(check=False)
+    intake = Intake(suite, _shapes(suite))
+    for path in committed() if paths is None else paths:
+        intake.take(path)
+    if intake.refused and not keep_going:
+        raise MergeError("\n".join(map(str, intake.refused)))
+    return _Merge(suite, intake, say).matrix()
+
+
+def _shapes(suite: Suite) -> list[Shape]:
+    """The shape of each row, each once."""
+    once: dict[Shape, Shape] = {}
+    return [once.setdefault(found, found) for found in (shapes.shape(variant.scenario) for variant in suite.variants)]
+
+
+def _ordered(runs: Iterable[Platform]) -> list[Platform]:
+    """The platforms of the registry and of the runs: stack by stack, oldest version first."""
+    found = known()
+    for platform in sorted(set(runs) - set(found), key=lambda platform: (platform.version, platform.label)):
+        family = [at for at, other in enumerate(found) if other.stack == platform.stack]
+        later = [at for at in family if found[at].version > platform.version]
+        found.insert(later[0] if later else family[-1] + 1 if family else len(found), platform)
+    return found
+
+
+class _Merge:
+    """One merge: what goes into a cell is numbers, and a cell of the same numbers is made once."""
+
+    def __init__(self, suite: Suite, intake: Intake, say: Callable[[str], object]) -> None:
+        self.suite, self.intake, self.say = suite, intake, say
+        self.cells: dict[Cell, int] = {}
+        self.made: dict[tuple[int, ...], int] = {}  # the number of a cell, by the numbers of what goes into it
+        self.predicted: dict[int, Predicted] = {}  # by id, which no other has as long as it is kept
+        self.expected: list[tuple[int, Statement | None, Expected]] = [(-1, None, {})]
+        self.by_case: dict[tuple[int, ...], list[int]] = {}  # the numbers in `expected` of a case's variants
+        self.statements: dict[int, Statement] = {}  # by id
+
+    def matrix(self) -> Matrix:
+        runs: dict[Platform, list[Taken]] = {}
+        for taken in self.intake.runs:
+            runs.setdefault(replace(taken.platform, flavour=""), []).append(taken)
+        columns, vectors = [], []
+        for stack, group in groupby(_ordered(runs), key=lambda platform: platform.stack):
+            model = Stack(stack, self.suite, PREDICTIONS) if stack in families() else None
+            if model is not None and model.anew:
+                self.say(f"{stack}: {model.anew} cases are predicted anew, for those that are kept are of other models")
+            for platform in group:
+                here = runs.get(platform, [])
+                predicted = model.column(platform) if model is not None else [NONE] * len(self.suite.variants)
+                vectors.append(self._vector(platform, predicted, here))
+                family = registry()[stack]["title"] if stack in registry() else stack
+                columns.append(Column(platform, family, tuple(taken.run for taken in here), not_modelled(platform)))
+        cells, statements = tuple(self.cells), tuple(self.statements.values())
+        left_out = tuple(self.intake.refused)
+        return Matrix(self.suite, self.suite.variants, columns, cells, vectors, statements, left_out)
+
+    def _vector(self, platform: Platform, predicted: Sequence[Predicted], runs: Sequence[Taken]) -> array[int]:
+        self.predicted |= {id(one): one for one in predicted}
+        of, answers = self.intake.shapes, (run.rows for run in runs)
+        vector = array("I")
+        for row, key in enumerate(
+            zip(map(id, of), map(id, predicted), self._expected(platform), *answers, strict=True)
+        ):
+            number = self.made.get(key)
+            if number is None:
+                cell = self._cell(of[row], *key[1:])
+                number = self.made[key] = self.cells.setdefault(cell, len(self.cells))
+            vector.append(number)
+        return vector
+
+    def _expected(self, platform: Platform) -> list[int]:
+        """For each row the number of what is stated of it."""
+        found = []
+        for case in (case for rule in self.suite.rules.values() for case in rule.cases):
+            statements = case.stated(platform)
+            key = (id(case), *map(id, statements))
+            if key not in self.by_case:
+                self.by_case[key] = self._of_case(case, statements)
+            found += self.by_case[key]
+        return found
+
+    def _of_case(self, case: Case, statements: Sequence[Statement]) -> list[int]:
+        numbers: dict[tuple[int, int], int] = {}
+        found = []
+        for variant in case.variants:
+            statement = next((one for one in statements if one.covers(variant.named_values)), None)
+            if statement is None:
+                found.append(0)
+                continue
+            outcome = statement.outcome
+            if isinstance(outcome, Table):
+                outcome = case.cells[outcome.cell(variant.named_values)]
+            key = id(statement), id(outcome)
+            if key not in numbers:
+                self.statements.setdefault(id(statement), statement)
+                numbers[key] = len(self.expected)
+                self.expected.append((list(self.statements).index(id(statement)), statement, outcome))
+            found.append(numbers[key])
+        return found
+
+    def _cell(self, of: Shape, predicted: int, expected: int, *answers: int) -> Cell:
+        said = self.predicted[predicted]
+        at, statement, outcome = self.expected[expected]
+        possible = [said.outcome] if said.outcome else []
+        if statement is not None:
+            possible.append(shapes.stated(of, outcome))
+        known = next((one for one in possible if UNKNOWN not in one), said.outcome)
+        seen = tuple(_seen(of, self.intake.answers[answer], possible) for answer in answers)
+        whole = bool(known) and UNKNOWN not in known
+        why = "" if whole else said.why
+        found = Cell(known or (UNKNOWN,) * len(of.calls), "", said.clauses, at, seen, (), why)
+        if any(one.asked for one in seen):
+            return _run(of, found)
+        if whole:
+            return found._replace(basis="model" if statement is None else statement.basis)
+        reasons = [one.reason for one in seen if one.state == "unsupported"]
+        if said.not_run or reasons:
+            return found._replace(basis="unsupported", why=said.why if said.not_run else reasons[0])
+        return found._replace(basis="missing" if seen else "unknown")
+
+
+def _seen(of: Shape, answer: Answer, possible: Sequence[Outcome]) -> Seen:
+    if answer.verdict in ("missing", "stale"):
+        return Seen("missing", (), "" if answer.verdict == "missing" else "another scenario was asked under this name")
+    if answer.verdict in ("unsupported", "broken"):
+        return Seen(answer.verdict, (), answer.reason)
+    outcome = shapes.recorded(of, dict(answer.outcome))
+    if not possible:
+        return Seen("recorded", outcome)
+    return Seen("match" if any(shapes.has_room(one, outcome) for one in possible) else "differs", outcome)
+
+
+def _run(of: Shape, cell: Cell) -> Cell:
+    """A cell that was run: what is known, or where a run departs from that what was seen."""
+    asked = [seen for seen in cell.seen if seen.asked]
+    did = shapes.united(shapes.canonical(of, seen.outcome) for seen in asked)
+    if any(seen.state == "differs" for seen in asked):
+        return cell._replace(outcome=did, basis="run", expected=cell.outcome)
+    filled = tuple(one if may == UNKNOWN else may for may, one in zip(cell.outcome, did, strict=True))
+    return cell._replace(outcome=filled, basis="run")

@@ -1,0 +1,77 @@
+"""Predictions that are kept as data: what they say is what the models say today."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from pytest_sockreuse.data import DataError
+from pytest_sockreuse.loader import load
+from pytest_sockreuse.matrix import kept
+from pytest_sockreuse.matrix.build import PREDICTIONS
+from pytest_sockreuse.matrix.kept import Stack, keep
+from pytest_sockreuse.matrix.shape import ordered
+from pytest_sockreuse.matrix.table import UNKNOWN
+from pytest_sockreuse.model import families, predict
+from pytest_sockreuse.model.prediction import outcome_text
+from pytest_sockreuse.platforms import known, named
+from pytest_sockreuse.suite import Suite
+
+
+@pytest.fixture(scope="module")
+def suite() -> Suite:
+    return load(check=False)
+
+
+@pytest.mark.parametrize("name", families())
+def test_what_is_kept_is_of_these_models_and_this_suite(suite: Suite, name: str) -> None:
+    stack = Stack(name, suite, PREDICTIONS)
+    assert not stack.anew, "run `sockreuse results predict`, and commit what it writes"
+    platforms = [platform for platform in known() if platform.stack == name]
+    for at, platform in enumerate(platforms):
+        column = stack.column(platform)
+        for row in range(17 * at, len(column), 1500):
+            steps = predict(suite.variants[row].scenario, platform).steps
+            said = tuple(UNKNOWN if step.unknown else ordered(outcome_text(step)) for step in steps)
+            assert (column[row].outcome or (UNKNOWN,) * len(steps)) == said, suite.variants[row].id
+
+
+def test_what_is_kept_serves_a_version_that_nobody_listed(suite: Suite, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kept, "predict_asking", None)
+    assert len(Stack("linux", suite, PREDICTIONS).column(named("linux-6.12.50"))) == len(suite.variants)
+
+
+@pytest.fixture
+def small(conformance: Callable[..., Path]) -> Suite:
+    return load(conformance())
+
+
+def test_what_was_kept_is_found_again(small: Suite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = list(keep(small, known(), tmp_path / "kept"))
+    assert lines[0] == "kept/linux.jsonl: 1 cases predicted anew"
+    written = (tmp_path / "kept" / "linux.jsonl").read_text()
+    monkeypatch.setattr(kept, "predict_asking", None)  # nothing is predicted again
+    list(keep(small, known(), tmp_path / "kept"))
+    assert (tmp_path / "kept" / "linux.jsonl").read_text() == written
+
+
+@pytest.mark.parametrize(("old", "new"), [('"models":"', '"models":"0'), ('"content":"', '"content":"0')])
+def test_what_is_of_other_models_or_scenarios_is_predicted_anew(
+    small: Suite, tmp_path: Path, old: str, new: str
+) -> None:
+    list(keep(small, known(), tmp_path))
+    path = tmp_path / "linux.jsonl"
+    path.write_text(path.read_text().replace(old, new).replace("EADDRINUSE", "ENEVER"))
+    stack = Stack("linux", small, tmp_path)
+    assert stack.anew == 1
+    assert stack.column(named("linux-6.18"))[0].outcome[-1] == "EADDRINUSE"
+
+
+def test_a_damaged_file_is_named(small: Suite, tmp_path: Path) -> None:
+    list(keep(small, known(), tmp_path))
+    path = tmp_path / "linux.jsonl"
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[:3]))
+    with pytest.raises(DataError, match=r"linux\.jsonl: damaged .*; make it anew by `sockreuse results predict`"):
+        Stack("linux", small, tmp_path)
