@@ -99,7 +99,7 @@ def crowded(seed: int) -> Iterator[str]:
 @pytest.mark.parametrize("platform", PLATFORMS, ids=str)
 def test_the_walk_shows_what_the_tree_of_all_executions_shows(platform: Platform) -> None:
     compared = 0
-    for source, count in ((crowded(7), 25), (texts(7, True), 25)):
+    for source, count in ((crowded(7), 25), (spread(7), 25), (texts(7, True), 25)):
         for _ in range(count):
             scenario = parse(next(source))
             found = predict(scenario, platform)
@@ -110,6 +110,31 @@ def test_the_walk_shows_what_the_tree_of_all_executions_shows(platform: Platform
             assert [(set(step.outcomes), set(step.values or ())) for step in found.steps] == wanted, scenario
             compared += 1
     assert compared > 12
+
+
+def spread(seed: int) -> Iterator[str]:
+    """Scenarios in which connections and datagrams spread over a group, and wait there."""
+    dice = random.Random(seed)
+    while True:
+        kind = dice.choice(("tcp4", "tcp4", "tcp6", "udp4"))
+        host = "[::1]" if kind == "tcp6" else "127.0.0.1"
+        lines = []
+        for name in "ABC"[: dice.choice((2, 2, 3))]:
+            lines += [f"{name} = {kind}(SO_REUSEPORT)", f"{name}.bind({host}:P)?"]
+            lines += [f"{name}.listen({dice.choice((2, 3, 9))})?"] if kind.startswith("tcp") else []
+        names = [f"S{n}" for n in range(dice.randrange(3, 6))]
+        for name in names:
+            lines += [f"{name} = {kind}()", f"{name}.{'connect' if kind.startswith('tcp') else 'sendto'}({host}:P)?"]
+        for n in range(dice.randrange(5)):
+            who = dice.choice("AAB")
+            if kind == "udp4":
+                lines.append(f"{who}.recv()?")
+            else:
+                lines.append(dice.choice((f"T{n} = {who}.accept()?", f"{dice.choice('AB')}.shutdown(RD)?")))
+        lines += [f"{name}.{dice.choice(('name', 'close'))}()" for name in dice.sample(names, 2)]
+        lines += [f"Y = {kind}({dice.choice(('', 'SO_REUSEPORT'))})", f"Y.bind({host}:P)?", "A.close()"]
+        lines += [f"Z = {kind}()", f"Z.bind({host}:P)?"]
+        yield "\n".join(lines) + "\n"
 
 
 CROWDS = {

@@ -7,6 +7,7 @@ its kind. A socket that no later step speaks of has lost its name; equal ones th
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Hashable, Iterator
 from functools import cache
 from operator import attrgetter
@@ -15,7 +16,7 @@ from typing import Any
 from .machine import Held, Machine
 from .outlook import Outlook
 from .ports import RARE, PortSpace
-from .sock import Sock
+from .sock import ESTABLISHED, Sock
 from .states import ATOMS, frozen, slots
 
 CROWD = 11  # sockets of one port up to which their number may matter to a bind() by number (Linux UDP looks for 10)
@@ -59,6 +60,7 @@ class Keys:
         self.colours: dict[int, list[int]] = {}
         for name in [name for name in m.names if not outlook.alive(name, at)]:
             self._end(m.names.pop(name).sock)
+        self._spare()
         chosen = m.space.domain
         m.touched |= {name for name, held in m.names.items() if held.sock is not None and held.sock.shown in chosen}
         names = sorted(m.names.keys() & m.touched, key=lambda name: (outlook.next(name, at), name))
@@ -95,6 +97,36 @@ class Keys:
             return
         if all(other is sk or sk.port not in (other.port, other.rport) for other in self._sockets()):
             self.m.family.close(self.m, sk)
+
+    def _spare(self) -> None:
+        """Reset connections without name that wait beyond what is accepted, if others like them wait before these.
+
+        Only where the backlog is not short, and no port as in `_end`.
+        """
+        outlook, at = self.outlook, self.at
+        most, more = max(outlook.coming("accept", at), 1), outlook.coming("connect", at)
+        if outlook.whole or outlook.coming("listen", at) or not outlook.coming("listen", 0):
+            return
+        sockets = list(self._sockets())
+        long = [sk for sk in sockets if most < len(sk.queue) <= sk.backlog - more]
+        held = {id(held.sock) for held in self.m.names.values()}
+        ends = Counter(end for sk in sockets for end in (sk.port, sk.rport)) if long else Counter()
+        for sk in long:
+            for child in sk.queue[most:]:
+                client, ports = child.peer, self.m.space.domain.get(child.rport, 0)
+                if (
+                    client is not None
+                    and id(client) not in held
+                    and client.state == child.state == ESTABLISHED
+                    and not client.mptcp
+                    and ports.bit_count() > RARE
+                    and ends[client.port] == 2  # its own, and the child's
+                    and not outlook.meets(ports, at)
+                    and any(_alike(child, other) for other in sk.queue[:most])
+                ):
+                    sk.queue.remove(child)
+                    client.linger = 0
+                    self.m.family.close(self.m, client)
 
     def _look(self, sk: Sock) -> tuple[Any, ...]:
         """All that is to be seen of a socket by itself.
@@ -311,6 +343,14 @@ class Keys:
             and (id(one) in self.named) is (id(two) in self.named) is False
             and all(getattr(one, name) == getattr(two, name) for name in _more(kind))
         )
+
+
+def _alike(one: Sock, two: Sock) -> bool:
+    """Whether all but the ports of two sockets are equal."""
+    kind: Any = type(one)
+    more = [name for name in _more(kind) if name not in _PORTS]
+    same = _plain(one) == _plain(two) and one.options == two.options
+    return same and all(getattr(one, name) == getattr(two, name) for name in more)
 
 
 def _sortable(key: Any) -> Any:

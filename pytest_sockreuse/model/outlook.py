@@ -23,8 +23,10 @@ class Outlook:
         self.accepts: dict[str, int] = {}  # listener -> the last step that accepts from it
         self.numbered = -1  # the last step that binds a port by number
         self.numbers: dict[int, int] = {}  # number of a port -> the last step that names it
+        self.calls: dict[str, list[int]] = {}  # verb -> its steps
         last = max((at for at, step in enumerate(scenario.steps) if step.verb not in _IDLE), default=-1)
         for at, step in enumerate(scenario.steps):
+            self.calls.setdefault(step.verb, []).append(at)
             for name in spoken(step):
                 self.uses.setdefault(name, []).append(at)
                 if step.verb not in _IDLE or (step.verb == "close" and at < last) or (step.verb == "name" and told):
@@ -53,6 +55,11 @@ class Outlook:
     def left(self, name: str, at: int) -> int:
         """How many steps from `at` on speak of it."""
         return len(self.uses[name]) - bisect_left(self.uses[name], at)
+
+    def coming(self, verb: str, at: int) -> int:
+        """How many steps from `at` on do this call."""
+        steps = self.calls.get(verb, [])
+        return len(steps) - bisect_left(steps, at)
 
     def accepted(self, name: str, at: int) -> bool:
         """Whether a step from `at` on accepts a connection from it."""

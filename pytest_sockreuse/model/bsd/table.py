@@ -270,8 +270,10 @@ def _choose(m: Machine, ranks: list[list[Pcb]]) -> Pcb | None:
 def _member(m: Machine, group: list[Pcb]) -> Pcb:
     """Any of a group; one that got nothing of so many that this is hardly chance any more is next."""
     so_far = sum(t.got for t in group)
-    if (1 - 1 / len(group)) ** so_far * RARE < 1:
+    enough = (1 - 1 / len(group)) ** so_far * RARE < 1
+    if enough:
         group = [t for t in group if not t.got] or group
     member = group[m.spread(len(group))] if len(group) > 1 else group[0]
-    member.got += 1
+    if not (enough and member.got):  # from there on it does not matter how much
+        member.got += 1
     return member
