@@ -106,7 +106,7 @@ class Platform:
 def registry() -> dict[str, dict[str, Any]]:
     """The stacks of `conformance/platforms.toml`: title and known versions of each, oldest first. Raises DataError."""
     path = CONFORMANCE / "platforms.toml"
-    found = records(path, {"title": str, "versions": [str]}, {"builds": {"": str}, "settings": [str]})
+    found = records(path, {"title": str, "versions": [str]}, {"builds": {"": str}, "settings": [str], "legs": [dict]})
     for stack, table in found.items():
         builds: dict[str, str] = table.get("builds", {})
         numbers = [builds.get(label, label) for label in table["versions"]]

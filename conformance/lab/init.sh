@@ -20,6 +20,7 @@ for scenarios in explore-*.scenario; do
     [ -e "$scenarios" ] || continue
     name=${scenarios%.scenario}
     options=$(echo "$name" | sed 's/explore//; s/-\(.\)/ -\1 /g')
+    # shellcheck disable=SC2086 # words
     ./runner $options <"$scenarios" >"out/$name.jsonl"
     explored=$((explored | $?))
 done
