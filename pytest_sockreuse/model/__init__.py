@@ -72,12 +72,15 @@ def _on(platform: Platform) -> frozenset[Declared]:
 
 
 @lru_cache(4096)
-def _family(platform: Platform, inverted: frozenset[str]) -> tuple[Family[Any], frozenset[Declared]]:
+def _asked(platform: Platform, inverted: frozenset[str]) -> tuple[str, Family[Any] | None, frozenset[Declared]]:
+    """Why nothing is known of a platform; else what answers for it, and the clauses that hold."""
+    if why := not_modelled(platform):
+        return why, None, frozenset()
     module = families()[platform.stack]
     if lost := inverted - module.BOOK.clauses.keys():
         raise ModelError(f"no clause {', '.join(sorted(lost))} in the model of {platform.stack}")
     on = _on(platform) ^ module.BOOK.called(inverted)
-    return module.family(platform, on), on
+    return "", module.family(platform, on), on
 
 
 def predict(
@@ -92,10 +95,12 @@ def predict(
     are missing on the versions that have them, and hold on those that have not. Raises ModelError where the scenario
     is too large.
     """
-    if (unasked := _unasked(scenario, platform)) is not None:
-        return unasked
-    family, on = _family(platform, frozenset(inverted))
-    return _predict(scenario, platform, family, on, observed)
+    why, family, on = _asked(platform, frozenset(inverted))
+    if family is None or scenario.environment:
+        if (unasked := _unasked(scenario, platform, why)) is not None:
+            return unasked
+    assert family is not None
+    return _prediction(scenario, platform, Walk(scenario, platform.stack, family, on, observed))
 
 
 @lru_cache(256)
@@ -112,9 +117,11 @@ def predict_state(scenario: Scenario, platform: Platform) -> tuple[Prediction, b
 
     Raises ModelError where the scenario is too large.
     """
-    if (unasked := _unasked(scenario, platform)) is not None:
+    why, family, on = _asked(platform, frozenset())
+    if (unasked := _unasked(scenario, platform, why)) is not None:
         return unasked, b""
-    walk = Walk(scenario, platform.stack, *_family(platform, frozenset()), None, whole=True)
+    assert family is not None
+    walk = Walk(scenario, platform.stack, family, on, None, whole=True)
     return _prediction(scenario, platform, walk), b"".join(machine.memory() for machine in walk.states)
 
 
@@ -132,7 +139,8 @@ def _asking(scenario: Scenario, platform: Platform) -> tuple[Prediction, set[Dec
     noting = _Noting(_on(platform))
     noting.asked = set()
     family = families()[platform.stack].family(platform, noting)
-    return _predict(scenario, platform, family, noting, None), noting.asked
+    walk = Walk(scenario, platform.stack, family, noting, None)
+    return _prediction(scenario, platform, walk), noting.asked
 
 
 def predict_asking(scenario: Scenario, platform: Platform) -> tuple[Prediction, set[str]]:
@@ -147,7 +155,7 @@ def predictions(scenario: Scenario, platforms: Iterable[Platform]) -> Iterator[P
         str, list[tuple[set[Declared], set[Declared], Prediction]]
     ] = {}  # by stack; the clauses asked for, those held
     for platform in platforms:
-        if (unasked := _unasked(scenario, platform)) is not None:
+        if (unasked := _unasked(scenario, platform, not_modelled(platform))) is not None:
             yield unasked
             continue
         on, others = _on(platform), done.setdefault(platform.stack, [])
@@ -158,16 +166,6 @@ def predictions(scenario: Scenario, platforms: Iterable[Platform]) -> Iterator[P
         yield Prediction(platform.name, found.steps)
 
 
-def _predict(
-    scenario: Scenario,
-    platform: Platform,
-    family: Family[Any],
-    on: frozenset[Declared],
-    observed: Observation | None,
-) -> Prediction:
-    return _prediction(scenario, platform, Walk(scenario, platform.stack, family, on, observed))
-
-
 def _prediction(scenario: Scenario, platform: Platform, walk: Walk) -> Prediction:
     if not walk.unknown:
         return Prediction(platform.name, tuple(walk.steps))
@@ -176,9 +174,9 @@ def _prediction(scenario: Scenario, platform: Platform, walk: Walk) -> Predictio
     return Prediction(platform.name, (*walk.steps, *lost))
 
 
-def _unasked(scenario: Scenario, platform: Platform) -> Prediction | None:
-    """The prediction where no machine is asked: the platform is not modelled, or a setting is missing or unknown."""
-    why, not_run = not_modelled(platform), ""
+def _unasked(scenario: Scenario, platform: Platform, why: str) -> Prediction | None:
+    """The prediction where no machine is asked: `why` it is not modelled, or a setting is missing or unknown."""
+    not_run = ""
     if not why and scenario.environment:
         not_run = settings.missing(scenario, platform)
         why = not_run or settings.uncovered(scenario, platform)

@@ -44,7 +44,6 @@ class Errno(Exception):
     """A call that fails: the errno's name and the clause that decided."""
 
     def __init__(self, name: str, clause: Declared) -> None:
-        super().__init__(name, clause)
         self.name, self.clause = name, clause
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from ..options import options
 from ..scenario import KINDS, Address, Observation, Option, Scenario, Step, StepOutcome
@@ -147,17 +147,8 @@ class Machine(Generic[S]):
         try:
             outcome, value = self.step(step)
         except Unknown as why:
-            held = self.names.get(step.listener or step.name)
-            if held is None or _bears(step, held):
-                raise
-            if step.verb == "accept":
-                self.names[step.name] = Held(unknown=str(why))
-            if step.verb == "get":  # if it fails so do the calls after it
-                held.unknown = held.unknown or str(why)
-            shown = StepPrediction(step.label, unknown=str(why))
+            shown = self._unknown(step, why)
         else:
-            if outcome == "time up":
-                self.over, outcome = True, "timeout"
             if value is None and self.other is None:
                 shown = _plain(step.label, outcome, self.clause.name)
             else:
@@ -173,37 +164,57 @@ class Machine(Generic[S]):
         self.clause, self.other = PLAIN, None
         return shown
 
+    def _unknown(self, step: Step, why: Unknown) -> StepPrediction:
+        """What a step shows that is not known. Raises it where what follows is not known either."""
+        held = self.names.get(step.listener or step.name)
+        if held is None or _bears(step, held):
+            raise why
+        if step.verb == "accept":
+            self.names[step.name] = Held(unknown=str(why))
+        if step.verb == "get":  # if it fails so do the calls after it
+            held.unknown = held.unknown or str(why)
+        return StepPrediction(step.label, unknown=str(why))
+
     def step(self, step: Step) -> tuple[str, Value | None]:
         """Do one step: its outcome and what it records."""
-        if step.verb == "socket":
+        verb = step.verb
+        if verb == "socket":
             return self.create(step), None
         held = self.names.get(step.listener or step.name)
-        if held is not None and held.unknown:
+        if held is None:
+            return _UNREACHED
+        if held.unknown:
             raise Unknown(held.unknown)
-        if held is None or held.sock is None or (held.failed and step.verb not in _ALWAYS):
-            return "unreached", None
-        address, port = step.address, 0
+        sk = held.sock
+        if sk is None or (held.failed and verb not in _ALWAYS):
+            return _UNREACHED
+        address, host, port = step.address, "", 0
         if address is not None:
-            number = self.port(address)
+            host, number = address.host, self.port(address)
             if number is None:
-                return "unreached", None
+                return _UNREACHED
             port = number
         try:
-            value = self.call(step, held, held.sock, port)
+            if self.now and verb in _TIMED and sk.proto == "tcp":
+                self.family.elapse(self)
+            value = CALLS[verb](self, step, held, sk, host, port)
         except Errno as error:
             if error.clause not in self.on:  # a clause that was taken away
-                return "ok", None
+                return _OK
             self.clause = error.clause
             outcome = error.name
         except TimeUp as late:
             self.clause = late.clause
-            return ("time up" if self.clause in self.on else "ok"), None
+            self.over = late.clause in self.on
+            return ("timeout" if self.over else "ok"), None
         else:
+            if value is None:
+                return _OK
             if value is not _NOTHING:
                 return "ok", value
             outcome = "timeout"
             self.now += PATIENCE
-        if step.verb != "accept" and not step.survives:
+        if verb != "accept" and not step.survives:
             held.failed = True
         return outcome, None
 
@@ -227,47 +238,6 @@ class Machine(Generic[S]):
                 held.unknown = str(why)
             raise
         return "ok"
-
-    def call(self, step: Step, held: Held, sk: Sock, port: int) -> Value | None:
-        """The calls of the language, as the family answers them."""
-        family, verb = self.family, step.verb
-        host = step.address.host if step.address is not None else ""
-        if self.now and verb in _TIMED and sk.proto == "tcp":
-            family.elapse(self)
-        if verb == "bind":
-            family.bind(self, sk, host, port)
-        elif verb == "listen":
-            family.listen(self, sk, 8 if step.backlog is None else step.backlog)
-        elif verb == "connect":
-            family.connect(self, sk, host, port)
-        elif verb == "close":
-            held.port, held.sock = sk.shown, None
-            family.close(self, sk)
-        elif verb == "name":
-            return family.name(self, sk)
-        elif verb == "accept":
-            child = family.accept(self, sk)
-            if child is None:
-                return _NOTHING
-            self.names[step.name], self.called[child] = Held(child), step.name
-        elif verb == "set":
-            self.set(held, sk, step.options[0])
-        elif verb == "get":
-            self.has(step.options[0])
-            text = family.get(self, sk, step.options[0])
-            return None if text is None else Value(text)
-        elif verb == "disconnect":
-            family.disconnect(self, sk)
-        elif verb == "shutdown":
-            family.shutdown(self, sk, step.how)
-        elif verb in ("eof", "recv"):
-            if not family.receive(self, sk, verb == "eof"):
-                if verb == "eof":
-                    raise TimeUp(family.silence)
-                return _NOTHING
-        else:
-            family.send(self, sk, host, port)
-        return None
 
     def set(self, held: Held, sk: Sock, option: Option) -> None:
         """setsockopt(2). Where it is not known what an option does that bears on no port, its socket is not."""
@@ -363,3 +333,57 @@ class Machine(Generic[S]):
 
 
 _NOTHING = Value("nothing")  # accept and recv: nothing to return within their time
+_OK: tuple[str, Value | None] = ("ok", None)
+_UNREACHED: tuple[str, Value | None] = ("unreached", None)
+
+
+def _listen(m: Machine[Any], step: Step, held: Held, sk: Sock, host: str, port: int) -> None:
+    m.family.listen(m, sk, 8 if step.backlog is None else step.backlog)
+
+
+def _close(m: Machine[Any], step: Step, held: Held, sk: Sock, host: str, port: int) -> None:
+    held.port, held.sock = sk.shown, None
+    m.family.close(m, sk)
+
+
+def _accept(m: Machine[Any], step: Step, held: Held, sk: Sock, host: str, port: int) -> Value | None:
+    child = m.family.accept(m, sk)
+    if child is None:
+        return _NOTHING
+    m.names[step.name], m.called[child] = Held(child), step.name
+    return None
+
+
+def _get(m: Machine[Any], step: Step, held: Held, sk: Sock, host: str, port: int) -> Value | None:
+    m.has(step.options[0])
+    text = m.family.get(m, sk, step.options[0])
+    return None if text is None else Value(text)
+
+
+def _recv(m: Machine[Any], step: Step, held: Held, sk: Sock, host: str, port: int) -> Value | None:
+    return None if m.family.receive(m, sk, False) else _NOTHING
+
+
+def _eof(m: Machine[Any], step: Step, held: Held, sk: Sock, host: str, port: int) -> None:
+    if not m.family.receive(m, sk, True):
+        raise TimeUp(m.family.silence)
+
+
+Call = Callable[[Machine[Any], Step, Held, Sock, str, int], Value | None]
+#: The calls of the language, as the family answers them: its value where it records one.
+CALLS: dict[str, Call] = {
+    "bind": lambda m, _step, _held, sk, host, port: m.family.bind(m, sk, host, port),
+    "listen": _listen,
+    "connect": lambda m, _step, _held, sk, host, port: m.family.connect(m, sk, host, port),
+    "close": _close,
+    "name": lambda m, _step, _held, sk, _host, _port: m.family.name(m, sk),
+    "accept": _accept,
+    "set": lambda m, step, held, sk, _host, _port: m.set(held, sk, step.options[0]),
+    "get": _get,
+    "disconnect": lambda m, _step, _held, sk, _host, _port: m.family.disconnect(m, sk),
+    "shutdown": lambda m, step, _held, sk, _host, _port: m.family.shutdown(m, sk, step.how),
+    "eof": _eof,
+    "recv": _recv,
+    "send": lambda m, _step, _held, sk, host, port: m.family.send(m, sk, host, port),
+    "sendto": lambda m, _step, _held, sk, host, port: m.family.send(m, sk, host, port),
+}

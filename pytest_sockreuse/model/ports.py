@@ -41,6 +41,19 @@ def members(bits: int) -> tuple[int, ...]:
     return tuple(found)
 
 
+_SIZES: dict[int, tuple[int, int]] = {}  # by id: a set of ports, how many they are
+
+
+def size_of(ports: int) -> int:
+    """How many ports these are. To count a range takes long, and the same few are asked about again and again."""
+    known = _SIZES.get(id(ports))
+    if known is None or known[0] is not ports:
+        if len(_SIZES) > 1000:
+            _SIZES.clear()
+        known = _SIZES[id(ports)] = ports, ports.bit_count()
+    return known[1]
+
+
 @dataclass(frozen=True, slots=True)
 class Value:
     """A recorded value that may be: `text` as it is, or an address whose port is a symbol or one of a mask."""
@@ -150,7 +163,7 @@ class PortSpace:
         inside = self._in_play(ports)
         if not inside:
             return self.fresh(ports) if ports else 0
-        size = ports.bit_count()
+        size = size_of(ports)
         rare = size > RARE and len(inside) * 2 <= size
         options = [port for port in inside if (not rare or port < 1 << 16) and usable(port)]
         if self.colours and len(options) > 1:
@@ -172,10 +185,12 @@ class PortSpace:
     def any_usable(self, ports: int, usable: Callable[[int], bool]) -> bool:
         """Whether one of `ports` could be picked."""
         inside = self._in_play(ports)
-        return ports.bit_count() > len(inside) or any(usable(port) for port in inside)
+        return size_of(ports) > len(inside) or any(usable(port) for port in inside)
 
     def _in_play(self, ports: int) -> list[int]:
         """The ids that are one of `ports`."""
+        if not self.concrete and not self.domain:
+            return []
         inside = {known: None for number, known in self.concrete.items() if ports >> number & 1}
         for port, may in list(self.domain.items()):
             if may == ports or (port not in inside and may & ports and self._inside(port, ports)):
@@ -188,7 +203,7 @@ class PortSpace:
         within = may & ports
         if within == may or not within:
             return bool(within)
-        size, part = may.bit_count(), within.bit_count()
+        size, part = size_of(may), within.bit_count()
         if part * RARE < size:
             return False
         if (size - part) * RARE < size:
@@ -207,14 +222,15 @@ class PortSpace:
         if not ports:
             raise Contradiction
         self.domain[port] = ports
-        number = ports.bit_length() - 1
-        if ports == 1 << number:
+        size = size_of(ports)
+        if size == 1:
+            number = ports.bit_length() - 1
             if self.concrete.setdefault(number, port) != port:
                 raise Contradiction
             for other, may in list(self.domain.items()):
                 if other != port and may & ports:
                     self._narrow(other, may & ~ports)
-        elif len(self.domain) > 1 and ports.bit_count() <= _MATCHING:
+        elif size <= _MATCHING and len(self.domain) > 1:
             if not _all_fit(may for may in self.domain.values() if may & ports):
                 raise Contradiction
 
@@ -223,11 +239,11 @@ def _all_fit(domains: Iterable[int]) -> bool:
     """Whether every domain can have a port of its own."""
     counts: dict[int, int] = {}
     for may in domains:
-        if may.bit_count() <= _MATCHING:
+        if size_of(may) <= _MATCHING:
             counts[may] = counts.get(may, 0) + 1
     seen = 0
     for may, count in counts.items():
-        if count > may.bit_count():
+        if count > size_of(may):
             return False
         if may & seen:
             return _matched([may for may, count in counts.items() for _ in range(count)])

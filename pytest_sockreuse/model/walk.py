@@ -54,27 +54,27 @@ class Walk:
 
     def _alone(self, machine: Machine[Any], course: Course) -> int | None:
         """Do steps until one has a choice; returns its number, or None where none has, and all is known that can be."""
-        for at in range(len(self.scenario.steps)):
-            try:
+        steps, trail = self.steps, course.trail
+        try:
+            for at in range(len(self.scenario.steps)):
                 shown = machine.do()
-            except Contradiction as gone:
-                if course.trail:
+                if trail:
                     return at
-                self._departed(gone)
-                return None
-            except Unknown as why:
-                if course.trail:
-                    return at
-                self.unknown = str(why)
-                return None
-            if course.trail:
+                if shown is not None:
+                    steps.append(shown)
+                    if machine.over:
+                        self._unreached()
+                        break
+        except Contradiction as gone:
+            if trail:
                 return at
-            if shown is not None:
-                self.steps.append(shown)
-                if machine.over:
-                    self._unreached()
-                    break
-        self.states = [machine]
+            self._departed(gone)
+        except Unknown as why:
+            if trail:
+                return at
+            self.unknown = str(why)
+        else:
+            self.states = [machine]
         return None
 
     def _departed(self, gone: Contradiction) -> None:

@@ -167,12 +167,14 @@ def conflict(m: Machine, sk: Sock, entry: Bucket, relax: bool = True, reuseport_
 
 def get_port(m: Machine, sk: Sock, port: int) -> None:
     """inet_csk_get_port: `sk` gets the port, 0 for one of the OS's choice. Raises Errno EADDRINUSE."""
-    if not port:
-        port = _open_port(m, sk)
-    elif (found := bucket(m, port)) and found.owners and not _fast(m, sk, found):
-        if clause := conflict(m, sk, found):
+    named = port
+    port = named or _open_port(m, sk)
+    entry = bucket(m, port)
+    if entry is None:
+        entry = new_bucket(m, port)
+    elif named and entry.owners and not _fast(m, sk, entry):
+        if clause := conflict(m, sk, entry):
             raise Errno("EADDRINUSE", clause)
-    entry = bucket(m, port) or new_bucket(m, port)
     _remember(m, sk, entry)
     entry.blocked, entry.free[sk.laddr] = True, False
     entry.makers.setdefault(sk.laddr, sk.family)

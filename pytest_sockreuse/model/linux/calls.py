@@ -75,6 +75,9 @@ for _part in (address, route, choice, bind, tcp, udp, options, mptcp, sctp):
     BOOK.add(_part.BOOK)
 
 
+_CARRIERS = {"mptcp": "tcp", "udplite": "udp"}
+
+
 class Linux:
     """The calls on Linux."""
 
@@ -93,9 +96,11 @@ class Linux:
     def socket(self, m: Machine, proto: str, family: int, user: str) -> Sock:
         if proto == "udplite" and NO_UDPLITE in m.on:
             raise Errno("EPROTONOSUPPORT", NO_UDPLITE)
-        sk = Sock({"mptcp": "tcp", "udplite": "udp"}.get(proto, proto), family, user)
-        sk.lite = proto == "udplite" and OWN_TABLE in m.on
-        sk.mptcp = proto == "mptcp"
+        sk = Sock(_CARRIERS.get(proto, proto), family, user)
+        if proto == "udplite":
+            sk.lite = OWN_TABLE in m.on
+        elif proto == "mptcp":
+            sk.mptcp = True
         if family == 6 and m.env.get("net.ipv6.bindv6only", "0") != "0":
             sk.v6only = True
         return sk
@@ -156,8 +161,10 @@ class Linux:
 
     @staticmethod
     def _privilege(m: Machine, sk: Sock, port: int) -> None:
+        if not port or sk.user == "root":
+            return
         low = int(m.env.get("net.ipv4.ip_unprivileged_port_start", "1024"))
-        if 0 < port < low and sk.user != "root" and LOW_PORT in m.on:
+        if port < low and LOW_PORT in m.on:
             raise Errno("EACCES", LOW_PORT)
 
     @staticmethod
@@ -301,11 +308,13 @@ def _covered(m: Machine, sk: Sock, host: str = "") -> None:
     """Raises Unknown: of connections of SCTP, and those of MPTCP that failed or ended, or are of the other family."""
     if sk.proto == "sctp":
         sctp.lose(m)
-    if sk.mptcp and (sk.connected or sk.queue) and mptcp.AFTER not in m.on:
+    if not sk.mptcp:
+        return
+    if (sk.connected or sk.queue) and mptcp.AFTER not in m.on:
         raise Unknown(_BEFORE)
-    if sk.mptcp and (sk.tried or (sk.connected and sk.state == CLOSE)):
+    if sk.tried or (sk.connected and sk.state == CLOSE):
         raise Unknown("an MPTCP socket after its connection")
-    if sk.mptcp and (":" in host) != (sk.family == 6 and bool(host)):
+    if (":" in host) != (sk.family == 6 and bool(host)):
         raise Unknown("an address of the other family on MPTCP")
 
 

@@ -117,7 +117,9 @@ def exists(m: Machine, sk: Sock, name: str, getting: bool = False) -> None:
 def value_of(option: Option) -> int:
     """The int that the kernel reads. Raises Errno."""
     raw = option.raw
-    if raw is not None and len(raw) < 4 and option.name.startswith("IP_"):
+    if raw is None:
+        return int(option.value or "1")
+    if len(raw) < 4 and option.name.startswith("IP_"):
         if not raw and option.name in (*_NONLOCAL, "IP_TTL"):
             raise Errno("EINVAL", EMPTY)
         return raw[0] if raw else 0
@@ -147,9 +149,10 @@ def _check(m: Machine, sk: Sock, name: str, value: int) -> None:
         raise Errno("EINVAL", BOUNDS)
     if name == "IPV6_V6ONLY" and sk.port and V6ONLY_LATE in m.on:
         raise Errno("EINVAL", V6ONLY_LATE)
-    privileged = name == "SO_MARK" or (name == "SO_PRIORITY" and not 0 <= value <= 6)
-    if (privileged or (name.endswith("TRANSPARENT") and value)) and sk.user != "root" and PRIVILEGED in m.on:
-        raise Errno("EPERM", PRIVILEGED)
+    if sk.user != "root" and PRIVILEGED in m.on:
+        low_priority = name == "SO_PRIORITY" and 0 <= value <= 6
+        if (name in ("SO_MARK", "SO_PRIORITY") and not low_priority) or (name.endswith("TRANSPARENT") and value):
+            raise Errno("EPERM", PRIVILEGED)
 
 
 def _keep(m: Machine, sk: Sock, name: str, value: int) -> None:
@@ -161,7 +164,9 @@ def _keep(m: Machine, sk: Sock, name: str, value: int) -> None:
         sk.linger2 = min(value, 120) if LINGER2 in m.on else value * (value <= _fin_timeout(m))
     else:
         sk.options[name] = str(int(bool(value)) if known()[name].form == "flag" else value)
-    sk.nonlocal_ = any(other.endswith(("FREEBIND", "TRANSPARENT")) and on == "1" for other, on in sk.options.items())
+        sk.nonlocal_ = any(
+            other.endswith(("FREEBIND", "TRANSPARENT")) and on == "1" for other, on in sk.options.items()
+        )
 
 
 def _fin_timeout(m: Machine) -> int:

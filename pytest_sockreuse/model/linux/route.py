@@ -103,7 +103,7 @@ def sends_from(m: Machine, sk: Sock) -> str:
 
 def _over_ipv4(m: Machine, sk: Sock, destination: str) -> Route:
     """ip_route_output_key_hash_rcu."""
-    source = sends_from(m, sk)
+    source, kind = sends_from(m, sk), kind_of(destination)
     if source == LOOPBACK4 and sk.proto == "tcp" and ":" in sk.laddr:
         raise Unknown("IPv4 from a TCP socket at an IPv6 address")
     foreign = bool(source) and not is_local(m, source)
@@ -111,12 +111,12 @@ def _over_ipv4(m: Machine, sk: Sock, destination: str) -> Route:
         raise Errno("EINVAL", FOREIGN)
     if source and kind_of(source) == "multicast" and MULTICAST_TO in m.on:
         raise Errno("EINVAL", MULTICAST_TO)
-    group = kind_of(destination) == "multicast" and MULTICAST_TO in m.on
+    group = kind == "multicast" and MULTICAST_TO in m.on
     everybody = destination == "255.255.255.255" or group
     if sk.device not in ("", "lo") and BY_DEVICE in m.on:
         if destination == "0.0.0.0" or (source and not foreign):
             raise Errno("EINVAL", BY_DEVICE)
-        if foreign or everybody or kind_of(destination) == "broadcast":
+        if foreign or everybody or kind == "broadcast":
             raise Unknown("IPv4 by another device")
         return Route(source or "0.0.0.0", destination, lost=True, away=True)
     transparent = sk.options.get("IP_TRANSPARENT") == "1"

@@ -130,9 +130,17 @@ MAPPED_STICKS = BOOK(
     "net/ipv6/tcp_ipv6.c tcp_v6_connect (icsk_af_ops = &ipv6_mapped)",
 )
 
-#: What a small socket in TIME_WAIT keeps of the one it stands for, and an accepted one has of its listener.
+#: What a small socket in TIME_WAIT keeps of the one it stands for.
 _REMEMBERED = "ra rp v6only device laddr port raddr rport auto timestamps".split()
-_INHERITED = "mptcp ra rp v6only device no_port port_range linger linger2 nonlocal_ addr_lock shut_rd shut_wr".split()
+
+
+def _inherit(child: Sock, of: Sock) -> None:
+    """inet_csk_clone_lock: what an accepted socket has of its listener."""
+    child.ra, child.rp, child.v6only, child.device = of.ra, of.rp, of.v6only, of.device
+    child.no_port, child.port_range, child.nonlocal_ = of.no_port, of.port_range, of.nonlocal_
+    child.linger, child.linger2 = of.linger, of.linger2
+    child.addr_lock, child.shut_rd, child.shut_wr = of.addr_lock, of.shut_rd, of.shut_wr
+    child.options = dict(of.options)
 
 
 class Tcp:
@@ -220,7 +228,9 @@ class Tcp:
 
     def listen(self, m: Machine, sk: Sock, backlog: int) -> None:
         """inet_csk_listen_start."""
-        most = int(m.env.get("net.core.somaxconn", "4096")) if SOMAXCONN in m.on else 4096
+        most = 4096
+        if "net.core.somaxconn" in m.env and SOMAXCONN in m.on:
+            most = int(m.env["net.core.somaxconn"])
         sk.backlog = min(backlog, most) if backlog >= 0 else most
         if sk.state == LISTEN:
             return
@@ -386,10 +396,9 @@ class Tcp:
         if len(listener.queue) > listener.backlog and BACKLOG in m.on:
             self._unanswered(m, sk, BACKLOG)
         child = Sock("tcp", listener.family, listener.user)
-        child.have(_INHERITED, listener)
+        _inherit(child, listener)
         child.mptcp = listener.mptcp and sk.mptcp
         child.twofold = sk.twofold = child.mptcp and FINS_CROSS in m.on
-        child.options = dict(listener.options)
         child.laddr, child.port, child.raddr, child.rport = sk.raddr, sk.rport, sk.laddr, sk.port
         child.shown, child.timestamps, child.open = child.port, sk.timestamps, False
         child.state, child.connected, child.peer = ESTABLISHED, True, sk
@@ -408,10 +417,11 @@ class Tcp:
         for other in m.listeners.get(sk.rport, ()):
             if v4 and other.v6only and MAPPED_V6ONLY in m.on:
                 continue
-            wild = other.any_ and (not other.v6only if v4 else other.laddr == "::")
-            if other.device in ("", "lo") and (wild or (other.laddr == sk.raddr and not (v4 and other.any_))):
+            any_ = other.any_
+            wild = any_ and (not other.v6only if v4 else other.laddr == "::")
+            if other.device in ("", "lo") and (wild or (other.laddr == sk.raddr and not (v4 and any_))):
                 found.append(other)
-        if SPECIFIC in m.on and any(not other.any_ for other in found):
+        if len(found) > 1 and SPECIFIC in m.on and any(not other.any_ for other in found):
             found = [other for other in found if not other.any_]
         best: Sock | None = None
         score = -1
