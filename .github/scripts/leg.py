@@ -129,7 +129,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except LookupError as error:
         parser.error(str(error))
     directory = asked.directory.resolve()
-    suite = load(rules=None if asked.rules == "all" else asked.rules.split(","))
+    suite = load(rules=None if asked.rules == "all" else asked.rules.split(","), check=False)
     report = directory / f"{leg.name}.jsonl"
     if not report.exists():
         begin(report, leg)
