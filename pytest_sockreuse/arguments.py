@@ -24,6 +24,21 @@ class _Parser(argparse.ArgumentParser):
         raise UsageError(f"{message} (see {self.prog} --help)")
 
 
+class _Mixed(_Parser):
+    """A parser that takes options between the words of a list too: ``explain 8080 --udp SO_REUSEADDR``."""
+
+    _within = False
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        if self._within:
+            return super().parse_known_args(args, namespace)
+        self._within = True
+        try:
+            return self.parse_known_intermixed_args(args, namespace)
+        finally:
+            self._within = False
+
+
 def _number(text: str) -> int:
     if not text.isascii() or not text.isdigit() or len(text) > 9 or int(text) < 1:
         raise argparse.ArgumentTypeError(f"expected a whole number from 1 to 999999999, not '{visible(text)}'")
@@ -57,7 +72,7 @@ def parser(commands: Mapping[str, Callable[[argparse.Namespace], int]]) -> argpa
     """A parser that leaves in `call` the one of `commands` that was named; it raises UsageError."""
     top = _Parser("sockreuse", description=sys.modules[__package__].__doc__)
     top.add_argument("--version", action="version", version=f"sockreuse {__version__}")
-    found = top.add_subparsers(required=True, metavar="COMMAND")
+    found = top.add_subparsers(required=True, metavar="COMMAND", parser_class=_Mixed)
 
     def command(name: str, about: str, of: str = "", to: Any = found) -> argparse.ArgumentParser:
         made: argparse.ArgumentParser = to.add_parser(name, help=about, description=f"{about[0].upper()}{about[1:]}.")
@@ -129,6 +144,18 @@ def parser(commands: Mapping[str, Callable[[argparse.Namespace], int]]) -> argpa
     check = command("check", "say whether this machine honours rules (status 0; 1 if not; 2 if it cannot be tried)")
     check.add_argument("rule", nargs="+", metavar="RULE", help="an id or alias (see sockreuse rules)")
     platform = command("platform", "say which platform this is")
+    explain = command("explain", "say who has a port, whether a bind, listen or connect would succeed now, what helps")
+    about = "such as 8080, [::]:8080, localhost:8080, or a message that has one"
+    explain.add_argument("address", nargs="?", default="", metavar="[ADDRESS:]PORT", help=about)
+    explain.add_argument("option", nargs="*", metavar="OPTION", help="of the socket that asks, such as SO_REUSEADDR")
+    explain.add_argument("--udp", action="store_true", help="UDP, not TCP")
+    explain.add_argument("--connect", metavar="ADDRESS:PORT", help="the socket is to connect there, not to listen")
+    explain.add_argument("--as", metavar="USER", help="asked by this user: a name or a number")
+    explain.add_argument("--range", action="store_true", help="who has the ports that the OS chooses from")
+    hold = command("hold", "run a command with ports that are held for it, in place of each {}")
+    hold.add_argument("--count", type=_number, default=1, metavar="N", help="N ports: each {} is the next one (1)")
+    hold.add_argument("--release", action="store_true", help="let go as the command starts: it sets no SO_REUSEADDR")
+    hold.add_argument("command", nargs="+", metavar="COMMAND", help="after --: a program and its arguments")
     for printer, each in (
         (run, "scenario"),
         (predict, "scenario"),
@@ -136,6 +163,7 @@ def parser(commands: Mapping[str, Callable[[argparse.Namespace], int]]) -> argpa
         (resemble, "platform"),
         (check, "rule"),
         (platform, "platform"),
+        (explain, "address"),
     ):
         printer.add_argument("--json", action="store_true", help=f"print one JSON object a {each}")
     return top

@@ -231,6 +231,33 @@ def _rules(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _explain(arguments: argparse.Namespace) -> int:
+    from .diagnosis.inquiry import Question, QuestionError
+    from .report import explanations
+
+    user = getattr(arguments, "as")
+    if arguments.range:
+        if arguments.address or arguments.option or arguments.connect or user:
+            raise UsageError("--range asks about all ports that the OS chooses: it takes --udp and --json only")
+        return explanations.of_range("udp" if arguments.udp else "tcp", arguments.json)
+    if not arguments.address and not arguments.connect:
+        raise UsageError("explain needs an address, such as 8080 or 127.0.0.1:8080, or --range")
+    question = Question(arguments.address, tuple(arguments.option), arguments.udp, arguments.connect, user)
+    try:
+        return explanations.of(question, arguments.json)
+    except QuestionError as error:
+        raise UsageError(str(error)) from None
+
+
+def _hold(arguments: argparse.Namespace) -> int:
+    from .hold import HoldError, hold
+
+    try:
+        return hold(arguments.command, arguments.count, arguments.release)
+    except HoldError as error:
+        raise UsageError(str(error)) from None
+
+
 def _explore(arguments: argparse.Namespace) -> int:
     from .explorer.fuzz import explore
     from .live.runner import Broken
@@ -359,6 +386,8 @@ COMMANDS = {
     "rules": _rules,
     "check": _check,
     "platform": _platform,
+    "explain": _explain,
+    "hold": _hold,
 }
 
 

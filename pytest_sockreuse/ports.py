@@ -18,13 +18,15 @@ import os
 import socket
 import sys
 import warnings
+import weakref
 from collections.abc import Iterator
 from functools import cache
 from types import TracebackType
 
-from .live.holders import holders, is_ours
+from .live.holders import holders
 from .live.placeholder import KINDS, LOOPBACK, PROTOCOLS, STRICT, TECHNIQUES, Placeholders, Protocol, Technique
 from .live.port_blocks import NO_LOOPBACK, ROW, HeldPorts, NoPort, bound, has_loopback
+from .live.processes import is_ours
 from .platforms import current
 
 if sys.platform == "linux":
@@ -48,6 +50,10 @@ class PortWarning(UserWarning):
     """A held port was taken by somebody else, or left open."""
 
 
+#: Every lease of this process, for whoever looks at its ports.
+leases: weakref.WeakSet[Lease] = weakref.WeakSet()
+
+
 class Lease:
     """One port number, held for TCP, UDP or both, over IPv4 and, where the system has it, IPv6.
 
@@ -56,6 +62,7 @@ class Lease:
 
     def __init__(self, ports: Ports, port: int, protocols: tuple[Protocol, ...], reserved: bool) -> None:
         self.port, self.protocols = port, protocols
+        leases.add(self)
         self.open = True
         self._reserved = reserved  # the OS gives this number to nobody
         self._ports = ports

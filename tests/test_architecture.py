@@ -27,7 +27,7 @@ FLOORS = {
         "parser verdict",
         "arguments suite live model",
         "diagnosis endings expected loader pins ports recorder",
-        "guard",
+        "guard hold",
         "report",
         "matrix",
         "explorer requirement",

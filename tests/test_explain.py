@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_sockreuse import diagnosis, platforms
-from pytest_sockreuse.diagnosis import Asked, diagnose
+from pytest_sockreuse.diagnosis import Asked, changes, diagnose, story
 from pytest_sockreuse.hooks import explain, fixtures
 from pytest_sockreuse.live.holders import FLAGS, Holder
 from pytest_sockreuse.live.runner import Runner
@@ -328,11 +328,11 @@ def test_what_is_recommended_helps_on_this_kernel(runner: Runner, namespaces: st
         if not found.clauses:
             continue
         order = "first" if verb == "listen" else ""
-        assert outcome(runner, diagnosis._lines(call, others, order), verb) == call.errno
-        for change in diagnosis._CHANGES:
+        assert outcome(runner, story.lines(call, others, order), verb) == call.errno
+        for change in changes.CHANGES:
             if any(text.startswith(change.sentence) for text in found.changes):
                 order = "first" if change.first else ""
-                lines = diagnosis._lines(*diagnosis._changed(change, call, others), order)
+                lines = story.lines(*change.made(call, others), order)
                 assert outcome(runner, lines, verb) == "ok", (call, others, change)
                 done += 1
     assert done > 50

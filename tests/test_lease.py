@@ -194,7 +194,7 @@ def test_a_thief_is_told(give: Ports) -> None:
 
 @linux_only
 def test_a_socket_whose_process_cannot_be_seen(monkeypatch: pytest.MonkeyPatch, give: Ports) -> None:
-    monkeypatch.setattr(holders, "_owners", lambda _: {})
+    monkeypatch.setattr(holders, "owners", lambda _: ({}, 1))
     lease = give.hold()
     child = running(LISTEN, str(lease.port))
     try:

@@ -1,7 +1,7 @@
 """Who has a port: the sockets at it, with their state, and the processes that own them, as far as this OS tells.
 
 Sockets of this process are queried directly, options included; those of others by sock_diag on Linux, by psutil on any
-other OS.
+other OS. A process that this user may trace lends its descriptor, so that its options can be read too.
 """
 
 from __future__ import annotations
@@ -11,24 +11,35 @@ import os
 import socket
 import stat
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
+from .options import numbers
+from .processes import Process, related
+
 if sys.platform == "linux":
-    from .netlink import on_port
+    from .processes import borrowed, owners, passes_on
+    from .sockdiag import Found, on_port
 
 _PROTOCOLS = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}
 #: The states that keep a port for its owner; BOUND is also a UDP socket's that has no peer.
 _KEEPING = {"LISTEN", "BOUND"}
-FLAGS = ("SO_REUSEADDR", "SO_REUSEPORT", "IPV6_V6ONLY")
+FLAGS = ("SO_REUSEADDR", "SO_REUSEPORT", "IPV6_V6ONLY", "IP_BIND_ADDRESS_NO_PORT")
+_STATES = {"NONE": "BOUND", "CLOSE": "BOUND"}  # of psutil
+_LOOKED_INTO = 20  # sockets of a port whose options are asked of other processes
 
 
 @dataclass(frozen=True, slots=True)
 class Holder:
     """A socket at a port. `options` are those of `FLAGS` that it has set, None where that cannot be told.
 
-    `pid` is None where no process is known, as in TIME_WAIT; `fd` is set for a socket of this process.
+    `processes` are all that have it, none where none is known, as in TIME_WAIT; `hidden` says that there may be one
+    which this user cannot see. `device` is the interface that it is bound to, `seconds` are left until the kernel ends
+    it. `fd` is set for a socket of this process; `inode` tells one socket from another, 0 is no process's. `how` says
+    how it came to its port: by ``bind``, ``accept`` or ``connect``, which chose it; empty where that is not known.
+    Where `options` cannot be told, `known` are those that the kernel tells of every socket, and `told` says whether it
+    does.
     """
 
     protocol: str
@@ -36,10 +47,22 @@ class Holder:
     local: tuple[str, int]
     foreign: tuple[str, int] | None
     state: str
-    pid: int | None = None
+    processes: tuple[Process, ...] = ()
     uid: int | None = None
     options: tuple[str, ...] | None = None
     fd: int | None = None
+    device: str = ""
+    seconds: float | None = None
+    inode: int = 0
+    hidden: bool = False
+    how: str = ""
+    known: tuple[str, ...] = ()
+    told: bool = False
+
+    @property
+    def pid(self) -> int | None:
+        """The first process that has it."""
+        return self.processes[0].pid if self.processes else None
 
     @property
     def keeps(self) -> bool:
@@ -47,44 +70,49 @@ class Holder:
         return self.state in _KEEPING
 
     @property
+    def ended(self) -> bool:
+        """Whether it is closed, and what the kernel keeps of it is no process's."""
+        return self.state == "TIME_WAIT" or (
+            self.state in ("FIN_WAIT1", "FIN_WAIT2", "CLOSING", "LAST_ACK") and not self.inode and self.fd is None
+        )
+
+    @property
+    def inherited(self) -> bool:
+        """Whether all its processes came by it from one that has closed it since."""
+        return bool(self.processes) and all(process.origin for process in self.processes)
+
+    @property
     def owner(self) -> str:
-        """The process in words."""
-        if self.pid is None:
+        """The first process in words."""
+        if not self.processes:
             user = f", of user {self.uid}" if self.uid is not None and self.state != "TIME_WAIT" else ""
             return f"no process that can be seen{user}"
-        if self.pid == os.getpid():
-            return f"this process (pid {self.pid})"
-        return f"{process_name(self.pid)} (pid {self.pid})"
-
-
-def process_name(pid: int) -> str:
-    """What psutil calls a process; ``a process`` where it may not be seen."""
-    import psutil
-
-    try:
-        return psutil.Process(pid).name() or "a process"
-    except psutil.Error:
-        return "a process"
-
-
-def is_ours(pid: int | None) -> bool:
-    """Whether it is this process or was started, however indirectly, by it."""
-    import psutil
-
-    if pid is None or pid == os.getpid():
-        return pid is not None
-    try:
-        return any(parent.pid == os.getpid() for parent in psutil.Process(pid).parents())
-    except psutil.Error:
-        return False
+        return str(self.processes[0])
 
 
 def holders(port: int, protocol: str = "tcp") -> list[Holder]:
-    """Every socket at local `port` that can be seen, those of this process first."""
+    """Every socket at local `port` that can be seen, those of this process first, each once."""
     mine = [holder for holder in own() if holder.local[1] == port and holder.protocol == protocol]
-    seen = {(holder.local, holder.foreign, holder.state) for holder in mine}
-    others = _others(port, protocol)
-    return mine + [h for h in others if h.pid != os.getpid() or (h.local, h.foreign, h.state) not in seen]
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError):  # gVisor, or a kernel without inet_diag
+            return _merged(mine, list(_by_diag(port, protocol)))
+    seen = {(holder.local, holder.foreign) for holder in mine}
+    others = _by_psutil(port, protocol)
+    return mine + [h for h in others if h.pid != os.getpid() or (h.local, h.foreign) not in seen]
+
+
+def _merged(mine: Iterable[Holder], told: list[Holder]) -> list[Holder]:
+    """Those of this process with the state that the kernel tells, then the others."""
+    by_inode = {holder.inode: holder for holder in told if holder.inode}
+    found = []
+    for holder in mine:
+        if (same := by_inode.pop(holder.inode, None)) is not None:
+            told.remove(same)
+            processes = same.processes or holder.processes
+            state, seconds = same.state, same.seconds
+            holder = replace(holder, state=state, seconds=seconds, processes=processes, uid=same.uid)
+        found.append(holder)
+    return found + told
 
 
 def own() -> Iterator[Holder]:
@@ -99,7 +127,7 @@ def own() -> Iterator[Holder]:
                 done.add(about.st_ino)
                 holder = _asked(fd, here)
                 if holder is not None:
-                    yield holder
+                    yield replace(holder, inode=about.st_ino, uid=about.st_uid if about.st_ino else None)
 
 
 def _descriptors() -> list[int]:
@@ -122,7 +150,8 @@ def _asked(fd: int, here: bytes) -> Holder | None:
         if not local[1] or _namespace(sock) != here:
             return None
         protocol = "tcp" if sock.type == socket.SOCK_STREAM else "udp"
-        return Holder(protocol, sock.family, local, *_peer(sock), os.getpid(), None, flags(sock), fd)
+        this = (Process(os.getpid(), fd),)
+        return Holder(protocol, sock.family, local, *_peer(sock), this, None, flags(sock), fd, device(sock))
     finally:
         sock.detach()
 
@@ -148,35 +177,73 @@ def flags(sock: socket.SocketType) -> tuple[str, ...]:
     """The options of `FLAGS` that a socket has set."""
     found = []
     for name in FLAGS:
-        level = socket.IPPROTO_IPV6 if name.startswith("IPV6") else socket.SOL_SOCKET
-        if hasattr(socket, name) and (sock.family == socket.AF_INET6 or level == socket.SOL_SOCKET):
+        if name in numbers() and (sock.family == socket.AF_INET6 or not name.startswith("IPV6")):
             with contextlib.suppress(OSError):
-                if sock.getsockopt(level, getattr(socket, name)):
+                if sock.getsockopt(*numbers()[name]):
                     found.append(name)
     return tuple(found)
 
 
-def _others(port: int, protocol: str) -> list[Holder]:
-    """The sockets that the OS tells of, this process's among them."""
-    if sys.platform == "linux":
-        with contextlib.suppress(OSError):  # gVisor, or a kernel without inet_diag
-            return list(_by_diag(port, protocol))
-    return list(_by_psutil(port, protocol))
+def device(sock: socket.SocketType) -> str:
+    """The interface that a socket is bound to, or nothing."""
+    if "SO_BINDTODEVICE" in numbers():
+        with contextlib.suppress(OSError):
+            return sock.getsockopt(*numbers()["SO_BINDTODEVICE"], 64).rstrip(b"\0").decode("ascii", "replace")
+    return ""
 
 
 if sys.platform == "linux":
 
     def _by_diag(port: int, protocol: str) -> Iterator[Holder]:
         number = socket.IPPROTO_TCP if protocol == "tcp" else socket.IPPROTO_UDP
-        found = [
-            (family, sock)
-            for family in (socket.AF_INET, socket.AF_INET6)
-            for sock in on_port(family, number, port)
-        ]  # fmt: skip
-        pids = _owners({sock.inode for _, sock in found if sock.inode})
-        for family, sock in found:
-            foreign = sock.foreign if sock.foreign[1] else None
-            yield Holder(protocol, family, sock.local, foreign, sock.state, pids.get(sock.inode), sock.uid)
+        found = [sock for family in (socket.AF_INET, socket.AF_INET6) for sock in on_port(family, number, port)]
+        owned, hidden = owners({sock.inode for sock in found if sock.inode})
+        asked = 0
+        for sock in found:
+            processes = owned.get(sock.inode, [])
+            if asked < _LOOKED_INTO:
+                processes = [replace(it, passes_on=passes_on(it)) for it in processes]
+            options = None
+            if processes and asked < _LOOKED_INTO:
+                asked += 1
+                options = _lent(processes[0], sock)
+            yield Holder(
+                protocol,
+                sock.family,
+                sock.local,
+                sock.foreign if sock.foreign[1] else None,
+                sock.state,
+                related(processes) if processes else (),
+                sock.uid,
+                options,
+                device=_interface(sock.interface),
+                seconds=sock.seconds,
+                inode=sock.inode,
+                hidden=bool(hidden) and not processes and bool(sock.inode),
+                known=tuple(sorted(sock.flags or ())),
+                told=sock.flags is not None,
+            )
+
+    def _lent(process: Process, found: Found) -> tuple[str, ...] | None:
+        """The options of another process's socket; None where it may not be asked, or is another one by now."""
+        if process.is_this:
+            return None  # which is asked without a detour
+        with contextlib.suppress(OSError), borrowed(process) as fd:
+            if os.fstat(fd).st_ino == found.inode:
+                sock = socket.SocketType(fileno=fd)
+                try:
+                    return flags(sock)
+                finally:
+                    sock.detach()
+        return None
+
+    def _interface(index: int) -> str:
+        if not index:
+            return ""
+        try:
+            return socket.if_indextoname(index)
+        except OSError:
+            return f"interface {index}"
 
     def listening(port: int) -> set[int]:
         """The inodes of the TCP sockets that listen at `port`; empty where sock_diag does not tell. Microseconds."""
@@ -184,19 +251,6 @@ if sys.platform == "linux":
             families = (socket.AF_INET, socket.AF_INET6)
             return {s.inode for family in families for s in on_port(family, socket.IPPROTO_TCP, port, 1 << 10)}
         return set()
-
-    def _owners(inodes: set[int]) -> dict[int, int]:
-        """The process of each socket, by the descriptors that we may look at: of all users as root, else of our own."""
-        found: dict[int, int] = {}
-        wanted = {f"socket:[{inode}]": inode for inode in inodes}
-        for pid in filter(str.isdigit, os.listdir("/proc")) if wanted else ():
-            with contextlib.suppress(OSError):
-                for fd in os.scandir(f"/proc/{pid}/fd"):
-                    with contextlib.suppress(OSError):
-                        inode = wanted.get(os.readlink(fd.path))
-                        if inode is not None:
-                            found.setdefault(inode, int(pid))
-        return found
 
 
 def _by_psutil(port: int, protocol: str) -> Iterator[Holder]:
@@ -210,5 +264,6 @@ def _by_psutil(port: int, protocol: str) -> Iterator[Holder]:
     for found, pid in connections:
         if found.laddr and found.laddr.port == port:
             foreign = (found.raddr.ip, found.raddr.port) if found.raddr else None
-            state = {"NONE": "BOUND", "CLOSE": "BOUND"}.get(found.status, found.status)
-            yield Holder(protocol, int(found.family), (found.laddr.ip, port), foreign, state, pid)
+            state = _STATES.get(found.status, found.status)
+            processes = (Process(pid),) if pid else ()
+            yield Holder(protocol, int(found.family), (found.laddr.ip, port), foreign, state, processes)

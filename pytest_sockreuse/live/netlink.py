@@ -1,5 +1,5 @@
 """What is asked of Linux by netlink: a further interface or address, loopback that acknowledges at once, the state of a
-TCP socket, the sockets of a port."""
+TCP socket."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ import os
 import socket
 import struct
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass
 
 assert sys.platform == "linux"
 
@@ -118,51 +116,3 @@ class Diag:
         except FileNotFoundError:
             return None
         return answer[1] if answer[4:8] == identity[:4] else None
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """A socket that sock_diag knows: `state` is one of `STATES`, `inode` 0 where no process has it."""
-
-    local: tuple[str, int]
-    foreign: tuple[str, int]
-    state: str
-    uid: int
-    inode: int
-
-
-def on_port(family: int, protocol: int, port: int, states: int = 2**32 - 1) -> Iterator[Found]:
-    """The sockets of this namespace at a local port, in one of `states` (bits). Raises OSError without inet_diag.
-
-    `protocol` is IPPROTO_TCP or IPPROTO_UDP. A TCP socket that is bound and no more is told since Linux 6.8.
-    """
-    identity = struct.pack("!HH", port, 0) + bytes(32) + struct.pack("=III", 0, 2**32 - 1, 2**32 - 1)
-    body = struct.pack("=BBBxI", family, protocol, 0, states) + identity
-    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 4) as link:  # NETLINK_SOCK_DIAG
-        link.send(struct.pack("=IHHII", 16 + len(body), _DIAG, _REQUEST | _DUMP, next(_sequence), 0) + body)
-        while True:
-            data = link.recv(65536)
-            while data:
-                length, kind = struct.unpack_from("=IH", data)
-                if kind == 3:  # NLMSG_DONE
-                    return
-                if kind == 2:  # NLMSG_ERROR
-                    code = -struct.unpack_from("=i", data, 16)[0]
-                    raise OSError(code, os.strerror(code))
-                found = _found(data[16:length])
-                if found.local[1] == port:  # of those that are only bound the kernel tells all
-                    yield found
-                data = data[length + 3 & ~3 :]
-
-
-def _found(message: bytes) -> Found:
-    family, state = message[:2]
-    ports = struct.unpack_from("!HH", message, 4)
-    size = 16 if family == socket.AF_INET6 else 4
-    local, foreign = (socket.inet_ntop(family, message[at : at + size]) for at in (8, 24))
-    uid, inode = struct.unpack_from("=II", message, 64)
-    return Found((local, ports[0]), (foreign, ports[1]), _name(state), uid, inode)
-
-
-def _name(state: int) -> str:
-    return STATES[state] if state < len(STATES) else "?"

@@ -1,0 +1,336 @@
+"""``sockreuse explain``: a question at a prompt, and what the kernel and the model answer."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ..live.census import census
+from ..live.errnos import name_of
+from ..live.holders import Holder, holders
+from ..live.options import apply
+from ..live.processes import Process
+from ..parser import parse
+from ..platforms import Platform, current
+from ..scenario import Option, ScenarioError
+from ..text import visible
+from . import Diagnosis, addresses, exhaustion, guesses, words
+from .question import Asked, changed_settings, is_local, shown, too_low
+from .sight import Explanation, Sight, here, look
+from .story import answers
+from .words import Row
+
+_DEVICE = "SO_BINDTODEVICE="
+ANOTHER = "use another port (`sockreuse hold -- COMMAND {}` finds and holds one)"
+
+
+class QuestionError(ValueError):
+    """A question that is none; the message is one line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What a user asks: an address as typed, options, a destination, a user."""
+
+    place: str = ""
+    options: tuple[str, ...] = ()
+    udp: bool = False
+    connect: str | None = None
+    user: str | None = None
+
+    def asked(self) -> list[Asked]:
+        """A call for each address that is meant. Raises QuestionError."""
+        host, port = _parsed(self.place) if self.place else ("", 0)
+        protocol = "udp" if self.udp or addresses.is_udp(self.place) else "tcp"
+        options, device = _options(self.options, protocol)
+        uid = _uid(self.user)
+        platform = current()
+        goals = _resolved(*_parsed(self.connect), wild=("127.0.0.1", "::1")) if self.connect is not None else [None]
+        calls = []
+        for foreign in goals:
+            if foreign is not None and not foreign[1]:
+                raise QuestionError("nobody can connect to port 0: give the port of the destination")
+            for local in _resolved(host, port):
+                if foreign is not None and (":" in local[0]) != (":" in foreign[0]):
+                    continue
+                family = socket.AF_INET6 if ":" in local[0] else socket.AF_INET
+                given = options
+                if local[0] == "::" and _v6only(family) and not any(it.startswith("IPV6_V6ONLY") for it in options):
+                    given = (*options, "IPV6_V6ONLY")
+                calls.append(
+                    Asked(
+                        "connect" if foreign else "bind", "", protocol, family,
+                        tuple(it for it in given if it != "IPV6_V6ONLY=0"), local, foreign, uid, device,
+                        too_low(port, uid, platform), not is_local(local[0]), changed_settings(platform),
+                    )
+                )  # fmt: skip
+        if not calls:
+            raise QuestionError(f"{visible(self.place)} and {visible(self.connect or '')} are of two families")
+        return calls
+
+
+def _parsed(text: str) -> addresses.Named:
+    try:
+        return addresses.parsed(text)
+    except addresses.AddressError as error:
+        raise QuestionError(str(error)) from None
+
+
+def _resolved(host: str, port: int, wild: tuple[str, str] = ("0.0.0.0", "::")) -> list[tuple[str, int]]:
+    """All the addresses of a host; of none the wildcards of the families that this system has. Raises QuestionError."""
+    if not host:
+        return [(it, port) for it in wild if ":" not in it or is_local("::1")]
+    if ":" in host or host.replace(".", "").isdigit():
+        return [(host, port)]
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError):
+        raise QuestionError(f"{visible(host)!r} has no address: give one, or a name that resolves") from None
+    return [*dict.fromkeys((str(entry[4][0]), port) for entry in found)]
+
+
+def _options(given: Sequence[str], protocol: str) -> tuple[tuple[str, ...], str]:
+    """The options in the language's spelling, and the device. Raises QuestionError."""
+    names, device = [], ""
+    for text in given:
+        try:
+            step = parse(f"new = {protocol}4({text})").steps[0]
+        except ScenarioError:
+            why = "is no option: give one such as SO_REUSEADDR (see docs/scenarios.md)"
+            raise QuestionError(f"{visible(text)!r} {why}") from None
+        for option in step.options:
+            if option.name == "SO_BINDTODEVICE":
+                device = option.value or ""
+            elif option.value in (None, "1") and option.raw is None:
+                names.append(option.name)
+            else:
+                names.append(str(option))
+    return tuple(dict.fromkeys(names)), device
+
+
+def _uid(user: str | None) -> int:
+    """A user's number. Raises QuestionError."""
+    if user is None:
+        return os.geteuid() if hasattr(os, "geteuid") else 0
+    if user.isascii() and user.isdigit() and len(user) < 10:
+        return int(user)
+    try:
+        import pwd
+
+        return pwd.getpwnam(user).pw_uid
+    except (ImportError, KeyError, ValueError):
+        raise QuestionError(f"no user {visible(user)!r} here: give a name or a number") from None
+
+
+def _v6only(family: int) -> bool:
+    """Whether a new socket of this family has IPV6_V6ONLY set."""
+    try:
+        with socket.socket(family, socket.SOCK_STREAM) as sock:
+            return bool(sock.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY))
+    except OSError:
+        return False
+
+
+# --- the answer -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What each call would come to, and how that is known: by the ``model``, or ``tried``."""
+
+    asked: Asked
+    outcomes: Mapping[str, str]
+    known: str
+    explanation: Explanation
+
+    @property
+    def ok(self) -> bool:
+        """Whether every call would succeed."""
+        return all(outcome == "ok" for outcome in self.outcomes.values())
+
+    def rows(self) -> Iterator[Row]:
+        """What is asked, who is there, the answer, the clause, what helps."""
+        user = f", as {words.user_name(self.asked.uid)}" if self.asked.uid != _uid(None) else ""
+        yield "call", f"{self.asked}{user}"
+        explained = list(self.explanation.rows())
+        cut = next((n for n, (name, _) in enumerate(explained) if name in ("clause", "fix")), len(explained))
+        yield from explained[:cut]
+        said = ", ".join(f"{verb} {outcome}" for verb, outcome in self.outcomes.items())
+        yield "answer", f"{said} ({'tried here' if self.known == 'tried' else f'by the model of {current()}'})"
+        yield from explained[cut:]
+        yield from (("unseen", text) for text in unseen(self.explanation.sight.there))
+
+    def to_json(self) -> dict[str, Any]:
+        """For programs; every address as ADDRESS:PORT."""
+        sight, asked = self.explanation.sight, self.asked
+        found: dict[str, Any] = {
+            "local": shown(asked.local),
+            "foreign": shown(asked.foreign) if asked.foreign else None,
+            "protocol": asked.protocol,
+            "options": [*asked.options] + ([f"{_DEVICE}{asked.device}"] if asked.device else []),
+            "user": asked.uid,
+            "ok": self.ok,
+            "outcomes": dict(self.outcomes),
+            "by": self.known,
+            "sockets": [_socket_json(it, it in self.explanation.found.blocking) for it in sight.there[:1000]],
+            "clauses": [
+                {"name": it.name, "sentence": it.sentence, "source": it.source} for it in self.explanation.found.clauses
+            ],
+            "fixes": [*self.explanation.fixes],
+            "unseen": unseen(sight.there),
+        }
+        if sight.taken is not None:
+            found["range"] = exhaustion.to_json(sight.taken)
+        return found
+
+
+def answer(asked: Asked) -> Answer:
+    """Look, ask the model, and, where what can be seen does not decide, try the bind."""
+    platform = current()
+    scene = replace(here(platform), another=ANOTHER, ask=f"sudo sockreuse explain {asked.local[1]}")
+    sight = look(asked, scene, {})
+    outcomes, known = _outcomes(asked, sight, platform)
+    failed = next((verb for verb, outcome in outcomes.items() if outcome != "ok"), "")
+    if not failed:
+        return Answer(asked, outcomes, known, Explanation(sight, Diagnosis(), ()))
+    failing = replace(asked, verb=failed, errno=outcomes[failed].partition("|")[0])
+    if failing.errno == "ECONNREFUSED" and asked.foreign:
+        start = f"start what is to listen at {shown(asked.foreign)}"
+        return Answer(asked, outcomes, known, Explanation(sight, Diagnosis(), (start,)))
+    if not asked.local[1]:
+        sight = look(failing, scene, {})
+    return Answer(asked, outcomes, known, replace(sight, asked=failing).explanation())
+
+
+def _outcomes(asked: Asked, sight: Sight, platform: Platform) -> tuple[dict[str, str], str]:
+    """What bind, and then listen or connect would come to."""
+    if not asked.local[1]:
+        return _chosen(asked), "model" if asked.foreign else "tried"
+    predicted: dict[str, set[str]] = {}
+    sure = bool(sight.there) and not asked.elsewhere
+    for others in guesses(sight.there):
+        found = answers(asked, others, platform)
+        sure &= bool(found)
+        for verb, step in found.items():
+            predicted.setdefault("listen" if verb == "then" else verb, set()).update(step.outcomes)
+    told = {verb: "|".join(sorted(outcomes)) for verb, outcomes in predicted.items() if verb != "socket"}
+    if not sure or "|" in told.get("bind", "|"):
+        tried = _tried(asked) if asked.uid == _uid(None) else _tried_as(asked)
+        if tried:
+            return _until_failure({**told, "bind": tried}, asked), "tried"
+    return _until_failure(told, asked), "model"
+
+
+def _chosen(asked: Asked) -> dict[str, str]:
+    """What a call comes to that has the OS choose a port: bind is tried; connect has the ports that nobody is at."""
+    if asked.foreign is None:
+        return {"bind": _tried(asked)}
+    taken = census(asked.protocol).of_family(asked.family)
+    if len(taken.ports()) < taken.size:
+        return _until_failure({"connect": "ok"}, asked)
+    barred = {s.local[1] for s in taken.seats if s.foreign == asked.foreign or s.state in ("LISTEN", "BOUND")}
+    none_left = "EAGAIN" if asked.protocol == "udp" else "EADDRNOTAVAIL"
+    return {"connect": none_left if asked.protocol == "udp" or len(barred) >= taken.size else f"{none_left}|ok"}
+
+
+def _until_failure(outcomes: Mapping[str, str], asked: Asked) -> dict[str, str]:
+    """The outcomes up to the first call that does not succeed; of a connect to this host, whether somebody listens."""
+    kept: dict[str, str] = {}
+    for verb in ("bind", "listen", "connect"):
+        outcome = outcomes.get(verb, "unreached")
+        if verb == "connect" and outcome == "ok" and asked.foreign and nobody_listens(asked):
+            outcome = "ECONNREFUSED"
+        if outcome != "unreached":
+            kept[verb] = outcome
+            if outcome != "ok":
+                break
+    return kept or {asked.verb: "unknown"}
+
+
+def nobody_listens(asked: Asked) -> bool:
+    """Whether the destination is on this host, and nobody serves it."""
+    if asked.protocol != "tcp" or asked.foreign is None or not is_local(asked.foreign[0]):
+        return False
+    wild = ("0.0.0.0", "::", asked.foreign[0])
+    return not any(it.state == "LISTEN" and it.local[0] in wild for it in holders(asked.foreign[1]))
+
+
+def _tried(asked: Asked) -> str:
+    """What bind comes to, in fact: the socket is closed again at once, and never listens."""
+    kind = socket.SOCK_DGRAM if asked.protocol == "udp" else socket.SOCK_STREAM
+    options = [*asked.options] + ([f"{_DEVICE}{asked.device}"] if asked.device else [])
+    try:
+        with socket.socket(asked.family, kind) as sock:
+            for text in options:
+                apply(sock, _option(text))
+            sock.bind(asked.local)
+    except OSError as error:
+        return name_of(error)
+    return "ok"
+
+
+def _tried_as(asked: Asked) -> str:
+    """The same by another user, in a child; empty where this one may not become that."""
+    if sys.platform == "win32" or os.geteuid() != 0 or asked.uid is None:
+        return ""
+    ours, its = os.pipe()
+    child = os.fork()
+    if not child:
+        try:
+            os.setgroups([])
+            os.setuid(asked.uid)
+            os.write(its, _tried(asked).encode())
+        finally:
+            os._exit(0)
+    os.close(its)
+    with open(ours, "rb") as answer:
+        told = answer.read(100).decode()
+    os.waitpid(child, 0)
+    return told
+
+
+def _option(text: str) -> Option:
+    return parse(f"new = tcp4({text})").steps[0].options[0]
+
+
+def unseen(there: Sequence[Holder]) -> list[str]:
+    """What this user cannot see."""
+    hidden = [it for it in there if it.hidden]
+    lines = []
+    if hidden:
+        lines.append(f"the processes of {len(hidden)} of these sockets: ask as root, or as their user")
+    blind = [it for it in there if it.options is None and it.processes and not it.ended]
+    if blind or hidden:
+        lines.append("the sharing options of sockets of other users: the model was asked about each possibility")
+    return lines
+
+
+def _socket_json(holder: Holder, blocks: bool) -> dict[str, Any]:
+    return {
+        "state": holder.state,
+        "local": shown(holder.local),
+        "foreign": shown(holder.foreign) if holder.foreign else None,
+        "options": None if holder.options is None else [*holder.options],
+        "device": holder.device or None,
+        "user": holder.uid,
+        "processes": [_process_json(it) for it in holder.processes],
+        "ended": holder.ended,
+        "seconds": holder.seconds,
+        "hidden": holder.hidden,
+        "in_the_way": blocks,
+    }
+
+
+def _process_json(process: Process) -> dict[str, Any]:
+    return {
+        "pid": process.pid,
+        "name": process.name,
+        "descriptor": process.fd,
+        "inheritable": process.passes_on,
+        "origin": process.origin or None,
+        "from": process.parent or None,
+    }

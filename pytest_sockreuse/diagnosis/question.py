@@ -1,0 +1,113 @@
+"""What is asked: a call at a port, and what was there when it was made."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import sys
+from dataclasses import dataclass
+
+from ..platforms import Platform, knobs
+from ..settings import settings
+
+Address = tuple[str, int]
+SHARING = ("SO_REUSEADDR", "SO_REUSEPORT")
+#: The settings that bear on a port, with the values that nobody has set.
+_DEFAULTS = {
+    "net.ipv4.ip_unprivileged_port_start": "1024",
+    "net.ipv4.ip_nonlocal_bind": "0",
+    "net.ipv4.ip_autobind_reuse": "0",
+    "net.ipv4.tcp_tw_reuse": "2",
+    "net.ipv4.tcp_timestamps": "1",
+}
+_BIND_SERVICE = 1 << 10  # CAP_NET_BIND_SERVICE
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A call: `verb` bind, listen or connect; the socket's protocol, family and options; its `local` address (port 0:
+    to be chosen), and the `foreign` one that it was to connect to. `errno` is what it failed with, empty where that is
+    the question.
+
+    `uid` is the user's, None where it does not matter; `device` the interface that the socket is bound to; `low` says
+    that this user may not bind so low a port; `elsewhere` that no interface has the local address.
+    """
+
+    verb: str
+    errno: str
+    protocol: str
+    family: int
+    options: tuple[str, ...]
+    local: Address
+    foreign: Address | None = None
+    uid: int | None = None
+    device: str = ""
+    low: bool = False
+    elsewhere: bool = False
+    settings: tuple[tuple[str, str], ...] = ()
+
+    def __str__(self) -> str:
+        names = [name for name in self.options if name in SHARING]
+        options = " and ".join(names) or "no sharing option"
+        options += "".join(f", {name}" for name in self.options if name not in SHARING)
+        if self.device:
+            options += f", SO_BINDTODEVICE={self.device}"
+        there = f" to {shown(self.foreign)}" if self.foreign else ""
+        word = {"bind": "to", "listen": "at"}.get(self.verb, "from")
+        here = f" {word} {shown(self.local)}" if self.local[1] or not self.foreign else ""
+        return f"{self.verb}{there}{here}, {self.protocol.upper()}, {options}"
+
+
+def shown(address: Address) -> str:
+    """An address as the scenario language has it."""
+    return at(address[0], str(address[1]))
+
+
+def at(host: str, port: str) -> str:
+    """The same with a port symbol."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def changed_settings(platform: Platform) -> tuple[tuple[str, str], ...]:
+    """The settings of this host that bear on ports, where they are not the defaults and the model follows them."""
+    found = knobs(platform.stack)
+    return tuple(
+        (name, found[name])
+        for name, default in _DEFAULTS.items()
+        if found.get(name, default) != default and name in settings() and settings()[name].takes(found[name])
+    )
+
+
+def too_low(port: int, uid: int | None, platform: Platform) -> bool:
+    """Whether a user (None: this process) may not bind a port because it is low."""
+    if platform.stack not in ("linux", "gvisor") or not port:
+        return False
+    start = knobs(platform.stack).get("net.ipv4.ip_unprivileged_port_start", "1024")
+    return port < int(start) and not (_may_bind_low() if uid is None or uid == os.geteuid() else uid == 0)
+
+
+def _may_bind_low() -> bool:
+    with contextlib.suppress(OSError), open("/proc/self/status") as file:
+        for line in file:
+            if line.startswith("CapEff:"):
+                return bool(int(line.split()[1], 16) & _BIND_SERVICE)
+    return os.geteuid() == 0
+
+
+def is_local(host: str) -> bool:
+    """Whether an interface of this host has an address, and its family. Takes no port, so it tells also when none is
+    left."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    if sys.platform == "linux":
+        try:
+            with socket.socket(family, socket.SOCK_STREAM) as sock:
+                sock.setsockopt(socket.IPPROTO_IP, 24, 1)  # IP_BIND_ADDRESS_NO_PORT
+                sock.bind((host, 0))
+        except OSError:
+            return False
+        return True
+    import psutil
+
+    addresses = {found.address.partition("%")[0] for card in psutil.net_if_addrs().values() for found in card}
+    return host in addresses or host in ("0.0.0.0", "::") or host.startswith("127.")

@@ -1,0 +1,174 @@
+"""What is seen in the moment of a question or a failure, and the explanation of it: rows for a reader."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from ..live.census import Census, census, reserved_ports
+from ..live.holders import Holder, holders
+from ..live.port_blocks import ephemeral
+from ..platforms import Platform
+from . import Diagnosis, diagnose, exhaustion, words
+from .question import Asked, is_local
+from .words import Row, Scene
+
+_EXHAUSTED = ("EADDRINUSE", "EADDRNOTAVAIL", "EAGAIN", "ENOBUFS")
+_PEERS = 5  # sockets whose other side is looked for
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """A call that failed, or that is asked about: the sockets at its port, each in words; or, where the OS was to
+    choose the port, who has the range. `how` says by inode and by port how sockets came to their ports."""
+
+    asked: Asked
+    there: tuple[Holder, ...]
+    scene: Scene
+    said: Mapping[Holder, str] = field(default_factory=dict)
+    taken: Census | None = None
+    how: Mapping[int, str] = field(default_factory=dict)
+
+    def explanation(self) -> Explanation:
+        """The clause that decides and what helps, asked of the model."""
+        if self.taken is not None:
+            deciding, helps = exhaustion.relieved(self.asked, self.taken, self.scene.platform, self.how)
+            return Explanation(self, Diagnosis(deciding, ()), tuple(helps))
+        ranked = sorted(self.there, key=lambda it: not it.keeps)
+        found = diagnose(self.asked, ranked, self.scene.platform)
+        blocking = [it for it in self.there if it in found.blocking]
+        return Explanation(self, found, (*dict.fromkeys((*found.changes, *_others(self, blocking))),))
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """What decided, and what helps."""
+
+    sight: Sight
+    found: Diagnosis
+    fixes: tuple[str, ...]
+
+    def rows(self) -> Iterator[Row]:
+        """Who has the port, the clause, what helps."""
+        sight = self.sight
+        if sight.taken is not None:
+            yield from exhaustion.rows(sight.taken)
+        elif sight.there:
+            blocking = [it for it in sight.there if it in self.found.blocking]
+            beside = [it for it in sight.there if it not in self.found.blocking]
+            yield from (("held by", text) for text in _said(blocking, sight))
+            yield from (("beside", f"{text}; it is not in the way") for text in _said(beside, sight))
+        elif sight.asked.local[1]:
+            yield "held by", "nobody that can be seen"
+        port = sight.asked.local[1]
+        if port and port in reserved_ports():
+            yield "port", f"{port} is reserved: the OS never chooses it by itself"
+        elif port and sight.scene.chosen(port) and sight.asked.verb != "connect":
+            low, high = sight.scene.ephemeral
+            yield "port", f"{port} is one of {low}-{high}, from which the OS chooses ports for others"
+        yield from (("clause", f"{clause.sentence} ({clause.name})") for clause in self.found.clauses)
+        if not self.found.clauses and sight.asked.errno:
+            yield "clause", f"the model of {sight.scene.platform} does not account for this by what can be seen"
+        yield from (("fix", fix) for fix in self.fixes)
+
+
+def look(
+    asked: Asked, scene: Scene, how: Mapping[int, str], is_asker: Callable[[int | None], bool] = lambda _: False
+) -> Sight:
+    """What there is now. `is_asker` tells the descriptors of the socket that asks."""
+    if asked.local[1]:
+        there = [it for it in holders(asked.local[1], asked.protocol) if not is_asker(it.fd)]
+        found = [_with_origin(it, how, scene) for it in there]
+        scene = replace(scene, peers=_peers(found))
+        said = {it: words.socket_words(it, scene) for it in found[:40]}
+        return Sight(asked, tuple(found), scene, said, None, how)
+    if asked.errno in _EXHAUSTED and not _elsewhere(asked):
+        taken = census(asked.protocol).of_family(asked.family)
+        return Sight(asked, (), scene, {}, taken, how)
+    return Sight(asked, (), scene, {}, None, how)
+
+
+def nothing_to_find(asked: Asked) -> str:
+    """The cause where it is no other socket: the address, or the privilege."""
+    host = (asked.foreign or asked.local)[0]
+    if ":" in host and not is_local("::1"):
+        return "this system has no IPv6: use 127.0.0.1"
+    if asked.verb == "bind" and not is_local(asked.local[0]):
+        return f"no interface here has {asked.local[0]}: bind an address of this machine, or 127.0.0.1"
+    return ""
+
+
+def _elsewhere(asked: Asked) -> bool:
+    return bool(nothing_to_find(asked)) or asked.errno == "EACCES"
+
+
+def _others(sight: Sight, blocking: Sequence[Holder]) -> Iterator[str]:
+    asked = sight.asked
+    if asked.low or (asked.errno == "EACCES" and not sight.there):
+        yield from _privilege(asked)
+    elif cause := "" if sight.there else nothing_to_find(asked):
+        yield cause
+    else:
+        yield from words.fixes(asked, blocking, sight.scene)
+
+
+def _privilege(asked: Asked) -> Iterator[str]:
+    port = asked.local[1]
+    yield f"use a port from 1024 on, and forward {port} to it"
+    yield f"set net.ipv4.ip_unprivileged_port_start={port} or lower, so that every user may bind it"
+    yield "give the program CAP_NET_BIND_SERVICE (setcap, or AmbientCapabilities= in its systemd unit)"
+    yield "bind as root, or have a socket unit pass the socket, before the user is changed"
+
+
+def _said(some: Sequence[Holder], sight: Sight) -> list[str]:
+    if len(some) <= 8 and all(it in sight.said for it in some):
+        return [sight.said[it] for it in some]
+    return words.sockets(some, sight.scene)
+
+
+def _with_origin(holder: Holder, how: Mapping[int, str], scene: Scene) -> Holder:
+    """With how it came to its port, and how processes came by it, as far as we know or can infer."""
+    way = how.get(holder.inode, "") if holder.inode else how.get(-holder.local[1], "")
+    if not way and holder.foreign and not holder.keeps:
+        way = _inferred(holder, scene)
+    made = holder.inode in (scene.made or {})
+    if made and holder.fd is None:
+        holder = replace(holder, processes=tuple(words.heir(process) for process in holder.processes))
+    return replace(holder, how=way)
+
+
+def _inferred(holder: Holder, scene: Scene) -> str:
+    """Whether a connection was accepted, or connect chose its port; empty where either may be."""
+    assert holder.foreign is not None
+    if holder.foreign == holder.local:
+        return "connect"
+    mine, its = scene.chosen(holder.local[1]), scene.chosen(holder.foreign[1])
+    if mine != its:
+        return "connect" if mine else "accept"
+    if mine and any(it.state == "LISTEN" for it in _at(holder.foreign)):
+        return "connect"
+    return ""
+
+
+def _at(address: tuple[str, int]) -> list[Holder]:
+    """The sockets at a local port, if the address is one of this host."""
+    return holders(address[1]) if is_local(address[0]) else []
+
+
+def _peers(found: Sequence[Holder]) -> dict[Holder, str]:
+    """The processes at the other side of connections, where that is on this host."""
+    peers = {}
+    for holder in [it for it in found if it.foreign and it.foreign != it.local][:_PEERS]:
+        assert holder.foreign is not None
+        ends = (holder.foreign, holder.local)
+        other = next((it for it in _at(holder.foreign) if (it.local, it.foreign) == ends), None)
+        if other is not None and other.processes:
+            peers[holder] = ", ".join(map(str, other.processes[:3]))
+    return peers
+
+
+def here(
+    platform: Platform, made: Mapping[int, str] | None = None, placeholders: frozenset[int] = frozenset()
+) -> Scene:
+    """The scene as it is now."""
+    return Scene(platform, ephemeral(), placeholders, made)
