@@ -15,7 +15,7 @@ Others = Sequence[Holder]
 _Sock = TypeVar("_Sock", Asked, Holder)
 _OVERRIDES = ("windows", "wine", "wsl1")  # where SO_REUSEADDR takes a port away from who has it
 _EVERY = ("0.0.0.0", "::")
-_NO_SERVER = " (to connect out; it cannot listen)"
+NO_SERVER = " (to connect out; it cannot listen)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +30,13 @@ class Change:
     first: bool = False
     edit: Callable[[Asked], Asked] | None = None
     where: Callable[[Asked, Others], bool] = lambda *_: True
-    beyond: str = ""
+    beyond: tuple[str, ...] = ()
+    others: Callable[[Asked, Holder], Holder] | None = None
 
     def made(self, asked: Asked, others: Others) -> tuple[Asked, Others]:
         """The call and the others after it."""
         asked = self.edit(asked) if self.edit else asked
+        others = [self.others(asked, it) for it in others] if self.others else others
         return _with(asked, self.mine), [_with(it, self.theirs) for it in others]
 
 
@@ -43,7 +45,9 @@ def helpful(asked: Asked, explained: Sequence[Others], platform: Platform) -> tu
     clean: dict[str, str] = {}  # by the change's own sentence
     partly = []
     for change in CHANGES:
-        if change.beyond in clean or (platform.stack in _OVERRIDES and {change.mine, change.theirs} & {*SHARING}):
+        if clean.keys() & {*change.beyond} or (
+            platform.stack in _OVERRIDES and {change.mine, change.theirs} & {*SHARING}
+        ):
             continue
         after = [_after(change, asked, others, platform) for others in explained]
         if None in after:
@@ -63,7 +67,7 @@ def _after(change: Change, asked: Asked, others: Others, platform: Platform) -> 
     answer = answers(*change.made(asked, others), platform, "first" if change.first else "")
     if not answer or any(step.outcomes != ("ok",) for verb, step in answer.items() if verb != "then"):
         return None
-    return "" if "then" not in answer or answer["then"].outcomes == ("ok",) else _NO_SERVER
+    return "" if "then" not in answer or answer["then"].outcomes == ("ok",) else NO_SERVER
 
 
 def _with(it: _Sock, option: str) -> _Sock:
@@ -103,6 +107,13 @@ def _unbound(asked: Asked) -> Asked:
     return replace(asked, local=("::" if ":" in asked.local[0] else "0.0.0.0", 0))
 
 
+def _of_one_user(asked: Asked, holder: Holder) -> Holder:
+    return replace(holder, uid=asked.uid)
+
+
+_ALONE = "set SO_REUSEADDR on this socket before it binds"
+_BOTH = "set SO_REUSEADDR on both sockets before they bind"
+_PORT = "set SO_REUSEPORT on both sockets before they bind, if both are to serve the port"
 CHANGES = (
     Change(
         "set IPV6_V6ONLY on this socket before it binds, if IPv4 is not meant",
@@ -114,19 +125,29 @@ CHANGES = (
         theirs="IPV6_V6ONLY",
         where=lambda asked, others: ":" not in asked.local[0] and all(_dual(o.local[0], o.options) for o in others),
     ),
-    Change("set SO_REUSEADDR on this socket before it binds", "SO_REUSEADDR"),
+    Change(_ALONE, "SO_REUSEADDR"),
     Change(
-        "set SO_REUSEADDR on both sockets before they bind",
+        _BOTH,
         "SO_REUSEADDR",
         "SO_REUSEADDR",
-        beyond="set SO_REUSEADDR on this socket before it binds",
+        beyond=(_ALONE,),
     ),
     Change(
-        "set SO_REUSEPORT on both sockets before they bind, if both are to serve the port",
+        _PORT,
         "SO_REUSEPORT",
         "SO_REUSEPORT",
         where=_to_be_shared,
-        beyond="set SO_REUSEADDR on this socket before it binds",
+        beyond=(_ALONE,),
+    ),
+    Change(
+        "run both as one user, with SO_REUSEPORT on both sockets, if both are to serve the port",
+        "SO_REUSEPORT",
+        "SO_REUSEPORT",
+        where=lambda asked, others: (
+            _to_be_shared(asked, others) and any(it.uid not in (None, asked.uid) for it in others)
+        ),
+        beyond=(_PORT,),
+        others=_of_one_user,
     ),
     Change(
         "bind one address that the other socket does not have, in place of all addresses",
@@ -148,6 +169,6 @@ CHANGES = (
         "SO_REUSEADDR",
         "SO_REUSEADDR",
         first=True,
-        beyond="set SO_REUSEADDR on both sockets before they bind",
+        beyond=(_ALONE, _BOTH),
     ),
 )

@@ -36,10 +36,10 @@ def rows(found: Census) -> Iterator[tuple[str, str]]:
     yield "taken", f"{len(taken)} of {found.size}{_percent(len(taken), found.size)}" + _listed(states, len(taken))
     if to := destinations(found):
         more = f"; and {len(to) - _TOP} other destinations" if len(to) > _TOP else ""
-        yield "to", "; ".join(f"{shown(place)}: {_ports(n)}" for place, n in to.most_common(_TOP)) + more
+        yield "to", "; ".join(f"{shown(place)}: {_ports(n)}" for place, n in _most(to)) + more
     if by := processes(found):
         more = f"; and {len(by) - _TOP} other processes" if len(by) > _TOP else ""
-        yield "by", "; ".join(f"{name}: {_ports(n)}" for name, n in by.most_common(_TOP)) + more
+        yield "by", "; ".join(f"{name}: {_ports(n)}" for name, n in _most(by)) + more
 
 
 def states_of(found: Census) -> dict[int, str]:
@@ -73,6 +73,11 @@ def processes(found: Census) -> Counter[str]:
     names = {pid: str(Process(pid)) for pid, _ in counts.most_common(_TOP + 1)}
     names[0] = "no process, or none that can be seen"
     return Counter({names.get(pid, f"pid {pid}"): n for pid, n in counts.items()})
+
+
+def _most(counts: Counter[Any]) -> list[tuple[Any, int]]:
+    """The first of a count, those with equal numbers in the order of their names."""
+    return sorted(counts.items(), key=lambda it: (-it[1], it[0]))[:_TOP]
 
 
 def _ports(count: int) -> str:
@@ -150,7 +155,8 @@ class _Scene:
             yield from self._ended() if self.protocol == "tcp" else ()
         if self.wait:
             yield f"wait {self.wait}"
-        yield f"new = {kind}({_NO_PORT if self.source or (self.no_port and self.new_bound) else ''})"
+        no_port = self.source or (self.no_port and self.new_bound)
+        yield f"new = {kind}({_NO_PORT if no_port and self.protocol == 'tcp' else ''})"
         if self.source or self.new_bound:
             yield f"new.bind({at(second if self.source else mine, '0')})"
         if self.connects:
@@ -208,7 +214,12 @@ connections to several destinations",
         "connect from another source address too (bind it with port 0 and IP_BIND_ADDRESS_NO_PORT): each has the "
         "whole range",
         lambda it: replace(it, source=True, connects=True),
-        lambda it: it.connects,
+        lambda it: it.connects and it.protocol == "tcp",
+    ),
+    _Relief(
+        "use another source address too (bind it with port 0): each has the whole range",
+        lambda it: replace(it, source=True),
+        lambda it: it.protocol == "udp",
     ),
     _Relief(
         "connect to another address or port of the server too: each destination has the whole range",
@@ -281,11 +292,12 @@ def _scenes(asked: Asked, found: Census, how: Mapping[int, str]) -> Iterator[_Sc
         no_port=_NO_PORT in asked.options,
     )
     most = states.most_common(1)[0][0] if states else "BOUND"
-    ways = {how[seat.inode] for seat in found.seats if seat.inode in how}
+    keys = [seat.inode or -seat.local[1] for seat in found.seats if seat.state == most or most not in _DEAD]
+    ways = {how[key] for key in keys if key in how}
     if most in ("LISTEN", "BOUND") and asked.protocol == "tcp":
         yield replace(base, listens=True)
         return
-    bounds = [way == "bind" for way in sorted(ways)] or [False, True]
+    bounds = sorted({way == "bind" for way in ways}) or [False, True]
     same = [True] if len(to) < 2 else [True, False]
     for bound, one in itertools.product(bounds, same):
         yield replace(base, bound=bound, same=one, state=most if most in _DEAD else "ESTABLISHED")

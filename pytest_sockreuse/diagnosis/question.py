@@ -8,6 +8,7 @@ import socket
 import sys
 from dataclasses import dataclass
 
+from ..live.options import numbers
 from ..platforms import Platform, knobs
 from ..settings import settings
 
@@ -101,12 +102,14 @@ def is_local(host: str) -> bool:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     if sys.platform == "linux":
         try:
-            with socket.socket(family, socket.SOCK_STREAM) as sock:
-                sock.setsockopt(socket.IPPROTO_IP, 24, 1)  # IP_BIND_ADDRESS_NO_PORT
-                sock.bind((host, 0))
+            sock = socket.SocketType(family, socket.SOCK_STREAM)  # the class that nobody watches
         except OSError:
             return False
-        return True
+        with contextlib.closing(sock), contextlib.suppress(OSError):
+            sock.setsockopt(*numbers()["IP_BIND_ADDRESS_NO_PORT"], 1)
+            sock.bind((host, 0))
+            return True
+        return False
     import psutil
 
     addresses = {found.address.partition("%")[0] for card in psutil.net_if_addrs().values() for found in card}

@@ -10,6 +10,7 @@ from ..live.holders import Holder, holders
 from ..live.port_blocks import ephemeral
 from ..platforms import Platform
 from . import Diagnosis, diagnose, exhaustion, words
+from .changes import NO_SERVER
 from .question import Asked, is_local
 from .words import Row, Scene
 
@@ -37,7 +38,9 @@ class Sight:
         ranked = sorted(self.there, key=lambda it: not it.keeps)
         found = diagnose(self.asked, ranked, self.scene.platform)
         blocking = [it for it in self.there if it in found.blocking]
-        return Explanation(self, found, (*dict.fromkeys((*found.changes, *_others(self, blocking))),))
+        partly = [change for change in found.changes if change.endswith(NO_SERVER)]  # no server's first choice
+        clean = [change for change in found.changes if change not in partly]
+        return Explanation(self, found, (*dict.fromkeys((*clean, *_others(self, blocking), *partly)),))
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +61,12 @@ class Explanation:
             beside = [it for it in sight.there if it not in self.found.blocking]
             yield from (("held by", text) for text in _said(blocking, sight))
             yield from (("beside", f"{text}; it is not in the way") for text in _said(beside, sight))
-        elif sight.asked.local[1]:
+        elif sight.asked.local[1] and not sight.asked.low:
             yield "held by", "nobody that can be seen"
         port = sight.asked.local[1]
         if port and port in reserved_ports():
             yield "port", f"{port} is reserved: the OS never chooses it by itself"
-        elif port and sight.scene.chosen(port) and sight.asked.verb != "connect":
+        elif port and sight.scene.chosen(port) and (sight.scene.ask or any(it.how == "connect" for it in sight.there)):
             low, high = sight.scene.ephemeral
             yield "port", f"{port} is one of {low}-{high}, from which the OS chooses ports for others"
         yield from (("clause", f"{clause.sentence} ({clause.name})") for clause in self.found.clauses)

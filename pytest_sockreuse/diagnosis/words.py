@@ -45,6 +45,11 @@ _PROXIES = {
 }
 
 
+_ITSELF = (
+    "this connection's two ends are one socket, since nobody listened at the port when the OS chose that very port for "
+    "the connection"
+)
+_KEPT = "no process has this side's socket any more, the kernel keeps it until then"
 _NOT_INHERITED = {
     "exec": "leave it close-on-exec, as Python does (not set_inheritable, not close_fds=False with it)",
     "fork": "close it in the child after the fork, or start the child with exec",
@@ -106,8 +111,9 @@ def socket_words(holder: Holder, scene: Scene) -> str:
     if holder.device:
         said += f" on {holder.device}"
     if is_self_connected(holder):
-        return f"{said} with itself: this connection's two ends are one socket, since nobody listened at the port when \
-the OS chose that very port for the connection: {_owner(holder)}"
+        said += f" with itself: {_ITSELF}"
+        made = (scene.made or {}).get(holder.inode)
+        return f"{said}: {_owner(holder)}" + (f", made {made}" if made else "")
     if holder.foreign:
         said += f" with {shown(holder.foreign)}"
         if peer := (scene.peers or {}).get(holder):
@@ -170,11 +176,13 @@ def _owner(holder: Holder) -> str:
 
 
 def user_name(uid: int | None) -> str:
-    """A user's name, or the number."""
+    """A user's name, and the number where there is more to know."""
+    if uid == 0:
+        return "root"
     try:
         import pwd
 
-        return visible(pwd.getpwuid(uid or 0).pw_name)
+        return f"{visible(pwd.getpwuid(uid or 0).pw_name)} ({uid})"
     except (ImportError, KeyError):
         return str(uid)
 
@@ -229,10 +237,11 @@ def _ended(holder: Holder, scene: Scene) -> Iterator[str]:
         if holder.seconds is not None:
             yield f"{wait}: TIME_WAIT is then over"
         return
-    peer = (scene.peers or {}).get(holder) or "the other side"
+    peer = (scene.peers or {}).get(holder)
     limit = " (tcp_fin_timeout)" if holder.state == "FIN_WAIT2" and scene.platform.stack == "linux" else ""
-    what = f"close {shown(holder.foreign)}" if holder.foreign else "close its end"
-    yield f"have {peer} {what}, or {wait}{limit}: no process has the socket any more, the kernel keeps it until then"
+    there = shown(holder.foreign or holder.local)
+    who = f"{peer}, at {there}" if peer else there
+    yield f"have the other side close its connection ({who}), or {wait}{limit}: {_KEPT}"
 
 
 def _proxy(holder: Holder) -> str:

@@ -45,7 +45,7 @@ def _meant(texts: Sequence[str]) -> Iterator[tuple[str, str, int]]:
                 continue
             said = said or line.strip()
             near = [line, *lines[max(0, number - _LINES) : number], *lines[number + 1 : number + 1 + _LINES]]
-            for host, port in (place for text in near for place in addresses.found(text)):
+            for host, port in (place for part in near for place in addresses.found(part)):
                 if port:
                     named = True
                     yield line.strip(), host, port

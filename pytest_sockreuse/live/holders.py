@@ -202,7 +202,7 @@ if sys.platform == "linux":
         for sock in found:
             processes = owned.get(sock.inode, [])
             if asked < _LOOKED_INTO:
-                processes = [replace(it, passes_on=passes_on(it)) for it in processes]
+                processes = [replace(it, passes_on=passes_on(it), called=it.name) for it in processes]
             options = None
             if processes and asked < _LOOKED_INTO:
                 asked += 1

@@ -9,13 +9,15 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from ..text import visible
+
 _PIDFD_GETFD = 438  # a system call since Linux 5.6, of the same number everywhere but on Alpha
 _MOST_PARENTS = 64
 
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """A process that has a socket, as its descriptor `fd`.
+    """A process that has a socket, as its descriptor `fd`; `called` is its name, as long as it is known.
 
     `passes_on` says whether that stays open in what the process executes (it is not close-on-exec); `origin` how it
     came by the socket where that shows: by ``fork`` or by ``exec``, of the process `parent`.
@@ -26,6 +28,7 @@ class Process:
     passes_on: bool | None = None
     origin: str = ""
     parent: int = 0
+    called: str = ""
 
     @property
     def is_this(self) -> bool:
@@ -34,17 +37,15 @@ class Process:
 
     @property
     def name(self) -> str:
-        """What psutil calls it; ``a process`` where it may not be seen."""
+        """What psutil calls it, or did; ``a process`` where it may not be seen."""
         import psutil
 
-        try:
-            return psutil.Process(self.pid).name() or "a process"
-        except psutil.Error:
-            return "a process"
+        if not self.called:
+            with contextlib.suppress(psutil.Error):
+                return psutil.Process(self.pid).name() or "a process"
+        return self.called or "a process"
 
     def __str__(self) -> str:
-        from ..text import visible
-
         return f"this process (pid {self.pid})" if self.is_this else f"{visible(self.name)} (pid {self.pid})"
 
 

@@ -44,7 +44,9 @@ ORPHAN_ROOT = BOOK(
     until=("6.16.12", "6.17"),
 )
 TW_KEEPS = BOOK(
-    "time-wait-keeps-port", "TIME_WAIT holds address and options of the dead socket.", "net/ipv4/inet_timewait_sock.c"
+    "time-wait-keeps-port",
+    "What is left of a closed connection, TIME_WAIT or FIN_WAIT2, holds address and options of the dead socket.",
+    "net/ipv4/inet_timewait_sock.c",
 )
 DEVICE = BOOK(
     "device-keeps-apart",
