@@ -20,23 +20,22 @@ class UsageError(Exception):
 
 
 class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise UsageError(f"{message} (see {self.prog} --help)")
+    """Raises UsageError. One that is `mixed` takes options between the words of a list: ``explain 8080 --udp
+    SO_REUSEADDR``."""
 
-
-class _Mixed(_Parser):
-    """A parser that takes options between the words of a list too: ``explain 8080 --udp SO_REUSEADDR``."""
-
-    _within = False
+    mixed = False
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        if self._within:
+        if not self.mixed:
             return super().parse_known_args(args, namespace)
-        self._within = True
+        self.mixed = False  # what follows asks again
         try:
             return self.parse_known_intermixed_args(args, namespace)
         finally:
-            self._within = False
+            self.mixed = True
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{message} (see {self.prog} --help)")
 
 
 def _number(text: str) -> int:
@@ -72,10 +71,10 @@ def parser(commands: Mapping[str, Callable[[argparse.Namespace], int]]) -> argpa
     """A parser that leaves in `call` the one of `commands` that was named; it raises UsageError."""
     top = _Parser("sockreuse", description=sys.modules[__package__].__doc__)
     top.add_argument("--version", action="version", version=f"sockreuse {__version__}")
-    found = top.add_subparsers(required=True, metavar="COMMAND", parser_class=_Mixed)
+    found = top.add_subparsers(required=True, metavar="COMMAND")
 
-    def command(name: str, about: str, of: str = "", to: Any = found) -> argparse.ArgumentParser:
-        made: argparse.ArgumentParser = to.add_parser(name, help=about, description=f"{about[0].upper()}{about[1:]}.")
+    def command(name: str, about: str, of: str = "", to: Any = found) -> _Parser:
+        made: _Parser = to.add_parser(name, help=about, description=f"{about[0].upper()}{about[1:]}.")
         made.set_defaults(call=commands[f"{of}{name}"])
         return made
 
@@ -145,6 +144,7 @@ def parser(commands: Mapping[str, Callable[[argparse.Namespace], int]]) -> argpa
     check.add_argument("rule", nargs="+", metavar="RULE", help="an id or alias (see sockreuse rules)")
     platform = command("platform", "say which platform this is")
     explain = command("explain", "say who has a port, whether a bind, listen or connect would succeed now, what helps")
+    explain.mixed = True
     about = "such as 8080, [::]:8080, localhost:8080, or a message that has one"
     explain.add_argument("address", nargs="?", default="", metavar="[ADDRESS:]PORT", help=about)
     explain.add_argument("option", nargs="*", metavar="OPTION", help="of the socket that asks, such as SO_REUSEADDR")

@@ -31,8 +31,10 @@ def hold(command: Sequence[str], count: int = 1, release: bool = False) -> int:
     HoldError.
     """
     places = sum(word.count("{}") for word in command)
-    if places < count:
-        raise HoldError(f"the command has {places} places {{}} for {count} port{'s' * (count != 1)}")
+    if 0 < places < count:
+        raise HoldError(f"the command has {places} of the {count} places {{}} that it needs: one for each port")
+    if not places:
+        print("sockreuse: the command has no {}, so nothing tells it the port", file=sys.stderr)
     with Ports() as ports:
         try:
             leases = ports.hold_many(count)

@@ -42,7 +42,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--sockreuse-explain",
         action="store_true",
-        help="when a test fails with EADDRINUSE or EADDRNOTAVAIL, who has the port, why, and what helps",
+        help="when a test fails since it could not have a port: who has it, why, and what helps",
     )
     group.addoption(
         "--sockreuse-record",
