@@ -14,11 +14,12 @@ from ..live.errnos import name_of
 from ..live.holders import Holder, holders
 from ..live.options import apply
 from ..live.processes import Process
+from ..live.users import this_user, user_name, user_number
 from ..parser import parse
 from ..platforms import Platform, current
 from ..scenario import Option, ScenarioError
 from ..text import visible
-from . import Diagnosis, addresses, exhaustion, guesses, words
+from . import Diagnosis, addresses, exhaustion, guesses
 from .question import Asked, changed_settings, is_local, shown, too_low
 from .sight import Explanation, Sight, here, look
 from .story import answers
@@ -112,18 +113,13 @@ def _options(given: Sequence[str], protocol: str) -> tuple[tuple[str, ...], str]
     return tuple(dict.fromkeys(names)), device
 
 
-def _uid(user: str | None) -> int:
+def _uid(user: str | None) -> int | None:
     """A user's number. Raises QuestionError."""
     if user is None:
-        return os.geteuid() if hasattr(os, "geteuid") else 0
-    if user.isascii() and user.isdigit() and len(user) < 10:
-        return int(user)
-    try:
-        import pwd
-
-        return pwd.getpwnam(user).pw_uid
-    except (ImportError, KeyError, ValueError):
-        raise QuestionError(f"no user {visible(user)!r} here: give a name or a number") from None
+        return this_user()
+    if (uid := user_number(user)) is None:
+        raise QuestionError(f"no user {visible(user)!r} here: give a name or a number")
+    return uid
 
 
 def _v6only(family: int) -> bool:
@@ -154,7 +150,7 @@ class Answer:
 
     def rows(self) -> Iterator[Row]:
         """What is asked, who is there, the answer, the clause, what helps."""
-        user = f", as {words.user_name(self.asked.uid)}" if self.asked.uid != _uid(None) else ""
+        user = f", as {user_name(self.asked.uid)}" if self.asked.uid != this_user() else ""
         yield "call", f"{self.asked}{user}"
         explained = list(self.explanation.rows())
         cut = next((n for n, (name, _) in enumerate(explained) if name in ("clause", "fix")), len(explained))
@@ -219,7 +215,7 @@ def _outcomes(asked: Asked, sight: Sight, platform: Platform) -> tuple[dict[str,
             predicted.setdefault("listen" if verb == "then" else verb, set()).update(step.outcomes)
     told = {verb: "|".join(sorted(outcomes)) for verb, outcomes in predicted.items() if verb != "socket"}
     if not sure or "|" in told.get("bind", "|"):
-        tried = _tried(asked) if asked.uid == _uid(None) else _tried_as(asked)
+        tried = _tried(asked) if asked.uid == this_user() else _tried_as(asked)
         if tried:
             return _until_failure({**told, "bind": tried}, asked), "tried"
     return _until_failure(told, asked), "model"

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import socket
 import sys
 from dataclasses import dataclass
 
 from ..live.options import numbers
+from ..live.users import this_user
 from ..platforms import Platform, knobs
 from ..settings import settings
 
@@ -85,7 +85,7 @@ def too_low(port: int, uid: int | None, platform: Platform) -> bool:
     if platform.stack not in ("linux", "gvisor") or not port:
         return False
     start = knobs(platform.stack).get("net.ipv4.ip_unprivileged_port_start", "1024")
-    return port < int(start) and not (_may_bind_low() if uid is None or uid == os.geteuid() else uid == 0)
+    return port < int(start) and not (_may_bind_low() if uid in (None, this_user()) else uid == 0)
 
 
 def _may_bind_low() -> bool:
@@ -93,7 +93,7 @@ def _may_bind_low() -> bool:
         for line in file:
             if line.startswith("CapEff:"):
                 return bool(int(line.split()[1], 16) & _BIND_SERVICE)
-    return os.geteuid() == 0
+    return this_user() == 0
 
 
 def is_local(host: str) -> bool:

@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 
 from ..live.holders import Holder
 from ..live.processes import Process, is_ours, program
+from ..live.users import user_name
 from ..platforms import Platform
-from ..text import visible
 from .question import Asked, shown
 
 Row = tuple[str, str]
@@ -173,18 +173,6 @@ def _owner(holder: Holder) -> str:
     shared = f"shared by {len(holder.processes)} processes: " if len(holder.processes) > 1 else ""
     stranger = holder.uid is not None and not any(process.is_this for process in holder.processes)
     return shared + "; ".join(parts) + (f", user {user_name(holder.uid)}" if stranger else "")
-
-
-def user_name(uid: int | None) -> str:
-    """A user's name, and the number where there is more to know."""
-    if uid == 0:
-        return "root"
-    try:
-        import pwd
-
-        return f"{visible(pwd.getpwuid(uid or 0).pw_name)} ({uid})"
-    except (ImportError, KeyError):
-        return str(uid)
 
 
 # --- what helps -------------------------------------------------------------------------------------------------------

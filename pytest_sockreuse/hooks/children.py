@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import socket
-import sys
 from collections.abc import Iterator, Sequence
 
 from ..diagnosis import addresses
@@ -12,6 +10,7 @@ from ..diagnosis.question import Asked
 from ..diagnosis.sight import Explanation, here, look
 from ..diagnosis.words import text
 from ..live.port_blocks import descriptors
+from ..live.users import this_user
 from ..platforms import current
 from ..ports import leases
 from ..text import visible
@@ -59,11 +58,10 @@ def _words(said: str, host: str, port: int, protocol: str) -> str:
         host = "127.0.0.1" if host == "localhost" else ""
     local = (host or "0.0.0.0", port)
     family = socket.AF_INET6 if ":" in local[0] else socket.AF_INET
-    uid = os.geteuid() if sys.platform != "win32" else None
     scene = here(current(), None, frozenset(descriptors()))
     tries: list[Explanation] = []
     for options in ((), ("SO_REUSEADDR",)):
-        asked = Asked("bind", "EADDRINUSE", protocol, family, options, local, uid=uid)
+        asked = Asked("bind", "EADDRINUSE", protocol, family, options, local, uid=this_user())
         sight = look(asked, scene, {})
         if not sight.there:
             return ""

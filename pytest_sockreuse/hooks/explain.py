@@ -28,6 +28,7 @@ from ..live import placeholder, port_blocks
 from ..live.errnos import name_of
 from ..live.holders import device, flags
 from ..live.port_blocks import descriptors
+from ..live.users import this_user
 from ..platforms import current
 from . import children
 
@@ -214,12 +215,11 @@ def _asked(error: OSError, sock: socket.socket, verb: str, address: Any) -> Aske
     elif verb == "connect":
         foreign = (_literal(address[0], sock), address[1])
     platform = current()
-    uid = os.geteuid() if sys.platform != "win32" else None
-    low = error.errno == errno.EACCES and too_low(local[1], uid, platform)
+    low = error.errno == errno.EACCES and too_low(local[1], None, platform)
     elsewhere = verb == "bind" and error.errno == errno.EADDRNOTAVAIL and not is_local(local[0])
     return Asked(
-        verb, name_of(error), protocol, sock.family, flags(sock), local, foreign, uid, device(sock), low, elsewhere,
-        changed_settings(platform),
+        verb, name_of(error), protocol, sock.family, flags(sock), local, foreign, this_user(), device(sock), low,
+        elsewhere, changed_settings(platform),
     )  # fmt: skip
 
 

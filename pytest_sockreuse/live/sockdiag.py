@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
-from .netlink import STATES
+from . import netlink
 
 assert sys.platform == "linux"
 
@@ -85,7 +85,7 @@ def _found(message: bytes, flags: frozenset[str] | None = None) -> Found:
         family,
         (_host(family, local), port),
         (_host(family, foreign), peer),
-        STATES[state] if state < len(STATES) else "?",
+        netlink.STATES[state] if state < len(netlink.STATES) else "?",
         uid,
         inode,
         interface,
