@@ -80,9 +80,16 @@ def parser(commands: Mapping[str, Callable[[argparse.Namespace], int]]) -> argpa
 
     run = command("run", "perform the scenarios of FILE on this machine")
     predict = command("predict", "say what the model of a platform does with the scenarios of FILE")
-    compare = command("compare", "show the steps of the scenarios of FILE in which platforms differ, by their models")
+    compare = command(
+        "compare", "show where platforms differ, by their models: in the steps of FILE, or with two servers"
+    )
     for reader in (run, predict, compare):
-        reader.add_argument("file", metavar="FILE", help="a scenario file; - is standard input")
+        some = "?" if reader is compare else None
+        reader.add_argument("file", metavar="FILE", nargs=some, help="a scenario file; - is standard input")
+    for which in ("first", "second"):
+        compare.add_argument(
+            f"--{which}", metavar="RUNTIME", help=f"instead of FILE: the {which} to take a port, such as node or flask"
+        )
     predict.add_argument("--on", type=_platform, metavar="PLATFORM", required=True, help="as linux-6.1.176 or macos-15")
     predict.add_argument("--why", action="store_true", help="print the sentence and source of each clause that decides")
 

@@ -122,6 +122,28 @@ def _predict(arguments: argparse.Namespace) -> int:
 
 
 def _compare(arguments: argparse.Namespace) -> int:
+    if (arguments.first is None) != (arguments.second is None) or (arguments.file is None) == (arguments.first is None):
+        raise UsageError("compare takes FILE, or --first RUNTIME and --second RUNTIME (see sockreuse compare --help)")
+    return _compare_runtimes(arguments) if arguments.file is None else _compare_scenarios(arguments)
+
+
+def _compare_runtimes(arguments: argparse.Namespace) -> int:
+    from .report.encounters import compare
+    from .runtimes import UnknownRuntime, named
+
+    try:
+        first, second = named(arguments.first), named(arguments.second)
+    except UnknownRuntime as error:
+        raise UsageError(str(error)) from None
+    if first.udp != second.udp:
+        tcp, udp = (second, first) if first.udp else (first, second)
+        raise UsageError(f"{tcp.name} listens with TCP and {udp.name} binds UDP: their ports are not the same")
+    for line in compare(first, second, arguments.on or _modelled()):
+        print(line)
+    return 0
+
+
+def _compare_scenarios(arguments: argparse.Namespace) -> int:
     from .model import ModelError, predictions
     from .report.predictions import compare
 

@@ -28,6 +28,7 @@ SCHEMAS = {path.stem: json.loads(path.read_text()) for path in sorted((CONFORMAN
 VALIDATORS = {name: Draft202012Validator(schema) for name, schema in SCHEMAS.items()}
 TABLES = {"axes": "axes.toml", "claims": "claims.toml", "evidence": "evidence.toml", "guards": "guards.toml"}
 TABLES |= {"platforms": "platforms.toml", "options": "options.toml", "settings": "settings.toml"}
+TABLES |= {"runtimes": "runtimes.toml"}
 RULES = sorted((CONFORMANCE / "rules").glob("*.toml"))
 RESULTS = sorted((Path(__file__).parents[1] / "conformance" / "results").glob("*.jsonl"))  # no wheel has them
 
