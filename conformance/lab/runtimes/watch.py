@@ -7,6 +7,7 @@ import re
 import select
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -61,7 +62,7 @@ class Watched:
 
     def kill(self) -> None:
         """End strace and all that it traces, which are a process group; what they did until then is still read."""
-        if self._process.returncode is None:
+        if sys.platform != "win32" and self._process.returncode is None:
             os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
         self.wait(lambda: False)
