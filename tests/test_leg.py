@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -215,3 +217,26 @@ def test_a_machine_performs_the_suite_by_pytest(tmp_path: Path) -> None:
     assert called[:3] == ["sudo pkg install -y python3", "pkg install -y python3", "python3 -m venv leg/venv"]
     assert called[3].endswith("install -q dist/pytest_sockreuse-1-py3-none-any.whl")
     assert called[-1].endswith("--sockreuse-report leg/leg-name.jsonl")
+
+
+NETSTAT = """Active Internet connections (including servers)
+Proto Recv-Q Send-Q  Local Address          Foreign Address        State
+tcp4       0      0 127.0.0.1.40000        127.0.0.1.50001        TIME_WAIT
+tcp6       0      0 ::1.40001              ::1.50002              TIME_WAIT
+tcp        0      0 127.0.0.1.40002        127.0.0.1.50003        ESTABLISHED
+tcp        0      0 *.22                   *.*                    LISTEN
+udp4       0      0 *.68                   *.*
+"""
+
+
+def test_on_a_bsd_for_this_alone_what_waits_is_ended(tmp_path: Path) -> None:
+    source = (ROOT / "conformance/lab/runner.c").read_text(encoding="utf-8")
+    found = re.search(r'int status = system\((".*?")\);', source, re.DOTALL)
+    assert found
+    command = "".join(json.loads(part.strip()) for part in found[1].splitlines())
+    (tmp_path / "list").write_text(NETSTAT)
+    for name, text in (("netstat", f'cat "{tmp_path}/list"'), ("tcpdrop", f'echo "$*" >>"{tmp_path}/dropped"')):
+        (tmp_path / name).write_text(f"#!/bin/sh\n{text}\n")
+        (tmp_path / name).chmod(0o755)
+    subprocess.run(["sh", "-c", command], env={"PATH": f"{tmp_path}:{os.environ['PATH']}"}, check=True)
+    assert (tmp_path / "dropped").read_text() == "127.0.0.1 40000 127.0.0.1 50001\n::1 40001 ::1 50002\n"

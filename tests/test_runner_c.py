@@ -248,14 +248,20 @@ def test_without_namespaces_it_stays_off_the_host(program: Path) -> None:
     assert ours == theirs
 
 
+HANGS = "L = tcp4()\nL.bind(127.0.0.1:P)\nL.listen()\nC = tcp4()\nC.connect(127.0.0.1:P)\n"
+
+
 @pytest.mark.skipif(current().stack != "linux", reason="where there are namespaces to forbid")
 def test_on_a_machine_for_this_alone_wildcard_addresses_need_no_namespace(program: Path) -> None:
     texts = [
         "A = tcp4()\nA.bind(0.0.0.0:P)\nA.listen()\nB = udp6()\nB.bind([::]:P)",
         "A = tcp4()\nA.bind(127.0.0.1:7000)\nB = tcp4()\nB.bind(0.0.0.0:7000)",
         "address 127.0.0.2\nA = tcp4()\nA.listen()\nB = udp4()\nB.bind(127.0.0.2:0)",
-        "ephemeral 40000-40001\nA = tcp4()",
+        "ephemeral 40000-40001\nA = tcp4()",  # refused at once, though the next leaves a connection in TIME_WAIT,
         "A = tcp4() as user1",
+        f"{HANGS}S = L.accept()\nS.close()\nC.eof()\nC.close()",
+        "ephemeral 40000-40001\nA = tcp4()\nA.bind(127.0.0.1:7000)",
+        "A = tcp4()\nA.bind(127.0.0.1:7000)",  # which is of other ports
     ]
     in_a_network = ALONE.replace("own_user_namespace()\n", "own_user_namespace()\n    namespace.new()\n")
     done = subprocess.run(
@@ -269,9 +275,8 @@ def test_on_a_machine_for_this_alone_wildcard_addresses_need_no_namespace(progra
         pytest.skip("cannot forbid namespaces here")
     assert [outcomes(line) for line in done.stdout.splitlines()[:3]] == [{}, {"B.bind": "EADDRINUSE"}, {}]
     assert "needs other users" in answers[4]["not_run"]
-
-
-HANGS = "L = tcp4()\nL.bind(127.0.0.1:P)\nL.listen()\nC = tcp4()\nC.connect(127.0.0.1:P)\n"
+    assert "needs a network namespace" in answers[6]["not_run"]
+    assert [outcomes(done.stdout.splitlines()[n]) for n in (5, 7)] == [{}, {}]
 
 
 def outcomes(line: str) -> dict[str, str]:

@@ -6,6 +6,7 @@ summary, the results file an output of the step. The exit status is pytest's, or
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import shlex
@@ -47,7 +48,10 @@ def command(run: str, given: Mapping[str, str]) -> tuple[list[str], Path]:
 
 def told(words: list[str]) -> tuple[int, list[str]]:
     """Run a command and show its output; its status, and the lines without colours."""
-    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a console of Windows lacks some of what pytest prints
+    env = {**os.environ, "PYTHONIOENCODING": "utf-8"}
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=env) as process:
         assert process.stdout is not None
         lines = []
         for raw in process.stdout:

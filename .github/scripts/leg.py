@@ -7,6 +7,7 @@ after it ``--returned`` takes in what came of it there. The exit status is that 
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import shutil
 import subprocess
@@ -62,10 +63,11 @@ def perform(leg: Leg, directory: Path, suite: Suite) -> tuple[int, str]:
         lab = SOURCE / "conformance" / "lab" / "run.py"
         return told(_as_root(sys.executable, lab, leg.label, "--into", directory, "--work", directory / "lab"))
     prepare(directory, suite)
-    status, last = told(compiler(directory / "runner"))
+    program = directory / ("runner.exe" if os.name == "nt" else "runner")
+    status, last = told(compiler(program))
     if status:
         return status, last
-    runner: list[str | Path] = [directory / "runner", *(["-m"] if leg.by == "machine" else [])]
+    runner: list[str | Path] = [program, *(["-m"] if leg.by == "machine" else [])]
     command = runner if os.name == "nt" else _as_root(*runner)
     status, last = told(command, directory / "answers.jsonl", directory / "suite.scenario")
     own, words = imported(leg, directory, suite)
@@ -117,6 +119,8 @@ def stamp(path: Path, leg: Leg, suite: Suite) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a console of Windows lacks some of what pytest prints
     parser = argparse.ArgumentParser("leg", description="Perform one leg of the weekly run.")
     parser.add_argument("name")
     parser.add_argument("directory", type=Path)

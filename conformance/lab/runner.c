@@ -1916,9 +1916,11 @@ static enum entered deal_ports(void)
 	return READY;
 }
 
+/* In the machine's network a port may be held by what an earlier scenario ended. Where the range of ports can be set, none may
+ * be, if it is; else none that has a number. */
+#ifdef HAS_SETTINGS
 static bool await_the_end_of_others(void);
 
-/* In the machine's network: ports that have a number may be held by what an earlier scenario ended. */
 static enum entered in_the_machine(void)
 {
 	bool has_numbers = false;
@@ -1929,6 +1931,20 @@ static enum entered in_the_machine(void)
 		return because(BROKEN, "other connections of this machine are in TIME_WAIT and stay there");
 	return READY;
 }
+#else
+static bool comes_free(int port);
+
+static enum entered in_the_machine(void)
+{
+	FOR_EACH_STEP(step) {
+		if (step->verb == EPHEMERAL || step->verb == SYSCTL)
+			return READY; /* to be refused */
+		if (step->address.port >= first_unprivileged() && !comes_free(step->address.port))
+			return because(NOT_RUN, "port %d is another program's on this machine", step->address.port);
+	}
+	return READY;
+}
+#endif
 
 static enum entered in_a_network(void)
 {
@@ -2097,7 +2113,7 @@ static void note_ended(sock sock)
 }
 
 #ifdef __linux__
-static const unsigned passing = 1 << 4 | 1 << 9 | 1 << 11, waiting = 1 << 6; /* states of include/net/tcp_states.h */
+static const unsigned passing = 1 << 4 | 1 << 9 | 1 << 11; /* states of include/net/tcp_states.h */
 
 /* The state of one TCP connection, 0 where there is none; negative: cannot be asked. */
 static int state_of(const struct pair *pair)
@@ -2165,8 +2181,7 @@ static void hurry_sockets(void)
 }
 #else
 #if defined(_WIN32)
-static const unsigned passing = 1 << MIB_TCP_STATE_FIN_WAIT1 | 1 << MIB_TCP_STATE_CLOSING | 1 << MIB_TCP_STATE_LAST_ACK,
-	waiting = 1 << MIB_TCP_STATE_TIME_WAIT;
+static const unsigned passing = 1 << MIB_TCP_STATE_FIN_WAIT1 | 1 << MIB_TCP_STATE_CLOSING | 1 << MIB_TCP_STATE_LAST_ACK;
 
 /* Of any connection of this network; each is a bit. */
 static unsigned tcp_states(void)
@@ -2244,7 +2259,7 @@ static unsigned tcp_states(void)
 	return found;
 }
 #else
-static const unsigned passing = 1, waiting = 2;
+static const unsigned passing = 1;
 
 /* Of any connection of this network; each is a bit. */
 static unsigned tcp_states(void)
@@ -2256,8 +2271,6 @@ static unsigned tcp_states(void)
 	while (listing && fgets(text, sizeof text, listing)) {
 		if (strstr(text, "FIN_WAIT_1") || strstr(text, "CLOSING") || strstr(text, "LAST_ACK"))
 			found |= passing;
-		if (strstr(text, "TIME_WAIT"))
-			found |= waiting;
 	}
 	if (listing)
 		pclose(listing);
@@ -2286,11 +2299,25 @@ static void settle(void)
 			pause_for(0.0005);
 }
 
+#ifdef HAS_SETTINGS
+/* Ends all connections in TIME_WAIT, where there is a program for it: to wait for each would take days. */
+static void drop_the_waiting(void)
+{
+	int status = system("PATH=$PATH:/sbin:/usr/sbin; netstat -an | awk '$1 ~ /^tcp/ && $NF == \"TIME_WAIT\" {"
+		" here = $4; there = $5; port = here; other = there;"
+		" sub(/[.][^.]*$/, \"\", here); sub(/[.][^.]*$/, \"\", there); sub(/.*[.]/, \"\", port); sub(/.*[.]/, \"\", other);"
+		" print \"tcpdrop\", here, port, there, other }' | sh >/dev/null 2>&1");
+
+	(void)status; /* what was not ended is waited for */
+}
+
 /* Whether no connection of this network is about to end any more. */
 static bool await_the_end_of_others(void)
 {
 	double until = now() + 300; /* no system has a TIME_WAIT as long */
 
+	if (tcp_states() & waiting)
+		drop_the_waiting();
 	while (tcp_states() & (passing | waiting)) {
 		if (now() > until)
 			return false;
@@ -2298,6 +2325,20 @@ static bool await_the_end_of_others(void)
 	}
 	return true;
 }
+#else
+/* Whether nobody has a port of this machine any more. */
+static bool comes_free(int port)
+{
+	static bool stays[1 << 16]; /* it is somebody else's, which was waited for once */
+	double until = now() + 300; /* no system has a TIME_WAIT as long */
+
+	while (!stays[port] && !is_free(port)) {
+		stays[port] = now() > until;
+		pause_for(0.1);
+	}
+	return !stays[port];
+}
+#endif
 
 static int check(int result)
 {
