@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import pytest
 
@@ -13,7 +13,7 @@ from pytest_sockreuse.model import walk as walking
 from pytest_sockreuse.model.clause import Unknown
 from pytest_sockreuse.model.course import Course
 from pytest_sockreuse.model.machine import Machine
-from pytest_sockreuse.model.ports import Contradiction
+from pytest_sockreuse.model.ports import Contradiction, Value
 from pytest_sockreuse.parser import parse
 from pytest_sockreuse.platforms import Platform, known, named
 from pytest_sockreuse.scenario import Scenario
@@ -25,13 +25,13 @@ PLATFORMS = [
 ]
 
 
-def tree(scenario: Scenario, platform: Platform) -> list[tuple[set[str], set[object]]] | None:
+def tree(scenario: Scenario, platform: Platform) -> list[tuple[set[str], set[Value]]] | None:
     """What each labelled step shows in all executions, one after another; None where they are too many, or unknown."""
     module = families()[platform.stack]
     on = module.BOOK.on(platform)
     course = Course()
     labels = [step.label for step in scenario.steps if step.label]
-    found: list[tuple[set[str], set[object]]] = [(set(), set()) for _ in labels]
+    found: list[tuple[set[str], set[Value]]] = [(set(), set()) for _ in labels]
     for _ in range(MOST):
         machine = Machine(scenario, platform.stack, module.family(platform, on), on, course.choose, None)
         shown = []
@@ -53,6 +53,20 @@ def tree(scenario: Scenario, platform: Platform) -> list[tuple[set[str], set[obj
         if not course.trail or not course.next():
             return found
     return None
+
+
+def told(values: Iterable[Value]) -> dict[str, int]:
+    """The ports of each host, and all other values, however they are divided into values."""
+    found: dict[str, int] = {}
+    for value in values:
+        host, _, port = value.text.rpartition(":")
+        if value.ports:
+            found[value.text] = found.get(value.text, 0) | value.ports
+        elif not value.symbol and port.isdigit():
+            found[host] = found.get(host, 0) | 1 << int(port)
+        else:
+            found[str(value)] = 0
+    return found
 
 
 def crowded(seed: int) -> Iterator[str]:
@@ -99,7 +113,7 @@ def crowded(seed: int) -> Iterator[str]:
 @pytest.mark.parametrize("platform", PLATFORMS, ids=str)
 def test_the_walk_shows_what_the_tree_of_all_executions_shows(platform: Platform) -> None:
     compared = 0
-    for source, count in ((crowded(7), 25), (spread(7), 25), (texts(7, True), 25)):
+    for source, count in ((crowded(7), 25), (spread(7), 25), (shared(7), 25), (texts(7, True), 25)):
         for _ in range(count):
             scenario = parse(next(source))
             found = predict(scenario, platform)
@@ -107,7 +121,9 @@ def test_the_walk_shows_what_the_tree_of_all_executions_shows(platform: Platform
             if wanted is None:
                 continue
             assert not found.unknown, scenario
-            assert [(set(step.outcomes), set(step.values or ())) for step in found.steps] == wanted, scenario
+            assert [(set(step.outcomes), told(step.values or ())) for step in found.steps] == [
+                (outcomes, told(values)) for outcomes, values in wanted
+            ], scenario
             compared += 1
     assert compared > 12
 
@@ -137,6 +153,49 @@ def spread(seed: int) -> Iterator[str]:
         yield "\n".join(lines) + "\n"
 
 
+def shared(seed: int) -> Iterator[str]:
+    """Scenarios in which UDP sockets may share the ports that they get, and it matters, or not, who shares."""
+    dice = random.Random(seed)
+    while True:
+        family = dice.choice("4446")
+        hosts = ["127.0.0.1", "127.0.0.2", "0.0.0.0"] if family == "4" else ["[::1]", "[::]"]
+        lines = [f"ephemeral 40000-{dice.choice((40001, 40002, 40003))}"]
+        lines += [f"R = udp{family}()", f"R.bind({hosts[0]}:P)"] if dice.random() < 0.7 else ["R = udp4()"]
+        names = [f"S{n}" for n in range(dice.randrange(2, 5))]
+        usual = dice.choice(("SO_REUSEADDR", "SO_REUSEADDR", "SO_REUSEADDR, SO_REUSEPORT", "SO_REUSEPORT"))
+        for name in names:
+            lines.append(
+                f"{name} = udp{family}({usual if dice.random() < 0.85 else dice.choice(('SO_REUSEADDR', ''))})"
+            )
+            lines.append(
+                f"{name}.bind({dice.choice((hosts[0], *hosts))}:{dice.choice(('0', '0', '0', '0', '40001'))})?"
+            )
+        for _ in range(dice.randrange(1, 7)):
+            who, to = dice.choice(names), dice.choice(("P", "P", "40001", f"{dice.choice(names)}.port"))
+            lines.append(
+                dice.choice(
+                    (
+                        f"{who}.sendto({hosts[0]}:{to})?",
+                        f"{who}.connect({hosts[0]}:{to})?",
+                        f"{who}.send()?",
+                        f"{who}.recv()?",
+                        f"R.connect({hosts[0]}:{to})?",
+                        "R.send()?",
+                        f"{who}.set(SO_REUSEADDR={dice.choice('01')})?",
+                        f"{who}.disconnect()?",
+                        f"{who}.close()",
+                    )
+                )
+            )
+            if lines[-1].endswith("close()"):
+                names.remove(who)
+            if not names:
+                break
+        lines += [f"Z = udp{family}({dice.choice((usual, ''))})", f"Z.bind({dice.choice(hosts)}:0)?", "Z.send()?"]
+        lines += [f"{name}.{dice.choice(('name', 'recv', 'close'))}()?" for name in ("R", "Z", *names)]
+        yield "\n".join(lines).replace("close()?", "close()") + "\n"
+
+
 CROWDS = {
     "sixty that share": (
         "ephemeral 40000-40007\nS[1-60] = udp4(SO_REUSEADDR)\nS[1-60].bind(127.0.0.1:0)\n"
@@ -146,6 +205,16 @@ CROWDS = {
     "thirty that are asked and closed": (
         "ephemeral 40000-40007\nS[1-30] = udp4(SO_REUSEADDR)\nS[1-30].bind(127.0.0.1:0)\n"
         "S[1-30].name()\nS[1-30].close()\n",
+        {"ok"},
+    ),
+    "sixty that send and are closed before one that shares nothing": (
+        "ephemeral 40000-40007\nR = udp4()\nR.bind(127.0.0.1:P)\nS[1-60] = udp4(SO_REUSEADDR)\n"
+        "S[1-60].bind(127.0.0.1:0)\nS[1-60].sendto(127.0.0.1:P)\nS[1-60].close()\nX = udp4()\nX.bind(127.0.0.1:0)\n",
+        {"ok"},
+    ),
+    "sixty that connect and are asked": (
+        "ephemeral 40000-40007\nR = udp4()\nR.bind(127.0.0.1:P)\nS[1-60] = udp4(SO_REUSEADDR)\n"
+        "S[1-60].bind(0.0.0.0:0)\nS[1-60].connect(127.0.0.1:P)\nS[1-60].send()\nS[1-60].name()\n",
         {"ok"},
     ),
     "two hundred in a hundred": (

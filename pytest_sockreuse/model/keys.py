@@ -85,7 +85,7 @@ class Keys:
         self._emit(m.tuples)
         self._emit(m.listeners)
         self._emit(m.ports)
-        self.parts += [m.space.domain[port] for port in self.order]
+        self.parts += [(m.space.domain[port], port in m.space.loose) for port in self.order]
         self.parts += sorted(m.space.concrete)
         return tuple(names), tuple(self.parts)
 
@@ -172,9 +172,10 @@ class Keys:
             ends.append((sk.port, sk.rport, sk.shown, hash((self._look(sk), waiting.get(id(sk))))))
         for port in [port for port in colours if port not in used]:
             del colours[port], space.domain[port]
+            space.loose.pop(port, None)
         if forget := getattr(self.m.state, "forget", None):
             forget(colours.keys() - named)
-        known = {port: hash((may, 1 << 41)) for port, may in space.domain.items()}
+        known = {port: hash((may, port in space.loose, 1 << 41)) for port, may in space.domain.items()}
         kinds = 0
         while kinds < len(set(known.values())):  # until no port can be told from another that could not before
             kinds = len(set(known.values()))

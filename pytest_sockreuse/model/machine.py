@@ -272,6 +272,8 @@ class Machine(Generic[S]):
             raise Unknown(held.unknown)
         if held.sock is not None:
             held.port = held.sock.shown
+        if self.space.loose:
+            self.space.look(held.port)
         return held.port or None
 
     def wanted(self) -> int:

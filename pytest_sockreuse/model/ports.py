@@ -4,6 +4,8 @@ A port is an *id*: a number below 65536 is itself, a larger id is a port symbol 
 two ports. A chosen id has a domain, a bit mask of the ports it may be; what a scenario asks narrows it, by a choice
 where the answer is open (`choose`). A chosen port may always be a number that the scenario names: programs wait for
 that. That two chosen ports are one, or one is at a range's edge, is left out where the chance is below 1 in `RARE`.
+A chosen id is *loose* as long as nothing depends on which of the ports it is that may be shared: two loose ids may be
+one port. Where that matters `Settle` is raised, and the steps that it names choose anew, among the ports in play.
 """
 
 from __future__ import annotations
@@ -18,6 +20,13 @@ _MATCHING = 64  # ports: the largest domains for which it is checked that all id
 
 class Contradiction(Exception):
     """An execution that cannot be: it is left out."""
+
+
+class Settle(Exception):
+    """Something depends on ports that are loose; carries the steps that chose them."""
+
+    def __init__(self, steps: Iterable[int]) -> None:
+        self.steps = frozenset(steps)
 
 
 @lru_cache(4096)
@@ -92,7 +101,7 @@ class Value:
 class PortSpace:
     """The ids of one execution. `choose` takes a number of ways and returns one of them."""
 
-    __slots__ = ("choose", "symbols", "domain", "concrete", "colours", "_next")
+    __slots__ = ("choose", "symbols", "domain", "concrete", "colours", "loose", "settled", "_next")
 
     def __init__(self, choose: Callable[[int], int]) -> None:
         self.choose = choose
@@ -100,6 +109,8 @@ class PortSpace:
         self.domain: dict[int, int] = {}  # chosen id -> the ports it may be
         self.concrete: dict[int, int] = {}  # number -> id, of every number in play
         self.colours: dict[int, int] = {}  # chosen id -> what is known of it: one of each colour stands for all
+        self.loose: dict[int, int] = {}  # loose id -> the step that chose it
+        self.settled: frozenset[int] | None = None  # steps whose port is not loose; None: that of none is
         self._next = 1 << 16
 
     def fork(self, choose: Callable[[int], int]) -> PortSpace:
@@ -107,6 +118,7 @@ class PortSpace:
         new = PortSpace.__new__(PortSpace)
         new.choose, new.symbols, new.domain = choose, dict(self.symbols), dict(self.domain)
         new.concrete, new.colours, new._next = dict(self.concrete), self.colours, self._next
+        new.loose, new.settled = dict(self.loose), self.settled
         return new
 
     def symbol(self, name: str) -> int:
@@ -129,6 +141,8 @@ class PortSpace:
         if known is not None or not number:
             return known or 0
         bit = 1 << number
+        if self.loose:
+            self._settle(bit)
         for port, ports in list(self.domain.items()):
             if ports & bit and (ports == bit or self._splits(port, bit)):
                 return port
@@ -152,17 +166,20 @@ class PortSpace:
         self._narrow(self._next, ports)
         return self._next
 
-    def pick(self, ports: int, usable: Callable[[int], bool], wanted: int = 0) -> int:
+    def pick(self, ports: int, usable: Callable[[int], bool], wanted: int = 0, step: int = -1) -> int:
         """One of `ports` for which `usable` holds (as for every port not in play), or 0 if there is none.
 
-        `wanted` is the number that is known to have been picked, if it was.
+        `wanted` is the number that is known to have been picked, if it was; `step` the one whose port may be loose.
+        Raises Settle where a loose port is not usable.
         """
         if wanted and ports >> wanted & 1:
             port = self.number(wanted)
             return port if usable(port) else 0
+        if against := [port for port in self.loose if self.domain[port] & ports and not usable(port)]:
+            raise Settle(map(self.loose.__getitem__, against))
         inside = self._in_play(ports)
         if not inside:
-            return self.fresh(ports) if ports else 0
+            return self._fresh(ports, step) if ports else 0
         size = size_of(ports)
         rare = size > RARE and len(inside) * 2 <= size
         options = [port for port in inside if (not rare or port < 1 << 16) and usable(port)]
@@ -172,8 +189,38 @@ class PortSpace:
             options.append(0)
         if not options:
             return 0
+        if options == [0]:
+            return self._fresh(ports, step)
         chosen = options[self.choose(len(options))] if len(options) > 1 else options[0]
         return chosen or self.fresh(ports)
+
+    def _fresh(self, ports: int, step: int) -> int:
+        """A new id, loose if it may be."""
+        port = self.fresh(ports)
+        if step >= 0 and self.settled is not None and step not in self.settled:
+            if 1 < size_of(self.domain[port]) <= RARE:
+                self.loose[port] = step
+        return port
+
+    def look(self, port: int) -> None:
+        """Something depends on who has this port. Raises Settle where loose ports may be the same."""
+        if port in self.loose or port in self.domain or port < 1 << 16:
+            self._settle(self._may(port))
+
+    def tell(self, port: int, others: Iterable[int]) -> None:
+        """Something depends on whether one of `others` is this port. Raises Settle where that is open."""
+        loose = self.loose
+        for other in others:
+            if other != port and (port in loose or other in loose) and self._may(port) & self._may(other):
+                raise Settle(loose[one] for one in (port, other) if one in loose)
+
+    def _may(self, port: int) -> int:
+        """The ports that an id may be; of a symbol none that may be chosen."""
+        return self.domain.get(port) or (1 << port if port < 1 << 16 else 0)
+
+    def _settle(self, ports: int) -> None:
+        if found := [step for port, step in self.loose.items() if self.domain[port] & ports]:
+            raise Settle(found)
 
     def _one_of_each(self, ports: list[int]) -> list[int]:
         """The first port of each colour: nothing that comes can tell it from the others."""
@@ -193,6 +240,8 @@ class PortSpace:
             return []
         inside = {known: None for number, known in self.concrete.items() if ports >> number & 1}
         for port, may in list(self.domain.items()):
+            if port in self.loose:
+                continue
             if may == ports or (port not in inside and may & ports and self._inside(port, ports)):
                 inside[port] = None
         return list(inside)
@@ -212,6 +261,7 @@ class PortSpace:
 
     def _splits(self, port: int, ports: int) -> bool:
         """A choice: whether a chosen port is one of `ports`, of which it may be some and not others."""
+        self._settle(self.domain[port])
         if self.choose(2):
             self._narrow(port, self.domain[port] & ~ports)
             return False
@@ -228,10 +278,10 @@ class PortSpace:
             if self.concrete.setdefault(number, port) != port:
                 raise Contradiction
             for other, may in list(self.domain.items()):
-                if other != port and may & ports:
+                if other != port and may & ports and other not in self.loose:
                     self._narrow(other, may & ~ports)
         elif size <= _MATCHING and len(self.domain) > 1:
-            if not _all_fit(may for may in self.domain.values() if may & ports):
+            if not _all_fit(may for other, may in self.domain.items() if may & ports and other not in self.loose):
                 raise Contradiction
 
 

@@ -7,6 +7,7 @@ followed by as many as there are ways through the next step; those that are one 
 from __future__ import annotations
 
 from collections.abc import Hashable
+from functools import partial
 from typing import Any
 
 from ..scenario import Observation, Scenario, Step
@@ -15,11 +16,12 @@ from .course import Course
 from .keys import Keys, look
 from .machine import Departed, Family, Machine
 from .outlook import Outlook, shape, spoken
-from .ports import Contradiction
+from .ports import Contradiction, Settle
 from .prediction import StepPrediction, united
 from .states import alike, fork
 
 LEAST = 1e-6  # the chance below which a state is left out: that all of many connections went to one of two listeners
+ROUNDS = 4  # in which ports may be loose
 MAX_COPIES = 100_000  # sockets copied for one prediction, over all its states
 
 
@@ -39,15 +41,30 @@ class Walk:
         whole: bool = False,
     ) -> None:
         self.scenario, self.whole = scenario, whole
+        self.begin = partial(Machine, scenario, stack, family, on, observed=observed)
+        settled = None if whole or observed is not None else frozenset[int]()
+        for _ in range(ROUNDS):
+            try:
+                self._run(settled)
+                return
+            except Settle as open_:
+                assert settled is not None
+                settled |= open_.steps
+        self._run(None)
+
+    def _run(self, settled: frozenset[int] | None) -> None:
+        """Raises Settle, where `settled` lacks steps whose port matters."""
         self.steps: list[StepPrediction] = []
         self.unknown = ""
         self.states: list[Machine[Any]] = []
         course = Course()
-        first = Machine(scenario, stack, family, on, course.choose, observed)
+        first = self.begin(choose=course.choose)
+        first.space.settled = settled
         chosen = self._alone(first, course)
         if chosen is None:
             return
-        first = Machine(scenario, stack, family, on, course.choose, observed)
+        first = self.begin(choose=course.choose)
+        first.space.settled = settled
         while first.at < chosen:
             first.do()
         self._follow(first)

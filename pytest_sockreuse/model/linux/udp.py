@@ -249,6 +249,10 @@ class Udp:
             raise Errno("EPIPE", SHUT_DOWN)
         if way.away:
             return
+        others = [other for here in table(m, sk.lite).values() for other in here] if m.space.loose else []
+        if others:
+            m.space.look(port)
+            m.space.tell(sk.port, [other.rport for other in others if other.raddr])
         fits = self._everybody if way.broadcast else self._receiver
         found = fits(m, way.source, sk.port, way.destination, port, sk.lite)
         for other in found:
@@ -256,6 +260,7 @@ class Udp:
                 raise Unknown("how much a small SO_RCVBUF takes")
             other.rx += 1
         if not found and not way.broadcast and not way.lost:
+            m.space.tell(sk.port, [other.port for other in others if other.raddr or other.rp])
             victim = self._lookup(m, way.destination, port, way.source, sk.port, sk.lite)
             if victim is not None and victim.state == ESTABLISHED and REFUSED in m.on:
                 victim.error = "ECONNREFUSED"
