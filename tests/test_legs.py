@@ -73,6 +73,11 @@ def test_the_workflow_has_a_job_for_each_kind_and_names_no_leg_itself(kind: str)
     assert upload["with"] == {"name": "results-${{ matrix.leg }}", "path": "leg/${{ matrix.leg }}.jsonl"}
 
 
+def test_a_system_is_called_what_the_action_calls_it() -> None:
+    known = {"freebsd", "netbsd", "openbsd", "dragonflybsd", "omnios", "haiku", "midnightbsd"}
+    assert {row["system"] for row in matrix("machines") if row["action"] == "cross-platform-actions"} < known
+
+
 def test_of_the_virtual_machines_each_has_one_step() -> None:
     job = workflow("conformance")["jobs"]["machines"]
     machines = [step for step in job["steps"] if "matrix." in str(step.get("if", ""))]

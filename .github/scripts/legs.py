@@ -30,6 +30,7 @@ class Leg:
     label: str
     by: str  # pytest, root, runner, machine; lab
     action: str = ""
+    system: str = ""  # as the action calls it
     release: str = ""
     until: date | None = None
 
@@ -39,7 +40,7 @@ class Leg:
         if self.kind == "images":
             return {**row, "image": self.label}
         if self.kind == "machines":
-            return {**row, "action": self.action, "system": self.stack, "release": self.release}
+            return {**row, "action": self.action, "system": self.system, "release": self.release}
         return row
 
 
@@ -59,7 +60,7 @@ def _of(stack: str, entry: dict[str, Any]) -> Iterator[Leg]:
         release = entry.get("release", "{}").format(label)
         for by in ways:
             own = name if by == ways[0] else f"{name}-{by}"
-            yield Leg(own, stack, kind, label, by, entry.get("action", ""), release, until)
+            yield Leg(own, stack, kind, label, by, entry.get("action", ""), entry.get("system", stack), release, until)
 
 
 def today() -> date:
