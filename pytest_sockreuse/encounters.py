@@ -33,7 +33,7 @@ class Outcome:
     """What the second runtime meets: `ok` if it starts, None where that is not known, and `why`.
 
     If it fails, `step` is the first call that does and `error` its errno. `gets` says who has the connections to an
-    address of loopback where anybody has: first, second or either, each some. The `clause` decides the step.
+    address of loopback where anybody has: first, second, or either where both may. The `clause` decides the step.
     """
 
     ok: bool | None
@@ -49,8 +49,8 @@ class Outcome:
         if self.ok is None:
             return f"not known: {self.why}"
         if not self.ok:
-            call = self.step.partition(".")[2]
-            return f"{{second}} fails: {call} {self.error}" + (", and tries another port" if self.retries else "")
+            call, error = self.step.partition(".")[2], self.error.replace("|", " or ")
+            return f"{{second}} fails: {call} {error}" + (", and tries another port" if self.retries else "")
         start = {"twice": "both run", "restart": "{second} starts", "child": "{second} starts"}[scene]
         return "; ".join([start, *_shares(self.gets, scene)])
 
@@ -60,7 +60,7 @@ def _shares(gets: Sequence[tuple[str, str]], scene: str) -> Iterator[str]:
     names = {
         "first": "goes to {first}" if scene == "twice" else "goes to the child of {first}",
         "second": "goes to {second}",
-        "either": "is spread over both",
+        "either": "may go to either",
     }
     if len({who for _, who in gets}) == 1:
         yield f"all {names[gets[0][1]]}"

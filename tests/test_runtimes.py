@@ -168,7 +168,7 @@ def spelled(text: str) -> tuple[str, list[str], str]:
         ("node", "nginx", {"linux": "EADDRINUSE", "macos": "EADDRINUSE", "illumos": "127.0.0.1 goes to {second}"}),
         ("java", "java", {"linux": "EADDRINUSE", "windows": "EADDRINUSE"}),
         # SO_REUSEPORT shares, or takes over
-        ("haproxy", "haproxy", {"linux": "all is spread over both", "freebsd": "all goes to {second}"}),
+        ("haproxy", "haproxy", {"linux": "all may go to either", "freebsd": "all goes to {second}"}),
         ("gevent-udp", "gevent-udp", {"linux": "all goes to {second}", "freebsd": "EADDRINUSE", "illumos": "{first}"}),
         ("node", "jupyter", {"linux": "bind EADDRINUSE, and tries another port"}),
     ],
@@ -206,7 +206,7 @@ def test_the_table_has_what_predict_says() -> None:
     platforms = [named(name) for name in ("linux-6.2", "linux-6.18", "macos-15", "windows-11")]
     found = table(platforms)
     heads = [found["classes"].index(number) for number in range(max(found["classes"]) + 1)]
-    seen = 0
+    seen: set[tuple[int, int, str]] = set()
     for scene, rows in found["cells"].items():
         for (first, row), (second, number) in itertools.product(zip(heads, rows, strict=True), enumerate(heads)):
             cell = row[second]
@@ -214,13 +214,13 @@ def test_the_table_has_what_predict_says() -> None:
             at = iter(platforms)
             for count, text, told in found["vectors"][cell] if cell is not None else ():
                 for platform in itertools.islice(at, count):
-                    if text is not None:
+                    if text is not None and (text, told, platform.name) not in seen:
                         written = "\n".join(found["lines"][line] for line in found["texts"][text])
                         retries = "another port" in found["outcomes"][told]["words"]
                         again = outcome(predict(parse(written), platform), retries)
                         assert found["outcomes"][told]["words"] == again.words(scene)
-                        seen += 1
-    assert seen > 3000
+                        seen.add((text, told, platform.name))
+    assert len(seen) > 1000
     assert [scene["id"] for scene in found["scenes"]] == list(SCENES)
 
 
