@@ -35,12 +35,10 @@ def is_begun(path: Path) -> bool:
 def told(command: Sequence[str | Path], output: Path | None = None, source: Path | None = None) -> tuple[int, str]:
     """Run a command, show what it says as it says it; its exit status and its last words."""
     last = ""
-    words = [str(word) for word in command]
     with open(source or os.devnull, "rb") as given, open(output or os.devnull, "wb") as answers:
-        kept = {"stdout": answers, "stderr": subprocess.PIPE} if output else {}
-        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT} | kept
-        with subprocess.Popen(words, stdin=given, **pipes) as process:  # type: ignore[call-overload]
-            for line in process.stderr if output else process.stdout:
+        out, err = (answers, subprocess.PIPE) if output else (subprocess.PIPE, subprocess.STDOUT)
+        with subprocess.Popen([*map(str, command)], stdin=given, stdout=out, stderr=err) as process:
+            for line in process.stderr or process.stdout or ():
                 text = line.decode(errors="replace").rstrip()
                 print(text, flush=True)
                 last = text or last
