@@ -51,6 +51,8 @@ def proposed(new: Sequence[Run], filed: Sequence[Run], suite: Suite) -> tuple[st
 
 def lay_out(new: Sequence[Run], suite: Suite, checkout: Path, into: Path) -> list[str]:
     """Put the files of the pull request `into` a directory, under their names in the repository; the names."""
+    if not new:
+        return []
     text, needed = proposed(new, runs(sorted((checkout / "conformance" / "results").glob("*.jsonl")), suite), suite)
     if not text:
         return []
