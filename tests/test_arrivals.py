@@ -107,6 +107,7 @@ def test_what_was_asked_wins_over_what_could_not_be(tmp_path: Path) -> None:
         assert merged.results[first].outcome == seen.outcome
         assert merged.results[second].verdict == "unsupported"
         assert differ == [third]
+        assert third not in merged.results
         assert merged.complete
 
 
@@ -150,6 +151,7 @@ def test_the_merge_keeps_whole_results_and_says_what_is_incomplete(tmp_path: Pat
     outputs = merge.merge(arrivals(arrived, suite(), DAY, LEGS[:2]), [], suite(), out)
     assert outputs == {"complete": "false", "proposal": "false"}
     assert [path.name for path in (out / "whole").iterdir()] == ["ubuntu-24.04.jsonl"]
+    assert [path.name for path in (out / "platforms").iterdir()] == ["linux-6.17.13.jsonl"]
     assert json.loads((out / "drift.json").read_text())["linux-6.17"]["measured"] == ["ubuntu-24.04"]
     outputs = merge.merge(arrivals(arrived, suite(), DAY, LEGS[:1]), [], suite(), tmp_path / "other")
     assert outputs["complete"] == "true"

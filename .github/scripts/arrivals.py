@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date
@@ -83,8 +84,18 @@ def whole(arrived: Iterable[Arrival]) -> Iterator[tuple[Leg, Run]]:
             yield arrival.leg, arrival.run
 
 
+def platforms(arrived: Iterable[Arrival]) -> Iterator[tuple[Run, list[str]]]:
+    """The runs of each platform as one, under its name; and what differs in them."""
+    found: dict[str, list[Run]] = defaultdict(list)
+    for _, run in whole(arrived):
+        found[run.platform.name].append(run)
+    for name, those in sorted(found.items()):
+        merged, differ = together(those)
+        yield Run(Path(f"{name}.jsonl"), those[0].platform, merged), differ
+
+
 def together(found: Sequence[Run]) -> tuple[Results, list[str]]:
-    """The runs of one platform as one, and the variants that were asked in two of them and differ.
+    """The runs of one platform as one, and the variants that were asked in two of them and differ: those are left out.
 
     What was asked wins over what could not be: root's run over a user's, and a machine's over pytest's.
     """
@@ -97,6 +108,8 @@ def together(found: Sequence[Run]) -> tuple[Results, list[str]]:
                 merged.results[id_] = result
             elif result.verdict != "unsupported" and _seen(result) != _seen(kept):
                 differ.add(id_)
+    for id_ in differ:
+        del merged.results[id_]
     merged.about["selected"] = len(merged.results)
     return merged, sorted(differ)
 

@@ -1,8 +1,9 @@
 """All legs together: ``python merge.py ARRIVED OUT``, with the files of the legs in ARRIVED.
 
-OUT gets `whole/`, the results that can be believed; `drift.json`, for `issues.py`; `proposal/`, for `propose.py`. The
-job's summary says which legs are missing or truncated, and its outputs whether all are whole (`complete`) and whether
-there is something to propose (`proposal`). Nothing here needs, or has, a right to write.
+OUT gets `whole/`, the results that can be believed; `platforms/`, those of each platform as one; `drift.json`, for
+`issues.py`; `proposal/`, for `propose.py`. The job's summary says which legs are missing or truncated, and its outputs
+whether all are whole (`complete`) and whether there is something to propose (`proposal`). Nothing here needs, or has, a
+right to write.
 """
 
 from __future__ import annotations
@@ -12,18 +13,18 @@ import json
 import os
 import shutil
 import sys
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from arrivals import Arrival, arrivals, strangers, together, whole
+from arrivals import Arrival, arrivals, platforms, strangers, whole
 from drift import measured
 from legs import today
 from proposal import candidates, lay_out
 
 from pytest_sockreuse.loader import load
-from pytest_sockreuse.report.measured import Run
+from pytest_sockreuse.report.results import write
 from pytest_sockreuse.suite import Suite
 from pytest_sockreuse.text import visible
 from pytest_sockreuse.verdict import VERDICTS
@@ -72,13 +73,10 @@ def _legs(arrived: Sequence[Arrival], other: Sequence[str]) -> Iterator[str]:
 
 def _differing(arrived: Sequence[Arrival]) -> Iterator[str]:
     """Where two runs of one platform were asked the same and differ: neither is taken for the platform."""
-    by_platform: dict[str, list[Run]] = defaultdict(list)
-    for _, run in whole(arrived):
-        by_platform[run.platform.name].append(run)
-    for name, found in sorted(by_platform.items()):
-        _, differ = together(found)
+    for run, differ in platforms(arrived):
         if differ:
-            yield f"- {plain(name)}: {len(differ)} variants differ from run to run: {', '.join(map(plain, differ[:5]))}"
+            names = ", ".join(map(plain, differ[:5]))
+            yield f"- {plain(run.platform)}: {len(differ)} variants differ from run to run: {names}"
 
 
 def _drift(drift: Drift) -> Iterator[str]:
@@ -98,6 +96,9 @@ def merge(arrived: Sequence[Arrival], other: Sequence[str], suite: Suite, out: P
     (out / "whole").mkdir(parents=True, exist_ok=True)
     for leg, run in whole(arrived):
         shutil.copyfile(run.path, out / "whole" / f"{leg.name}.jsonl")
+    (out / "platforms").mkdir(exist_ok=True)
+    for run, _ in platforms(arrived):
+        write(out / "platforms" / run.path, [run.results], suite)
     drift = measured(arrived, suite, link)
     (out / "drift.json").write_text(json.dumps(drift, indent=1) + "\n", encoding="utf-8")
     new = lay_out(candidates(arrived), suite, CHECKOUT, out / "proposal")

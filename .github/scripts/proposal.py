@@ -6,11 +6,10 @@ import os
 import re
 import shutil
 import subprocess
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from arrivals import Arrival, together, whole
+from arrivals import Arrival, platforms
 
 from pytest_sockreuse.report.measured import Run, proposal, runs
 from pytest_sockreuse.report.results import write
@@ -20,15 +19,11 @@ from pytest_sockreuse.verdict import FAILURES
 
 def candidates(arrived: Iterable[Arrival]) -> list[Run]:
     """The runs of each platform, as one, where they agree with the suite and with one another."""
-    by_platform: dict[str, list[Run]] = defaultdict(list)
-    for _, run in whole(arrived):
-        by_platform[run.platform.name].append(run)
-    found = []
-    for name, those in sorted(by_platform.items()):
-        merged, differ = together(those)
-        if not differ and not any(result.verdict in FAILURES for result in merged.results.values()):
-            found.append(Run(Path(f"{name}.jsonl"), those[0].platform, merged))
-    return found
+    return [
+        run
+        for run, differ in platforms(arrived)
+        if not differ and not any(result.verdict in FAILURES for result in run.results.results.values())
+    ]
 
 
 def proposed(new: Sequence[Run], filed: Sequence[Run], suite: Suite) -> tuple[str, list[Run]]:
