@@ -126,6 +126,21 @@ def parser(commands: Mapping[str, Callable[[argparse.Namespace], int]]) -> argpa
     ):
         asker.add_argument("--on", type=_platforms, metavar="A,B,…", help=f"these platforms ({those})")
 
+    report = command("report", "merge results of many machines, and the models, into a matrix")
+    report.add_argument("file", nargs="*", type=Path, metavar="FILE", help="results files (those of the suite)")
+    for form, what in (
+        ("markdown", "the cases and the newest version of each system, for a job's summary"),
+        ("json", "everything, for another program"),
+        ("ctrf", "what was run, as the Common Test Report Format"),
+        ("claims", "the documents' claims, as Markdown"),
+    ):
+        report.add_argument(f"--{form}", metavar="FILE", help=f"write {what}")
+    report.add_argument("--badges", metavar="DIR", help="write a badge for each platform that was run, and each rule")
+    report.add_argument("--keep-going", action="store_true", help="leave out, and say so, files that do not fit")
+    diff = command("diff", "say which outcomes changed between two sets of results (status 1 if any did)")
+    for side in ("old", "new"):
+        diff.add_argument(side, type=Path, metavar=side.upper(), help="a results file, or a directory of them")
+
     export = command("export", "print the whole suite as one scenario file")
     export.add_argument("file", nargs="?", default="-", metavar="FILE", help="write it to FILE")
     about = "work with results files"

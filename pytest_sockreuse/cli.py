@@ -375,19 +375,22 @@ def _compact(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _predict_suite(arguments: argparse.Namespace) -> int:
-    from .matrix.build import PREDICTIONS, committed
-    from .matrix.kept import keep
+def _predict_suite(_: argparse.Namespace) -> int:
+    from .reports import predict
 
-    suite = _suite()
-    arguments.file = committed()
-    platforms = [*known(), *(run.platform for run in _runs(arguments, suite))]
-    try:
-        for line in keep(suite, platforms, PREDICTIONS):
-            _say(line)
-    except OSError as error:
-        raise UsageError(f"{PREDICTIONS}: {error.strerror}") from None
-    return 0
+    return predict()
+
+
+def _report(arguments: argparse.Namespace) -> int:
+    from .reports import report
+
+    return report(arguments)
+
+
+def _diff(arguments: argparse.Namespace) -> int:
+    from .reports import diff
+
+    return diff(arguments)
 
 
 COMMANDS = {
@@ -399,6 +402,8 @@ COMMANDS = {
     "distinguish": _distinguish,
     "resemble": _resemble,
     "audit": _audit,
+    "report": _report,
+    "diff": _diff,
     "export": _export,
     "results import": _import,
     "results compact": _compact,

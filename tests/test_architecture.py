@@ -30,7 +30,7 @@ FLOORS = {
         "guard hold",
         "report",
         "matrix",
-        "explorer requirement",
+        "explorer reports requirement",
         "hooks",
         "plugin cli __init__",
     ),

@@ -40,12 +40,13 @@ def build(
     *,
     keep_going: bool = False,
     suite: Suite | None = None,
+    all_known: bool = True,
     say: Callable[[str], object] = lambda _: None,
 ) -> Matrix:
     """The matrix of these results files (of those that come with the suite), of the models and of what is stated.
 
-    A file that does not fit raises MergeError, with all others of the kind; or is left out, to `keep_going`. `say` is
-    told what takes long.
+    It has `all_known` platforms, or those alone that were run. A file that does not fit raises MergeError, with all
+    others of the kind; or is left out, to `keep_going`. `say` is told what takes long.
     """
     suite = suite or load(check=False)
     intake = Intake(suite, _shapes(suite))
@@ -53,7 +54,7 @@ def build(
         intake.take(path)
     if intake.refused and not keep_going:
         raise MergeError("\n".join(map(str, intake.refused)))
-    return _Merge(suite, intake, say).matrix()
+    return _Merge(suite, intake, say).matrix(known() if all_known else [])
 
 
 def _shapes(suite: Suite) -> list[Shape]:
@@ -62,10 +63,10 @@ def _shapes(suite: Suite) -> list[Shape]:
     return [once.setdefault(found, found) for found in (shapes.shape(variant.scenario) for variant in suite.variants)]
 
 
-def _ordered(runs: Iterable[Platform]) -> list[Platform]:
-    """The platforms of the registry and of the runs: stack by stack, oldest version first."""
-    found = known()
-    for platform in sorted(set(runs) - set(found), key=lambda platform: (platform.version, platform.label)):
+def _ordered(known: Iterable[Platform], runs: Iterable[Platform]) -> list[Platform]:
+    """Both: stack by stack, oldest version first."""
+    found = list(known)
+    for platform in sorted(set(runs) - set(found), key=lambda one: (one.stack, one.version, one.label)):
         family = [at for at, other in enumerate(found) if other.stack == platform.stack]
         later = [at for at in family if found[at].version > platform.version]
         found.insert(later[0] if later else family[-1] + 1 if family else len(found), platform)
@@ -84,12 +85,12 @@ class _Merge:
         self.by_case: dict[tuple[int, ...], list[int]] = {}  # the numbers in `expected` of a case's variants
         self.statements: dict[int, Statement] = {}  # by id
 
-    def matrix(self) -> Matrix:
+    def matrix(self, known: Iterable[Platform]) -> Matrix:
         runs: dict[Platform, list[Taken]] = {}
         for taken in self.intake.runs:
             runs.setdefault(replace(taken.platform, flavour=""), []).append(taken)
         columns, vectors = [], []
-        for stack, group in groupby(_ordered(runs), key=lambda platform: platform.stack):
+        for stack, group in groupby(_ordered(known, runs), key=lambda platform: platform.stack):
             model = Stack(stack, self.suite, PREDICTIONS) if stack in families() else None
             if model is not None and model.anew:
                 self.say(f"{stack}: {model.anew} cases are predicted anew, for those that are kept are of other models")
