@@ -9,8 +9,8 @@ import pytest
 
 from pytest_sockreuse.data import DataError
 from pytest_sockreuse.loader import load
-from pytest_sockreuse.matrix import kept
-from pytest_sockreuse.matrix.build import PREDICTIONS
+from pytest_sockreuse.matrix import claims_page, kept
+from pytest_sockreuse.matrix.build import PREDICTIONS, build
 from pytest_sockreuse.matrix.kept import Stack, keep
 from pytest_sockreuse.matrix.shape import ordered
 from pytest_sockreuse.matrix.table import UNKNOWN
@@ -75,3 +75,9 @@ def test_a_damaged_file_is_named(small: Suite, tmp_path: Path) -> None:
     path.write_text("".join(path.read_text().splitlines(keepends=True)[:3]))
     with pytest.raises(DataError, match=r"linux\.jsonl: damaged .*; make it anew by `sockreuse results predict`"):
         Stack("linux", small, tmp_path)
+
+
+def test_the_page_of_claims_is_that_of_the_results() -> None:
+    page = Path(__file__).parents[1] / "docs" / "claims.md"
+    what = "run `sockreuse report --claims docs/claims.md`, and commit what it writes"
+    assert page.read_text(encoding="utf-8") == claims_page.text(build()), what

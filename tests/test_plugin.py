@@ -7,12 +7,12 @@ import os
 import re
 import subprocess
 import sys
-import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from junitparser import JUnitXml
 from lying import lying_kernel
 
 from pytest_sockreuse import platforms
@@ -399,8 +399,10 @@ def test_a_mismatch_first_and_then_nothing_more_leaves_no_footer(project: Projec
 
 def test_junit_xml_has_the_properties(project: Project) -> None:
     project.run("--sockreuse", "--junit-xml=r.xml", "-o", "junit_family=xunit1").assert_outcomes(passed=4, skipped=1)
-    cases = {case.get("name"): case for case in ElementTree.parse(project.path / "r.xml").iter("testcase")}
-    found = {entry.get("name"): entry.get("value") for entry in cases["taken[ip4]"].iter("property")}
+    suites = JUnitXml.fromfile(str(project.path / "r.xml"))
+    cases = {case.name: case for suite in suites for case in suite}
+    assert sum(suite.tests for suite in suites) == len(cases) == 5
+    found = {entry.get("name"): entry.get("value") for entry in cases["taken[ip4]"]._elem.iter("property")}
     assert found["sockreuse_case"] == "sharing/taken[ip4]"
     assert found["sockreuse_verdict"] == "match"
     assert found["sockreuse_outcome"] == '{"B.bind": "EADDRINUSE"}'

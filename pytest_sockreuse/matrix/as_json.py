@@ -30,12 +30,12 @@ class _Numbered:
 
 def text(matrix: Matrix) -> str:
     """The whole of it. What recurs is in a table and named by its number there."""
-    outcomes, clauses, vectors = _Numbered(), _Numbered(), _Numbered()
+    steps, outcomes, clauses, vectors = _Numbered(), _Numbered(), _Numbered(), _Numbered()
     variants = [
         {
             "id": variant.id,
             "content": variant.content,
-            "steps": list(variant.labels),
+            "steps": steps(variant.labels),
             "cells": vectors(tuple(vector[row] for vector in matrix.vectors)),
         }
         for row, variant in enumerate(matrix.variants)
@@ -51,6 +51,7 @@ def text(matrix: Matrix) -> str:
         "left_out": [one._asdict() for one in matrix.left_out],
         "platforms": [_platform(column) for column in matrix.columns],
         "variants": variants,
+        "steps": steps.values(),
         "vectors": vectors.values(),
         "cells": [_cell(cell, outcomes, clauses) for cell in matrix.cells],
         "outcomes": outcomes.values(),

@@ -12,6 +12,7 @@ from .table import BASES, Matrix
 
 def overview(matrix: Matrix) -> Iterator[str]:
     """Line by line."""
+    yield from (f"left out: {one}" for one in matrix.left_out)
     yield f"{len(matrix.variants)} scenarios, {len(matrix.columns)} platforms; of the newest version of each system:"
     for stack in matrix.families:
         column = matrix.newest(stack)
