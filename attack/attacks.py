@@ -138,6 +138,7 @@ PLACES: dict[str, Place] = {
 }
 NAMES = ("\x1b[31mx", "a\nsockreuse: all is well", "\u202ex", "x" * 255, "-x", "\udcff", "a b'\"")
 FILES = (*READERS, *(f"sockreuse results {verb} {{}}" for verb in ("check", "apply", "import", "compact")))
+FILES += ("sockreuse report {}", "sockreuse diff {} {}")
 OUTPUTS = (
     "sockreuse export {}",
     "pytest --sockreuse=lost-ports --sockreuse-only --sockreuse-report {} -k ip4 -p no:cacheprovider",
@@ -224,6 +225,9 @@ def results() -> Iterator[Attack]:
                 yield _results("check" if len(key) % 2 else "apply", f"{key} {name}", changed)
         for key in ANSWER:
             yield _results("import", f"{key} {name}", [ANSWER | {key: value}, ANSWER])
+        facts = (HEADER | {"build": value, "knobs": {"x": value}}, LINE, FOOTER)
+        given = "".join(json.dumps(entry) + "\n" for entry in facts).encode()
+        yield _of("sockreuse report {} --keep-going", f"fact {name}", {"given": given})
         yield _results("compact", f"id {name}", [HEADER, LINE | {"id": value}, FOOTER])
     odd = {
         "deep": b"[" * 100_000,

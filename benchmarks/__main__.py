@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
+import json
 import os
 import resource
 import shutil
@@ -215,8 +217,44 @@ def lab() -> str:
     return f"{seconds / 60:.1f} minutes, as root and as a user (at most 10)"
 
 
+_MERGE = """
+import resource, sys
+from pathlib import Path
+from pytest_sockreuse.matrix.build import build
+matrix = build(sorted(Path(sys.argv[1]).iterdir()), all_known=False)
+used = resource.getrusage(resource.RUSAGE_SELF)
+print(len(matrix.columns), len(matrix.variants), used.ru_utime + used.ru_stime, used.ru_maxrss / 1024)
+"""
+
+
+def merge() -> str:
+    """(h) results of 60 platforms merged, to what json.loads alone takes for their lines"""
+    from pytest_sockreuse.matrix.build import committed
+
+    with tempfile.TemporaryDirectory() as name:
+        lines: list[str] = []
+        for number, path in zip(range(60), itertools.cycle(committed())):
+            header, *rest = path.read_text().splitlines()
+            about = json.loads(header)
+            line = about["platform"].rsplit(".", 1)[0] if about["platform"].count(".") > 1 else about["platform"]
+            about |= {"platform": f"{line}.{1000 + number}", "build": f"made up, number {number}"}
+            lines += [json.dumps(about), *rest]
+            Path(name, f"{number:02}.jsonl").write_text("\n".join([json.dumps(about), *rest]) + "\n")
+        start = time.process_time()
+        for line in lines:
+            json.loads(line)
+        bare = time.process_time() - start
+        command = [sys.executable, "-c", _MERGE, name]
+        platforms, variants, seconds, memory = subprocess.check_output(command, text=True).split()
+    size = f"{platforms} platforms of {variants} variants"
+    return (
+        f"{float(seconds):.1f} s of CPU time (at most 8), {float(seconds) / bare:.0f} times json.loads; "
+        f"{float(memory):.0f} MB (at most 150); {size}"
+    )
+
+
 def main() -> None:
-    benchmarks = {call.__name__: call for call in (case, unused, runner, predict, explore, record, lab)}
+    benchmarks = {call.__name__: call for call in (case, unused, runner, predict, explore, record, lab, merge)}
     for name in sys.argv[1:] or [name for name in benchmarks if name != "lab"]:
         print(f"{benchmarks[name].__doc__}: {benchmarks[name]()}", flush=True)
 

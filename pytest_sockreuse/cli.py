@@ -212,7 +212,7 @@ def _runs(arguments: argparse.Namespace, suite: Suite) -> list[Run]:
 
     files = arguments.file or sorted((CONFORMANCE / "results").glob("*.jsonl"))
     if not files:
-        raise UsageError("name the results files: only a checkout has some of its own")
+        raise UsageError("name the results files: there are none beside this suite")
     try:
         return runs(files, suite)
     except ResultsError as error:

@@ -17,6 +17,7 @@ from pytest_sockreuse import loader, parser
 from pytest_sockreuse.data import MAX_FILE
 from pytest_sockreuse.hooks import recorder
 from pytest_sockreuse.live import runner
+from pytest_sockreuse.matrix import files
 from pytest_sockreuse.recorder import compare
 from pytest_sockreuse.report import results
 
@@ -115,6 +116,9 @@ def test_the_bounds_of_the_page_are_those_of_the_code() -> None:
         ("a results file, or a runner's answers", results.MAX >> 20, "MiB"),
         ("its results", results.MOST, "results"),
         ("a reason in it", results.LONG, "characters"),
+        ("a fact or a setting in its header", files.LONGEST_FACT, "characters"),
+        ("its facts, and its settings", files.MOST_FACTS, "of each"),
+        ("runs in one report", files.MOST_RUNS, "runs"),
         ("a file of the suite's data", MAX_FILE >> 20, "MiB"),
         ("a case of the suite", loader.MAX_VARIANTS, "variants"),
         ("calls of one test that the recorder keeps", recorder.LIMIT, "calls"),

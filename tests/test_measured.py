@@ -19,7 +19,7 @@ from pytest_sockreuse.report.measured import Run, complaints, proposal, runs, un
 from pytest_sockreuse.report.results import Result, Results, write
 from pytest_sockreuse.suite import Statement, Suite, Variant
 
-FILES = sorted((Path(__file__).parents[1] / "conformance" / "results").glob("*.jsonl"))  # no wheel has them
+FILES = sorted((Path(__file__).parents[1] / "conformance" / "results").glob("*.jsonl"))
 
 
 @pytest.fixture(scope="module")
@@ -237,7 +237,7 @@ def test_an_installation_has_no_results_of_its_own(
 ) -> None:
     monkeypatch.setattr(cli, "CONFORMANCE", tmp_path)
     assert main(["results", "check"]) == 2
-    assert capsys.readouterr().err == "sockreuse: name the results files: only a checkout has some of its own\n"
+    assert capsys.readouterr().err == "sockreuse: name the results files: there are none beside this suite\n"
 
 
 def test_apply_proposes_what_is_shown_and_nothing_else(known: list[Run], tmp_path: Path) -> None:

@@ -23,10 +23,10 @@ needs_dist = pytest.mark.skipif(not DIST, reason="nothing is built here: `tox ru
 
 
 def data_files() -> dict[str, bytes]:
-    """The data that ships: everything in conformance/ but the lab, the results, and what tools leave behind."""
+    """The data that ships: everything in conformance/ but the lab, and what tools leave behind."""
     top = ROOT / "conformance"
     found = {path.relative_to(top).as_posix(): path for path in sorted(top.rglob("*")) if path.is_file()}
-    left_out = r"^(lab|results)/|(^|/)[._]"
+    left_out = r"^lab/|(^|/)[._]"
     return {name: path.read_bytes() for name, path in found.items() if not re.search(left_out, name)}
 
 
@@ -81,8 +81,7 @@ def test_the_sdist_can_build_and_test(built: Callable[[str], Path]) -> None:
         names = {name.partition("/")[2] for name in sdist.getnames()}
     assert {f"conformance/{name}" for name in data_files()} <= names
     assert {path.relative_to(ROOT).as_posix() for path in ROOT.glob("tests/**/*.py")} <= names
-    for place in ("lab", "results"):
-        assert {path.relative_to(ROOT).as_posix() for path in ROOT.glob(f"conformance/{place}/*.*")} <= names
+    assert {path.relative_to(ROOT).as_posix() for path in ROOT.glob("conformance/lab/*.*")} <= names
     assert {"pyproject.toml", "tox.ini", "LICENSE", "README.md", "CHANGELOG.md", "docs/decisions.md"} <= names
     assert not [name for name in names if name.startswith((".tox/", ".venv/", "pytest_sockreuse/conformance"))]
 
