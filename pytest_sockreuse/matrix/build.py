@@ -78,6 +78,7 @@ class _Merge:
 
     def __init__(self, suite: Suite, intake: Intake, say: Callable[[str], object]) -> None:
         self.suite, self.intake, self.say = suite, intake, say
+        self.of = [id(shape) for shape in intake.shapes]
         self.cells: dict[Cell, int] = {}
         self.made: dict[tuple[int, ...], int] = {}  # the number of a cell, by the numbers of what goes into it
         self.predicted: dict[int, Predicted] = {}  # by id, which no other has as long as it is kept
@@ -105,18 +106,14 @@ class _Merge:
         return Matrix(self.suite, self.suite.variants, columns, cells, vectors, statements, left_out)
 
     def _vector(self, platform: Platform, predicted: Sequence[Predicted], runs: Sequence[Taken]) -> array[int]:
-        self.predicted |= {id(one): one for one in predicted}
-        of, answers = self.intake.shapes, (run.rows for run in runs)
-        vector = array("I")
-        for row, key in enumerate(
-            zip(map(id, of), map(id, predicted), self._expected(platform), *answers, strict=True)
-        ):
-            number = self.made.get(key)
-            if number is None:
-                cell = self._cell(of[row], *key[1:])
-                number = self.made[key] = self.cells.setdefault(cell, len(self.cells))
-            vector.append(number)
-        return vector
+        ids = [id(one) for one in predicted]
+        self.predicted.update(zip(ids, predicted, strict=True))
+        keys = list(zip(self.of, ids, self._expected(platform), *(run.rows for run in runs), strict=True))
+        for row, key in enumerate(keys):
+            if key not in self.made:
+                cell = self._cell(self.intake.shapes[row], *key[1:])
+                self.made[key] = self.cells.setdefault(cell, len(self.cells))
+        return array("I", map(self.made.__getitem__, keys))
 
     def _expected(self, platform: Platform) -> list[int]:
         """For each row the number of what is stated of it."""

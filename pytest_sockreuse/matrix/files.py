@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..platforms import Platform, PlatformError, named, registry, version
-from ..report.results import Result, Results, ResultsError, read
+from ..report.results import Line, Results, ResultsError, read_lines
 from ..suite import Suite
 from ..text import visible
 from .shape import Shape
@@ -56,41 +56,61 @@ class Intake:
 
     def __post_init__(self) -> None:
         self._numbers = {answer: number for number, answer in enumerate(self.answers)}
+        self.contents = [variant.content for variant in self.suite.variants]
         self._rows = {variant.id: row for row, variant in enumerate(self.suite.variants)}
 
     def take(self, path: Path) -> None:
         """Take in every run of a file, or refuse all of it."""
         name = visible(path, 1000)
+        found: list[Taken] = []
+        rows = self._no_rows()
         try:
-            found = [self._run(results, path.name) for results in read(path, self.suite)]
-            for taken in found:
-                self._once(taken)
+            for results, line in read_lines(path, self.suite):
+                if line is not None:
+                    self._take(line, results, rows)
+                else:
+                    found.append(self._run(results, path.name, rows))
+                    rows = self._no_rows()
             if len(self.runs) + len(found) > MOST_RUNS:
                 raise ResultsError(f"{name}: more than {MOST_RUNS} runs in all; leave out some")
         except ResultsError as error:
-            line, why = re.fullmatch(r"(?:(\d+):)? *(.*)", str(error).removeprefix(f"{name}:"), re.DOTALL).groups()  # type: ignore[union-attr]
-            self.refused.append(LeftOut(name, int(line or 0), why))
+            line_, why = re.fullmatch(r"(?:(\d+):)? *(.*)", str(error).removeprefix(f"{name}:"), re.DOTALL).groups()  # type: ignore[union-attr]
+            self.refused.append(LeftOut(name, int(line_ or 0), why))
         else:
             self.runs += found
 
-    def _run(self, results: Results, file: str) -> Taken:
-        platform, (facts, knobs) = _platform(results), _facts(results)
-        rows = array("I", [MISSING]) * len(self.suite.variants)
-        told: dict[tuple[int, int], int] = {}  # the number of what a line says, by that and the shape of who is asked
-        for id_, result in results.results.items():
+    def _no_rows(self) -> array[int]:
+        return array("I", [MISSING]) * len(self.suite.variants)
+
+    def _take(self, line: Line, results: Results, rows: array[int]) -> None:
+        """Note what a line says in the rows of those of its variants that were asked what this suite asks."""
+        numbers: dict[int, int] = {}  # of what the line says, by the shape of who is asked
+        for id_, content in zip(line.ids, line.contents, strict=True):
             row = self._rows.get(id_)
-            if row is None or result.content != self.suite.variants[row].content:
+            if row is None or content != self.contents[row]:
                 if results.about["suite"] == self.suite.version:
                     what = f"it is not of the suite {self.suite.version} that it names: {id_}"
-                    raise ResultsError(f"{results.at}: {what}; make it anew")
+                    raise ResultsError(f"{line.at}: {what}; make it anew")
                 if row is not None:
                     rows[row] = STALE
                 continue
-            key = id(result.outcome), id(self.shapes[row])
-            number = told.get(key)
+            of = self.shapes[row]
+            number = numbers.get(id(of))
             if number is None:
-                number = told[key] = self._number(result, self.shapes[row], results.at)
+                number = numbers[id(of)] = self._number(line, id_, of)
             rows[row] = number
+
+    def _number(self, line: Line, id_: str, of: Shape) -> int:
+        if lost := line.outcome.keys() - {call.label for call in of.calls}:
+            raise ResultsError(f"{line.at}: {id_}: its scenario has no step {visible(min(lost))}; make it anew")
+        answer = Answer(line.verdict, tuple(line.outcome.items()), line.reason[:SHOWN_REASON])
+        number = self._numbers.setdefault(answer, len(self.answers))
+        if number == len(self.answers):
+            self.answers.append(answer)
+        return number
+
+    def _run(self, results: Results, file: str, rows: array[int]) -> Taken:
+        platform, (facts, knobs) = _platform(results), _facts(results)
         count = Counter[str]()
         for number, times in Counter(rows).items():
             count[self.answers[number].verdict] += times
@@ -99,16 +119,9 @@ class Intake:
             remedy = "run the suite of this version there"
             raise ResultsError(f"{results.at}: it was asked no scenario of this suite, {self.suite.version}; {remedy}")
         counts = asked, count["unsupported"], count["stale"], count["missing"]
-        return Taken(platform, Run(visible(file, SHOWN_FACT), results.about["suite"], facts, knobs, *counts), rows)
-
-    def _number(self, result: Result, shape: Shape, at: str) -> int:
-        if lost := result.outcome.keys() - {call.label for call in shape.calls}:
-            raise ResultsError(f"{at}: {result.id}: its scenario has no step {visible(min(lost))}; make it anew")
-        answer = Answer(result.verdict, tuple(result.outcome.items()), result.reason[:SHOWN_REASON])
-        number = self._numbers.setdefault(answer, len(self.answers))
-        if number == len(self.answers):
-            self.answers.append(answer)
-        return number
+        taken = Taken(platform, Run(visible(file, SHOWN_FACT), results.about["suite"], facts, knobs, *counts), rows)
+        self._once(taken)
+        return taken
 
     def _once(self, taken: Taken) -> None:
         for other in self.runs:

@@ -68,7 +68,10 @@ class Stack:
         self.varying = frozenset(name for name, clause in book.items() if clause.span != Span())
         self.entries: list[tuple[Entry, ...]] = [()] * len(suite.variants)  # by row
         self.anew = 0  # cases that are not kept as they are now
-        self.set = [row for row, variant in enumerate(suite.variants) if variant.scenario.environment]
+        self.set: dict[tuple[Setting, ...], list[int]] = {}  # the rows whose scenarios set something, by that
+        for row, variant in enumerate(suite.variants):
+            if variant.scenario.environment:
+                self.set.setdefault(variant.scenario.environment, []).append(row)
         path = folder / f"{name}.jsonl"
         kept = _read(path) if path.exists() else {}
         row = 0
@@ -90,12 +93,10 @@ class Stack:
             if id(entries) not in holds:
                 holds[id(entries)] = next((said for asked, held, said in entries if asked & on == held), None)
         found = [holds[id(entries)] for entries in self.entries]
-        unasked: dict[tuple[Setting, ...], Predicted | None] = {}
-        for row in self.set:
-            scenario = self.suite.variants[row].scenario
-            if scenario.environment not in unasked:
-                unasked[scenario.environment] = _unasked(scenario, platform)
-            found[row] = unasked[scenario.environment] or found[row]
+        for rows in self.set.values():
+            if unasked := _unasked(self.suite.variants[rows[0]].scenario, platform):
+                for row in rows:
+                    found[row] = unasked
         return [said or self._predict(row, platform, on) for row, said in enumerate(found)]
 
     def _predict(self, row: int, platform: Platform, on: frozenset[str]) -> Predicted:

@@ -13,8 +13,9 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from .. import intake, output
 from ..loader import BASES
@@ -204,44 +205,72 @@ def write(path: Path, platforms: Iterable[Results], suite: Suite) -> None:
 # --- reading ----------------------------------------------------------------------------------------------------------
 
 
+class Line(NamedTuple):
+    """A line of a results file: some variants, what each of them was asked, and what all of them showed."""
+
+    at: str
+    ids: Sequence[str]
+    contents: Sequence[str]
+    verdict: str
+    outcome: Mapping[str, str]
+    basis: str
+    claims: Mapping[str, bool]
+    reason: str
+
+
 def read(path: Path, suite: Suite | None = None) -> list[Results]:
-    """Read a results file. Raises ResultsError for one that is truncated, or is none.
+    """Read a results file. Raises ResultsError for one that is truncated, or is none."""
+    found = []
+    for results, line in read_lines(path, suite):
+        if line is None:
+            found.append(results)
+            continue
+        for id_, content in zip(line.ids, line.contents, strict=True):
+            results.results[id_] = Result(id_, content, *line[3:])
+    return found
+
+
+def read_lines(path: Path, suite: Suite | None = None) -> Iterator[tuple[Results, Line | None]]:
+    """Each line of a results file, with the empty results of its platform; and without one where these are whole.
 
     Variants that share a line get their own contents where `suite` asks all of them what they were asked. Else they
-    keep the line's, which is the content of no scenario.
+    keep the line's, which is the content of no scenario. Raises ResultsError.
     """
-    found: list[Results] = []
     known = suite.by_id if suite is not None else {}
-    open_, sorted_, left, before = False, False, MOST, ""
+    platforms: set[str] = set()
+    results, sorted_, left, before = None, False, MOST, ""
+    ids: set[str] = set()
     for at, text in lines(path):
         entry = entry_of(text, at)
         if "sockreuse" in entry:
-            if open_:
+            if results is not None:
                 raise ResultsError(f"{at}: a footer should stand before the next header")
             sorted_ = entry["sockreuse"] == FORMAT  # a file of format 1 may have been put together by hand
-            found.append(_header(entry, at))
-            if found[-1].about["platform"] in {results.about["platform"] for results in found[:-1]}:
-                raise ResultsError(f"{at}: {found[-1].about['platform']} a second time")
-            open_, before = True, ""
-        elif not open_:
+            results, ids, before = _header(entry, at), set(), ""
+            if results.about["platform"] in platforms:
+                raise ResultsError(f"{at}: {results.about['platform']} a second time")
+            platforms.add(results.about["platform"])
+        elif results is None:
             raise ResultsError(f"{at}: a header should stand here")
         elif "footer" in entry:
-            _footer(entry, found[-1], at)
-            open_ = False
+            _footer(entry, results, len(ids), at)
+            yield results, None
+            results = None
         else:
-            for result in _line(entry, known, left, at):
-                if result.id in found[-1].results:
-                    raise ResultsError(f"{at}: {result.id} a second time")
-                found[-1].results[result.id] = result
-                left -= 1
+            line = _line(entry, known, left, at)
+            left -= len(line.ids)
+            if not ids.isdisjoint(line.ids) or len(set(line.ids)) < len(line.ids):
+                twice = [id_ for id_, following in pairwise(line.ids) if id_ == following]  # they are sorted
+                raise ResultsError(f"{at}: {min([*ids.intersection(line.ids), *twice])} a second time")
+            ids.update(line.ids)
             if sorted_ and entry["id"] < before:
                 raise ResultsError(f"{at}: {visible(entry['id'])} should stand before {visible(before)}")
             before = entry["id"]
-    if open_ or not found:
+            yield results, line
+    if results is not None or not platforms:
         raise ResultsError(
             f"{visible(path, 1000)}: no footer: the file is truncated, or its run was cut short; make it anew"
         )
-    return found
 
 
 def lines(path: Path) -> Iterator[tuple[str, str]]:
@@ -297,17 +326,17 @@ def _header(entry: dict[str, Any], at: str) -> Results:
     return Results(entry, at=at)
 
 
-def _footer(entry: Mapping[str, Any], results: Results, at: str) -> None:
+def _footer(entry: Mapping[str, Any], results: Results, count: int, at: str) -> None:
     announced = entry.get("results")
     if entry.keys() != {"footer", "results"} or entry["footer"] is not True or type(announced) is not int:
         raise ResultsError(f"{at}: not a line of a results file")
-    if announced != len(results.results):
-        raise ResultsError(f"{at}: {visible(announced)} results announced, {len(results.results)} there")
+    if announced != count:
+        raise ResultsError(f"{at}: {visible(announced)} results announced, {count} there")
     results.about["selected"] = announced
 
 
-def _line(entry: Mapping[str, Any], known: Mapping[str, Variant], most: int, at: str) -> Iterator[Result]:
-    """The results that a line tells of. Raises ResultsError."""
+def _line(entry: Mapping[str, Any], known: Mapping[str, Variant], most: int, at: str) -> Line:
+    """What a line tells. Raises ResultsError."""
     if not _is_line(entry):
         raise ResultsError(f"{at}: not a line of a results file")
     try:
@@ -316,10 +345,9 @@ def _line(entry: Mapping[str, Any], known: Mapping[str, Variant], most: int, at:
         raise ResultsError(f"{at}: {error}") from None
     asked = [known[id_] for id_ in ids if id_ in known]
     own = len(asked) == len(ids) and _content(asked) == entry["content"]
-    outcome, claims = entry["outcome"], entry.get("claims", {})
-    for number, id_ in enumerate(ids):
-        content = asked[number].content if own else entry["content"]
-        yield Result(id_, content, entry["verdict"], outcome, entry.get("basis", ""), claims, entry.get("reason", ""))
+    contents = [variant.content for variant in asked] if own else [entry["content"]] * len(ids)
+    rest = entry.get("basis", ""), entry.get("claims", {}), entry.get("reason", "")
+    return Line(at, ids, contents, entry["verdict"], entry["outcome"], *rest)
 
 
 def _is_line(entry: Mapping[str, Any]) -> bool:
