@@ -5,15 +5,19 @@ from __future__ import annotations
 import json
 from datetime import date
 from pathlib import Path
+from random import Random
 
 import legs
 import merge
 import pytest
 from arrivals import Arrival, arrivals, line_of, strangers, together, whole
 from arriving import arrive, mismatch, suite, unsupported, variants
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pytest_sockreuse.platforms import named
-from pytest_sockreuse.report.results import Result
+from pytest_sockreuse.report.measured import Run
+from pytest_sockreuse.report.results import Result, Results
 
 DAY = date(2026, 11, 30)
 LEGS = [legs.named(name) for name in ("ubuntu-24.04", "ubuntu-24.04-root", "macos-15", "freebsd-14.4", "netbsd-11")]
@@ -109,6 +113,35 @@ def test_what_was_asked_wins_over_what_could_not_be(tmp_path: Path) -> None:
         assert differ == [third]
         assert third not in merged.results
         assert merged.complete
+
+
+ANSWERS = (None, "unsupported", "ok", "EADDRINUSE")
+
+
+@given(st.lists(st.lists(st.sampled_from(ANSWERS), min_size=4, max_size=4), min_size=1, max_size=4), st.randoms())
+def test_runs_in_any_order_are_one_and_the_same(answers: list[list[str | None]], random: Random) -> None:
+    ids = variants()
+
+    def run(those: list[str | None]) -> Run:
+        results = {}
+        for id_, answer in zip(ids, those, strict=True):
+            if answer == "unsupported":
+                results[id_] = unsupported(id_)
+            elif answer is not None:
+                results[id_] = Result(id_, "0" * 12, "match", {} if answer == "ok" else {"late.bind": answer})
+        return Run(Path("x"), named("linux-6.17.13"), Results({}, results))
+
+    runs = [run(those) for those in answers]
+    merged, differ = together(runs)
+    shuffled = random.sample(runs, len(runs))
+    again, differ_again = together(shuffled)
+    assert (merged.results, differ) == (again.results, differ_again)
+    for number, id_ in enumerate(ids):
+        asked = {those[number] for those in answers} - {None, "unsupported"}
+        assert (id_ in differ) == (len(asked) > 1)
+        assert (id_ in merged.results) == (len(asked) < 2 and any(those[number] for those in answers))
+        if len(asked) == 1:
+            assert merged.results[id_].verdict == "match"
 
 
 def test_a_variant_that_one_run_leaves_out_is_taken_from_the_other(tmp_path: Path) -> None:
