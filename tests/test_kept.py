@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from jsonschema import Draft202012Validator
 
 from pytest_sockreuse.data import DataError
 from pytest_sockreuse.loader import load
@@ -16,7 +18,7 @@ from pytest_sockreuse.matrix.shape import ordered
 from pytest_sockreuse.matrix.table import UNKNOWN
 from pytest_sockreuse.model import families, predict
 from pytest_sockreuse.model.prediction import outcome_text
-from pytest_sockreuse.platforms import known, named
+from pytest_sockreuse.platforms import CONFORMANCE, known, named
 from pytest_sockreuse.suite import Suite
 
 
@@ -36,6 +38,13 @@ def test_what_is_kept_is_of_these_models_and_this_suite(suite: Suite, name: str)
             steps = predict(suite.variants[row].scenario, platform).steps
             said = tuple(UNKNOWN if step.unknown else ordered(outcome_text(step)) for step in steps)
             assert (column[row].outcome or (UNKNOWN,) * len(steps)) == said, suite.variants[row].id
+
+
+@pytest.mark.parametrize("name", families())
+def test_what_is_kept_meets_its_schema(name: str) -> None:
+    schema = Draft202012Validator(json.loads((CONFORMANCE / "schema" / "prediction.json").read_text()))
+    header, *lines = map(json.loads, (PREDICTIONS / f"{name}.jsonl").read_text().splitlines())
+    assert all(map(schema.is_valid, (header, *lines[:4], *lines[4::20])))
 
 
 def test_what_is_kept_serves_a_version_that_nobody_listed(suite: Suite, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,11 +8,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from merging import FAILED, IDS, RULE, cell, file_of, result
 
 from pytest_sockreuse.loader import load
 from pytest_sockreuse.matrix import build as building
 from pytest_sockreuse.matrix.build import MergeError, build
+from pytest_sockreuse.matrix.shape import has_room
 from pytest_sockreuse.matrix.table import Seen
 from pytest_sockreuse.suite import Suite
 
@@ -149,3 +152,44 @@ def test_one_run_is_named_once(suite: Suite, tmp_path: Path) -> None:
     path = file_of(tmp_path / "a.jsonl", suite, "plan9-4", result(suite, IDS[0], FAILED, "unknown"))
     with pytest.raises(MergeError, match=r"b.jsonl: the same run as in a.jsonl"):
         build([path, Path(shutil.copy(path, tmp_path / "b.jsonl"))], suite=suite)
+
+
+# --- whatever runs there are ------------------------------------------------------------------------------------------
+
+OUTCOMES: dict[str, dict[str, str]] = {
+    "failed": FAILED,
+    "ok": {},
+    "denied": {"B.bind": "EACCES", "B.listen": "unreached"},
+}
+ANSWERS = st.sampled_from([*OUTCOMES, "unsupported", "broken", "nothing"])
+
+
+def test_what_was_asked_counts_whatever_the_order_of_the_files(suite: Suite, tmp_path: Path) -> None:
+    @settings(derandomize=True, deadline=None, database=None, max_examples=60)
+    @given(
+        st.lists(st.tuples(*[ANSWERS] * len(IDS)), min_size=1, max_size=3),
+        st.sampled_from(["plan9-4", "linux-6.18.44"]),
+    )
+    def holds(runs: list[tuple[str, ...]], platform: str) -> None:
+        paths = []
+        for number, answers in enumerate(runs):
+            told = [(id_, answer) for id_, answer in zip(IDS, answers, strict=True) if answer != "nothing"]
+            found = [
+                result(suite, id_, OUTCOMES.get(answer, {}), "unknown" if answer in OUTCOMES else answer, "because")
+                for id_, answer in told
+            ]
+            paths.append(file_of(tmp_path / f"{number}.jsonl", suite, platform, *found, isolation=f"number {number}"))
+        matrix = build(paths, suite=suite, all_known=False, keep_going=True)
+        back = build(paths[::-1], suite=suite, all_known=False, keep_going=True)
+        asked = [answers for answers in runs if set(answers) & OUTCOMES.keys()]
+        assert len(matrix.left_out) == len(runs) - len(asked)
+        for row, id_ in enumerate(IDS if asked else ()):
+            one, shown = cell(matrix, platform, id_), {answers[row] for answers in asked} & OUTCOMES.keys()
+            assert (one.basis == "run") == bool(shown)
+            assert one.disputed == (len(shown) > 1)
+            assert all(has_room(one.outcome, seen.outcome) for seen in one.seen if seen.asked)
+            other = cell(back, platform, id_)
+            assert (one.outcome, one.basis, one.expected) == (other.outcome, other.basis, other.expected)
+            assert one.seen == other.seen[::-1]
+
+    holds()

@@ -101,6 +101,10 @@ def test_markdown_has_a_limit_and_says_what_is_left_out(merged: Callable[..., Ma
     assert "1 cases are left out, for a summary has a limit: see the page." in shorter
 
 
+def test_no_text_of_a_stranger_is_long_in_markdown() -> None:
+    assert len(markdown.code("`" * 1_000_000)) < 1500
+
+
 def test_ctrf_tells_what_a_run_came_to(merged: Callable[..., Matrix]) -> None:
     found = json.loads(as_ctrf.text(merged()))["results"]
     found_of = {test["labels"]["platform"]: test["status"] for test in found["tests"]}

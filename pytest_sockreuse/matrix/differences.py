@@ -92,10 +92,5 @@ def _plainly(answer: str) -> str:
     step, _, outcome = answer.partition(" ")
     if _lacks(answer) and outcome == "ENOPROTOOPT":
         return "there is no such option"
-    if outcome == "timeout":
-        return f"{step} waits in vain"
-    return (
-        f"{step} succeeds or fails with {outcome[6:]}"
-        if outcome.startswith("ok or ")
-        else f"{step} fails with {outcome}"
-    )
+    words = {"ok": "succeeds", "timeout": "waits in vain"}
+    return f"{step} {' or '.join(words.get(one, f'fails with {one}') for one in outcome.split(' or '))}"

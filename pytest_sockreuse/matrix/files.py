@@ -74,8 +74,7 @@ class Intake:
             if len(self.runs) + len(found) > MOST_RUNS:
                 raise ResultsError(f"{name}: more than {MOST_RUNS} runs in all; leave out some")
         except ResultsError as error:
-            line_, why = re.fullmatch(r"(?:(\d+):)? *(.*)", str(error).removeprefix(f"{name}:"), re.DOTALL).groups()  # type: ignore[union-attr]
-            self.refused.append(LeftOut(name, int(line_ or 0), why))
+            self.refused.append(_left_out(name, str(error)))
         else:
             self.runs += found
 
@@ -127,6 +126,13 @@ class Intake:
         for other in self.runs:
             if (other.platform, other.run.facts, other.rows) == (taken.platform, taken.run.facts, taken.rows):
                 raise ResultsError(f"the same run as in {other.run.file}; name one of the two")
+
+
+def _left_out(name: str, error: str) -> LeftOut:
+    """An error that names a file and, if it is of one, a line: taken apart."""
+    text = error.removeprefix(f"{name}:").strip()
+    line, colon, why = text.partition(": ")
+    return LeftOut(name, int(line), why) if colon and line.isdecimal() else LeftOut(name, 0, text)
 
 
 def _platform(results: Results) -> Platform:

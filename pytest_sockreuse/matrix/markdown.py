@@ -29,8 +29,8 @@ LEGEND = (
 
 
 def code(text: object) -> str:
-    """Anything at all as code, in any place of a Markdown text."""
-    whole = visible(text, 1000)
+    """Anything at all as code, in any place of a Markdown text; of a long one the beginning."""
+    whole = visible(text, 200)
     if re.fullmatch(r"[^`|<>&\\ ]([^`|<>&\\]*[^`|<>&\\ ])?", whole):
         return f"`{whole}`"
     return f"<code>{''.join(one if one.isalnum() or one == ' ' else f'&#{ord(one)};' for one in whole)}</code>"
