@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import difflib
+import errno
 import io
 import json
 import os
@@ -12,7 +14,7 @@ import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from . import intake, output
 from .arguments import UsageError, parser
@@ -418,6 +420,9 @@ COMMANDS = {
 }
 
 
+_UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit status is 0, 1 if what was asked failed, 2 if the question was wrong."""
     for name in ("stdin", "stdout", "stderr"):
@@ -426,22 +431,41 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # what its encoding lacks, as stderr does
     try:
-        parsed = parser(COMMANDS).parse_args(arguments)
-        status: int = parsed.call(parsed)
-        sys.stdout.flush()
+        return _done(arguments)
     except (UsageError, DataError) as error:
         wrong = "the conformance data is wrong:\n" if isinstance(error, DataError) else ""
-        lines = (visible(line, 4000) for line in f"{wrong}{error}".split("\n"))
-        print("sockreuse:", "\n".join(lines), file=sys.stderr)
+        _complain("\n".join(visible(line, 4000) for line in f"{wrong}{error}".split("\n")))
         return 2
     except KeyboardInterrupt:
         return 130
-    except OSError as error:  # our output cannot be written; or, with nothing to say about it, its reader went
-        if not isinstance(error, BrokenPipeError):
-            print(f"sockreuse: {error.strerror}", file=sys.stderr)
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        if not isinstance(error, BrokenPipeError):  # a reader that went is told nothing
+            place = error.filename or ("standard output" if error.errno in _UNWRITABLE else "this machine")
+            _complain(f"{visible(place, 1000)}: {error.strerror}")
+        _forget(sys.stdout)
         return 1
+
+
+def _done(arguments: Sequence[str] | None) -> int:
+    """Do what is asked for and see it printed. Raises UsageError, DataError, OSError."""
+    status = 0
+    with contextlib.suppress(SystemExit):  # help, or the version, was printed
+        parsed = parser(COMMANDS).parse_args(arguments)
+        status = parsed.call(parsed)
+    sys.stdout.flush()
     return status
+
+
+def _complain(text: str) -> None:
+    try:
+        print("sockreuse:", text, file=sys.stderr, flush=True)
+    except OSError:  # nobody can be told but by the exit status
+        _forget(sys.stderr)
+
+
+def _forget(stream: TextIO) -> None:
+    """Have what a stream still holds go nowhere when the interpreter ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 if __name__ == "__main__":
