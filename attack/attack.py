@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import resource
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -30,12 +31,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     attacks |= {name: mutants(name, options.seed, options.mutants) for name in targets.TARGETS}
     todo = [(name, attack) for name in options.group or attacks for attack in attacks[name]]
     Random(options.seed).shuffle(todo)
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor((os.cpu_count() or 1) + 1) as pool:  # some only wait
         for (name, attack), why in zip(todo, pool.map(_broken, todo), strict=True):
             for line in why:
                 print(f"{name}: {attack.name}: {line}", flush=True)
             found += bool(why)
-    print(f"{len(todo)} attacks, seed {options.seed}: {found} findings; {time.monotonic() - start:.0f} s")
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    took = f"{time.monotonic() - start:.0f} s, {usage.ru_utime + usage.ru_stime:.0f} s of processor time"
+    print(f"{len(todo)} attacks, seed {options.seed}: {found} findings; {took}")
     return 1 if found else 0
 
 

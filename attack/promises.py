@@ -36,7 +36,7 @@ _TRACEBACK = re.compile(
 _OBEYED = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 
 Place = Callable[[Path], object]
-Kill = tuple[signal.Signals, float]
+Kill = tuple[signal.Signals, float, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +44,8 @@ class Attack:
     """A command, and what it is given.
 
     `files` are made where it runs, of bytes or by a function, and `makes` names those that it may make or change.
-    `before` is called in its process. `kill` is a signal and the seconds after its first output when it gets it; `says`
-    a regular expression of what it has to print.
+    `before` is called in its process. `kill` is a signal, the seconds after its first output when it is sent, and to
+    whom: the command, all of its processes, or a child; `says` a regular expression of what it has to print.
     """
 
     name: str
@@ -96,7 +96,7 @@ def perform(attack: Attack, work: Path) -> Seen:
             env={**environment, **own, **attack.environment}, preexec_fn=lambda: _prepare(attack.before),
         )  # fmt: skip
     status, usage = _end(process, attack.kill, work / "out")
-    left = [*_processes(tag), *(path.name for path in temporary.iterdir())]
+    left = [*_processes(tag), *(path.name for path in temporary.iterdir() if not path.name.startswith("pytest-of-"))]
     after = _standing(here)
     names = {name for name in before.keys() | after.keys() if name.split("/")[0] not in attack.makes}
     changed = [name for name in sorted(names) if before.get(name) != after.get(name)]
@@ -113,6 +113,7 @@ def _words(command: Sequence[str]) -> list[str]:
 
 def _prepare(before: Callable[[], object] | None) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (_ADDRESS_SPACE, _ADDRESS_SPACE))
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # whatever ours is
     if before is not None:
         before()
 
@@ -142,12 +143,18 @@ def _strike(process: subprocess.Popen[bytes], kill: Kill | None, out: Path, over
     """Send a process its signal, if there is one, so many seconds after it has said something."""
     if kill is None:
         return
-    number, seconds = kill
+    number, seconds, whom = kill
     until = time.monotonic() + _PATIENCE
     while not out.stat().st_size and not over.is_set() and time.monotonic() < until:
         over.wait(0.02)
-    if not over.wait(seconds):
-        os.kill(process.pid, number)
+    if over.wait(seconds):
+        return
+    with contextlib.suppress(ProcessLookupError, psutil.NoSuchProcess):
+        if whom == "all":
+            os.killpg(process.pid, number)
+        else:
+            child = next(iter(psutil.Process(process.pid).children()), None) if whom == "child" else None
+            os.kill(child.pid if child else process.pid, number)
 
 
 def _standing(place: Path) -> dict[str, tuple[object, ...]]:
@@ -204,7 +211,8 @@ def _says_in_a_line(attack: Attack, seen: Seen) -> str:
         return found[0]
     lines = seen.err.splitlines()
     data = lines and lines[0] == "sockreuse: the conformance data is wrong:"
-    if attack.command[0] == "sockreuse" and seen.status == 2:
+    untried = re.search(r"^[\w/-]+ (could not|cannot) be tried", seen.out)  # an answer of `sockreuse check`
+    if attack.command[0] == "sockreuse" and seen.status == 2 and not untried:
         if not seen.err.startswith("sockreuse: ") or not 1 <= len(lines) <= (12 if data else 1):
             return f"{len(lines)} lines about a mistake"
         if len(seen.err) > MESSAGE:

@@ -21,8 +21,8 @@ from .scenario import KINDS, USERS, Address, Option, Scenario, ScenarioError, Se
 
 MAX_LINE = 2_000  # characters
 MAX_STEPS = 10_000  # steps of one scenario, after expansion
-MAX_TEXT = 16 * 1024 * 1024  # bytes of one file
-MAX_LINES = 300_000  # lines of one file, each counted as often as it stands for a step
+MAX_TEXT = 16 * 1024 * 1024  # bytes of one file, each line counted as often as it stands for a step
+MAX_LINES = 300_000  # lines of one file, counted so too
 MAX_WAIT = 3_600.0  # seconds, all waits of a scenario together
 
 _BLANK = " \t"  # all of the language's white space
@@ -378,11 +378,15 @@ def parse_file(text: str) -> list[Scenario]:
     scenarios: list[Scenario] = []
     builder = _Builder(None, [], [], [], {}, {})
     more = 0  # steps beyond one a line
+    size = 0  # characters of all that the lines so far stand for
     for number, line in enumerate(text.split("\n"), 1):
         if number + more > MAX_LINES:
             raise ScenarioError(number, 1, f"expected at most {MAX_LINES} lines and steps in a file")
+        if size > MAX_TEXT:
+            raise ScenarioError(number, 1, f"expected at most {MAX_TEXT} characters in all steps of a file")
         if len(line) > MAX_LINE:
             raise ScenarioError(number, MAX_LINE + 1, f"expected a line of at most {MAX_LINE} characters")
+        steps = 1
         if line.startswith("---"):
             if builder.title is not None:
                 scenarios.append(builder.scenario())
@@ -394,7 +398,9 @@ def parse_file(text: str) -> list[Scenario]:
         else:
             before = builder.size
             builder.feed(line, number)
-            more += max(builder.size - before - 1, 0)
+            steps = max(builder.size - before, 1)
+        more += steps - 1
+        size += steps * len(line)
     return [*scenarios, builder.scenario()]
 
 

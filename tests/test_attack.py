@@ -91,7 +91,9 @@ def test_the_harness_ends_what_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_harness_sends_the_signal_of_an_attack() -> None:
     code = "import signal; print('x', flush=True); print(signal.sigwait([signal.SIGTERM]))"
     block = lambda: signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])  # noqa: E731
-    attack = Attack("sent", ["python", "-c", code], before=block, kill=(signal.SIGTERM, 0.0), says="Signals.SIGTERM|15")
+    attack = Attack(
+        "sent", ["python", "-c", code], before=block, kill=(signal.SIGTERM, 0.0, "command"), says="Signals.SIGTERM|15"
+    )
     assert broken(attack) == []
 
 
@@ -107,8 +109,8 @@ def test_the_page_promises_what_the_attacks_check() -> None:
 def test_the_bounds_of_the_page_are_those_of_the_code() -> None:
     rows = re.findall(r"^\| (.+?) \| ([\d,]+) (.+?) \|$", SECURITY.read_text(encoding="utf-8"), re.M)
     assert {(what, int(number.replace(",", "")), unit) for what, number, unit in rows} == {
-        ("a scenario file", parser.MAX_TEXT >> 20, "MiB"),
-        ("its lines, each counted as often as it stands for a step", parser.MAX_LINES, "lines"),
+        ("a scenario file, each line counted as often as it stands for a step", parser.MAX_TEXT >> 20, "MiB"),
+        ("its lines, counted so too", parser.MAX_LINES, "lines"),
         ("a line of it", parser.MAX_LINE, "characters"),
         ("a scenario", parser.MAX_STEPS, "steps"),
         ("its waits together", int(parser.MAX_WAIT), "seconds"),

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_sockreuse.options import options
-from pytest_sockreuse.parser import MAX_LINE, MAX_LINES, MAX_STEPS, decode, parse, parse_file
+from pytest_sockreuse.parser import MAX_LINE, MAX_LINES, MAX_STEPS, MAX_TEXT, decode, parse, parse_file
 from pytest_sockreuse.scenario import KINDS, USERS, ScenarioError
 
 PROPERTY = settings(derandomize=True, deadline=None, database=None, max_examples=40)
@@ -265,6 +265,8 @@ def test_what_is_performed_has_no_comments() -> None:
 def test_the_lines_and_steps_of_a_file_are_limited() -> None:
     """Or a file of 11 kB would make a million steps, and one of line ends as many lines."""
     sections = MAX_LINES // MAX_STEPS
+    error = fails(f"--- t\n{'S' * 1800}[1-{MAX_STEPS}] = tcp4()\nA = tcp4()")
+    assert (error.line, error.expected) == (3, f"expected at most {MAX_TEXT} characters in all steps of a file")
     error = fails(f"--- t\nS[1-{MAX_STEPS}] = tcp4()\n" * (sections + 1))
     assert (error.line, error.column) == (2 * sections + 1, 1)
     assert error.expected == f"expected at most {MAX_LINES} lines and steps in a file"

@@ -86,3 +86,12 @@ def test_an_exploration_ends_with_all_that_it_started(name: str, who: str) -> No
     (os.killpg if who == "all" else os.kill)(process.pid, getattr(signal, f"SIG{name}"))
     _, error = process.communicate(timeout=60)  # until the last that shares its standard error has ended
     assert (process.returncode, error) == SAID[name, who]
+
+
+def test_where_nobody_may_be_killed_they_end_with_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr("multiprocessing.process.BaseProcess.kill", refuse)
+    with closing(share(doubles, range(5), 3)) as done:
+        assert len(list(done)) == 5

@@ -344,6 +344,8 @@ BAD = {
     "many steps": f"S[1-{MAX_STEPS}] = tcp4()\nA = tcp4()".encode(),
     "many sections": f"--- t\nS[1-{MAX_STEPS}] = tcp4()\n".encode() * (MAX_LINES // MAX_STEPS + 1),
     "many lines": b"\n" * MAX_LINES,
+    "many options": f"--- t\nS[1-5000] = tcp4({', '.join(['SO_REUSEADDR'] * 120)})\n".encode() * 3,
+    "many long names": f"--- t\n{'S' * 1900}[1-4000] = tcp4()\n".encode() * 4,
     "not too many lines": b"\n" * (MAX_LINES - 3),
     "many titles": b"--- t\n" * (MAX_LINES + 1),
     "huge range": b"S[1-999999999] = tcp4()",

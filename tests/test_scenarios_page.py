@@ -43,7 +43,7 @@ def test_the_limits_are_those_of_the_code() -> None:
     rows = [
         ("a line", f"{parser.MAX_LINE} characters"),
         ("a scenario", f"{parser.MAX_STEPS} steps, and {parser.MAX_WAIT:g} s of waiting"),
-        ("a file", f"{parser.MAX_LINES} lines, each counted as often as it stands for a step, and {MIB} MiB"),
+        ("a file", f"{parser.MAX_LINES} lines and {MIB} MiB, each line counted as often as it stands for a step"),
         ("the bytes of an option", "256"),
     ]
     wanted = table("| what | at most |", rows)

@@ -102,8 +102,8 @@ typedef int sock;
 enum {
 	MAX_LINE = 2000,              /* characters */
 	MAX_STEPS = 10000,            /* of one scenario, after expansion */
-	MAX_TEXT = 16 * 1024 * 1024,  /* bytes */
-	MAX_LINES = 300000,           /* of the text, each counted as often as it stands for a step */
+	MAX_TEXT = 16 * 1024 * 1024,  /* bytes, those of a line counted as often as it stands for a step */
+	MAX_LINES = 300000,           /* of the text, counted so too */
 	MAX_WAIT = 3600,              /* seconds, all waits of a scenario together */
 };
 
@@ -860,6 +860,7 @@ struct place {
 	const char *at;              /* NULL: the end */
 	int number;                  /* of the line */
 	int more;                    /* steps beyond one a line */
+	long size;                   /* characters of all that the lines so far stand for */
 };
 
 /* Read one scenario, up to the line that opens the next. */
@@ -872,13 +873,16 @@ static void read_scenario(struct place *place)
 		const char *start = place->at, *stop = start + strcspn(start, "\n");
 		const char *end = stop - (stop > start && stop[-1] == '\r');
 		bool title = !strncmp(start, "---", 3);
+		long length = (long)characters(start, (size_t)(end - start)), steps = 1;
 
 		if (title && the.title)
 			return;
 		place->at = *stop ? stop + 1 : NULL;
 		if (place->number + place->more > MAX_LINES)
 			fail(place->number, 1, "at most %d lines and steps in a file", MAX_LINES);
-		if (characters(start, (size_t)(end - start)) > MAX_LINE)
+		if (place->size > MAX_TEXT)
+			fail(place->number, 1, "at most %d characters in all steps of a file", MAX_TEXT);
+		if (length > MAX_LINE)
 			fail(place->number, MAX_LINE + 1, "a line of at most %d characters", MAX_LINE);
 		if (title && the.end > the.steps)
 			fail(place->number, 1, "'--- TITLE' above the first step too");
@@ -898,8 +902,10 @@ static void read_scenario(struct place *place)
 			line.number = place->number;
 			before = the.end;
 			read_body();
-			place->more += (int)(the.end - before) - 1;
+			steps = the.end - before;
 		}
+		place->more += (int)steps - 1;
+		place->size += steps * length;
 	}
 }
 
@@ -2815,10 +2821,10 @@ int main(int count, char **arguments)
 #endif
 	read_arguments(count, arguments);
 	text = read_input();
-	for (place = (struct place) { text, 1, 0 }; place.at; )
+	for (place = (struct place) { text, 1, 0, 0 }; place.at; )
 		read_scenario(&place);
 	prepare();
-	for (place = (struct place) { text, 1, 0 }; place.at; ) {
+	for (place = (struct place) { text, 1, 0, 0 }; place.at; ) {
 		read_scenario(&place);
 		status |= isolation == JAIL ? perform_in_a_child() : perform_scenario();
 	}

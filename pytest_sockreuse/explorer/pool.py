@@ -55,8 +55,10 @@ def share(
     except OSError as error:
         raise Ended(f"a process that shares the work cannot be started ({error.strerror})") from None
     finally:
-        for process in members.values():
-            process.kill()
+        for connection, process in members.items():
+            with suppress(OSError):  # a sandbox may refuse to; it ends where no work comes
+                process.kill()
+            connection.close()
         for process in members.values():
             process.join()
 
@@ -67,7 +69,7 @@ def _started(begin: Callable[[], Callable[[_Work], _Done]]) -> tuple[Connection,
         raise AssertionError("there is no fork")
     context = multiprocessing.get_context("fork")
     ours, its = context.Pipe()
-    process = context.Process(target=_serve, args=(its, begin, os.getpid()), daemon=True)
+    process = context.Process(target=_serve, args=(ours, its, begin, os.getpid()), daemon=True)
     with interrupts.held_back():
         process.start()
     its.close()
@@ -85,14 +87,19 @@ def _answer(connection: Connection, process: BaseProcess) -> Any:
     return done
 
 
-def _serve(connection: Connection, begin: Callable[[], Callable[[_Work], _Done]], parent: int) -> None:
+def _serve(
+    parents: Connection, connection: Connection, begin: Callable[[], Callable[[_Work], _Done]], parent: int
+) -> None:
     if sys.platform == "linux":
+        parents.close()  # lest it keeps its own open
         interrupts.ignore()
         try:
             do = begin()
             end_with_parent()  # which a change of user would undo
             while os.getppid() == parent:
                 connection.send((do(connection.recv()), ""))
+        except EOFError:
+            pass
         except OSError as error:
             with suppress(OSError):
                 connection.send((None, f"a process that shares the work cannot go on ({error.strerror})"))

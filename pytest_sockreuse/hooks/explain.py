@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import ipaddress
 import os
 import socket
@@ -149,7 +150,7 @@ class Explainer:
                 self._remember(result[0] if verb == "accept" else sock, verb)
                 return result
 
-        self._wrapped[verb] = watched, vars(self._class).get(verb)
+        self._wrapped[verb] = functools.update_wrapper(watched, call), vars(self._class).get(verb)
         setattr(self._class, verb, watched)
 
     def _remember(self, sock: socket.socket, verb: str) -> None:

@@ -56,7 +56,7 @@ def own_user_namespace(as_root: bool = True) -> None:
     _unshare(_NEWUSER)
     to_uid, to_gid = (0, 0) if as_root else (uid, gid)
     for name, text in (("setgroups", "deny"), ("uid_map", f"{to_uid} {uid} 1"), ("gid_map", f"{to_gid} {gid} 1")):
-        with open(f"/proc/self/{name}", "w") as file:
+        with open(f"/proc/self/{name}", "w", encoding="ascii") as file:
             file.write(text)
 
 
@@ -162,7 +162,7 @@ def change(setting: Setting) -> tuple[str, str]:
     """Apply a ``sysctl`` or ``ephemeral`` line; returns the setting's name and what it was. Raises NotRun."""
     name = setting.name or _RANGE
     try:
-        with open("/proc/sys/" + name.replace(".", "/")) as file:
+        with open("/proc/sys/" + name.replace(".", "/"), encoding="utf-8") as file:
             before = file.read()
         _apply(setting)
     except FileNotFoundError:
@@ -196,7 +196,7 @@ def write(name: str, value: str) -> None:
     if not is_isolated(name):
         raise NotRun(f"{name} is no setting that a network namespace isolates ({ISOLATED})")
     try:
-        with open("/proc/sys/" + name.replace(".", "/"), "w") as file:
+        with open("/proc/sys/" + name.replace(".", "/"), "w", encoding="utf-8") as file:
             file.write(value)
     except FileNotFoundError:
         raise NotRun(f"this kernel has no setting {name}") from None
@@ -204,7 +204,7 @@ def write(name: str, value: str) -> None:
 
 def _read(name: str) -> tuple[int, ...]:
     try:
-        with open("/proc/sys/" + name.replace(".", "/")) as file:
+        with open("/proc/sys/" + name.replace(".", "/"), encoding="utf-8") as file:
             return tuple(map(int, file.read().split()))
     except (OSError, ValueError):
         return ()

@@ -99,7 +99,7 @@ class NoPort(OSError):
 def ephemeral() -> tuple[int, int]:
     """The first and the last port that the OS picks by itself, as far as it tells."""
     if sys.platform == "linux":
-        with contextlib.suppress(OSError), open("/proc/sys/net/ipv4/ip_local_port_range") as file:
+        with contextlib.suppress(OSError), open("/proc/sys/net/ipv4/ip_local_port_range", "rb") as file:
             low, high = map(int, file.read().split())
             return low, high
     names = next((names for system, names in _SYSCTLS.items() if sys.platform.startswith(system)), ())

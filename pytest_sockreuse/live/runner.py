@@ -31,6 +31,7 @@ _REMEDIES = {
     errno.EMFILE: "see ulimit -n",
     errno.ENFILE: "too many files are open on this machine",
     errno.EAGAIN: "see ulimit -u",
+    errno.EPERM: "a sandbox forbids it: see its seccomp profile",
     errno.ENOMEM: "see ulimit -v, or the limit of the container",
 }
 
@@ -200,7 +201,8 @@ class Runner:
         with contextlib.suppress(OSError):
             worker.stdin.close()
         if status is None:
-            worker.kill()
+            with contextlib.suppress(OSError):  # a sandbox may refuse to; it ends with its input
+                worker.kill()
         with contextlib.suppress(OSError):  # a sandbox may refuse to wait
             worker.wait()
         worker.stdout.close()

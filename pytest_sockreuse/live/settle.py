@@ -81,7 +81,7 @@ class Settler:
 def _proc_passing() -> bool:
     for path in ("/proc/thread-self/net/tcp", "/proc/thread-self/net/tcp6"):
         try:
-            with open(path) as file:
+            with open(path, encoding="ascii") as file:
                 if any(int(line.split()[3], 16) in _PASSING for line in file.read().splitlines()[1:]):
                     return True
         except OSError:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import _socket
 import errno
+import functools
 import os
 import socket
 import sys
@@ -364,7 +365,7 @@ def _install() -> None:
         if stands is wrapper or (name in _under and stands is not _before[name]):
             continue  # it is there still, and calls what it did
         _before[name], _call[name] = stands, getattr(_class, name)
-        setattr(_class, name, wrapper)
+        setattr(_class, name, functools.update_wrapper(wrapper, _call[name]))
     _under.clear()
     _MAKERS.update(_call[name].__code__ for name in ("accept", "dup") if hasattr(_call[name], "__code__"))
 

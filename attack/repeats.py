@@ -1,0 +1,84 @@
+"""A rule of the suite performed again and again writes the same results, byte for byte: beside another run, spread over
+processes, in any order; as we are, as an ordinary user, and where there are no namespaces.
+
+    python attack/repeats.py RULE
+"""
+
+# ruff: noqa: E402
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from random import Random
+
+import pytest
+
+assert sys.platform != "win32", "it has no users and no namespaces"
+
+import confined
+
+KINDS: dict[str, confined.Before | None] = {"as we are": None}
+if sys.platform == "linux":
+    KINDS |= {"as an ordinary user": confined.ordinary, "without namespaces": confined.without_namespaces}
+WAYS = (["-p", "repeats"], ["-n", "2"] if importlib.util.find_spec("xdist") else [], ["-n", "2", "-p", "repeats"])
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """As a plugin: another order in each run, and the same in all its processes."""
+    Random(os.environ["SOCKREUSE_ORDER"]).shuffle(items)
+
+
+def written(rule: str, before: confined.Before | None, work: Path) -> Iterator[bytes]:
+    """The results of runs of a rule, each beside the next."""
+    words = f"-m pytest -q -p no:cacheprovider --sockreuse={rule} --sockreuse-only --sockreuse-report results.jsonl"
+    base = [sys.executable, *words.split(), "--basetemp=temporary"]
+    running = []
+    for number, way in enumerate(([], *WAYS)):
+        where = work / str(number)
+        where.mkdir()
+        where.chmod(0o777)
+        environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent), "SOCKREUSE_ORDER": str(number)}
+        process = subprocess.Popen(
+            [*base, *way],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            cwd=where,
+            env=environment,
+            preexec_fn=before,
+        )
+        running.append((where, process))
+        if number % 2:
+            yield from map(_result, running)
+            running.clear()
+
+
+def _result(run: tuple[Path, subprocess.Popen[bytes]]) -> bytes:
+    where, process = run
+    out, _ = process.communicate()
+    if process.returncode:
+        raise SystemExit(out.decode(errors="replace")[-2000:])
+    return (where / "results.jsonl").read_bytes()
+
+
+def main() -> int:
+    """1 if two runs differ."""
+    status = 0
+    for kind, before in KINDS.items():
+        with tempfile.TemporaryDirectory() as work:
+            Path(work).chmod(0o755)
+            first, *others = written(sys.argv[1], before, Path(work))
+        for way, other in zip(WAYS, others, strict=True):
+            if other != first:
+                differing = sum(a != b for a, b in zip(first.splitlines(), other.splitlines(), strict=False))
+                print(f"{kind}, {' '.join(way)}: {differing} lines differ from a plain run's")
+                status = 1
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,187 @@
+"""Around the commands: ends ahead of time, what hosts allow, streams that are shut, tests with sockets of their own."""
+
+# ruff: noqa: E402
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from random import Random
+
+assert sys.platform != "win32", "attacks are made on POSIX"
+
+import confined
+from confined import Before, limit
+from given import SCENARIO
+from promises import Attack, Place
+
+# --- ends ahead of time -----------------------------------------------------------------------------------------------
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGKILL, signal.SIGHUP, signal.SIGQUIT, signal.SIGALRM)
+_SOCKETS = b"import time\ndef test_it(tcp, held_port):\n    tcp()\n    time.sleep(600)\n"
+_NAMESPACE = b"import time\ndef test_it(sockreuse_netns): time.sleep(600)\n"
+LONG: dict[str, dict[str, bytes | Place]] = {
+    "sockreuse run given": {"given": b"wait 600"},
+    "sockreuse explore --seconds 600 --on linux-6.18": {},
+    "sockreuse explore --exhaustive 5 --processes 3 --on linux-6.18": {},
+    "pytest --sockreuse --sockreuse-only -p no:cacheprovider": {},
+    "pytest --sockreuse-explore=100000 -p no:cacheprovider": {},
+    "pytest --sockreuse-record -p no:cacheprovider test_it.py": {"test_it.py": _SOCKETS},
+    "pytest -p no:cacheprovider test_it.py": {"test_it.py": _NAMESPACE},
+}
+
+
+def ends(chance: Random) -> Iterator[Attack]:
+    """Commands that are ended at a random moment, or a process of theirs; nothing of theirs stays."""
+    for command, files in LONG.items():
+        own = command.split()[0] == "sockreuse"
+        for number in SIGNALS:
+            for whom in ("command", "all", "child") if own else ("command", "all"):
+                if (number, whom) == (signal.SIGINT, "child") or (number, whom) == (signal.SIGALRM, "child"):
+                    continue  # which it does not heed
+                moment = chance.uniform(0.1, 1)
+                yield Attack(f"{command} {number.name} {whom}", command.split(), files, kill=(number, moment, whom))
+
+
+# --- what the host allows ---------------------------------------------------------------------------------------------
+
+
+def _gone(*descriptors: int) -> Before:
+    return lambda: [*map(os.close, descriptors)]
+
+
+ENVIRONMENTS: dict[str, dict[str, str]] = {
+    "ascii": {"PYTHONIOENCODING": "ascii"},
+    "latin-1": {"PYTHONIOENCODING": "latin-1"},
+    "posix": {"LC_ALL": "POSIX", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"},
+    "errors": {"PYTHONWARNINGS": "error"},
+    "dev": {"PYTHONDEVMODE": "1"},
+    "optimized": {"PYTHONOPTIMIZE": "2"},
+    "nobody": {"HOME": "/nonexistent", "PATH": "", "USER": "", "TZ": "x"},
+    "no-temporary": {"TMPDIR": "/nonexistent"},
+    "encoding-warnings": {"PYTHONWARNDEFAULTENCODING": "1", "PYTHONWARNINGS": "error::EncodingWarning"},
+}
+PRELUDES: dict[str, Before] = {
+    "no-children": lambda: signal.signal(signal.SIGCHLD, signal.SIG_IGN),
+    "no-alarms": lambda: signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGALRM]),
+    "few-files": limit("NOFILE", 14),
+    "no-files": limit("NOFILE", 5),
+    "no-core": limit("STACK", 1 << 20),
+    "small-files": limit("FSIZE", 0),
+    "mask": lambda: os.umask(0o777),
+    "no-input": _gone(0),
+    "no-output": _gone(1),
+    "no-errors": _gone(2),
+    "nothing-open": _gone(0, 1, 2),
+}
+if confined.calls_are_known():
+    PRELUDES |= {f"no-{name}": confined.refused(name) for name in confined.CALLS}
+    PRELUDES |= {"no-unshare-at-all": confined.refused("unshare", 0), "no-poll-at-all": confined.refused("poll", 38)}
+if sys.platform == "linux" and not os.geteuid():
+    PRELUDES |= confined.PLACES
+_OWN = b"""
+import os, pytest, socket
+def test_port(held_port): held_port.socket().close()
+def test_left(time_wait): time_wait()
+def test_netns(port_range): port_range(40000, 40007)
+@pytest.mark.sockreuse_requires("ordering-quirk")
+def test_guard(connected_pair): pass
+"""
+HOSTED = ("sockreuse run given", "sockreuse compare --help", "sockreuse check ordering-quirk",
+          "sockreuse explore --count 5 --on linux-6.18",
+          "sockreuse explore --exhaustive 1 --processes 2 --on linux-6.18",
+          "pytest --sockreuse=lost-ports --sockreuse-only -p no:cacheprovider -k ip4",
+          "pytest -p no:cacheprovider -q --tb=line --sockreuse-record --sockreuse-explain test_own.py")  # fmt: skip
+#: What pytest itself cannot do without.
+_PYTEST_NEEDS = ("no-output", "nothing-open", "no-files", "no-temporary", "no-ioctl", "no dev")
+
+
+def hosts() -> Iterator[Attack]:
+    """Environments, limits, refused calls and signals that somebody else has set."""
+    files = {"given": SCENARIO, "test_own.py": _OWN}
+    for command in HOSTED:
+        words = command.split()
+        for name, environment in ENVIRONMENTS.items():
+            if words[0] == "sockreuse" or name not in _PYTEST_NEEDS:
+                yield Attack(f"{command[:40]} {name}", words, files, (0, 1, 2, 5), environment=environment)
+        for name, before in PRELUDES.items():
+            if words[0] == "sockreuse" or name not in _PYTEST_NEEDS:
+                hard = (0, 1, 2, 3, 4, 5, 120) if name.startswith("no") or "f" in name else (0, 1, 2, 5)
+                yield Attack(f"{command[:40]} {name}", words, files, hard, before=before)
+
+
+# --- again and again --------------------------------------------------------------------------------------------------
+
+REPEATED = Path(__file__).with_name("repeats.py")
+
+
+def repeats(chance: Random) -> Iterator[Attack]:
+    """Rules whose results are the same, whoever performs them and however often."""
+    rule = chance.choice("order-dependence lost-ports udp-sharing time-wait-reuse dual-stack local-port-range".split())
+    yield Attack(f"{rule} again", ["python", str(REPEATED), rule], status=(0,), says="^$")
+
+
+# --- streams ----------------------------------------------------------------------------------------------------------
+
+
+def _output(path: str) -> Before:
+    return lambda: os.dup2(os.open(path, os.O_WRONLY), 1)
+
+
+def _unread() -> None:
+    reader, writer = os.pipe()
+    os.dup2(writer, 1)
+    os.close(reader)
+
+
+PRINTING = ("--help", "--version", "run --help", "run given", "run given --json", "predict given --on linux-6.18 --why",
+            "compare given --on linux-6.6,windows-11", "clauses --on linux-6.18", "rules", "platform", "export",
+            "check ordering-quirk", "explore --count 5 --on linux-6.18", "resemble --on linux-6.18,windows-11",
+            "distinguish linux-6.18 windows-11", "explore --exhaustive 1 --processes 1 --on linux-6.18",
+            "results check")  # fmt: skip
+WRITING = (
+    "sockreuse export full/given",
+    "sockreuse explore --exhaustive 2 --on linux-6.18 --resume full/given",
+    "pytest -p no:cacheprovider --sockreuse=lost-ports -k ip4 --sockreuse-only --sockreuse-report full/given",
+)
+_NO_ROOM = r"^sockreuse: standard output: No space left on device\n$"
+
+
+def streams() -> Iterator[Attack]:
+    """Output that cannot be written, or that nobody reads: one line, or none, and a status that is not 0."""
+    for arguments in PRINTING:
+        words = ["sockreuse", *arguments.split()]
+        files = {"given": SCENARIO}
+        if Path("/dev/full").exists():
+            yield Attack(f"{arguments} full", words, files, (1,), before=_output("/dev/full"), says=_NO_ROOM)
+        yield Attack(f"{arguments} unread", words, files, (1,), before=_unread, says=r"^$")
+    if sys.platform == "linux" and not os.geteuid():
+        for words, status in (
+            (["sockreuse", "export", "full/given"], (2,)),
+            (["sockreuse", *"explore --exhaustive 2 --on linux-6.18 --resume full/given".split()], (2,)),
+            (
+                ["pytest", *"--sockreuse=lost-ports -k ip4 --sockreuse-only -q --sockreuse-report full/given".split()],
+                (1,),
+            ),
+        ):
+            yield Attack(f"{' '.join(words)} on a full disk", words, {"full": Path.mkdir}, status,
+                         before=confined.full("full"), says="full/given: No space left on device")  # fmt: skip
+
+
+# --- tests with sockets of their own ----------------------------------------------------------------------------------
+
+WATCHED = sorted((Path(__file__).parent / "watched").glob("*.py"))
+WITH = ("", "--sockreuse-record", "--sockreuse-explain", "--sockreuse-record --sockreuse-explain",
+        "--sockreuse=lost-ports --sockreuse-report results.jsonl -k test_ --sockreuse-record")  # fmt: skip
+
+
+def tests() -> Iterator[Attack]:
+    """Tests that pass, and pass whatever watches their sockets."""
+    plain = ["-p", "no:cacheprovider", "-q"]
+    for path in WATCHED:
+        for options in WITH:
+            words = ["pytest", *plain, *options.split(), path.name]
+            made = frozenset({"results.jsonl"})
+            yield Attack(f"{path.stem} {options}", words, {path.name: path.read_bytes()}, (0,), makes=made)
