@@ -175,6 +175,15 @@ def answers(isolation: str) -> Answers:
     return perform
 
 
+def test_a_draft_is_divided_before_a_runner_would_refuse_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = draw(current(), seed=7, count=30)
+    monkeypatch.setattr(remote, "MOST", 60)
+    parts = draw(current(), seed=7, count=30)
+    assert [s for part in parts for s in part.scenarios] == [s for draft in whole for s in draft.scenarios]
+    assert len(parts) > 4 > len(whole)
+    assert all(part.text.count("\n") <= 60 or len(part.scenarios) == 1 for part in parts)
+
+
 def test_this_os_does_what_is_drawn_as_outcomes(drafts: list[Draft], answers: Answers, tmp_path: Path) -> None:
     performed = 0
     for draft in drafts:

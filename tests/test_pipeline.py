@@ -201,6 +201,15 @@ def test_the_two_runs_of_this_kernel_agree(merged: Bench) -> None:
     assert "differ from run to run" not in (merged.root / "merged/summary.md").read_text()
 
 
+def test_the_page_has_what_arrived(merged: Bench) -> None:
+    matrix = json.loads((merged.root / "merged/page/matrix.json").read_text())
+    runs = {entry["name"]: [run["file"] for run in entry["runs"]] for entry in matrix["platforms"]}
+    assert runs[str(current())] == sorted([f"{USER}.jsonl", *([] if os.geteuid() else [f"{ROOTS}.jsonl"])])
+    assert runs["linux-7.3.4"] == [f"{DRIFTING}.jsonl"]
+    assert matrix["left_out"] == []
+    assert "What was run" in (merged.root / "merged/summary.md").read_text()
+
+
 def service(bench: Bench) -> tuple[dict[str, str], Path]:
     tools = bench.root / "service"
     shutil.rmtree(tools, ignore_errors=True)

@@ -1,9 +1,9 @@
 """All legs together: ``python merge.py ARRIVED OUT``, with the files of the legs in ARRIVED.
 
-OUT gets `whole/`, the results that can be believed; `platforms/`, those of each platform as one; `drift.json`, for
-`issues.py`; `proposal/`, for `propose.py`. The job's summary says which legs are missing or truncated, and its outputs
-whether all are whole (`complete`) and whether there is something to propose (`proposal`). Nothing here needs, or has, a
-right to write.
+OUT gets `whole/`, the results that can be believed; `platforms/`, those of each platform as one; `page/`, what is
+deployed; `drift.json`, for `issues.py`; `proposal/`, for `propose.py`. The job's summary says which legs are missing or
+truncated, and its outputs whether all are whole (`complete`) and whether there is something to propose (`proposal`).
+Nothing here needs, or has, a right to write.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import argparse
 import json
 import os
 import shutil
+import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -41,9 +42,11 @@ def plain(text: object) -> str:
     return visible(text, 300).translate(_SPECIAL)
 
 
-def summary(arrived: Sequence[Arrival], other: Sequence[str], drift: Drift, new: Sequence[str]) -> str:
+def summary(
+    arrived: Sequence[Arrival], other: Sequence[str], drift: Drift, new: Sequence[str], matrix: str = ""
+) -> str:
     """What the job's summary says, of at most MOST bytes."""
-    lines = [*_legs(arrived, other), *_differing(arrived), *_drift(drift), *_proposal(new)]
+    lines = [*_legs(arrived, other), *_differing(arrived), *_drift(drift), *_proposal(new), "", *matrix.splitlines()]
     size = 0
     for number, line in enumerate(lines):
         size += len(line.encode()) + 1
@@ -91,6 +94,17 @@ def _proposal(new: Sequence[str]) -> Iterator[str]:
         yield f"## Proposed as measured: {', '.join(f'`{name}`' for name in new)}"
 
 
+def page(out: Path) -> str:
+    """What is deployed: what arrived and what is filed, with the models. Returns the matrix for the summary."""
+    files = [*sorted((CHECKOUT / "conformance" / "results").glob("*.jsonl")), *sorted((out / "whole").glob("*.jsonl"))]
+    (out / "page").mkdir()
+    forms = {"json": "page/matrix.json", "badges": "page/badges", "markdown": "matrix.md"}
+    options = [word for form, name in forms.items() for word in (f"--{form}", out / name)]
+    command = [sys.executable, "-m", "pytest_sockreuse.cli", "report", "--keep-going", *options, "--", *files]
+    subprocess.run([*map(str, command)], check=True)
+    return (out / "matrix.md").read_text(encoding="utf-8")
+
+
 def merge(arrived: Sequence[Arrival], other: Sequence[str], suite: Suite, out: Path, link: str = "") -> dict[str, str]:
     """Write what OUT gets and the summary; the outputs of the job."""
     (out / "whole").mkdir(parents=True, exist_ok=True)
@@ -102,7 +116,7 @@ def merge(arrived: Sequence[Arrival], other: Sequence[str], suite: Suite, out: P
     drift = measured(arrived, suite, link)
     (out / "drift.json").write_text(json.dumps(drift, indent=1) + "\n", encoding="utf-8")
     new = lay_out(candidates(arrived), suite, CHECKOUT, out / "proposal")
-    (out / "summary.md").write_text(summary(arrived, other, drift, new), encoding="utf-8")
+    (out / "summary.md").write_text(summary(arrived, other, drift, new, page(out)), encoding="utf-8")
     complete = all(arrival.state in ("whole", "retired") for arrival in arrived)
     return {"complete": str(complete).lower(), "proposal": str(bool(new)).lower()}
 

@@ -74,8 +74,8 @@ def _lay_out(kernel: Kernel, files: Files, work: Path, job: Job, drafts: list[Dr
     (work / "tmp").mkdir(parents=True)
     shutil.copy(job.runner, work / "runner")
     (work / "rules").write_text(job.rules)
-    for draft in drafts:
-        (work / f"explore-{draft.options}.scenario").write_text(draft.text)
+    for number, draft in enumerate(drafts):
+        (work / f"explore{number}-{draft.options}.scenario").write_text(draft.text)
     if kernel.how == "image" and job.rules:
         suite = _suite(job.rules)
         (work / "suite.scenario").write_text("".join(export(suite)))
@@ -162,9 +162,9 @@ def _explored(
     platform = named(kernel.name) if drafts else None
     performed, suspects = 0, []
     try:
-        for draft in drafts:
+        for number, draft in enumerate(drafts):
             assert platform is not None
-            count, found = disagreements(draft, work / f"explore-{draft.options}.jsonl", platform)
+            count, found = disagreements(draft, work / f"explore{number}-{draft.options}.jsonl", platform)
             performed += count
             suspects += found
         if suspects and platform is not None:
@@ -172,7 +172,7 @@ def _explored(
             apart = work / "again"
             _lay_out(kernel, files, apart, Job(job.runner, "", 0, 0, job.minutes, None), [second])
             boot(kernel.how, files, apart, job.minutes)
-            _, suspects = disagreements(second, apart / f"explore-{second.options}.jsonl", platform)
+            _, suspects = disagreements(second, apart / f"explore0-{second.options}.jsonl", platform)
     except ResultsError as error:
         raise LabError(f"the random scenarios: {error}") from None
     return performed, suspects

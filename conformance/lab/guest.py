@@ -84,8 +84,8 @@ def suite(directory: Path, who: str) -> int:
 def explore(directory: Path) -> int:
     """Perform what the host has drawn, if it has, by the runner in C. Returns its status."""
     status = 0
-    for scenarios in sorted(directory.glob("explore-*.scenario")):
-        options = scenarios.stem.split("-")[1:]  # such as explore-p0-t3
+    for scenarios in sorted(directory.glob("explore*.scenario")):
+        options = scenarios.stem.split("-")[1:]  # such as explore0-p0-t3
         arguments = [word for option in options for word in (f"-{option[0]}", option[1:])]
         with open(scenarios, "rb") as source, open(scenarios.with_suffix(".jsonl"), "wb") as answers:
             status |= subprocess.run(

@@ -16,10 +16,10 @@ echo >/proc/sys/kernel/modprobe # there are no others: no process for each socke
 
 cd /work || exit
 mkdir out
-for scenarios in explore-*.scenario; do
+for scenarios in explore*.scenario; do
     [ -e "$scenarios" ] || continue
     name=${scenarios%.scenario}
-    options=$(echo "$name" | sed 's/explore//; s/-\(.\)/ -\1 /g')
+    options=$(echo "$name" | sed 's/explore[0-9]*//; s/-\(.\)/ -\1 /g')
     # shellcheck disable=SC2086 # words
     ./runner $options <"$scenarios" >"out/$name.jsonl"
     explored=$((explored | $?))

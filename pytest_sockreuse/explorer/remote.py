@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
 from ..live.sandbox import dealt
 from ..model import ModelError, predict
-from ..parser import parse
+from ..parser import MAX_LINES, parse
 from ..platforms import Platform
 from ..report.exchange import answer, of_scenario
 from ..report.results import ResultsError, lines
@@ -19,6 +19,7 @@ from ..verdict import ABSENT
 from .differential import HANG, TIME, Disagreement, disagreement, may_hang, up_to_unknown
 from .draw import texts
 
+MOST = MAX_LINES // 2  # lines of a draft: both readers count them alike, and refuse twice as many
 _UNPRIVILEGED = 1024  # the first port that anybody may bind
 
 
@@ -51,7 +52,21 @@ def draw(platform: Platform, seed: int, count: int) -> list[Draft]:
             (hanging if hangs else quick).scenarios.append(scenario)
             if len(quick.scenarios) + len(hanging.scenarios) == count:
                 break
-    return [draft for draft in (quick, hanging) if draft.scenarios]
+    return [part for draft in (quick, hanging) for part in _parts(draft)]
+
+
+def _parts(draft: Draft) -> Iterator[Draft]:
+    """A draft in pieces that fit into a file."""
+    part, size = Draft(draft.options, []), 0
+    for scenario in draft.scenarios:
+        lines = 2 + len(scenario.environment) + len(scenario.steps)  # with its title and a blank line
+        if size + lines > MOST and part.scenarios:
+            yield part
+            part, size = Draft(draft.options, []), 0
+        part.scenarios.append(scenario)
+        size += lines
+    if part.scenarios:
+        yield part
 
 
 def disagreements(draft: Draft, answers: Path, platform: Platform) -> tuple[int, list[Disagreement]]:
