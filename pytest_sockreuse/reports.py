@@ -62,7 +62,7 @@ def diff(arguments: argparse.Namespace) -> int:
     for pair in pairs(old, new):
         names = dict.fromkeys((old.columns[pair[0]].title, new.columns[pair[1]].title))
         found = changes(old, new, pair)
-        print(f"{' and '.join(names)}: {sum(1 for _ in compared(old, new, pair))} scenarios were asked on both sides")
+        print(f"{' and '.join(names)}: asked on both sides: {sum(1 for _ in compared(old, new, pair))}")
         for line in found:
             print(f"    {line}")
         status = 1 if found else status

@@ -142,7 +142,12 @@ def test_what_does_not_fit_is_refused_by_name_and_can_be_left_out(
     def ask_another(lines: list[str]) -> None:
         lines[1] = lines[1].replace(json.loads(lines[1])["content"], "0123456789ab")
 
-    assert "not of the suite" in refused(ask_another)
+    def age(lines: list[str]) -> None:
+        lines[0] = lines[0].replace(suite.version, "0123456789ab")
+        ask_another(lines)
+
+    assert refused(ask_another).startswith(f"2: it is not of the suite {suite.version} that it names: {IDS[0]}")
+    assert refused(age).startswith(f"1: it was asked no scenario of this suite, {suite.version}; run the suite")
     assert "its scenario has no step C.bind" in refused(
         lambda lines: lines.__setitem__(1, lines[1].replace("B.bind", "C.bind"))
     )
@@ -181,7 +186,7 @@ def test_what_was_asked_counts_whatever_the_order_of_the_files(suite: Suite, tmp
             paths.append(file_of(tmp_path / f"{number}.jsonl", suite, platform, *found, isolation=f"number {number}"))
         matrix = build(paths, suite=suite, all_known=False, keep_going=True)
         back = build(paths[::-1], suite=suite, all_known=False, keep_going=True)
-        asked = [answers for answers in runs if set(answers) & OUTCOMES.keys()]
+        asked = [answers for answers in runs if set(answers) != {"nothing"}]
         assert len(matrix.left_out) == len(runs) - len(asked)
         for row, id_ in enumerate(IDS if asked else ()):
             one, shown = cell(matrix, platform, id_), {answers[row] for answers in asked} & OUTCOMES.keys()

@@ -75,7 +75,7 @@ def test_diff_says_what_changed(suite: Suite, ran: Path, tmp_path: Path, capsys:
     new = file_of(tmp_path / "new.jsonl", suite, "plan9-4", result(suite, IDS[0], {}, "unknown"))
     assert main(["diff", str(ran), str(new)]) == 1
     assert capsys.readouterr().out.splitlines() == [
-        "plan9 4: 1 scenarios were asked on both sides",
+        "plan9 4: asked on both sides: 1",
         f"    {IDS[0]}: B.bind EADDRINUSE -> ok",
     ]
     assert main(["diff", str(ran), str(ran)]) == 0

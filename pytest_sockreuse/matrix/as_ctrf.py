@@ -41,7 +41,10 @@ def _tests(matrix: Matrix) -> Iterator[dict[str, Any]]:
             case = matrix.variants[first].case
             states: dict[str, list[str]] = {}
             for row in range(first, end):
-                states.setdefault(status(matrix.cell(at, row)), []).append(matrix.variants[row].id)
+                cell, id_ = matrix.cell(at, row), matrix.variants[row].id
+                states.setdefault(status(cell), []).append(id_)
+                if cell.disputed:
+                    states.setdefault("not the same in two runs", []).append(id_)
             worst = next(one for one in ("failed", "other", "passed", "skipped", "pending") if one in states)
             test: dict[str, Any] = {
                 "name": f"{case.rule}/{case.id}: {case.title}",

@@ -21,7 +21,7 @@ def badges(matrix: Matrix) -> Iterator[tuple[str, str]]:
                 message, color = _says(count)
                 yield f"{column.platform.name}/{rule}.json", _badge(f"{rule} on {column.title}", message, color)
     if matrix.left_out:
-        yield "left-out.json", _badge("left out", f"{len(matrix.left_out)} files", "orange")
+        yield "left-out.json", _badge("files left out", str(len(matrix.left_out)), "orange")
         yield "left-out.txt", "".join(f"{one}\n" for one in matrix.left_out)
 
 

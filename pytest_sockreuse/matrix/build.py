@@ -94,7 +94,7 @@ class _Merge:
         for stack, group in groupby(_ordered(known, runs), key=lambda platform: platform.stack):
             model = Stack(stack, self.suite, PREDICTIONS) if stack in families() else None
             if model is not None and model.anew:
-                self.say(f"{stack}: {model.anew} cases are predicted anew, for those that are kept are of other models")
+                self.say(f"{stack}: {model.anew} cases are predicted now; `sockreuse results predict` would keep that")
             for platform in group:
                 here = runs.get(platform, [])
                 predicted = model.column(platform) if model is not None else [NONE] * len(self.suite.variants)
@@ -182,6 +182,6 @@ def _run(of: Shape, cell: Cell) -> Cell:
     asked = [seen for seen in cell.seen if seen.asked]
     did = shapes.united(shapes.canonical(of, seen.outcome) for seen in asked)
     if any(seen.state == "differs" for seen in asked):
-        return cell._replace(outcome=did, basis="run", expected=cell.outcome)
+        return cell._replace(outcome=did, basis="run", expected=cell.outcome, why="")
     filled = tuple(one if may == UNKNOWN else may for may, one in zip(cell.outcome, did, strict=True))
-    return cell._replace(outcome=filled, basis="run")
+    return cell._replace(outcome=filled, basis="run", why="")

@@ -14,6 +14,7 @@ from ..platforms import Platform, PlatformError, named, registry, version
 from ..report.results import Line, Results, ResultsError, read_lines
 from ..suite import Suite
 from ..text import visible
+from ..verdict import VERDICTS
 from .shape import Shape
 from .table import LeftOut, Run
 
@@ -113,10 +114,10 @@ class Intake:
         count = Counter[str]()
         for number, times in Counter(rows).items():
             count[self.answers[number].verdict] += times
-        asked = sum(count[verdict] for verdict in ("match", "mismatch", "unknown"))
-        if not asked:
+        if not any(count[verdict] for verdict in VERDICTS):
             remedy = "run the suite of this version there"
             raise ResultsError(f"{results.at}: it was asked no scenario of this suite, {self.suite.version}; {remedy}")
+        asked = sum(count[verdict] for verdict in ("match", "mismatch", "unknown"))
         counts = asked, count["unsupported"], count["stale"], count["missing"]
         taken = Taken(platform, Run(visible(file, SHOWN_FACT), results.about["suite"], facts, knobs, *counts), rows)
         self._once(taken)

@@ -55,7 +55,7 @@ def _size(lines: Iterable[str]) -> int:
 
 def _left_out(matrix: Matrix) -> Iterator[str]:
     if matrix.left_out:
-        yield f"**{len(matrix.left_out)} files are left out:**"
+        yield "**Left out, for it does not fit:**"
         yield ""
         yield from (f"- {code(str(one))}" for one in matrix.left_out[:MOST_NAMED])
         if more := len(matrix.left_out) - MOST_NAMED:
@@ -124,7 +124,7 @@ def _cases(matrix: Matrix, room: int) -> Iterator[str]:
         else:
             yield line
     if left:
-        yield f"\n{left} cases are left out, for a summary has a limit: see the page."
+        yield f"\nLeft out, for a summary has a limit: {left} of {len(cases)} cases. The page has them all."
 
 
 def _of_cases(matrix: Matrix) -> dict[str, range]:
