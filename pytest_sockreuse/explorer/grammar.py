@@ -2,98 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
 from ..live.sandbox import ALL_LOCAL
 from ..options import options
+from . import scenes
+from .scenes import REUSE
 
-SIZE = 240  # bytes that one scenario may use
+SIZE = 300  # bytes that one scenario may use
 
 T = TypeVar("T")
 
-_HOSTS = {
-    4: ("127.0.0.1", "127.0.0.1", "127.0.0.1", "127.0.0.1", "0.0.0.0", "0.0.0.0", "127.0.0.2", "127.0.0.6"),
-    6: ("[::1]", "[::1]", "[::]", "[::]", "[::ffff:127.0.0.1]", "[::ffff:0.0.0.0]"),
-}
-_RARE_HOSTS = {
-    4: ("127.255.255.255", "127.255.255.255", "255.255.255.255", "192.0.2.1", "127.0.0.3"),
-    6: (
-        "[::ffff:127.0.0.2]",
-        "[::ffff:127.0.0.6]",
-        "[::ffff:127.255.255.255]",
-        "[::ffff:192.0.2.1]",
-        "[::127.0.0.1]",
-        "[::2]",
-    ),
-}
-_REUSE = ("SO_REUSEADDR", "SO_REUSEPORT")
-_SELDOM = (
-    "IP_BIND_ADDRESS_NO_PORT",
-    "IP_LOCAL_PORT_RANGE=40000-40002",
-    "IP_LOCAL_PORT_RANGE=40001-40001",
-    "SO_LINGER=0",
-    "TCP_LINGER2=-1",
-    "SO_BINDTODEVICE=lo",
-    "IP_FREEBIND",
-    "IPV6_FREEBIND",
-    "SO_BROADCAST",
-    "IP_FREEBIND, IPV6_FREEBIND=0",
-    "IPV6_TRANSPARENT, IP_TRANSPARENT=0",
-    "TCP_LINGER2=121",
-)
-#: Values that tell something, by the form of an option.
-_VALUES = {
-    "flag": ("0", "1", "1", "raw:", "raw:00", "raw:0100", "raw:01000000", "raw:0000000001"),
-    "int": ("0", "1", "-1", "raw:", "raw:01", "raw:05000000"),
-    "linger": ("0", "off", "1", "0"),
-    "range": ("40000-40002", "40001-40001", "0-0", "40001-0", "0-40001", "40002-40001", "raw:419c", "raw:419c419c"),
-    "text": ("lo", "lo", "nosuch", "raw:6c6f", "raw:6c6f006c", "raw:", "raw:00"),
-}
-_SOME_VALUES = {
-    "TCP_LINGER2": ("-1", "0", "1", "60", "120", "121", "100000", "-5", "raw:ffffffff", "raw:01"),
-    "TCP_USER_TIMEOUT": ("0", "150", "-1"),
-    "TCP_SYNCNT": ("0", "1", "127", "128"),
-    "SO_PRIORITY": ("0", "6", "7"),
-    "IP_TTL": ("0", "1", "255", "256", "-1"),
-}
-#: Settings that tell something, by the system that has them.
-_SETTINGS = {
-    "linux": (
-        "net.ipv4.ip_autobind_reuse = 1",
-        "net.ipv4.tcp_tw_reuse = 0",
-        "net.ipv4.tcp_tw_reuse = 1",
-        "net.ipv4.tcp_timestamps = 0",
-        "net.ipv4.ip_local_reserved_ports = 40001",
-        "net.ipv6.bindv6only = 1",
-        "net.ipv4.ip_nonlocal_bind = 1",
-        "net.ipv6.ip_nonlocal_bind = 1",
-        "net.ipv6.conf.all.disable_ipv6 = 1",
-        "net.ipv6.conf.lo.disable_ipv6 = 1",
-        "net.ipv4.tcp_max_tw_buckets = 0",
-        "net.ipv4.tcp_max_tw_buckets = 1",
-        "net.ipv4.tcp_migrate_req = 1",
-        "net.core.somaxconn = 0",
-        "net.core.somaxconn = 1",
-        "net.ipv4.tcp_fin_timeout = 90",
-        "net.ipv4.tcp_abort_on_overflow = 1",
-    ),
-    "freebsd": (
-        "net.inet6.ip6.v6only = 0",
-        "net.inet.tcp.nolocaltimewait = 0",
-        "net.inet.tcp.require_unique_port = 1",
-        "net.inet.ip.connect_inaddr_wild = 1",
-        "net.inet.ip.portrange.randomized = 0",
-        "net.inet.ip.portrange.reservedhigh = 0",
-        "net.inet.ip.portrange.hilast = 49153",
-    ),
-    "netbsd": ("net.inet6.ip6.v6only = 0",),
-}
-_PROTOCOLS = ("tcp",) * 20 + ("udp",) * 11 + ("mptcp",) * 2
+_PROTOCOLS = ("tcp",) * 20 + ("udp",) * 12 + ("mptcp",) * 2 + ("sctp",)
 _ALL_PROTOCOLS = ("tcp", "tcp", "udp", "udp", "mptcp", "udplite", "sctp")
-#: Options that every socket has where a setting would have no say without them.
-_FOR_SETTING = {"net.ipv4.ip_autobind_reuse": _REUSE[:1], "net.ipv4.tcp_migrate_req": _REUSE[1:]}
 _TCP = "bind listen connect accept close set disconnect shutdown name send recv get".split()
 _UDP = "bind connect close set disconnect shutdown name send sendto recv get listen accept".split()
 _CONNECTED = "send recv shutdown close set disconnect eof name get".split()
@@ -110,6 +34,7 @@ def _weighed(verbs: Sequence[str], weight: dict[str, int]) -> tuple[str, ...]:
 
 _VERBS = {"tcp": _weighed(_TCP, _WEIGHT), "udp": _weighed(_UDP, _WEIGHT | {"listen": 1, "accept": 1, "recv": 5})}
 _VERBS_CONNECTED = _weighed(_CONNECTED, _CONNECTED_WEIGHT)
+_WAITS = ("0.01",) * 6 + ("0.1", "0.3")
 _NAMED = frozenset({"bind", "listen", "connect", "disconnect"})  # after which getsockname is worth asking
 
 
@@ -122,7 +47,7 @@ class Dice:
     def pick(self, options: Sequence[T]) -> T:
         return options[next(self._data, 0) % len(options)]
 
-    def chance(self, percent: int) -> bool:
+    def chance(self, percent: float) -> bool:
         """True in about `percent` of 100; never when the bytes are used up."""
         return 255 - next(self._data, 0) < percent * 256 // 100
 
@@ -148,27 +73,33 @@ class _Draft:
         dice = self.dice
         self.protocol = dice.pick(_PROTOCOLS)
         self.families = dice.pick(((4,), (4,), (6,), (4, 6), (6, 4, 6)))
-        self.common = dice.pick(((), _REUSE[:1], _REUSE[1:], _REUSE, None, None))
+        self.common = dice.pick(((), REUSE[:1], REUSE[1:], REUSE, None, None))
         self.users = self.users and dice.chance(20)
-        self.ports = ("P",) * 5 + ("0", "0", "Q")
-        if dice.chance(50):
-            size = dice.pick((1, 1, 2, 2, 3, 4, 5))
+        self.ports = ("P",) * 5 + ("0", "0", "Q") + ("80",) * self.users
+        plot = scenes.Plot("")
+        if dice.chance(30):
+            plot = dice.pick(scenes.PLOTS[""] + scenes.PLOTS.get(self.stack, ()))
+        if plot.setting.startswith(("net.ipv4.tcp_", "net.core.")):
+            self.protocol = "tcp"
+        if plot.common is not None:
+            self.common = plot.common
+        if plot.sizes or dice.chance(50):
+            size = dice.pick(plot.sizes or (1, 1, 2, 2, 3, 4, 5))
             low = dice.pick((40000, 40001))
             self.lines.append(f"ephemeral {low}-{low + size - 1}")
             self.ports += ("40001",)
-        settings = _SETTINGS.get(self.stack, ())
-        if settings and dice.chance(25):
-            setting = dice.pick(settings)
-            self.lines.append(f"sysctl {setting}")
-            name = setting.partition(" ")[0]
-            self.common = _FOR_SETTING.get(name, self.common)
-            if name.startswith(("net.ipv4.tcp_", "net.core.")):
-                self.protocol = "tcp"
+        if plot.setting:
+            self.lines.append(f"sysctl {plot.setting}")
         if self.stack not in ALL_LOCAL and dice.chance(50):
             self.lines.append("address 127.0.0.2")
-        if dice.chance(3):
+        if dice.chance(4):
             self.lines.append("device d1")
             self.devices = ("d1",)
+            self.scene(scenes.DEVICES)
+        if dice.chance(1) and dice.chance(25):
+            self.scene(dice.pick(scenes.SLOW))
+        elif plot.scene and dice.chance(60):
+            self.scene(plot.scene)
 
     def socket(self) -> str:
         """A socket, which may be bound, and listen."""
@@ -176,11 +107,11 @@ class _Draft:
         family = dice.pick(self.families)
         protocol = self.protocol if not dice.chance(6) else dice.pick(_ALL_PROTOCOLS)
         name = self._made(f"{protocol}{family}")
-        options = [*self.common] if self.common is not None else [name for name in _REUSE if dice.chance(50)]
+        options = [*self.common] if self.common is not None else [name for name in REUSE if dice.chance(50)]
         if family == 6 and dice.chance(25):
             options.append("IPV6_V6ONLY")
         if dice.chance(15):
-            options.append(dice.pick(_SELDOM))
+            options.append(dice.pick(scenes.SELDOM))
         if dice.chance(4):
             options.append(self.option())
         user = f" as {dice.pick(('user1', 'user2'))}" if self.users and dice.chance(60) else ""
@@ -191,75 +122,53 @@ class _Draft:
                 self.call(name, "listen")
         return name
 
-    def connection(self) -> None:
-        """A listener, a client and the accepted socket: what they do next, and how they end, is left to chance."""
+    def scene(self, text: str) -> None:
+        """A scene, with its choices made; its sockets go on as all others do."""
         dice = self.dice
         family = dice.pick(self.families)
-        host = dice.pick(("127.0.0.1",) if family == 4 else ("[::1]", "[::ffff:127.0.0.1]"))
-        rare = [option for option in (*_REUSE, "TCP_LINGER2=-1", "TCP_LINGER2=61", "SO_LINGER=0") if dice.chance(12)]
-        listener, client = self._made(f"tcp{family}"), self._made(f"tcp{family}")
-        self.lines += [
-            f"{listener} = tcp{family}({', '.join(rare)})",
-            f"{listener}.bind({host}:{'R' if dice.chance(70) else dice.pick(self.ports)})",
-            f"{listener}.listen()",
-            f"{client} = tcp{family}({', '.join(option for option in rare if dice.chance(50))})",
-        ]
-        if dice.chance(40):
-            self.call(client, "bind")
-        self.lines.append(f"{client}.connect({host}:{listener}.port)")
-        self.talking.add(client)
-        if dice.chance(15):
-            return
-        server = self.accept(listener)
-        self.talking.add(server)
-        if dice.chance(25):
-            self.again(listener, client, server, host)
+        place = dice.pick(scenes.PLACES[family]) | {"group": scenes.GROUPS[family], "p": dice.pick(self.ports)}
+        place["user"] = "<| as user1>"
+        place = {word: self._choose(what) for word, what in place.items()}
+        text = self._choose(text.strip().format(f=family, reuse=", ".join(self.common or ()), **place))
+        text = text.replace("(, ", "(")
+        if not self.users:
+            text = text.replace(" as user1", "")
+        names: dict[str, str] = {}
+        for line in filter(None, text.splitlines()):
+            for name in re.findall(r"\$(\w+)", line):
+                if name not in names:
+                    names[name] = self._name("m{}x" if name == "many" else "")
+            self.lines.append(re.sub(r"\$(\w+)", lambda found: names[found[1]], line))
+            self._follow(self.lines[-1])
 
-    def again(self, listener: str, client: str, server: str, host: str) -> None:
-        """The connection ends, and another socket wants its port, or the same peer."""
-        dice = self.dice
-        for name in dice.pick(((client, server), (server, client), (client,), (server,))):
-            self.call(name, "close")
-        if dice.chance(2):
-            self.lines.append("wait 1.1")
-        name = self._made(self.open[listener])
-        self.lines.append(f"{name} = {self.open[listener]}({', '.join(self.common or ())})")
-        verb, port = dice.pick((("connect", f"{listener}.port"), ("bind", f"{client}.port")))
-        self.lines.append(f"{name}.{verb}({host}:{port})?")
+    def _choose(self, text: str) -> str:
+        """The text with one of each `<a|b>`, the innermost first."""
+        while found := re.search("<([^<>]*)>", text):
+            text = text[: found.start()] + self.dice.pick(found[1].split("|")) + text[found.end() :]
+        return text
 
-    def crowd(self) -> None:
-        """More connections than a small backlog takes; or more sockets than the range has ports."""
-        dice = self.dice
-        family = dice.pick(self.families)
-        host = "127.0.0.1" if family == 4 else "[::1]"
-        common, many = ", ".join(self.common or ()), f"m{len(self.made)}x"
-        self.made.append(f"{many}1")
-        if dice.chance(50):
-            kind = f"{dice.pick(('tcp', 'udp'))}{family}"
-            self.lines += [f"{many}[1-4] = {kind}({common})", f"{many}[1-4].bind({host}:0)?"]
-            return
-        listener = self._made(f"tcp{family}")
-        self.lines += [
-            f"{listener} = tcp{family}({common})",
-            f"{listener}.listen({dice.pick('018')})",
-            f"{many}[1-3] = tcp{family}(TCP_USER_TIMEOUT=20)",
-            f"{many}[1-3].connect({host}:{listener}.port)?",
-        ]
+    def _follow(self, line: str) -> None:
+        """Note what a line of a scene makes, connects and closes."""
+        if found := re.match(r"(\w+) = (\w+)\(", line):
+            self.open[found[1]] = found[2]
+        elif found := re.match(r"(\w+) = (\w+)\.accept", line):
+            self.open[found[1]] = self.open.get(found[2], self.protocol + "4")
+            self.talking.add(found[1])
+        elif found := re.match(r"(\w+)\.close", line):
+            del self.open[found[1]]
+        elif (found := re.match(r"(\w+)\.connect", line)) and "tcp" in self.open.get(found[1], ""):
+            self.talking.add(found[1])
 
-    def deaf(self) -> None:
-        """A socket that is bound to a v4-mapped address without a port, and made IPV6_V6ONLY then."""
-        name = self._made(f"{self.dice.pick(('tcp', 'udp'))}6")
-        self.lines += [
-            f"{name} = {self.open[name]}(IP_BIND_ADDRESS_NO_PORT)",
-            f"{name}.bind([::ffff:127.0.0.1]:0)",
-            f"{name}.set(IPV6_V6ONLY)",
-            f"{name}.listen()?" if self.open[name] == "tcp6" else f"{name}.sendto([::ffff:127.0.0.1]:P)?",
-        ]
+    def _name(self, crowd: str = "") -> str:
+        """A new name; of a crowd `made` notes its first member."""
+        number = len(self.made)
+        name = crowd.format(number) or f"{chr(65 + number % 26)}{number // 26 or ''}"
+        self.made.append(f"{name}1" if crowd else name)
+        return name
 
     def _made(self, kind: str) -> str:
-        name = f"{chr(65 + len(self.made) % 26)}{len(self.made) // 26 or ''}"
+        name = self._name()
         self.open[name] = kind
-        self.made.append(name)
         return name
 
     def accept(self, listener: str) -> str:
@@ -275,13 +184,13 @@ class _Draft:
         port = dice.pick(self.ports)
         if self.made and dice.chance(30):
             port = f"{dice.pick(self.made)}.port"
-        return f"{dice.pick((_RARE_HOSTS if dice.chance(7) else _HOSTS)[family])}:{port}"
+        return f"{dice.pick((scenes.RARE_HOSTS if dice.chance(7) else scenes.HOSTS)[family])}:{port}"
 
     def option(self) -> str:
         """Any option with any value of its form."""
         name = self.dice.pick([*options()])
         form = options()[name].form
-        values = _SOME_VALUES.get(name, _VALUES[form])
+        values = scenes.SOME_VALUES.get(name, scenes.VALUES[form])
         return f"{name}={self.dice.pick(values + self.devices if form == 'text' else values)}"
 
     def call(self, name: str, verb: str) -> None:
@@ -296,9 +205,9 @@ class _Draft:
             if dice.chance(30):
                 argument = self.option()
             else:
-                argument = f"{dice.pick((*_REUSE, *_REUSE, 'IPV6_V6ONLY'))}={dice.pick('01')}"
+                argument = f"{dice.pick((*REUSE, *REUSE, 'IPV6_V6ONLY'))}={dice.pick('01')}"
         elif verb == "get":
-            argument = dice.pick([*options()]) if dice.chance(60) else dice.pick((*_REUSE, "IPV6_V6ONLY"))
+            argument = dice.pick([*options()]) if dice.chance(60) else dice.pick((*REUSE, "IPV6_V6ONLY"))
         elif verb == "shutdown":
             argument = dice.pick(("RD", "WR", "RDWR"))
         elif verb == "listen" and dice.chance(10):
@@ -314,14 +223,12 @@ class _Draft:
         dice = self.dice
         if not self.open or dice.chance(25):
             self.socket()
-        elif self.protocol == "tcp" and dice.chance(6):
-            self.connection()
+        elif self.protocol in scenes.SCENES and dice.chance(7):
+            self.scene(dice.pick(scenes.SCENES[self.protocol]))
         elif 6 in self.families and dice.chance(1):
-            self.deaf()
-        elif dice.chance(1):
-            self.crowd()
-        elif dice.chance(1):
-            self.lines.append("wait 1.1" if dice.chance(3) else f"wait {dice.pick(('0.01', '0.1', '0.3'))}")
+            self.scene(scenes.DEAF)
+        elif dice.chance(0.5):
+            self.lines.append(f"wait {dice.pick(_WAITS)}")
         else:
             talkers = sorted(self.talking & self.open.keys())
             name = dice.pick(talkers if talkers and dice.chance(60) else sorted(self.open))

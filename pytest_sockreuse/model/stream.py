@@ -12,7 +12,7 @@ from typing import Any, Protocol, TypeVar
 
 from . import machine
 from .clause import Unknown
-from .sock import CLOSE, CLOSE_WAIT, ESTABLISHED, FIN_WAIT2, LISTEN, TIME_WAIT, Sock
+from .sock import CLOSE, CLOSE_WAIT, ESTABLISHED, FIN_WAIT2, LAST_ACK, LISTEN, TIME_WAIT, Sock
 
 Machine = machine.Machine[Any]  # of whatever family
 
@@ -20,6 +20,7 @@ Machine = machine.Machine[Any]  # of whatever family
 Stay = tuple[float, float]  # seconds, at least and at most
 ALWAYS = (inf, inf)
 T = TypeVar("T", bound=Sock)
+SOON = 0.5  # seconds that the end of an MPTCP connection may take
 DRIFT = 0.5  # seconds that calls may take beside the waits of a scenario
 
 
@@ -63,8 +64,12 @@ def send_fin(m: Machine, lives: Lives, sk: Sock) -> None:
         lives.remain(m, sk, False)
         return
     if sk.state == CLOSE_WAIT:
-        if sk.twofold and m.choose(2):  # the FINs of both sides cross
+        crossed = m.choose(3) if sk.twofold else 0
+        if crossed == 1:  # the FINs of both sides cross
             lives.remain(m, sk, False)
+        elif crossed:  # they are still on their way
+            sk.state = LAST_ACK
+            last(m, sk, (0, SOON))
         else:
             finish(m, lives, sk)
     elif sk.state == ESTABLISHED:
@@ -121,7 +126,7 @@ def _ended(m: Machine, lives: Lives, sk: Sock) -> Sock | None:
     """The time of `sk` is over; returns what then takes its place."""
     key, ends = sk.key, sk.ends
     sk.ends = ALWAYS
-    if sk.state == TIME_WAIT:
+    if sk.state in (TIME_WAIT, LAST_ACK):
         finish(m, lives, sk)
         return None
     stay = lives.stay(m, sk, True)

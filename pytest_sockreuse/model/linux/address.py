@@ -215,22 +215,27 @@ def check_scope(m: Machine, sk: Sock, host: str) -> None:
         raise Errno("EINVAL", SCOPE)
 
 
+def check_group(m: Machine, sk: Sock, host: str) -> None:
+    """An IPv6 multicast address that bind() of TCP gets, before all else. Raises Errno."""
+    _, family, kind = parsed(host)
+    if (sk.proto, family, kind) == ("tcp", 6, "multicast") and MULTICAST in m.on:
+        raise Errno("EINVAL", MULTICAST)
+
+
 def check_local(m: Machine, sk: Sock, host: str) -> str:
     """The address that bind() gives to `sk`. Raises Errno."""
     address, family, kind = parsed(host)
     if sk.family == 6 and family == 4 and sk.v6only and MAPPED_ON_V6ONLY in m.on:
         raise Errno("EINVAL", MAPPED_ON_V6ONLY)
-    if family == 6 and kind == "loopback" and sk.device not in ("", "lo") and OTHER_DEVICE in m.on and not sk.nonlocal_:
+    anywhere = sk.nonlocal_ or m.env.get(f"net.ipv{family}.ip_nonlocal_bind", "0") != "0"
+    if family == 6 and kind == "loopback" and sk.device not in ("", "lo") and OTHER_DEVICE in m.on and not anywhere:
         raise Errno("EADDRNOTAVAIL", OTHER_DEVICE)
     if kind == "any" or is_local(m, address) or (family == 4 and kind_of(address) == "broadcast"):
         return address
     if needs_scope(sk, address) and SCOPE in m.on:
         raise Errno("EINVAL", SCOPE)
     if kind == "multicast" and MULTICAST in m.on:
-        if family == 6 and sk.proto == "tcp":
-            raise Errno("EINVAL", MULTICAST)
         return address
-    sysctl = f"net.ipv{family}.ip_nonlocal_bind"
-    if NOT_LOCAL in m.on and not sk.nonlocal_ and m.env.get(sysctl, "0") == "0":
+    if NOT_LOCAL in m.on and not anywhere:
         raise Errno("EADDRNOTAVAIL", NOT_LOCAL)
     return address

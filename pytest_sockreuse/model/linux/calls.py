@@ -11,9 +11,9 @@ from ...scenario import Option
 from .. import stream
 from ..clause import Book, Declared, Errno, Unknown
 from ..ports import Value
-from ..sock import CLOSE, LISTEN, Sock
+from ..sock import CLOSE, CLOSE_WAIT, LISTEN, Sock
 from . import address, bind, choice, mptcp, options, route, sctp, tcp, udp
-from .address import MAPPED_ON_V6ONLY, SPECIFIC_V6ONLY, check_family, check_local, check_scope
+from .address import MAPPED_ON_V6ONLY, SPECIFIC_V6ONLY, check_family, check_group, check_local, check_scope
 from .state import Machine, State
 
 BOOK = Book()
@@ -71,6 +71,12 @@ STREAM_ENDED = BOOK(
     "net/ipv4/tcp.c tcp_recvmsg_locked (SOCK_DONE before sk_err)",
 )
 
+LATE_FIN = BOOK(
+    "fin-to-nobody",
+    "Where what the peer left has ended, shutdown(WR) is answered by a reset, and the next send() is ECONNRESET.",
+    "net/ipv4/tcp_input.c tcp_reset (TCP_LAST_ACK)",
+)
+
 for _part in (address, route, choice, bind, tcp, udp, options, mptcp, sctp):
     BOOK.add(_part.BOOK)
 
@@ -121,7 +127,7 @@ class Linux:
             sctp.known(m)
         elif not sk.connected:
             _covered(m, sk)
-        return m.space.value(sk.host, sk.shown)
+        return m.space.value(sk.told or sk.host, sk.shown)
 
     def bind(self, m: Machine, sk: Sock, host: str, port: int) -> None:
         """__inet_bind, __inet6_bind."""
@@ -130,24 +136,27 @@ class Linux:
             sctp.bind(m, sk, host, port)
             return
         _covered(m, sk, host)
+        if sk.mptcp:
+            mptcp.check_unconnected(m, sk)
         check_family(sk, host)
         if sk.family == 4:
             address = check_local(m, sk, host)
             self._privilege(m, sk, port)
             self._unbound(m, sk)
         else:
+            check_group(m, sk, host)
             self._privilege(m, sk, port)
             self._unbound(m, sk)
             address = check_local(m, sk, host)
-        before = sk.laddr, sk.v6only
-        sk.laddr = address
+        before = sk.laddr, sk.v6only, sk.told
+        sk.laddr, sk.told = address, ""
         if ":" in address and address != "::" and SPECIFIC_V6ONLY in m.on:
             sk.v6only = True
         if port or not (sk.no_port and bind.NO_PORT in m.on):
             try:
                 self._get_port(m, sk, port)
             except Errno:
-                sk.v6only, sk.laddr = before[1], "0.0.0.0" if sk.family == 4 else "::"
+                sk.laddr, sk.v6only, sk.told = "0.0.0.0" if sk.family == 4 else "::", *before[1:]
                 raise
         sk.addr_lock = sk.addr_lock or not sk.any_ or (sk.family == 6 and address == "0.0.0.0")
         sk.port_lock = sk.port_lock or bool(port)
@@ -183,6 +192,7 @@ class Linux:
         if sk.connected or sk.state not in (CLOSE, LISTEN):
             raise Errno("EINVAL", LISTEN_STATE)
         self.tcp.listen(m, sk, backlog)
+        sk.told = ""
 
     def connect(self, m: Machine, sk: Sock, host: str, port: int) -> None:
         """inet_dgram_connect, __inet_stream_connect."""
@@ -221,7 +231,7 @@ class Linux:
             self.tcp.done(m, sk)
         elif sk.state != CLOSE:
             stream.send_reset(m, self.tcp, sk)
-            error = "ECONNRESET"
+            error = "" if sk.mptcp else "ECONNRESET"
         self.tcp.reset_address(m, sk)
         sk.raddr, sk.rport, sk.rx, sk.error = "", 0, 0, error
         sk.fin = sk.ended = sk.shut_rd = sk.shut_wr = False
@@ -253,7 +263,10 @@ class Linux:
             sk.shut_wr = sk.shut_wr or how != "RD"
             raise Errno("ENOTCONN", NOT_CONNECTED)
         if how != "RD":
+            gone = sk.state == CLOSE_WAIT and sk.peer is None and LATE_FIN in m.on
             stream.end(m, self.tcp, sk)
+            if gone:
+                sk.error = "ECONNRESET"
 
     def receive(self, m: Machine, sk: Sock, all_: bool) -> bool:
         _covered(m, sk)
@@ -312,7 +325,7 @@ def _covered(m: Machine, sk: Sock, host: str = "") -> None:
         return
     if (sk.connected or sk.queue) and mptcp.AFTER not in m.on:
         raise Unknown(_BEFORE)
-    if sk.tried or (sk.connected and sk.state == CLOSE):
+    if (sk.tried and mptcp.AGAIN not in m.on) or (sk.connected and sk.state == CLOSE):
         raise Unknown("an MPTCP socket after its connection")
     if (":" in host) != (sk.family == 6 and bool(host)):
         raise Unknown("an address of the other family on MPTCP")

@@ -43,6 +43,12 @@ AFTER = BOOK(
     "net/mptcp/protocol.c; before 6.1 it is not modelled",
     since=("6.1",),
 )
+AGAIN = BOOK(
+    "mptcp-after-connection",
+    "Of a failed or dissolved connection an MPTCP socket keeps the address that getsockname() tells, and no error.",
+    "net/mptcp/protocol.c mptcp_connect (mptcp_copy_inaddrs), mptcp_disconnect; before 6.18 it is not modelled",
+    since=("6.18",),
+)
 KEEPS = BOOK(
     "mptcp-close-keeps-connection",
     "What MPTCP closed goes on taking data until the peer ends too, and no TIME_WAIT stands for it.",
@@ -55,7 +61,7 @@ FINS_CROSS = BOOK(
 )
 CONNECTED = BOOK(
     "mptcp-options-before-connect",
-    "SO_REUSEADDR and SO_REUSEPORT of MPTCP are EINVAL once it is connected.",
+    "SO_REUSEADDR and SO_REUSEPORT of MPTCP are EINVAL once it is connected, and so is bind(), to any address.",
     f"{_SOURCE} mptcp_setsockopt_sol_socket (__mptcp_nmpc_socket)",
 )
 FALLBACK = BOOK(
@@ -81,14 +87,19 @@ _TOLD = frozenset({"IPV6_V6ONLY", "IP_FREEBIND", "IPV6_FREEBIND", "IP_TRANSPAREN
 _ALWAYS = frozenset({"SO_REUSEADDR", "SO_REUSEPORT", "SO_LINGER", "IPV6_V6ONLY"})
 
 
+def check_unconnected(m: Machine, sk: Sock) -> None:
+    """__mptcp_nmpc_sk. Raises Errno."""
+    if sk.state not in (CLOSE, LISTEN) and CONNECTED in m.on and (sk.twofold or FALLBACK not in m.on):
+        raise Errno("EINVAL", CONNECTED)
+
+
 def apply(m: Machine, sk: Sock, option: Option) -> None:
     """setsockopt(2). Raises Errno, and Unknown on kernels where that is not known."""
     name = option.name
     if sk.state not in (CLOSE, LISTEN):
         if name not in ("SO_REUSEADDR", "SO_REUSEPORT"):
             raise Unknown(f"{name} on connected MPTCP")
-        if CONNECTED in m.on and (sk.twofold or FALLBACK not in m.on):
-            raise Errno("EINVAL", CONNECTED)
+        check_unconnected(m, sk)
     _check(m, name, "ENOPROTOOPT" if name == "IP_LOCAL_PORT_RANGE" else "EOPNOTSUPP", "ENOPROTOOPT")
     if name in _MISSING:
         if name != "IP_TTL":

@@ -47,8 +47,8 @@ NO_IPV6 = BOOK(
 BY_DEVICE = BOOK(
     "sent-by-device",
     "IPv4 is sent by the device that a socket is bound to, whatever the destination, and no answer comes: by lo it "
-    "reaches a wildcard socket, by another device nobody, and that sends not from a loopback address or to 0.0.0.0, "
-    "EINVAL. IPv6 has no route there, ENETUNREACH.",
+    "reaches a wildcard socket, by another device nobody, and that sends not from a loopback address, and does "
+    "not connect to 0.0.0.0, EINVAL. IPv6 has no route there, ENETUNREACH.",
     f"{_OUTPUT} (flowi4_oif)",
 )
 
@@ -63,14 +63,14 @@ class Route(NamedTuple):
     away: bool = False
 
 
-def route(m: Machine, sk: Sock, host: str) -> Route:
-    """The way from `sk` to `host`. Raises Errno."""
+def route(m: Machine, sk: Sock, host: str, once: bool = False) -> Route:
+    """The way from `sk` to `host`, of a connection or `once` of a datagram. Raises Errno."""
     address, family, kind = parsed(host)
     if kind == "any" and family == 6:
         address, family = ("::1", 6) if ":" in sk.laddr else ("127.0.0.1", 4)
     if sk.family == 6 and family == 4 and sk.v6only and MAPPED_ON_V6ONLY in m.on:
         raise Errno("ENETUNREACH", MAPPED_ON_V6ONLY)
-    return _over_ipv4(m, sk, address) if family == 4 else _over_ipv6(m, sk, address)
+    return _over_ipv4(m, sk, address, once) if family == 4 else _over_ipv6(m, sk, address)
 
 
 def connected(m: Machine, sk: Sock) -> Route:
@@ -101,7 +101,7 @@ def sends_from(m: Machine, sk: Sock) -> str:
     return sk.laddr
 
 
-def _over_ipv4(m: Machine, sk: Sock, destination: str) -> Route:
+def _over_ipv4(m: Machine, sk: Sock, destination: str, once: bool) -> Route:
     """ip_route_output_key_hash_rcu."""
     source, kind = sends_from(m, sk), kind_of(destination)
     if source == LOOPBACK4 and sk.proto == "tcp" and ":" in sk.laddr:
@@ -113,7 +113,7 @@ def _over_ipv4(m: Machine, sk: Sock, destination: str) -> Route:
         raise Errno("EINVAL", MULTICAST_TO)
     group = kind == "multicast" and MULTICAST_TO in m.on
     everybody = destination == "255.255.255.255" or group
-    if sk.device not in ("", "lo") and BY_DEVICE in m.on:
+    if sk.device not in ("", "lo") and not (once and destination == "0.0.0.0") and BY_DEVICE in m.on:
         if destination == "0.0.0.0" or (source and not foreign):
             raise Errno("EINVAL", BY_DEVICE)
         if foreign or everybody or kind == "broadcast":
@@ -140,11 +140,13 @@ def _over_ipv4(m: Machine, sk: Sock, destination: str) -> Route:
 
 
 def _over_ipv6(m: Machine, sk: Sock, destination: str) -> Route:
-    """ip6_route_output_flags."""
+    """ip6_route_output_flags, after tcp_v6_connect."""
+    if sk.proto == "tcp" and parsed(destination)[2] == "multicast":
+        raise Errno("ENETUNREACH", NO_ROUTE)
     if not is_local(m, "::1") and NO_IPV6 in m.on:
         raise Errno("EADDRNOTAVAIL" if sk.laddr == "::" else "ENETUNREACH", NO_IPV6)
     kind = parsed(destination)[2]
-    if sk.device and kind in ("multicast", "linklocal"):
+    if (sk.device or len(m.devices) > 1) and kind in ("multicast", "linklocal"):
         raise Unknown("multicast and link-local IPv6 addresses by a device")
     if not is_local(m, destination) or sk.device not in ("", "lo"):
         raise Errno("ENETUNREACH", NO_ROUTE)

@@ -54,6 +54,8 @@ def bind(m: Machine, sk: Sock, host: str, port: int) -> None:
         lose(m)
     if sk.port and BOUND_ONCE in m.on:
         raise Errno("EINVAL", BOUND_ONCE)
+    if at.kind_of(parsed(host)[0]) in ("broadcast", "multicast"):
+        raise Errno("EADDRNOTAVAIL", at.NOT_LOCAL)
     before, sk.laddr = sk.laddr, at.check_local(m, sk, host)
     try:
         _get_port(m, sk, port)

@@ -283,6 +283,7 @@ class Tcp:
             self._failed(m, sk, KEEPS_SADDR not in m.on)
             raise
         sk.shown = sk.port
+        sk.told = sk.host if sk.mptcp else ""
         taken = m.tuples.get(sk.key)
         if taken is not None:
             stream.leave_tuple(m, taken)

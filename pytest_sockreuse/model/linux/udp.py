@@ -70,6 +70,16 @@ GROUP_CONNECTED = BOOK(
     "A SO_REUSEPORT group hides connected sockets that fit better, unless a socket connected while it was a member.",
     "net/core/sock_reuseport.c reuseport_has_conns_set; net/ipv4/datagram.c __ip4_datagram_connect",
 )
+PAST_PEER = BOOK(
+    "udp-disconnect-keeps-peer",
+    "A disconnected AF_INET6 socket gets IPv6 datagrams only of the address that it was connected to, before others.",
+    "net/ipv4/udp.c __udp_disconnect; net/ipv6/udp.c compute_score (sk_v6_daddr)",
+)
+SAME_CPU = BOOK(
+    "udp-same-processor",
+    "Of equal sockets one that a datagram reached while it was connected is preferred on the processor that sent it.",
+    f"{_UDP} compute_score (sk_incoming_cpu)",
+)
 CONNECTED_TABLE = BOOK(
     "udp-last-connected-gets-it",
     "Of sockets connected to one peer from one address and port the one connected last gets the peer's datagrams; "
@@ -219,6 +229,8 @@ class Udp:
 
     def disconnect(self, m: Machine, sk: Sock) -> None:
         """__udp_disconnect."""
+        if sk.family == 6 and PAST_PEER in m.on:
+            sk.past = sk.raddr or sk.past
         sk.state, sk.raddr, sk.rport, sk.device = CLOSE, "", 0, ""
         if not sk.addr_lock:
             self._unlist(m, sk)
@@ -241,7 +253,7 @@ class Udp:
         port = port if host else sk.rport
         if not port and (host or (sk.family == 6 and not native)) and (native or not sk.v6only) and PORT_ZERO in m.on:
             raise Errno("EINVAL", PORT_ZERO)
-        way = self._way(m, sk, host) if host else connected(m, sk)
+        way = self._way(m, sk, host, True) if host else connected(m, sk)
         if sk.error:
             error, sk.error = sk.error, ""
             raise Errno(error, REFUSED)
@@ -259,6 +271,7 @@ class Udp:
             if other.rx > 1 and "SO_RCVBUF" in other.options:
                 raise Unknown("how much a small SO_RCVBUF takes")
             other.rx += 1
+            other.warm = other.warm or bool(other.raddr)
         if not found and not way.broadcast and not way.lost:
             m.space.tell(sk.port, [other.port for other in others if other.raddr or other.rp])
             victim = self._lookup(m, way.destination, port, way.source, sk.port, sk.lite)
@@ -266,8 +279,8 @@ class Udp:
                 victim.error = "ECONNREFUSED"
 
     @staticmethod
-    def _way(m: Machine, sk: Sock, host: str) -> Route:
-        way = route(m, sk, host)
+    def _way(m: Machine, sk: Sock, host: str, once: bool = False) -> Route:
+        way = route(m, sk, host, once)
         if way.broadcast and at.kind_of(way.destination) == "broadcast" and sk.options.get("SO_BROADCAST") != "1":
             raise Errno("EACCES", BROADCAST)
         return way
@@ -280,6 +293,7 @@ class Udp:
             for other in owners(m, dport, lite)
             if other.laddr in (destination, "0.0.0.0", "::")
             and not other.v6only
+            and (other.family == 4 or at.kind_of(destination) != "multicast")
             and other.device in ("", "lo")
             and (not other.raddr or (other.raddr == source and other.rport in (0, sport)))
         ]
@@ -293,7 +307,8 @@ class Udp:
                 continue
             if (v4 and other.v6only) or other.device not in ("", "lo"):
                 continue
-            if not other.raddr or (other.raddr == source and other.rport in (0, sport)):
+            peer = other.raddr or ("" if v4 else other.past)
+            if not peer or (peer == source and other.rport in (0, sport)):
                 found.append(other)
         exact = [other for other in found if other.laddr == destination]
         return exact or found
@@ -306,10 +321,15 @@ class Udp:
                     other.device in ("", "lo")
                 ):
                     return other
+        v6 = ":" in destination
+        fit = [
+            (other, self._score(other, v6)) for other in self._candidates(m, source, sport, destination, dport, lite)
+        ]
         best: Sock | None = None
         score = -1
-        for other in self._candidates(m, source, sport, destination, dport, lite):
-            points = 8 * bool(other.raddr) + 8 * bool(other.rport) + 4 * bool(other.device) + (other.family == 4)
+        for other, points in fit:
+            equal = sum(theirs == points for _, theirs in fit) > 1
+            points = 2 * points + (m.choose(2) if other.warm and equal and SAME_CPU in m.on else 0)
             if points > score:
                 best, score = other, points
                 if other.rp and not other.raddr and other.group and SPREAD in m.on:
@@ -317,6 +337,11 @@ class Udp:
                     if not (other.conns if GROUP_CONNECTED in m.on else connected):
                         break
         return best
+
+    @staticmethod
+    def _score(sk: Sock, v6: bool) -> int:
+        """compute_score."""
+        return 8 * bool(sk.raddr or (v6 and sk.past)) + 8 * bool(sk.rport) + 4 * bool(sk.device) + (sk.family == 4)
 
     def _receiver(self, m: Machine, source: str, sport: int, destination: str, dport: int, lite: bool) -> list[Sock]:
         """The socket that gets a datagram, if any: by lookup_reuseport one of its group that is not connected."""

@@ -1,0 +1,371 @@
+"""What random scenarios are made of: addresses, values, settings, and scenes, plots that chance alone would not find.
+
+In a scene `$name` is a new socket, `<a|b>` one of the two, and what stands in braces the whole scene shares: `f` the
+family, `lo` its loopback address, `any` its wildcard, `far` an address of others, `group` a multicast or broadcast
+address, `reuse` the options of all sockets, `p` a port, `user` whose socket it is.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+REUSE = ("SO_REUSEADDR", "SO_REUSEPORT")
+HOSTS = {
+    4: ("127.0.0.1", "127.0.0.1", "127.0.0.1", "127.0.0.1", "0.0.0.0", "0.0.0.0", "127.0.0.2", "127.0.0.6"),
+    6: ("[::1]", "[::1]", "[::]", "[::]", "[::ffff:127.0.0.1]", "[::ffff:0.0.0.0]"),
+}
+RARE_HOSTS = {
+    4: (
+        "127.255.255.255",
+        "127.255.255.255",
+        "255.255.255.255",
+        "192.0.2.1",
+        "127.0.0.3",
+        "127.0.0.6",
+        "224.0.0.1",
+        "224.0.0.251",
+    ),
+    6: (
+        "[::ffff:127.0.0.2]",
+        "[::ffff:127.0.0.6]",
+        "[::ffff:127.255.255.255]",
+        "[::ffff:192.0.2.1]",
+        "[::ffff:224.0.0.1]",
+        "[::127.0.0.1]",
+        "[::2]",
+        "[ff02::1]",
+        "[ff05::1]",
+        "[fe80::1]",
+    ),
+}
+#: What the sockets of a scene share, by family.
+PLACES = {
+    4: ({"lo": "<127.0.0.1|127.0.0.1|127.0.0.6>", "any": "0.0.0.0", "far": "192.0.2.1"},),
+    6: (
+        {"lo": "[::1]", "any": "[::]", "far": "[::2]"},
+        {"lo": "[::1]", "any": "[::]", "far": "[::ffff:192.0.2.1]"},
+        {"lo": "[::ffff:127.0.0.1]", "any": "<[::]|[::ffff:0.0.0.0]>", "far": "[::ffff:192.0.2.1]"},
+    ),
+}
+GROUPS = {
+    4: "<224.0.0.1|224.0.0.1|224.0.0.251|127.255.255.255|255.255.255.255>",
+    6: "<[ff02::1]|[ff05::1]|[ff01::1]|[fe80::1]|[::ffff:224.0.0.1]>",
+}
+SELDOM = (
+    "IP_BIND_ADDRESS_NO_PORT",
+    "IP_LOCAL_PORT_RANGE=40000-40002",
+    "IP_LOCAL_PORT_RANGE=40001-40001",
+    "SO_LINGER=0",
+    "TCP_LINGER2=-1",
+    "SO_BINDTODEVICE=lo",
+    "IP_FREEBIND",
+    "IPV6_FREEBIND",
+    "SO_BROADCAST",
+    "IP_FREEBIND, IPV6_FREEBIND=0",
+    "IPV6_TRANSPARENT, IP_TRANSPARENT=0",
+    "TCP_LINGER2=121",
+)
+#: Values that tell something, by the form of an option.
+VALUES = {
+    "flag": ("0", "1", "1", "raw:", "raw:00", "raw:0100", "raw:01000000", "raw:0000000001"),
+    "int": ("0", "1", "-1", "raw:", "raw:01", "raw:05000000"),
+    "linger": ("0", "off", "1", "0"),
+    "range": ("40000-40002", "40001-40001", "0-0", "40001-0", "0-40001", "40002-40001", "raw:419c", "raw:419c419c"),
+    "text": ("lo", "lo", "nosuch", "raw:6c6f", "raw:6c6f006c", "raw:", "raw:00"),
+}
+SOME_VALUES = {
+    "TCP_LINGER2": ("-1", "0", "1", "60", "120", "121", "100000", "-5", "raw:ffffffff", "raw:01"),
+    "TCP_USER_TIMEOUT": ("0", "150", "-1"),
+    "TCP_SYNCNT": ("0", "1", "127", "128"),
+    "SO_PRIORITY": ("0", "6", "7"),
+    "IP_TTL": ("0", "1", "255", "256", "-1"),
+}
+
+# --- scenes -----------------------------------------------------------------------------------------------------------
+
+CONNECTION = """
+$l = <tcp|tcp|tcp|tcp|mptcp>{f}(<||{reuse}|SO_REUSEADDR|SO_REUSEPORT|TCP_LINGER2=-1|TCP_LINGER2=61|SO_LINGER=0>)
+$l.bind({lo}:<R|R|{p}>)
+$l.listen()
+$c = <tcp|tcp|tcp|tcp|mptcp>{f}(<||{reuse}|SO_REUSEADDR|SO_REUSEPORT|TCP_LINGER2=-1|TCP_LINGER2=61|SO_LINGER=0>)
+<||$c.bind(<{lo}|{any}>:<0|Q|{p}>)>
+$c.connect({lo}:$l.port)
+<$s = $l.accept()|$s = $l.accept()|$s = $l.accept()|>
+"""
+#: A connection ends, and another socket wants its port, or the same peer.
+AGAIN = """
+$l = <tcp|tcp|tcp|mptcp>{f}({reuse}){user}
+$l.bind({lo}:R)
+$l.listen()
+$c = <tcp|tcp|tcp|mptcp>{f}({reuse})
+<|$c.bind(<{lo}|{any}>:<0|Q>)>
+$c.connect({lo}:$l.port)
+$s = $l.accept()
+<$c.close()\n$s.close()|$s.close()\n$c.close()|$c.close()|$s.close()|$s.shutdown(WR)\n$c.close()|$c.close()\n$s.shutdown(WR)\n$s.send()?>
+<||||||wait 0.05>
+$n = tcp{f}({reuse})<{user}| as user1>
+$n.<connect({lo}:$l.port)|bind({lo}:$c.port)|bind({any}:$c.port)>?
+<|$n.listen()?|$n.connect({lo}:$l.port)?>
+"""
+#: More sockets than the range has ports.
+CROWD = """
+$many[1-4] = <tcp|udp>{f}({reuse})
+$many[1-4].bind(<{lo}|{any}>:0)?
+<|$n = tcp{f}({reuse})\n$n.connect({lo}:P)?\n$n.name()>
+"""
+#: So many sockets at a port that the kernel looks for them otherwise.
+MANY = """
+$many[1-11] = udp4({reuse})
+$many[1-11].bind(127.0.0.[1-11]:R)?
+$n = udp4(<|{reuse}>)
+$n.bind(<0.0.0.0|0.0.0.0|127.0.0.3>:R)?
+"""
+#: An address without a port, and IPV6_V6ONLY then.
+DEAF = """
+$a = <tcp|udp>6(IP_BIND_ADDRESS_NO_PORT)
+$a.bind([::ffff:127.0.0.1]:0)
+$a.set(IPV6_V6ONLY)
+$a.listen()?
+$a.sendto([::ffff:127.0.0.1]:P)?
+<|$b = udp4()\n$b.bind(127.0.0.1:$a.port)?>
+"""
+#: A connection over IPv6 without IPV6_V6ONLY, and IPv4 addresses of its port.
+CROSS = """
+$a = <tcp|udp>6(<|{reuse}>)
+$a.bind([::]:<0|Q>)?
+<$l = tcp6()\n$l.bind([::1]:R)?\n$l.listen()?|>
+$a.connect([::1]:R)?
+$b = <tcp|udp>4(<|{reuse}>)
+$b.bind(<127.0.0.1|127.0.0.5|127.0.0.6|127.0.0.6|0.0.0.0>:$a.port)?
+"""
+#: A value that the kernel does not take as it is.
+TAKEN = """
+$a = <tcp|mptcp>{f}(<TCP_LINGER2=121|TCP_LINGER2=0|TCP_LINGER2=-1|SO_LINGER=1|IP_LOCAL_PORT_RANGE=40001-0>)
+$a.get(<TCP_LINGER2|SO_LINGER|IP_LOCAL_PORT_RANGE>)
+"""
+#: Who waits at a listener that ends.
+HEIRS = """
+$l = tcp{f}(SO_REUSEPORT)
+$m = tcp{f}(SO_REUSEPORT<|, SO_REUSEADDR>)
+$l.bind({lo}:R)?
+$m.bind(<{lo}|{lo}|{any}>:R)?
+$l.listen(<|1>)?
+<|$m.listen()?>
+$c = tcp{f}()
+$c.connect({lo}:R)?
+$m.listen(<|1>)?
+<$l.close()|$l.close()|$l.shutdown(RD)|$l.disconnect()>
+$a = $m.accept()
+$c.send()?
+"""
+#: Which of two listeners gets the connection.
+LISTENERS = """
+$l = tcp{f}(<SO_REUSEPORT|{reuse}>)
+$l.bind(<{any}|{any}|{lo}>:R)?
+$l.listen()?
+$m = tcp{f}(<SO_REUSEPORT|{reuse}|SO_REUSEPORT, SO_BINDTODEVICE=lo>)
+$m.bind({lo}:R)?
+$m.listen()?
+$c = tcp{f}()
+$c.connect({lo}:R)?
+$a = $m.accept()
+$b = $l.accept()
+"""
+#: A connection that nobody holds any more, and its user's next listener.
+ORPHAN = """
+$l = tcp{f}(SO_REUSEPORT){user}
+$l.bind({lo}:R)?
+$l.listen()?
+$c = tcp{f}()
+$c.connect({lo}:R)?
+<$s = $l.accept()\n$s.close()|>
+$n = tcp{f}(SO_REUSEPORT){user}
+$n.bind(<{lo}|{any}>:R)?
+"""
+#: A connection that chose its port, and a wildcard socket that shares and leaves it.
+SHARED = """
+$l = tcp{f}()
+$l.bind({lo}:R)
+$l.listen()
+$c = tcp{f}({reuse})
+$c.connect({lo}:R)?
+<|$c.close()\n$s = $l.accept()\n$s.close()>
+$w = tcp{f}({reuse})
+$w.bind({any}:$c.port)?
+$w.connect({lo}:<R|P>)?
+$n = tcp{f}(<|{reuse}>)
+$n.<connect({lo}:<R|P>)|bind({any}:$c.port)|bind({lo}:$c.port)>?
+$n.name()
+"""
+#: Which of several sockets gets a datagram.
+MAIL = """
+$a = udp{f}(<SO_REUSEADDR|SO_REUSEPORT|{reuse}>)
+$a.bind(<{lo}|{any}>:R)?
+$b = udp{f}(<SO_REUSEADDR|SO_REUSEPORT|{reuse}>)
+$b.bind(<{lo}|{any}>:R)?
+$c = udp{f}(<SO_REUSEADDR|SO_REUSEPORT|{reuse}>)
+<|$c.bind({lo}:R)?>
+<|$a.connect({lo}:<Q|0>)?>
+<|$b.connect({lo}:<Q|0>)?>
+<|$a.disconnect()?>
+$s = udp{f}(<|SO_BINDTODEVICE=lo>)
+<$s.bind({lo}:Q)?|>
+$s.sendto({lo}:R)?
+$s.sendto({lo}:<R|R|Q>)?
+$b.recv()?
+$a.recv()?
+"""
+#: Sockets that share by one option, and by the other.
+MIXED = """
+$a = <tcp|udp>{f}(SO_REUSEADDR)
+$a.bind({lo}:R)?
+$b = <tcp|udp>{f}(SO_REUSEADDR, SO_REUSEPORT){user}
+$b.bind({lo}:R)?
+$c = <tcp|udp>{f}(<SO_REUSEPORT|SO_REUSEPORT|SO_REUSEADDR>){user}
+$c.bind(<{lo}|{any}>:R)?
+"""
+#: An address that is not this host's.
+FOREIGN = """
+$a = <udp|udp|udp|tcp|tcp>{f}(<IP_FREEBIND|IP_TRANSPARENT|IPV6_FREEBIND>)
+$a.bind(<{far}|{far}|{group}>:<0|R>)?
+$a.<sendto|sendto|connect>(<{lo}|{lo}|{any}|{group}>:P)?
+"""
+#: A connected socket that got a datagram, and a newer one like it.
+TURNS = """
+$a = udp{f}({reuse})
+$a.bind({lo}:R)?
+$a.connect({lo}:<0|0|Q>)?
+$s = udp{f}()
+<|$s.bind({lo}:Q)?>
+$s.sendto({lo}:R)?
+<|$a.disconnect()>
+$b = udp{f}({reuse})
+$b.bind({lo}:R)?
+<|$b.connect({lo}:<0|0|Q>)?>
+$s.sendto({lo}:R)?
+$b.recv()?
+"""
+#: A datagram to nobody, and who is told.
+NOBODY = """
+$a = udp{f}({reuse})
+<|$a.bind(<{lo}|{any}>:<0|R>)?>
+$a.connect({lo}:<0|P|Q>)?
+$b = udp{f}({reuse})
+$b.bind({lo}:$a.port)?
+<|$a.disconnect()?\n$a.connect({lo}:<0|P>)?>
+<|$b.connect({lo}:<0|P>)?>
+<|$b.close()\n$c = udp{f}({reuse})\n$c.bind({lo}:$a.port)?>
+$a.<send()|sendto({lo}:P)>?
+$a.<send()|sendto({lo}:P)|recv()>?
+"""
+#: Groups and broadcast addresses.
+EVERYBODY = """
+$a = udp{f}(SO_REUSEADDR)
+$a.bind(<{group}|{any}|{lo}>:R)?
+$b = udp{f}(SO_REUSEADDR<|, SO_BINDTODEVICE=lo>)
+$b.bind(<{group}|{any}|{lo}>:R)?
+$s = <udp|udp|udp|tcp>{f}(<SO_BROADCAST|SO_BINDTODEVICE=lo|SO_BROADCAST, SO_BINDTODEVICE=lo|>)
+<|$s.bind({lo}:0)?>
+<$s.sendto({group}:R)?|$s.connect({group}:R)?\n$s.send()?>
+$a.recv()?
+$b.recv()?
+"""
+#: Sockets bound to devices.
+DEVICES = """
+$a = <tcp|udp>{f}(SO_BINDTODEVICE=<lo|d1|d1|nosuch>)
+$a.bind(<{lo}|{any}>:R)?
+$b = <tcp|udp>{f}(<|SO_BINDTODEVICE=<lo|d1>>)
+$b.bind(<{lo}|{any}>:R)?
+$c = <tcp|udp>{f}(<|SO_BINDTODEVICE=<lo|d1>>)
+<$a.listen()?|>
+<$c.connect({lo}:R)?|$c.sendto({lo}:R)?>
+"""
+#: No answer comes, and connect() gives up after a second.
+SILENCE = """
+$l = tcp{f}({reuse})
+$l.bind({lo}:R)
+$l.listen(0)
+$many[1-2] = tcp{f}(TCP_USER_TIMEOUT=20)
+$many[1-2].connect({lo}:R)?
+"""
+#: What time ends, or lets be taken over.
+SECOND = """
+$l = tcp{f}({reuse})
+$l.bind({lo}:R)
+$l.listen()
+$c = tcp{f}({reuse}<|, TCP_LINGER2=1>)
+$c.connect({lo}:R)
+$s = $l.accept()
+$c.close()
+<|$s.close()>
+wait <1.1|1.1|1.8>
+$n = tcp{f}({reuse})
+$n.<connect({lo}:R)|bind({lo}:$c.port)>?
+"""
+SCENES = {
+    "tcp": (
+        CONNECTION,
+        CONNECTION,
+        CONNECTION,
+        AGAIN,
+        AGAIN,
+        CROWD,
+        CROSS,
+        FOREIGN,
+        HEIRS,
+        LISTENERS,
+        ORPHAN,
+        SHARED,
+        TAKEN,
+    ),
+    "udp": (MAIL, MAIL, MAIL, NOBODY, NOBODY, EVERYBODY, EVERYBODY, CROWD, CROSS, FOREIGN, MANY, MIXED, MIXED, TURNS),
+    "mptcp": (CONNECTION, AGAIN),
+}
+SLOW = (SILENCE, SECOND)
+
+
+class Plot(NamedTuple):
+    """How a scenario may begin: a scene, with the setting and the size of the range where it tells something."""
+
+    scene: str
+    setting: str = ""
+    sizes: tuple[int, ...] = ()
+    common: tuple[str, ...] | None = None  # options of all sockets, where they matter
+
+
+_RA = REUSE[:1]
+#: By the system that has the setting; those of none are for all.
+PLOTS = {
+    "": (Plot(SHARED, "", (1, 1, 2), _RA), Plot(AGAIN, "", (1, 2)), Plot(CROWD, "", (2, 3, 4))),
+    "linux": (
+        Plot(CROWD, "net.ipv4.ip_autobind_reuse = 1", (2, 3), _RA),
+        Plot(AGAIN, "net.ipv4.tcp_tw_reuse = 0", (1, 1, 2), _RA),
+        Plot(AGAIN, "net.ipv4.tcp_tw_reuse = 1", (1, 1, 2), _RA),
+        Plot(AGAIN, "net.ipv4.tcp_tw_reuse_delay = 20", (1, 1, 2), _RA),
+        Plot(AGAIN, "net.ipv4.tcp_timestamps = 0"),
+        Plot(CROWD, "net.ipv4.ip_local_reserved_ports = 40001", (2, 3, 4)),
+        Plot(DEAF, "net.ipv6.bindv6only = 1"),
+        Plot(EVERYBODY, "net.ipv4.ip_nonlocal_bind = 1"),
+        Plot(EVERYBODY, "net.ipv6.ip_nonlocal_bind = 1"),
+        Plot(MAIL, "net.ipv6.conf.all.disable_ipv6 = 1"),
+        Plot(MAIL, "net.ipv6.conf.lo.disable_ipv6 = 1"),
+        Plot(AGAIN, "net.ipv4.tcp_max_tw_buckets = 0"),
+        Plot(AGAIN, "net.ipv4.tcp_max_tw_buckets = 1"),
+        Plot(HEIRS, "net.ipv4.tcp_migrate_req = 1"),
+        Plot(CONNECTION, "net.core.somaxconn = 0"),
+        Plot(CONNECTION, "net.core.somaxconn = 1"),
+        Plot(AGAIN, "net.ipv4.tcp_fin_timeout = 90"),
+        Plot(CONNECTION, "net.ipv4.tcp_abort_on_overflow = 1"),
+        Plot(CONNECTION, "net.ipv4.ip_unprivileged_port_start = 80"),
+    ),
+    "freebsd": (
+        Plot(DEAF, "net.inet6.ip6.v6only = 0"),
+        Plot(AGAIN, "net.inet.tcp.nolocaltimewait = 0"),
+        Plot(CROWD, "net.inet.tcp.require_unique_port = 1"),
+        Plot(CONNECTION, "net.inet.ip.connect_inaddr_wild = 1"),
+        Plot(CROWD, "net.inet.ip.portrange.randomized = 0"),
+        Plot(CONNECTION, "net.inet.ip.portrange.reservedhigh = 0"),
+        Plot(CROWD, "net.inet.ip.portrange.hilast = 49153"),
+    ),
+    "netbsd": (Plot(DEAF, "net.inet6.ip6.v6only = 0"),),
+}
