@@ -132,6 +132,7 @@ def parser(commands: Mapping[str, Callable[[argparse.Namespace], int]]) -> argpa
     report = command("report", "merge results of many machines, and the models, into a matrix")
     report.add_argument("file", nargs="*", type=Path, metavar="FILE", help="results files (those of the suite)")
     for form, what in (
+        ("html", "the page, one file for any browser"),
         ("markdown", "the cases and the newest version of each system, for a job's summary"),
         ("json", "everything, for another program"),
         ("ctrf", "what was run, as the Common Test Report Format"),

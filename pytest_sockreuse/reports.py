@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from . import output
+from . import output, page
 from .arguments import UsageError
 from .loader import load
 from .matrix import as_ctrf, as_json, claims_page, markdown
@@ -24,6 +24,7 @@ from .text import visible
 
 #: What ``sockreuse report`` writes, by the name of the option.
 TEXTS: Mapping[str, Callable[[Matrix], str]] = {
+    "html": page.html,
     "markdown": markdown.text,
     "json": as_json.text,
     "ctrf": as_ctrf.text,

@@ -15,7 +15,7 @@ from pytest_sockreuse.platforms import CONFORMANCE, current
 from pytest_sockreuse.ports import Ports
 from pytest_sockreuse.scenario import Observation, Scenario, StepOutcome
 
-pytest_plugins = ["pytester"]
+pytest_plugins = ["pytester", "browsing"]
 
 # What goes through the whole suite, or many rounds, and takes more processor time than all else: marked `slow`.
 SLOW = "audit contention determinism explorer fake_kernel measured pinned runner_c walk".split()

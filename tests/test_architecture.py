@@ -30,6 +30,7 @@ FLOORS = {
         "guard hold",
         "report",
         "matrix",
+        "page",
         "explorer reports requirement",
         "hooks",
         "plugin cli __init__",

@@ -44,7 +44,8 @@ def page(data: dict[str, Any], **slots: str) -> str:
     style = _read("page.css")
     script = "\n".join(_read(f"{name}.js") for name in SCRIPTS)
     policy = (
-        f"default-src 'none'; script-src '{_hash(script)}'; style-src '{_hash(style)}'; base-uri 'none'; form-action 'none'"
+        f"default-src 'none'; script-src '{_hash(script)}'; style-src '{_hash(style)}'; "
+        "base-uri 'none'; form-action 'none'"
     )
     filled = {
         "policy": policy,

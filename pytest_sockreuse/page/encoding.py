@@ -18,6 +18,7 @@ from ..version import __version__
 from .numbers import Numbers, Strands, Table, differences, steps
 from .servers import servers
 
+
 def encode(matrix: Matrix) -> dict[str, Any]:
     """Everything that the page shows, as JSON has it."""
     coded = _Coded(matrix)
@@ -55,13 +56,16 @@ class _Coded:
         self.texts, self.names, self.cells, self.seen, self.axes = (Table() for _ in range(5))
         self.outcomes, self.clauses, self.statements, self.whys = Table(()), Table(()), Table(-1), Table("")
         self.numbers: dict[int, int] = {}  # of a cell of the matrix, the number of ours
+        for columns in matrix.families.values():  # a family's cells are alike, and so are numbered one after another
+            for row in zip(*matrix.vectors[columns.start : columns.stop], strict=True):
+                for cell in dict.fromkeys(row):
+                    self._number(cell)
         self.strands = Strands(matrix.families.values())
-        self.rows = [self.strands.add(map(self._number, row)) for row in zip(*matrix.vectors, strict=True)]
+        self.rows = [self.strands.add(map(self.numbers.__getitem__, row)) for row in zip(*matrix.vectors, strict=True)]
 
-    def _number(self, cell: int) -> int:
+    def _number(self, cell: int) -> None:
         if cell not in self.numbers:
             self.numbers[cell] = self.cells(self._cell(self.matrix.cells[cell]))
-        return self.numbers[cell]
 
     def _cell(self, cell: Cell) -> Numbers:
         decides = ((at, self.names(name)) for at, name in enumerate(cell.clauses) if name in self.sentenced)

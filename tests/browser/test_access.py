@@ -38,7 +38,9 @@ def test_axe_finds_nothing(look: Open, width: int, theme: str) -> None:
     page = look("", width, theme)
     for view in VIEWS:
         page.evaluate("to => { location.hash = to || '#/'; }", view)
-        page.wait_for_function("to => location.hash.startsWith(to.split('?')[0]) && document.querySelector('main > *')", arg=view)
+        page.wait_for_function(
+            "to => location.hash.startsWith(to.split('?')[0]) && document.querySelector('main > *')", arg=view
+        )
         page.evaluate("document.querySelectorAll('main details').forEach((one, at) => (one.open = at < 4))")
         found = axe.run(page, options={"runOnly": RULES}).response["violations"]
         wrong += [f"{view}: {one['id']}: {one['nodes'][0]['html'][:200]} ({len(one['nodes'])})" for one in found]
@@ -48,12 +50,11 @@ def test_axe_finds_nothing(look: Open, width: int, theme: str) -> None:
 
 def test_no_text_is_small_and_every_cell_has_a_sign(look: Open) -> None:
     page = look("#/cases")
-    sizes = page.evaluate(
-        "[...document.querySelectorAll('body *')].filter(e => e.textContent.trim()).map(e => parseFloat(getComputedStyle(e).fontSize))"
-    )
+    texts = "[...document.querySelectorAll('body *')].filter(one => one.textContent.trim())"
+    sizes = page.evaluate(f"{texts}.map(one => parseFloat(getComputedStyle(one).fontSize))")
     assert min(sizes) >= 15
     for cell in page.locator(".row.case .cell").all()[:60]:
-        assert cell.inner_text().strip()[0] in "✓✗±?–"
+        assert cell.inner_text().strip()[0] in "✓✗±?\N{EN DASH}"
         assert cell.get_attribute("aria-label")
 
 

@@ -27,7 +27,8 @@ RESULTS = next(path for path in committed() if path.name == "linux-6.18.44.jsonl
 def taken(page: Page, *files: Path) -> str:
     page.get_by_label("Choose a results file").set_input_files(files)
     page.locator("#taken h2, #taken .wrong").first.wait_for()
-    return page.locator("#taken").inner_text()
+    text: str = page.locator("#taken").inner_text()
+    return text
 
 
 def changed(tmp_path: Path, change: Callable[[list[dict[str, Any]]], None]) -> Path:
@@ -55,7 +56,11 @@ def test_a_file_is_compared_with_what_is_known(look: Open) -> None:
 
 def test_what_a_file_shows_otherwise_is_listed_and_can_be_compared(look: Open, tmp_path: Path) -> None:
     def other(lines: list[dict[str, Any]]) -> None:
-        line = next(line for line in lines if line.get("verdict") == "match" and line["outcome"].get("second.bind") == "EADDRINUSE")
+        line = next(
+            line
+            for line in lines
+            if line.get("verdict") == "match" and line["outcome"].get("second.bind") == "EADDRINUSE"
+        )
         line["outcome"] = {"second.bind": "EACCES"}
         line["verdict"] = "mismatch"
 
@@ -72,7 +77,12 @@ def test_a_file_of_format_1_is_the_same(look: Open, tmp_path: Path) -> None:
     def one_a_line(lines: list[dict[str, Any]]) -> None:
         known = load(check=False).by_id
         head, *middle, foot = lines
-        spread = [line | {"id": id_, "content": known[id_].content} for line in middle for id_ in unfold(line["id"], 10**6) if id_ in known]
+        spread = [
+            line | {"id": id_, "content": known[id_].content}
+            for line in middle
+            for id_ in unfold(line["id"], 10**6)
+            if id_ in known
+        ]
         lines[:] = [head | {"sockreuse": 1}, *spread, foot | {"results": len(spread)}]
 
     page = look("#/file")
@@ -94,18 +104,23 @@ def test_a_dropped_file_is_taken_in_any_view(look: Open) -> None:
     page.get_by_role("heading", name="dropped.jsonl").wait_for()
 
 
+HEAD, *_ = LINES = RESULTS.read_text().splitlines()
+BOMB = '{"id": "a/b[%s]", "content": "084eadf52dac", "verdict": "match", "outcome": {}}' % ("{a,b}" * 40)
+
+
 @pytest.mark.parametrize(
     ("text", "why"),
     [
         ("", "line 1"),
         ("<html>", "line 1"),
         ('{"sockreuse": 9}', "format 1 or 2"),
-        ("\n".join(RESULTS.read_text().splitlines()[:-1]), "no footer"),
-        ("\n".join(RESULTS.read_text().splitlines()[:1] + ['{"footer": true, "results": 5}']), "5 results announced"),
+        ("\n".join(LINES[:-1]), "no footer"),
+        (HEAD + '\n{"footer": true, "results": 5}', "5 results announced"),
         ("[" * 100_000, "line 1"),
-        ("\n".join([RESULTS.read_text().splitlines()[0], '{"id":"a/b[' + "{a,b}" * 40 + ']","content":"084eadf52dac","verdict":"match","outcome":{}}']), "too many"),
+        (f"{HEAD}\n{BOMB}", "too many"),
     ],
-)  # fmt: skip
+    ids=["empty", "page", "format", "cut", "count", "deep", "bomb"],
+)
 def test_a_file_that_is_none_is_refused_with_its_line(look: Open, tmp_path: Path, text: str, why: str) -> None:
     path = tmp_path / "bad.jsonl"
     path.write_text(text)
@@ -134,4 +149,6 @@ def test_the_script_knows_the_ids_texts_and_labels_of_every_variant(
     assert [text.rstrip("\n") for text in texts] == [str(variant.scenario).rstrip("\n") for variant in suite.variants]
     assert page.evaluate("inner.variants.map(inner.labelsOf)") == [list(variant.labels) for variant in suite.variants]
     lines = [line["id"] for line in map(json.loads, RESULTS.read_text().splitlines()) if "id" in line]
-    assert page.evaluate("lines => lines.map(line => inner.unfolded(line, 1e6))", lines) == [unfold(line, 10**6) for line in lines]
+    assert page.evaluate("lines => lines.map(line => inner.unfolded(line, 1e6))", lines) == [
+        unfold(line, 10**6) for line in lines
+    ]

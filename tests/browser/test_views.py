@@ -70,7 +70,7 @@ def test_one_column_a_family_and_a_click_splits_it(look: Open) -> None:
     page.locator(".head .cell", has_text="Linux").click()
     assert heads.all_inner_texts().count("Linux") > 1
     assert "split=linux" in where(page)
-    words = [text for text in page.locator(".head .cell", has_text="Linux").locator(".below").all_inner_texts()]
+    words = page.locator(".head .cell", has_text="Linux").locator(".below").all_inner_texts()
     assert any(text.startswith("since ") for text in words)
     assert not re.search(r"[<≤≥]", " ".join(words))
     page.locator(".head .cell", has_text="Linux").first.click()
@@ -123,7 +123,14 @@ def test_search_by_word_outcome_and_difference(look: Open) -> None:
     counted = page.locator("#count")
     all_ = counted.inner_text()
     seen = set()
-    for query in ("TIME_WAIT", "linux:bind", "linux:INUSE windows:ok", "differ:linux", "differ:macos,windows-11", "EADDRNOTAVAIL"):
+    for query in (
+        "TIME_WAIT",
+        "linux:bind",
+        "linux:INUSE windows:ok",
+        "differ:linux",
+        "differ:macos,windows-11",
+        "EADDRNOTAVAIL",
+    ):
         field.fill(query)
         assert " of " in counted.inner_text()
         seen.add(counted.inner_text())
@@ -213,14 +220,18 @@ def test_the_id_and_the_commands_can_be_copied(look: Open) -> None:
     assert page.evaluate("navigator.clipboard.readText()") == VARIANT
 
 
-@pytest.mark.parametrize("id_", [VARIANT, "time-wait-reuse/restart-over-time-wait[ip4-lo-on-dead]", "clauses/backlog-full"])
+@pytest.mark.parametrize(
+    "id_", [VARIANT, "time-wait-reuse/restart-over-time-wait[ip4-lo-on-dead]", "clauses/backlog-full"]
+)
 def test_the_commands_of_a_case_work_as_they_are_shown(look: Open, tmp_path: Path, id_: str) -> None:
     page = look(f"#/case/{id_}?on=linux-6.18.44")
     by_hand, suite = page.locator(".repeat pre").all_inner_texts()
     done = subprocess.run(["bash", "-euc", by_hand], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("socket") >= 2
-    done = subprocess.run(["bash", "-euc", f"{suite} -p no:cacheprovider"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        ["bash", "-euc", f"{suite} -p no:cacheprovider"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
     assert re.search(r"1 (passed|skipped|xfailed)", done.stdout), done.stdout
 
 
@@ -228,7 +239,9 @@ def test_claims_lead_to_the_case_that_shows_them(look: Open) -> None:
     page = look("#/claims/B-5")
     row = page.locator("#claim-B-5")
     assert "restart over TIME_WAIT" in row.inner_text()
-    assert row.locator("td").count() == page.evaluate("JSON.parse(document.getElementById('data').textContent).families.length")
+    assert row.locator("td").count() == page.evaluate(
+        "JSON.parse(document.getElementById('data').textContent).families.length"
+    )
     row.get_by_role("link", name="depends").first.click()
     assert where(page).startswith("#/case/")
     page.go_back()

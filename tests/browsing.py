@@ -15,9 +15,6 @@ if TYPE_CHECKING:
 
 ARGUMENTS = """--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking
     --disable-component-update --disable-sync""".split()
-#: Makes the functions of the page's script reachable for a test.
-BARED = "\nglobalThis.inner = { unfolded, idOf, textOf, labelsOf, variants, rangesOf, families, cellOf, platforms };\n"
-
 Open = Callable[..., "Page"]
 
 
@@ -41,8 +38,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from pytest_sockreuse.page import html
 
     path = tmp_path_factory.mktemp("page") / "matrix.html"
-    import os
-    path.write_text(Path(os.environ["DEVPAGE"]).read_text() if "DEVPAGE" in os.environ else html(build()), encoding="utf-8")
+    path.write_text(html(build()), encoding="utf-8")
     return path
 
 
@@ -53,11 +49,13 @@ def visit(browser: Browser) -> Iterator[Open]:
     contexts = []
 
     def open_(path: Path, fragment: str = "", width: int = 1280, theme: str = "light", height: int = 800) -> Page:
-        context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=theme)  # type: ignore[arg-type]
+        context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=theme)
         contexts.append(context)
         page = context.new_page()
         page.set_default_timeout(20_000)
-        page.on("request", lambda request: wrong.append(request.url) if request.url.split("#")[0] != path.as_uri() else None)
+        page.on(
+            "request", lambda request: wrong.append(request.url) if request.url.split("#")[0] != path.as_uri() else None
+        )
         page.on("pageerror", lambda error: wrong.append(str(error)))
         page.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
         page.goto(f"{path.as_uri()}{fragment}")
