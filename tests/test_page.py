@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import Conformance
 from hypothesis import given
 from hypothesis import strategies as st
 from merging import FAILED, IDS, RULE, file_of, result
 
-from conftest import Conformance
 from pytest_sockreuse import page
 from pytest_sockreuse.loader import load
 from pytest_sockreuse.matrix.build import build
@@ -25,7 +25,6 @@ TEXTS = st.recursive(st.text(), lambda inner: st.lists(inner) | st.dictionaries(
 
 def unwound(tables: dict[str, Any], families: list[range]) -> list[list[int]]:
     """What `data.js` makes of strands."""
-    rows: list[list[int]] = []
     strands = []
     for table, family in zip(tables["strands"], families, strict=True):
         number, found = 0, []
@@ -37,9 +36,8 @@ def unwound(tables: dict[str, Any], families: list[range]) -> list[list[int]]:
             found.append(whole)
         strands.append(found)
     sums = [[sum(column[: at + 1]) for at in range(len(column))] for column in tables["vectors"]]
-    for vector in zip(*sums, strict=True):
-        rows.append([number for family, at in enumerate(vector) for number in strands[family][at]])
-    return rows
+    vectors = zip(*sums, strict=True)
+    return [[number for family, at in enumerate(vector) for number in strands[family][at]] for vector in vectors]
 
 
 @given(st.lists(st.lists(st.integers(0, 4), min_size=6, max_size=6), min_size=1))
