@@ -18,7 +18,7 @@ from pytest_sockreuse.scenario import Observation, Scenario, StepOutcome
 pytest_plugins = ["pytester", "browsing"]
 
 # What goes through the whole suite, or many rounds, and takes more processor time than all else: marked `slow`.
-SLOW = "audit contention determinism explorer fake_kernel measured pinned runner_c walk".split()
+SLOW = "audit contention determinism explorer fake_kernel kept measured pinned runner_c walk".split()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -61,7 +61,7 @@ def as_html(text: str) -> ElementTree.Element:
 
 def test_each_form_is_one_whatever_a_stranger_wrote(merged: Callable[..., Matrix]) -> None:
     for text in HOSTILE:
-        _holds(merged(text))
+        _holds(merged(text, text.replace("/", "")))
 
     @PROPERTY
     @given(TEXTS)

@@ -44,7 +44,7 @@ def plain(text: str) -> str:
 def text(matrix: Matrix, most: int = MOST) -> str:
     """The whole of it, at most `most` bytes; what is left out for its length is said."""
     head = ["# Sockets that share a local port: what happens where", ""]
-    for part in (_left_out(matrix), _runs(matrix), _differences(matrix)):
+    for part in (_left_out(matrix), _differences(matrix), _runs(matrix)):
         head += part
     return "\n".join([*head, *_cases(matrix, most - _size(head))]) + "\n"
 
