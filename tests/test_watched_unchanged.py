@@ -99,8 +99,9 @@ def play(family: int, calls: Sequence[tuple[str, tuple[Any, ...], bool]]) -> lis
 
 
 def _free(sock: socket.socket) -> bool:
-    """Whether a socket has no port."""
-    return sock.fileno() >= 0 and not sock.getsockname()[1]
+    """Whether a socket of the internet has no port."""
+    name = sock.getsockname() if sock.fileno() >= 0 else ""
+    return isinstance(name, tuple) and not name[1]
 
 
 def _numbers(arguments: tuple[Any, ...]) -> list[Number]:
