@@ -25,7 +25,7 @@ from types import TracebackType
 
 from .live.holders import holders
 from .live.placeholder import KINDS, LOOPBACK, PROTOCOLS, STRICT, TECHNIQUES, Placeholders, Protocol, Technique
-from .live.port_blocks import NO_LOOPBACK, ROW, HeldPorts, NoPort, bound, has_loopback
+from .live.port_blocks import NO_LOOPBACK, ROW, HeldPorts, NoPort, bound, has_loopback, let_go
 from .live.processes import is_ours
 from .platforms import current
 
@@ -146,8 +146,7 @@ class Lease:
 
     def _drop(self, *places: tuple[Protocol, int]) -> None:
         for place in places:
-            for sock in self._held.pop(place, ()):
-                sock.close()
+            let_go(self._held.pop(place, ()))
 
     def _look_for_thief(self) -> None:
         if sys.platform == "linux" and listening(self.port):
@@ -194,6 +193,8 @@ class Ports:
         except OSError as error:
             for lease in leases:
                 lease.close()
+            for place in self._pools.keys() - set(self._leases.values()):
+                self._pools.pop(place).close()  # the locks of many blocks
             raise PortError(_refused(error, count, consecutive)) from None
         return leases
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 import sys
 from dataclasses import replace
@@ -225,3 +226,11 @@ def test_psutil_tells_where_sock_diag_does_not(monkeypatch: pytest.MonkeyPatch, 
         assert found == ([("LISTEN", child.pid)] if allowed else [])
     finally:
         child.communicate(timeout=30)
+
+
+def test_a_program_may_close_all_that_it_inherited(give: Ports) -> None:
+    lease = give.hold()
+    for socks in lease._held.values():
+        for sock in socks:
+            os.close(sock.fileno())
+    assert lease.release() == lease.port

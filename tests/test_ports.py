@@ -34,6 +34,21 @@ def test_consecutive_numbers(give: Ports) -> None:
         assert [lease.port for lease in row] == [row[0].port + n for n in range(len(row))]
 
 
+def test_what_cannot_be_given_is_let_go(give: Ports) -> None:
+    if sys.platform != "linux":
+        pytest.skip("descriptors are counted in /proc")
+    import resource
+
+    limits, before = resource.getrlimit(resource.RLIMIT_NOFILE), len(os.listdir("/proc/self/fd"))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (before + 200, limits[1]))
+    try:
+        with pytest.raises(PortError, match=r"^1000 ports need more descriptors .* see ulimit -n$"):
+            give.hold_many(1000, "tcp")
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert len(os.listdir("/proc/self/fd")) <= before + 2
+
+
 def test_a_number_is_given_again_only_when_it_is_free() -> None:
     pool = numbers.HeldPorts()
     try:

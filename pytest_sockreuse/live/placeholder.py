@@ -12,7 +12,7 @@ import sys
 from dataclasses import dataclass
 from typing import Literal
 
-from .port_blocks import DISCARD, bound, keeping
+from .port_blocks import DISCARD, bound, keeping, let_go
 
 Protocol = Literal["tcp", "udp"]
 PROTOCOLS: tuple[Protocol, ...] = ("tcp", "udp")
@@ -78,8 +78,7 @@ class Placeholders:
 
     def close(self) -> None:
         """Close what connected placeholders were connected to."""
-        for keeper in self._keepers.values():
-            keeper.close()
+        let_go(self._keepers.values())
         self._keepers.clear()
 
     def _make(self, protocol: Protocol, family: int, address: tuple[str, int], socks: list[socket.socket]) -> None:

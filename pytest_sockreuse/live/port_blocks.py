@@ -18,6 +18,7 @@ import sys
 import threading
 import weakref
 from collections import deque
+from collections.abc import Iterable
 
 if sys.platform == "linux":
     import fcntl
@@ -52,9 +53,15 @@ def descriptors() -> set[int]:
     return {sock.fileno() for sock in _keeping} - {-1}
 
 
+def let_go(socks: Iterable[socket.socket]) -> None:
+    """Close sockets of ours; a program may have closed their descriptors, as daemons do."""
+    for sock in socks:
+        with contextlib.suppress(OSError):
+            sock.close()
+
+
 def _forget() -> None:
-    for sock in [*_keeping]:
-        sock.close()
+    let_go([*_keeping])
 
 
 atexit.register(_forget)
@@ -211,8 +218,7 @@ class HeldPorts:
 
     def close(self) -> None:
         """Let go of the blocks."""
-        for lock in self._locks:
-            lock.close()
+        let_go(self._locks)
         self._locks.clear()
 
     def _next_block(self) -> list[int]:
