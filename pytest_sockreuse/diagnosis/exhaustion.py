@@ -20,6 +20,7 @@ from .question import Address, Asked, at, shown
 
 _DEAD = ("TIME_WAIT", "FIN_WAIT2")
 _NO_PORT = "IP_BIND_ADDRESS_NO_PORT"
+_RANK = {"TIME_WAIT": 0, "FIN_WAIT2": 1, "BOUND": 3, "LISTEN": 4}  # of connections 2
 _TOP = 3  # destinations and processes that are named
 _SHARE = 0.1  # of the range: what has less is not what to relieve it of
 
@@ -35,28 +36,21 @@ def rows(found: Census) -> Iterator[tuple[str, str]]:
     states = Counter(states_of(found).values())
     yield "taken", f"{len(taken)} of {found.size}{_percent(len(taken), found.size)}" + _listed(states, len(taken))
     if to := destinations(found):
-        more = f"; and {len(to) - _TOP} other destinations" if len(to) > _TOP else ""
+        more = f"; other destinations: {len(to) - _TOP}" if len(to) > _TOP else ""
         yield "to", "; ".join(f"{shown(place)}: {_ports(n)}" for place, n in _most(to)) + more
     if by := processes(found):
-        more = f"; and {len(by) - _TOP} other processes" if len(by) > _TOP else ""
+        more = f"; other processes: {len(by) - _TOP}" if len(by) > _TOP else ""
         yield "by", "; ".join(f"{name}: {_ports(n)}" for name, n in _most(by)) + more
 
 
 def states_of(found: Census) -> dict[int, str]:
     """The state of each port: of several sockets that which keeps it longest."""
-    order = ("TIME_WAIT", "FIN_WAIT2", "ESTABLISHED", "BOUND", "LISTEN")
     best: dict[int, str] = {}
     for seat in found.seats:
-        port = seat.local[1]
-        rank = {state: n for n, state in enumerate(order)}.get(seat.state, 2)
-        if port not in found.reserved and (port not in best or rank > order_of(best[port], order)):
-            best[port] = seat.state
-    return best
-
-
-def order_of(state: str, order: Sequence[str]) -> int:
-    """Where a state stands; those that are not named count as a connection."""
-    return order.index(state) if state in order else 2
+        port, state = seat.local[1], seat.state
+        if port not in best or _RANK.get(state, 2) > _RANK.get(best[port], 2):
+            best[port] = state
+    return {port: state for port, state in best.items() if port not in found.reserved}
 
 
 def destinations(found: Census) -> Counter[Address]:
@@ -250,14 +244,14 @@ def relieved(
         where = [scene for scene in scenes if relief.where(scene)]
         good = [scene for scene in where if _failed(relief.edit(scene), platform) is None]
         if good:
-            helps.append(relief.sentence + _condition(good, where))
+            helps.append(relief.sentence + _condition(good, where, scenes))
     return tuple(deciding.values()), [*helps, *_plain(asked, found)]
 
 
-def _condition(good: Sequence[_Scene], where: Sequence[_Scene]) -> str:
+def _condition(good: Sequence[_Scene], where: Sequence[_Scene], scenes: Sequence[_Scene]) -> str:
     """In which of several stories a change helps; nothing if in all of them."""
     if len(good) == len(where):
-        return ""
+        return " (where they are bound before they connect)" if len(where) < len(scenes) else ""
     if not any(scene.bound for scene in good) and all(scene in good for scene in where if not scene.bound):
         return " (if connect chose the ports that are taken, and not a bind before it)"
     return " (perhaps: it depends on how the ports were taken)"

@@ -11,7 +11,7 @@ from typing import Any
 
 from ..live.census import census
 from ..live.errnos import name_of
-from ..live.holders import Holder, holders
+from ..live.holders import Holder, holders, served
 from ..live.options import apply
 from ..live.processes import Process
 from ..live.users import this_user, user_name, user_number
@@ -26,6 +26,7 @@ from .story import answers
 from .words import Row
 
 _DEVICE = "SO_BINDTODEVICE="
+_MOST = 1000  # sockets in JSON
 ANOTHER = "use another port (`sockreuse hold -- COMMAND {}` finds and holds one)"
 
 
@@ -163,6 +164,7 @@ class Answer:
     def to_json(self) -> dict[str, Any]:
         """For programs; every address as ADDRESS:PORT."""
         sight, asked = self.explanation.sight, self.asked
+        blocks = {id(it) for it in self.explanation.found.blocking}
         found: dict[str, Any] = {
             "local": shown(asked.local),
             "foreign": shown(asked.foreign) if asked.foreign else None,
@@ -172,7 +174,7 @@ class Answer:
             "ok": self.ok,
             "outcomes": dict(self.outcomes),
             "by": self.known,
-            "sockets": [_socket_json(it, it in self.explanation.found.blocking) for it in sight.there[:1000]],
+            "sockets": [_socket_json(it, id(it) in blocks) for it in sight.there[:_MOST]],
             "clauses": [
                 {"name": it.name, "sentence": it.sentence, "source": it.source} for it in self.explanation.found.clauses
             ],
@@ -184,11 +186,18 @@ class Answer:
         return found
 
 
-def answer(asked: Asked) -> Answer:
+def answers_to(question: Question) -> list[Answer]:
+    """The answer for each address that is meant. Raises QuestionError."""
+    calls = question.asked()
+    found = {(it.local[1], it.protocol): holders(it.local[1], it.protocol) for it in calls if it.local[1]}
+    return [answer(it, found.get((it.local[1], it.protocol), [])) for it in calls]
+
+
+def answer(asked: Asked, there: Sequence[Holder]) -> Answer:
     """Look, ask the model, and, where what can be seen does not decide, try the bind."""
     platform = current()
     scene = replace(here(platform), another=ANOTHER, ask=f"sudo sockreuse explain {asked.local[1]}")
-    sight = look(asked, scene, {})
+    sight = look(asked, scene, {}, there=there)
     outcomes, known = _outcomes(asked, sight, platform)
     failed = next((verb for verb, outcome in outcomes.items() if outcome != "ok"), "")
     if not failed:
@@ -251,8 +260,7 @@ def nobody_listens(asked: Asked) -> bool:
     """Whether the destination is on this host, and nobody serves it."""
     if asked.protocol != "tcp" or asked.foreign is None or not is_local(asked.foreign[0]):
         return False
-    wild = ("0.0.0.0", "::", asked.foreign[0])
-    return not any(it.state == "LISTEN" and it.local[0] in wild for it in holders(asked.foreign[1]))
+    return not served(asked.foreign[1]) & {"0.0.0.0", "::", asked.foreign[0]}
 
 
 def _tried(asked: Asked) -> str:
@@ -298,7 +306,9 @@ def unseen(there: Sequence[Holder]) -> list[str]:
     hidden = [it for it in there if it.hidden]
     lines = []
     if hidden:
-        lines.append(f"the processes of {len(hidden)} of these sockets: ask as root, or as their user")
+        lines.append(
+            f"the processes of {sum(1 + it.more for it in hidden)} of these sockets: ask as root, or as their user"
+        )
     blind = [it for it in there if it.options is None and it.processes and not it.ended]
     if blind or hidden:
         lines.append("the sharing options of sockets of other users: the model was asked about each possibility")
@@ -318,6 +328,7 @@ def _socket_json(holder: Holder, blocks: bool) -> dict[str, Any]:
         "seconds": holder.seconds,
         "hidden": holder.hidden,
         "in_the_way": blocks,
+        "more": holder.more,
     }
 
 

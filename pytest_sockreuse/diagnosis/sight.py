@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from ..live.census import Census, census, reserved_ports
-from ..live.holders import Holder, holders
+from ..live.holders import Holder, holders, peers
 from ..live.port_blocks import ephemeral
 from ..platforms import Platform
 from . import Diagnosis, diagnose, exhaustion, words
@@ -37,7 +37,8 @@ class Sight:
             return Explanation(self, Diagnosis(deciding, ()), tuple(helps))
         ranked = sorted(self.there, key=lambda it: not it.keeps)
         found = diagnose(self.asked, ranked, self.scene.platform)
-        blocking = [it for it in self.there if it in found.blocking]
+        blocks = {id(it) for it in found.blocking}
+        blocking = [it for it in self.there if id(it) in blocks]
         partly = [change for change in found.changes if change.endswith(NO_SERVER)]  # no server's first choice
         clean = [change for change in found.changes if change not in partly]
         return Explanation(self, found, (*dict.fromkeys((*clean, *_others(self, blocking), *partly)),))
@@ -57,8 +58,9 @@ class Explanation:
         if sight.taken is not None:
             yield from exhaustion.rows(sight.taken)
         elif sight.there:
-            blocking = [it for it in sight.there if it in self.found.blocking]
-            beside = [it for it in sight.there if it not in self.found.blocking]
+            blocks = {id(it) for it in self.found.blocking}
+            blocking = [it for it in sight.there if id(it) in blocks]
+            beside = [it for it in sight.there if id(it) not in blocks]
             yield from (("held by", text) for text in _said(blocking, sight))
             yield from (("beside", f"{text}; it is not in the way") for text in _said(beside, sight))
         elif sight.asked.local[1] and not sight.asked.low:
@@ -76,14 +78,18 @@ class Explanation:
 
 
 def look(
-    asked: Asked, scene: Scene, how: Mapping[int, str], is_asker: Callable[[int | None], bool] = lambda _: False
+    asked: Asked,
+    scene: Scene,
+    how: Mapping[int, str],
+    is_asker: Callable[[int | None], bool] = lambda _: False,
+    there: Sequence[Holder] | None = None,
 ) -> Sight:
-    """What there is now. `is_asker` tells the descriptors of the socket that asks."""
+    """What there is now, or was when `there` was taken. `is_asker` tells the descriptors of the socket that asks."""
     if asked.local[1]:
-        there = [it for it in holders(asked.local[1], asked.protocol) if not is_asker(it.fd)]
-        found = [_with_origin(it, how, scene) for it in there]
+        there = holders(asked.local[1], asked.protocol) if there is None else there
+        found = [_with_origin(it, how, scene) for it in there if not is_asker(it.fd)]
         scene = replace(scene, peers=_peers(found))
-        said = {it: words.socket_words(it, scene) for it in found[:40]}
+        said = {it: words.sockets([it], scene)[0] for it in found[:40]}
         return Sight(asked, tuple(found), scene, said, None, how)
     if asked.errno in _EXHAUSTED and not _elsewhere(asked):
         taken = census(asked.protocol).of_family(asked.family)
@@ -131,43 +137,17 @@ def _said(some: Sequence[Holder], sight: Sight) -> list[str]:
 
 def _with_origin(holder: Holder, how: Mapping[int, str], scene: Scene) -> Holder:
     """With how it came to its port, and how processes came by it, as far as we know or can infer."""
-    way = how.get(holder.inode, "") if holder.inode else how.get(-holder.local[1], "")
-    if not way and holder.foreign and not holder.keeps:
-        way = _inferred(holder, scene)
-    made = holder.inode in (scene.made or {})
-    if made and holder.fd is None:
-        holder = replace(holder, processes=tuple(words.heir(process) for process in holder.processes))
-    return replace(holder, how=way)
-
-
-def _inferred(holder: Holder, scene: Scene) -> str:
-    """Whether a connection was accepted, or connect chose its port; empty where either may be."""
-    assert holder.foreign is not None
-    if holder.foreign == holder.local:
-        return "connect"
-    mine, its = scene.chosen(holder.local[1]), scene.chosen(holder.foreign[1])
-    if mine != its:
-        return "connect" if mine else "accept"
-    if mine and any(it.state == "LISTEN" for it in _at(holder.foreign)):
-        return "connect"
-    return ""
-
-
-def _at(address: tuple[str, int]) -> list[Holder]:
-    """The sockets at a local port, if the address is one of this host."""
-    return holders(address[1]) if is_local(address[0]) else []
+    way = how.get(holder.inode or -holder.local[1], holder.how)
+    if holder.inode in (scene.made or {}) and holder.fd is None:
+        return replace(holder, how=way, processes=tuple(words.heir(process) for process in holder.processes))
+    return replace(holder, how=way) if way != holder.how else holder
 
 
 def _peers(found: Sequence[Holder]) -> dict[Holder, str]:
     """The processes at the other side of connections, where that is on this host."""
-    peers = {}
-    for holder in [it for it in found if it.foreign and it.foreign != it.local][:_PEERS]:
-        assert holder.foreign is not None
-        ends = (holder.foreign, holder.local)
-        other = next((it for it in _at(holder.foreign) if (it.local, it.foreign) == ends), None)
-        if other is not None and other.processes:
-            peers[holder] = ", ".join(map(str, other.processes[:3]))
-    return peers
+    known = [it for it in found[: 2 * _PEERS] if it.foreign and it.foreign != it.local and not it.more][:_PEERS]
+    having = peers({(it.local, it.foreign) for it in known if it.foreign})
+    return {it: ", ".join(map(str, having[it.foreign][:3])) for it in known if it.foreign in having}
 
 
 def here(

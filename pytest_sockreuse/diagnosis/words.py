@@ -14,6 +14,7 @@ from ..platforms import Platform
 from .question import Asked, shown
 
 Row = tuple[str, str]
+_MOST_KINDS = 8  # of sockets in the way, of which it is said what helps
 _STATES = {
     "TIME_WAIT": "a connection that this side closed first",
     "FIN_WAIT1": "this side has closed, the other has not acknowledged it",
@@ -95,12 +96,14 @@ def sockets(holders: Sequence[Holder], scene: Scene, most: int = 8) -> list[str]
         pids = tuple(process.pid for process in it.processes)
         kind = (it.local, it.state, pids, it.options, it.device, it.uid, it.fd if it.keeps else None)
         alike.setdefault(kind, []).append(it)
-    if len(holders) <= most:
-        return [socket_words(it, scene) for it in holders]
-    return [
-        socket_words(group[0], scene) + (f"; and {len(group) - 1} more such sockets" if len(group) > 1 else "")
-        for group in list(alike.values())[:most]
-    ] + ([f"and {len(alike) - most} more kinds of sockets"] if len(alike) > most else [])
+    groups = [[it] for it in holders] if len(holders) <= most else list(alike.values())
+    said = [socket_words(group[0], scene) + _and_more(group) for group in groups[:most]]
+    return said + ([f"and {len(groups) - most} more kinds of sockets"] if len(groups) > most else [])
+
+
+def _and_more(group: Sequence[Holder]) -> str:
+    more = sum(1 + it.more for it in group) - 1
+    return f"; and {more} more such sockets" if more else ""
 
 
 def socket_words(holder: Holder, scene: Scene) -> str:
@@ -184,7 +187,7 @@ def fixes(asked: Asked, blocking: Sequence[Holder], scene: Scene) -> Iterator[st
         if holder.fd is not None and holder.fd in scene.placeholders:
             yield "the port is held: call release() of its lease right before this, or take its socket()"
             return
-    for holder in blocking:
+    for holder in _kinds(blocking):
         yield from _fix(holder, scene)
         if scene.chosen(holder.local[1]) and (holder.how == "connect" or is_self_connected(holder)):
             low, high = scene.ephemeral
@@ -192,6 +195,19 @@ def fixes(asked: Asked, blocking: Sequence[Holder], scene: Scene) -> Iterator[st
                 "or add it to net.ipv4.ip_local_reserved_ports" if scene.platform.stack == "linux" else "for a server"
             )
             yield f"use a port outside of {low}-{high}, from which the OS chooses for others, {reserve}"
+
+
+def _kinds(blocking: Sequence[Holder]) -> Iterator[Holder]:
+    """One of each kind; a connection goes with the listener that accepted it, if one process has both."""
+    listening = {process.pid for it in blocking if it.state == "LISTEN" for process in it.processes}
+    done: set[object] = set()
+    for it in blocking:
+        pids = tuple(process.pid for process in it.processes)
+        if it.how == "accept" and pids and listening.issuperset(pids):
+            continue
+        if (kind := (it.state, pids, it.fd, it.ended, it.hidden, it.how)) not in done and len(done) < _MOST_KINDS:
+            done.add(kind)
+            yield it
 
 
 def _fix(holder: Holder, scene: Scene) -> Iterator[str]:

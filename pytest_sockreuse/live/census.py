@@ -8,14 +8,13 @@ import re
 import socket
 import subprocess
 import sys
-from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from .port_blocks import ephemeral
 
 if sys.platform == "linux":
     from .processes import owners
-    from .sockdiag import everywhere
+    from .sockdiag import in_range
 
 _NETSH = ("netsh", "interface", "ipv4", "show", "excludedportrange", "protocol=tcp")
 
@@ -62,22 +61,21 @@ def census(protocol: str = "tcp") -> Census:
     """Who has which port of the range now."""
     low, high = ephemeral()
     reserved = frozenset(port for port in reserved_ports() if low <= port <= high)
-    return Census(low, high, reserved, [seat for seat in _seats(protocol) if low <= seat.local[1] <= high])
+    return Census(low, high, reserved, _seats(protocol, low, high))
 
 
-def _seats(protocol: str) -> Iterable[Seat]:
+def _seats(protocol: str, low: int, high: int) -> list[Seat]:
     if sys.platform == "linux":
         with contextlib.suppress(OSError):  # gVisor, or a kernel without inet_diag
             number = socket.IPPROTO_TCP if protocol == "tcp" else socket.IPPROTO_UDP
-            found = [sock for family in (socket.AF_INET, socket.AF_INET6) for sock in everywhere(family, number)]
+            families = (socket.AF_INET, socket.AF_INET6)
+            found = [sock for family in families for sock in in_range(family, number, low, high)]
             owned, _ = owners({sock.inode for sock in found if sock.inode})
-            nobody: tuple[int, ...] = ()
             pids = {inode: tuple(process.pid for process in having) for inode, having in owned.items()}
             return [
-                Seat(s.family, s.local, s.foreign, s.state, s.inode, pids.get(s.inode, nobody), s.seconds)
-                for s in found
+                Seat(s.family, s.local, s.foreign, s.state, s.inode, pids.get(s.inode, ()), s.seconds) for s in found
             ]
-    return _by_psutil(protocol)
+    return [seat for seat in _by_psutil(protocol) if low <= seat.local[1] <= high]
 
 
 def _by_psutil(protocol: str) -> list[Seat]:

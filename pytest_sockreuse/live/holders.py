@@ -11,22 +11,24 @@ import os
 import socket
 import stat
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from .options import numbers
+from .port_blocks import ephemeral
 from .processes import Process, related
 
 if sys.platform == "linux":
     from .processes import borrowed, owners, passes_on
-    from .sockdiag import Found, on_port
+    from .sockdiag import Found, listened, on_port
 
 _PROTOCOLS = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}
 #: The states that keep a port for its owner; BOUND is also a UDP socket's that has no peer.
 _KEEPING = {"LISTEN", "BOUND"}
 FLAGS = ("SO_REUSEADDR", "SO_REUSEPORT", "IPV6_V6ONLY", "IP_BIND_ADDRESS_NO_PORT")
 _STATES = {"NONE": "BOUND", "CLOSE": "BOUND"}  # of psutil
+_FEW = 500  # sockets of a port that are told one by one
 _LOOKED_INTO = 20  # sockets of a port whose options are asked of other processes
 
 
@@ -58,6 +60,7 @@ class Holder:
     how: str = ""
     known: tuple[str, ...] = ()
     told: bool = False
+    more: int = 0
 
     @property
     def pid(self) -> int | None:
@@ -92,6 +95,19 @@ class Holder:
 
 def holders(port: int, protocol: str = "tcp") -> list[Holder]:
     """Every socket at local `port` that can be seen, those of this process first, each once."""
+    return _like_their_listener(_seen(port, protocol))
+
+
+def _like_their_listener(found: list[Holder]) -> list[Holder]:
+    """An accepted connection has the options of its listener, where it cannot be asked itself."""
+    listener = next((it for it in found if it.state == "LISTEN" and it.options is not None), None)
+    if listener is None:
+        return found
+    options = tuple(name for name in listener.options or () if name in ("SO_REUSEADDR", "SO_REUSEPORT"))
+    return [replace(it, options=options) if it.options is None and it.how == "accept" else it for it in found]
+
+
+def _seen(port: int, protocol: str) -> list[Holder]:
     mine = [holder for holder in own() if holder.local[1] == port and holder.protocol == protocol]
     if sys.platform == "linux":
         with contextlib.suppress(OSError):  # gVisor, or a kernel without inet_diag
@@ -104,15 +120,15 @@ def holders(port: int, protocol: str = "tcp") -> list[Holder]:
 def _merged(mine: Iterable[Holder], told: list[Holder]) -> list[Holder]:
     """Those of this process with the state that the kernel tells, then the others."""
     by_inode = {holder.inode: holder for holder in told if holder.inode}
-    found = []
+    found, merged = [], set()
     for holder in mine:
         if (same := by_inode.pop(holder.inode, None)) is not None:
-            told.remove(same)
+            merged.add(id(same))
             processes = same.processes or holder.processes
             state, seconds = same.state, same.seconds
-            holder = replace(holder, state=state, seconds=seconds, processes=processes, uid=same.uid)
+            holder = replace(holder, state=state, seconds=seconds, processes=processes, uid=same.uid, how=same.how)
         found.append(holder)
-    return found + told
+    return found + [holder for holder in told if id(holder) not in merged]
 
 
 def own() -> Iterator[Holder]:
@@ -192,37 +208,74 @@ def device(sock: socket.SocketType) -> str:
     return ""
 
 
+class _Came:
+    """Infers how a connection came to its port, by the ports at which somebody listens and those that the OS
+    chooses."""
+
+    def __init__(self, listened: Collection[int]) -> None:
+        self._listened = listened
+        self._low, self._high = ephemeral()
+
+    def how(self, local: tuple[str, int], foreign: tuple[str, int]) -> str:
+        """``accept`` or ``connect``; empty where either may be."""
+        if local == foreign:
+            return "connect"
+        mine, its = self._low <= local[1] <= self._high, self._low <= foreign[1] <= self._high
+        if local[1] in self._listened:
+            return "accept"
+        if mine != its:
+            return "connect" if mine else "accept"
+        return "connect" if mine and foreign[1] in self._listened else ""
+
+
 if sys.platform == "linux":
 
     def _by_diag(port: int, protocol: str) -> Iterator[Holder]:
         number = socket.IPPROTO_TCP if protocol == "tcp" else socket.IPPROTO_UDP
-        found = [sock for family in (socket.AF_INET, socket.AF_INET6) for sock in on_port(family, number, port)]
+        families = (socket.AF_INET, socket.AF_INET6)
+        found = [sock for family in families for sock in on_port(family, number, port)]
+        came = _Came(listened() if any(sock.foreign[1] for sock in found) else set())
         owned, hidden = owners({sock.inode for sock in found if sock.inode})
+        names: dict[int, str] = {}
         asked = 0
-        for sock in found:
+        for sock, more in _alike(found, owned):
             processes = owned.get(sock.inode, [])
-            if asked < _LOOKED_INTO:
-                processes = [replace(it, passes_on=passes_on(it), called=it.name) for it in processes]
             options = None
             if processes and asked < _LOOKED_INTO:
                 asked += 1
                 options = _lent(processes[0], sock)
+            foreign = sock.foreign if sock.foreign[1] else None
             yield Holder(
-                protocol,
-                sock.family,
-                sock.local,
-                sock.foreign if sock.foreign[1] else None,
-                sock.state,
-                related(processes) if processes else (),
-                sock.uid,
-                options,
-                device=_interface(sock.interface),
-                seconds=sock.seconds,
-                inode=sock.inode,
-                hidden=bool(hidden) and not processes and bool(sock.inode),
-                known=tuple(sorted(sock.flags or ())),
-                told=sock.flags is not None,
-            )
+                protocol, sock.family, sock.local, foreign, sock.state,
+                related([_named(it, names) for it in processes]), sock.uid, options, None, _interface(sock.interface),
+                sock.seconds, sock.inode, bool(hidden) and not processes and bool(sock.inode),
+                came.how(sock.local, foreign) if foreign else "", tuple(sorted(sock.flags or ())),
+                sock.flags is not None, more,
+            )  # fmt: skip
+
+    def _alike(found: list[Found], owned: Mapping[int, list[Process]]) -> Iterable[tuple[Found, int]]:
+        """The sockets; where there are very many, one of each kind, and how many more there are."""
+        if len(found) <= _FEW:
+            return [(sock, 0) for sock in found]
+        kinds: dict[object, list[Any]] = {}
+        nobody: list[Process] = []
+        for sock in found:
+            having = owned.get(sock.inode, nobody)
+            pid = having[0].pid if having else None
+            single = sock.inode if pid == os.getpid() else len(having)  # our own are asked one by one
+            kind = (sock.family, sock.local, sock.state, sock.uid, sock.interface, not sock.inode, pid, single)
+            if kind in kinds:
+                kinds[kind][1] += 1
+            else:
+                kinds[kind] = [sock, 0]
+        return [(sock, more) for sock, more in kinds.values()]
+
+    def _named(process: Process, names: dict[int, str]) -> Process:
+        """With its name, and whether its children get the socket; of a process of many sockets asked once."""
+        if process.pid in names:
+            return Process(process.pid, process.fd, called=names[process.pid])
+        names[process.pid] = process.name
+        return replace(process, passes_on=passes_on(process), called=names[process.pid])
 
     def _lent(process: Process, found: Found) -> tuple[str, ...] | None:
         """The options of another process's socket; None where it may not be asked, or is another one by now."""
@@ -253,6 +306,35 @@ if sys.platform == "linux":
         return set()
 
 
+def served(port: int) -> set[str]:
+    """The addresses at which somebody listens for TCP at a port."""
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError):
+            families = (socket.AF_INET, socket.AF_INET6)
+            return {s.local[0] for family in families for s in on_port(family, socket.IPPROTO_TCP, port, 1 << 10)}
+    return {it.local[0] for it in holders(port) if it.state == "LISTEN"}
+
+
+def peers(pairs: Collection[tuple[tuple[str, int], tuple[str, int]]]) -> dict[tuple[str, int], list[Process]]:
+    """The processes that have the other sides of some connections, given as (local, foreign), by the foreign address;
+    of those on this host, on Linux."""
+    inodes: dict[tuple[str, int], int] = {}
+    names: dict[int, str] = {}
+    if sys.platform == "linux" and pairs:
+        with contextlib.suppress(OSError):
+            for family, port in {(_family(foreign), foreign[1]) for _, foreign in pairs}:
+                for sock in on_port(family, socket.IPPROTO_TCP, port):
+                    if (sock.foreign, sock.local) in pairs and sock.inode:
+                        inodes[sock.local] = sock.inode
+        owned, _ = owners(set(inodes.values()))
+        return {place: [_named(it, names) for it in owned[inode]] for place, inode in inodes.items() if inode in owned}
+    return {}
+
+
+def _family(address: tuple[str, int]) -> int:
+    return socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+
+
 def _by_psutil(port: int, protocol: str) -> Iterator[Holder]:
     import psutil
 
@@ -261,9 +343,12 @@ def _by_psutil(port: int, protocol: str) -> Iterator[Holder]:
         connections = [(found, found.pid) for found in psutil.net_connections(protocol)]
     except (psutil.Error, OSError):  # macOS lets root ask only: our own then
         connections = [(found, os.getpid()) for found in psutil.Process().net_connections(protocol)]
+    came = _Came({found.laddr.port for found, _ in connections if found.status == "LISTEN"})
     for found, pid in connections:
         if found.laddr and found.laddr.port == port:
             foreign = (found.raddr.ip, found.raddr.port) if found.raddr else None
             state = _STATES.get(found.status, found.status)
             processes = (Process(pid),) if pid else ()
-            yield Holder(protocol, int(found.family), (found.laddr.ip, port), foreign, state, processes)
+            local = (found.laddr.ip, port)
+            how = came.how(local, foreign) if foreign else ""
+            yield Holder(protocol, int(found.family), local, foreign, state, processes, how=how)

@@ -6,7 +6,7 @@ import contextlib
 import ctypes
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from ..text import visible
@@ -84,7 +84,7 @@ def _text(path: str) -> str:
 
 def related(found: list[Process]) -> tuple[Process, ...]:
     """The processes of one socket, those it came from before those they gave it to."""
-    if len(found) == 1:
+    if len(found) < 2:
         return tuple(found)
     having = {process.pid for process in found}
     above = {pid: [parent for parent in parents(pid) if parent in having] for pid in having}
@@ -107,23 +107,28 @@ if sys.platform == "linux":
         hidden = 0
         for pid in filter(str.isdigit, os.listdir("/proc")) if wanted else ():
             try:
-                names = os.listdir(f"/proc/{pid}/fd")
+                place = os.open(f"/proc/{pid}/fd", os.O_RDONLY)
             except PermissionError:
                 hidden += 1
                 continue
             except OSError:  # it has ended
                 continue
-            directory = f"/proc/{pid}/fd/"
-            for name in names:
-                try:
-                    inode = wanted.get(os.readlink(directory + name))
-                except OSError:
-                    continue
-                if inode is not None:
+            try:
+                for name, inode in _sockets(place, wanted):
                     mine = found.setdefault(inode, [])
                     if not mine or mine[-1].pid != int(pid):  # of copies the first descriptor
                         mine.append(Process(int(pid), int(name)))
+            finally:
+                os.close(place)
         return found, hidden
+
+    def _sockets(place: int, wanted: Mapping[str, int]) -> Iterator[tuple[str, int]]:
+        """The descriptors in a directory of /proc that are wanted sockets, with their inodes."""
+        with contextlib.suppress(OSError):  # it has ended
+            for name in os.listdir(place):
+                with contextlib.suppress(OSError):
+                    if (inode := wanted.get(os.readlink(name, dir_fd=place))) is not None:
+                        yield name, inode
 
     def passes_on(process: Process) -> bool | None:
         """Whether a process's descriptor stays open in what it executes; None where that cannot be seen."""

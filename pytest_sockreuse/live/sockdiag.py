@@ -53,9 +53,17 @@ def on_port(family: int, protocol: int, port: int, states: int = _ALL) -> Iterat
             yield _found(message, _attributes(message))
 
 
-def everywhere(family: int, protocol: int) -> Iterator[Found]:
-    """Every socket of this namespace, without `flags`. Raises OSError without inet_diag."""
-    return map(_found, _dump(family, protocol, 0, _ALL))
+def in_range(family: int, protocol: int, low: int, high: int) -> Iterator[Found]:
+    """The sockets of this namespace at local ports from `low` to `high`, without `flags`. Raises OSError as above."""
+    for message in _dump(family, protocol, 0, _ALL):
+        if low <= message[4] << 8 | message[5] <= high:
+            yield _found(message)
+
+
+def listened() -> set[int]:
+    """The TCP ports of this namespace at which somebody listens. Raises OSError as above."""
+    families = (socket.AF_INET, socket.AF_INET6)
+    return {int.from_bytes(it[4:6]) for family in families for it in _dump(family, socket.IPPROTO_TCP, 0, 1 << 10)}
 
 
 def _dump(family: int, protocol: int, port: int, states: int) -> Iterator[bytes]:

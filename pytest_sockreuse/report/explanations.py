@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Sequence
 
 from ..diagnosis import exhaustion
-from ..diagnosis.inquiry import Answer, Question, answer
+from ..diagnosis.inquiry import Answer, Question, answers_to
 from ..diagnosis.question import changed_settings
 from ..diagnosis.words import Row, text
 from ..live.census import census
@@ -17,7 +17,7 @@ from ..platforms import current
 def of(question: Question, as_json: bool) -> int:
     """Print the answers to a question; the exit status is 0 if all that was asked would succeed. Raises
     QuestionError."""
-    answers = [answer(asked) for asked in question.asked()]
+    answers = answers_to(question)
     if as_json:
         for one in answers:
             print(json.dumps(one.to_json()))
