@@ -15,6 +15,7 @@ from ..live.holders import Holder, holders, served
 from ..live.options import apply
 from ..live.processes import Process
 from ..live.users import this_user, user_name, user_number
+from ..model import StepPrediction
 from ..parser import parse
 from ..platforms import Platform, current
 from ..scenario import Option, ScenarioError
@@ -189,7 +190,8 @@ class Answer:
 def answers_to(question: Question) -> list[Answer]:
     """The answer for each address that is meant. Raises QuestionError."""
     calls = question.asked()
-    found = {(it.local[1], it.protocol): holders(it.local[1], it.protocol) for it in calls if it.local[1]}
+    places = {(it.local[1], it.protocol) for it in calls if it.local[1]}
+    found = {place: holders(*place) for place in places}
     return [answer(it, found.get((it.local[1], it.protocol), [])) for it in calls]
 
 
@@ -215,19 +217,24 @@ def _outcomes(asked: Asked, sight: Sight, platform: Platform) -> tuple[dict[str,
     """What bind, and then listen or connect would come to."""
     if not asked.local[1]:
         return _chosen(asked), "model" if asked.foreign else "tried"
-    predicted: dict[str, set[str]] = {}
-    sure = bool(sight.there) and not asked.elsewhere
-    for others in guesses(sight.there):
-        found = answers(asked, others, platform)
-        sure &= bool(found)
-        for verb, step in found.items():
-            predicted.setdefault("listen" if verb == "then" else verb, set()).update(step.outcomes)
-    told = {verb: "|".join(sorted(outcomes)) for verb, outcomes in predicted.items() if verb != "socket"}
+    stories = [answers(asked, others, platform) for others in guesses(sight.there)]
+    sure = bool(sight.there) and not asked.elsewhere and all(stories)
+    told = _united(stories)
     if not sure or "|" in told.get("bind", "|"):
         tried = _tried(asked) if asked.uid == this_user() else _tried_as(asked)
         if tried:
-            return _until_failure({**told, "bind": tried}, asked), "tried"
+            likely = [story for story in stories if story and story["bind"].outcomes == (tried,)]
+            return _until_failure({**_united(likely), "bind": tried}, asked), "tried"
     return _until_failure(told, asked), "model"
+
+
+def _united(stories: Sequence[Mapping[str, StepPrediction]]) -> dict[str, str]:
+    """What each call may come to, in one story or another."""
+    found: dict[str, set[str]] = {}
+    for story in stories:
+        for verb, step in story.items():
+            found.setdefault("listen" if verb == "then" else verb, set()).update(step.outcomes)
+    return {verb: "|".join(sorted(outcomes)) for verb, outcomes in found.items()}
 
 
 def _chosen(asked: Asked) -> dict[str, str]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from ..live.census import Census, census, reserved_ports
-from ..live.holders import Holder, holders, peers
+from ..live.holders import Holder, holders
 from ..live.port_blocks import ephemeral
 from ..platforms import Platform
 from . import Diagnosis, diagnose, exhaustion, words
@@ -15,7 +15,6 @@ from .question import Asked, is_local
 from .words import Row, Scene
 
 _EXHAUSTED = ("EADDRINUSE", "EADDRNOTAVAIL", "EAGAIN", "ENOBUFS")
-_PEERS = 5  # sockets whose other side is looked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +87,6 @@ def look(
     if asked.local[1]:
         there = holders(asked.local[1], asked.protocol) if there is None else there
         found = [_with_origin(it, how, scene) for it in there if not is_asker(it.fd)]
-        scene = replace(scene, peers=_peers(found))
         said = {it: words.sockets([it], scene)[0] for it in found[:40]}
         return Sight(asked, tuple(found), scene, said, None, how)
     if asked.errno in _EXHAUSTED and not _elsewhere(asked):
@@ -141,13 +139,6 @@ def _with_origin(holder: Holder, how: Mapping[int, str], scene: Scene) -> Holder
     if holder.inode in (scene.made or {}) and holder.fd is None:
         return replace(holder, how=way, processes=tuple(words.heir(process) for process in holder.processes))
     return replace(holder, how=way) if way != holder.how else holder
-
-
-def _peers(found: Sequence[Holder]) -> dict[Holder, str]:
-    """The processes at the other side of connections, where that is on this host."""
-    known = [it for it in found[: 2 * _PEERS] if it.foreign and it.foreign != it.local and not it.more][:_PEERS]
-    having = peers({(it.local, it.foreign) for it in known if it.foreign})
-    return {it: ", ".join(map(str, having[it.foreign][:3])) for it in known if it.foreign in having}
 
 
 def here(

@@ -66,7 +66,6 @@ class Scene:
     ephemeral: tuple[int, int]
     placeholders: frozenset[int] = frozenset()
     made: Mapping[int, str] | None = None
-    peers: Mapping[Holder, str] | None = None
     another: str = "use another port (fixture held_port)"
     ask: str = ""  # how to ask again, with more rights
 
@@ -116,11 +115,11 @@ def socket_words(holder: Holder, scene: Scene) -> str:
     if is_self_connected(holder):
         said += f" with itself: {_ITSELF}"
         made = (scene.made or {}).get(holder.inode)
-        return f"{said}: {_owner(holder)}" + (f", made {made}" if made else "")
+        return f"{said}: {_owner(holder, scene)}" + (f", made {made}" if made else "")
     if holder.foreign:
         said += f" with {shown(holder.foreign)}"
-        if peer := (scene.peers or {}).get(holder):
-            said += f" ({peer})"
+        if holder.peers:
+            said += f" ({_listed(holder.peers)})"
     if holder.options is not None:
         said += f", {' and '.join(holder.options) or 'no sharing option'}"
     elif holder.known:
@@ -133,7 +132,7 @@ def socket_words(holder: Holder, scene: Scene) -> str:
     if holder.how == "connect" and holder.foreign and not holder.ended:
         notes.append(f"the OS chose the port for a connection to {shown(holder.foreign)}")
     if not _waits(holder) and holder.state != "TIME_WAIT":
-        notes.append(_owner(holder))
+        notes.append(_owner(holder, scene))
     if holder.seconds is not None:
         notes.append(f"it ends in {max(1, round(holder.seconds))} s")
     if made := (scene.made or {}).get(holder.inode):
@@ -146,12 +145,22 @@ def is_self_connected(holder: Holder) -> bool:
     return holder.foreign is not None and holder.foreign == holder.local
 
 
+def _perhaps_inherited(holder: Holder, scene: Scene) -> bool:
+    """Whether a listener may have come to its only process by exec; who watches its own sockets knows."""
+    one = len(holder.processes) == 1 and holder.state == "LISTEN" and scene.made is None
+    return one and holder.processes[0].passes_on is True
+
+
+def _listed(processes: Sequence[Process]) -> str:
+    return ", ".join(map(str, processes[:3]))
+
+
 def _waits(holder: Holder) -> bool:
     """Whether it is in a listener's queue."""
     return holder.state == "ESTABLISHED" and not holder.inode and holder.fd is None and holder.uid is not None
 
 
-def _owner(holder: Holder) -> str:
+def _owner(holder: Holder, scene: Scene) -> str:
     """Who has it: all processes, and how each came by it; or nobody, and why."""
     user = f" of user {user_name(holder.uid)}" if holder.uid is not None else ""
     if holder.ended:
@@ -170,6 +179,8 @@ def _owner(holder: Holder) -> str:
             words += f", a child of {whom} that inherited the socket by {process.origin}"
         elif not process.is_this and is_ours(process.pid):
             words += ", a child of this process"
+        elif _perhaps_inherited(holder, scene):
+            words += f", whose descriptor {process.fd} is not close-on-exec: it may have inherited the socket"
         parts.append(words)
     if len(holder.processes) > 6:
         parts.append(f"{len(holder.processes) - 6} more")
@@ -230,6 +241,8 @@ or has closed it"
     elif not holder.processes:
         yield f"ask who has it as root: {scene.ask}" if holder.hidden and scene.ask else scene.another
     else:
+        if _perhaps_inherited(holder, scene):
+            yield f"if {names} only inherited the socket, end it, and have who starts it leave the socket close-on-exec"
         end = f"have {names} close the connection, or end it" if holder.foreign else f"end {names}, which has the port"
         yield f"{end}, or {scene.another}"
 
@@ -241,7 +254,7 @@ def _ended(holder: Holder, scene: Scene) -> Iterator[str]:
         if holder.seconds is not None:
             yield f"{wait}: TIME_WAIT is then over"
         return
-    peer = (scene.peers or {}).get(holder)
+    peer = _listed(holder.peers)
     limit = " (tcp_fin_timeout)" if holder.state == "FIN_WAIT2" and scene.platform.stack == "linux" else ""
     there = shown(holder.foreign or holder.local)
     who = f"{peer}, at {there}" if peer else there

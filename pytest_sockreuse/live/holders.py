@@ -28,6 +28,7 @@ _PROTOCOLS = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}
 _KEEPING = {"LISTEN", "BOUND"}
 FLAGS = ("SO_REUSEADDR", "SO_REUSEPORT", "IPV6_V6ONLY", "IP_BIND_ADDRESS_NO_PORT")
 _STATES = {"NONE": "BOUND", "CLOSE": "BOUND"}  # of psutil
+_PEERS = 5  # connections whose other side is looked for
 _FEW = 500  # sockets of a port that are told one by one
 _LOOKED_INTO = 20  # sockets of a port whose options are asked of other processes
 
@@ -61,6 +62,7 @@ class Holder:
     known: tuple[str, ...] = ()
     told: bool = False
     more: int = 0
+    peers: tuple[Process, ...] = ()
 
     @property
     def pid(self) -> int | None:
@@ -126,7 +128,10 @@ def _merged(mine: Iterable[Holder], told: list[Holder]) -> list[Holder]:
             merged.add(id(same))
             processes = same.processes or holder.processes
             state, seconds = same.state, same.seconds
-            holder = replace(holder, state=state, seconds=seconds, processes=processes, uid=same.uid, how=same.how)
+            how, others = same.how, same.peers
+            holder = replace(
+                holder, state=state, seconds=seconds, processes=processes, uid=same.uid, how=how, peers=others
+            )
         found.append(holder)
     return found + [holder for holder in told if id(holder) not in merged]
 
@@ -235,7 +240,8 @@ if sys.platform == "linux":
         families = (socket.AF_INET, socket.AF_INET6)
         found = [sock for family in families for sock in on_port(family, number, port)]
         came = _Came(listened() if any(sock.foreign[1] for sock in found) else set())
-        owned, hidden = owners({sock.inode for sock in found if sock.inode})
+        ends = _ends(found)
+        owned, hidden = owners({sock.inode for sock in found if sock.inode} | set(ends.values()))
         names: dict[int, str] = {}
         asked = 0
         for sock, more in _alike(found, owned):
@@ -251,6 +257,7 @@ if sys.platform == "linux":
                 sock.seconds, sock.inode, bool(hidden) and not processes and bool(sock.inode),
                 came.how(sock.local, foreign) if foreign else "", tuple(sorted(sock.flags or ())),
                 sock.flags is not None, more,
+                tuple(_named(it, names) for it in owned.get(ends.get((sock.local, sock.foreign), 0), ())),
             )  # fmt: skip
 
     def _alike(found: list[Found], owned: Mapping[int, list[Process]]) -> Iterable[tuple[Found, int]]:
@@ -269,6 +276,14 @@ if sys.platform == "linux":
             else:
                 kinds[kind] = [sock, 0]
         return [(sock, more) for sock, more in kinds.values()]
+
+    def _ends(found: list[Found]) -> dict[tuple[tuple[str, int], tuple[str, int]], int]:
+        """The inodes of the other sides of the first few connections, where those are on this host too."""
+        some = [sock for sock in found[: 2 * _PEERS] if sock.foreign[1] and sock.foreign != sock.local][:_PEERS]
+        pairs = {(sock.local, sock.foreign) for sock in some}
+        places = {(sock.family, sock.foreign[1]) for sock in some}
+        others = (it for family, port in places for it in on_port(family, socket.IPPROTO_TCP, port))
+        return {(it.foreign, it.local): it.inode for it in others if it.inode and (it.foreign, it.local) in pairs}
 
     def _named(process: Process, names: dict[int, str]) -> Process:
         """With its name, and whether its children get the socket; of a process of many sockets asked once."""
@@ -313,26 +328,6 @@ def served(port: int) -> set[str]:
             families = (socket.AF_INET, socket.AF_INET6)
             return {s.local[0] for family in families for s in on_port(family, socket.IPPROTO_TCP, port, 1 << 10)}
     return {it.local[0] for it in holders(port) if it.state == "LISTEN"}
-
-
-def peers(pairs: Collection[tuple[tuple[str, int], tuple[str, int]]]) -> dict[tuple[str, int], list[Process]]:
-    """The processes that have the other sides of some connections, given as (local, foreign), by the foreign address;
-    of those on this host, on Linux."""
-    inodes: dict[tuple[str, int], int] = {}
-    names: dict[int, str] = {}
-    if sys.platform == "linux" and pairs:
-        with contextlib.suppress(OSError):
-            for family, port in {(_family(foreign), foreign[1]) for _, foreign in pairs}:
-                for sock in on_port(family, socket.IPPROTO_TCP, port):
-                    if (sock.foreign, sock.local) in pairs and sock.inode:
-                        inodes[sock.local] = sock.inode
-        owned, _ = owners(set(inodes.values()))
-        return {place: [_named(it, names) for it in owned[inode]] for place, inode in inodes.items() if inode in owned}
-    return {}
-
-
-def _family(address: tuple[str, int]) -> int:
-    return socket.AF_INET6 if ":" in address[0] else socket.AF_INET
 
 
 def _by_psutil(port: int, protocol: str) -> Iterator[Holder]:

@@ -126,9 +126,12 @@ if sys.platform == "linux":
         """The descriptors in a directory of /proc that are wanted sockets, with their inodes."""
         with contextlib.suppress(OSError):  # it has ended
             for name in os.listdir(place):
-                with contextlib.suppress(OSError):
-                    if (inode := wanted.get(os.readlink(name, dir_fd=place))) is not None:
-                        yield name, inode
+                try:
+                    inode = wanted.get(os.readlink(name, dir_fd=place))
+                except OSError:
+                    continue
+                if inode is not None:
+                    yield name, inode
 
     def passes_on(process: Process) -> bool | None:
         """Whether a process's descriptor stays open in what it executes; None where that cannot be seen."""

@@ -20,6 +20,7 @@ _ALL = 2**32 - 1
 _HEAD = struct.Struct("!BBBBHH16s16s")  # family, state, timer, retransmits, ports, addresses
 _TAIL = struct.Struct("=I8xI8xII")  # interface, cookie, expiry, queues, user, inode
 _EXPIRES = 3  # the timer of what ends by itself
+_BOUND = (7, 10)  # the states in which options matter: closed, but bound; and LISTEN
 _V6ONLY, _FLAGS = 11, 22  # attributes: INET_DIAG_SKV6ONLY, INET_DIAG_SOCKOPT
 _NO_PORT = 1 if sys.byteorder == "little" else 0x80  # a bit of the latter's second byte
 _sequence = itertools.count(1)
@@ -29,7 +30,7 @@ class Found(NamedTuple):
     """A socket that sock_diag knows: `state` is one of `STATES`, `inode` 0 where no process has it.
 
     `interface` is the index of that it is bound to, or 0; `seconds` are left until the kernel ends it by itself;
-    `flags` are the options that the kernel tells of any socket, None where it tells none.
+    `flags` are the options that the kernel tells of any socket that is bound or listens, None where it tells none.
     """
 
     family: int
@@ -50,7 +51,7 @@ def on_port(family: int, protocol: int, port: int, states: int = _ALL) -> Iterat
     """
     for message in _dump(family, protocol, port, states):
         if int.from_bytes(message[4:6]) == port:  # of those that are only bound the kernel tells all
-            yield _found(message, _attributes(message))
+            yield _found(message, _attributes(message) if message[1] in _BOUND else None)
 
 
 def in_range(family: int, protocol: int, low: int, high: int) -> Iterator[Found]:
