@@ -239,12 +239,17 @@ class PortSpace:
         if not self.concrete and not self.domain:
             return []
         inside = {known: None for number, known in self.concrete.items() if ports >> number & 1}
-        for port, may in list(self.domain.items()):
-            if port in self.loose:
-                continue
-            if may == ports or (port not in inside and may & ports and self._inside(port, ports)):
+        sure: dict[int, tuple[int, bool | None]] = {}  # by id: a set of ports, which many have; whether in `ports`
+        for port, may in self.domain.items():
+            if id(may) not in sure:
+                common = may & ports
+                sure[id(may)] = may, bool(common) if common == may or not common else None
+            within = sure[id(may)][1]
+            if within is None:
+                within = port not in self.loose and port not in inside and self._inside(port, ports)
+            if within:
                 inside[port] = None
-        return list(inside)
+        return [port for port in inside if port not in self.loose] if self.loose else list(inside)
 
     def _inside(self, port: int, ports: int) -> bool:
         """Whether a chosen port is one of `ports`; a choice where both may be."""

@@ -145,7 +145,7 @@ def overlap(on: frozenset[Declared], sk: Sock, sk2: Sock) -> bool:
 
 def unseen(on: frozenset[Declared], sk: Sock, sk2: Sock, entry: Bucket) -> Declared | None:
     """The clause by which bind() of TCP to a specific address misses an overlapping socket."""
-    if sk.any_:
+    if sk.any_ or (sk2.laddr == sk.laddr and sk2.family == sk.family and sk2.state != TIME_WAIT):
         return None
     v4 = ":" not in sk.laddr
     if sk2.state == TIME_WAIT and TW_UNSEEN in on and (sk.family == 4 or not v4):

@@ -129,11 +129,13 @@ def left(entry: Bucket, address: str) -> None:
 def shares(m: Machine, sk: Sock, sk2: Sock, relax: bool = True, reuseport_ok: bool = True) -> Declared | None:
     """inet_bind_conflict: None if the two may share, else the clause by which they conflict."""
     on = m.on
-    same = (sk2.state == TIME_WAIT and TW_ANY_USER in on) or _user(on, sk2) == sk.user or SAME_USER not in on
     both_rp = sk.rp and sk2.rp and REUSEPORT in on
+    same = both_rp and (
+        (sk2.state == TIME_WAIT and TW_ANY_USER in on) or _user(on, sk2) == sk.user or SAME_USER not in on
+    )
     if sk.ra and sk2.ra and REUSEADDR in on and (sk2.state != LISTEN or LISTENER not in on):
-        return None if relax and not (not reuseport_ok and both_rp and same) else BIND0_STRICT
-    if both_rp and same and reuseport_ok:
+        return None if relax and not (same and not reuseport_ok) else BIND0_STRICT
+    if same and reuseport_ok:
         return None
     if not reuseport_ok and not relax:
         return BIND0_STRICT

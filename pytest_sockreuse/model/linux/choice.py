@@ -109,8 +109,8 @@ def connect_auto(m: Machine, sk: Sock, usable: Usable) -> int:
 
 
 def datagram(m: Machine, sk: Sock, usable: Usable) -> int:
-    """udp_lib_get_port: any port of the range alike. Those who share by SO_REUSEADDR may leave open which."""
-    step = m.at if sk.ra and not sk.rp else -1
+    """udp_lib_get_port: any port of the range alike. Those who may share leave open which."""
+    step = m.at if sk.ra or sk.rp else -1
     return m.space.pick(ports(m, *range_of(m, sk)), usable, m.wanted(), step)
 
 

@@ -273,7 +273,8 @@ class Udp:
             other.rx += 1
             other.warm = other.warm or bool(other.raddr)
         if not found and not way.broadcast and not way.lost:
-            m.space.tell(sk.port, [other.port for other in others if other.raddr or other.rp])
+            if any(other.raddr for other in others):
+                m.space.tell(sk.port, [other.port for other in others])
             victim = self._lookup(m, way.destination, port, way.source, sk.port, sk.lite)
             if victim is not None and victim.state == ESTABLISHED and REFUSED in m.on:
                 victim.error = "ECONNREFUSED"
