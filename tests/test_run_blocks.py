@@ -120,6 +120,15 @@ def _run_tox(one: Block, desk: Desk) -> None:
     assert desk.passes(one) == ["tox run -e lint"]
 
 
+@performs("ci/test/Find a browser, without which its tests are skipped")
+def _find_a_browser(one: Block, desk: Desk) -> None:
+    desk.env["PATH"] = str(desk.bin)
+    tool(desk.bin, "bash", 'exec /bin/bash "$@"')
+    assert desk.perform(one).returncode != 0
+    tool(desk.bin, "google-chrome")
+    assert desk.perform(one).returncode == 0
+
+
 @performs("ci/test/Run tox with the wheel")
 def _run_tox_with_the_wheel(one: Block, desk: Desk) -> None:
     tool(desk.bin, "tox")
