@@ -114,6 +114,8 @@ class Linux:
     def set(self, m: Machine, sk: Sock, option: Option) -> None:
         if sk.proto != "sctp":
             _covered(m, sk)
+        elif option.name == "IPV6_V6ONLY" and m.scenario.steps[m.at].verb == "set":
+            sctp.known(m)  # whether it has a port
         if sk.mptcp:
             mptcp.apply(m, sk, option)
         else:
@@ -132,8 +134,9 @@ class Linux:
     def bind(self, m: Machine, sk: Sock, host: str, port: int) -> None:
         """__inet_bind, __inet6_bind."""
         if sk.proto == "sctp":
+            address = sctp.check(m, sk, host)
             self._privilege(m, sk, port)
-            sctp.bind(m, sk, host, port)
+            sctp.bind(m, sk, address, port)
             return
         _covered(m, sk, host)
         if sk.mptcp:

@@ -120,6 +120,8 @@ def _over_ipv4(m: Machine, sk: Sock, destination: str, once: bool) -> Route:
             raise Unknown("IPv4 by another device")
         return Route(source or "0.0.0.0", destination, lost=True, away=True)
     transparent = sk.options.get("IP_TRANSPARENT") == "1"
+    if foreign and transparent and once and destination == "0.0.0.0":
+        return Route(source, source, lost=True)
     if foreign and (everybody or not transparent or destination == "0.0.0.0") and FOREIGN in m.on:
         raise Errno("ENETUNREACH", FOREIGN)
     if everybody:

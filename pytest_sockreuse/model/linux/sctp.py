@@ -47,16 +47,21 @@ def lose(m: Machine) -> None:
     known(m)
 
 
-def bind(m: Machine, sk: Sock, host: str, port: int) -> None:
-    """sctp_bind after the check of the port's privilege. Raises Errno, Unknown."""
+def check(m: Machine, sk: Sock, host: str) -> str:
+    """The address that bind() gives to `sk`. Raises Errno, Unknown."""
     known(m)
     if (":" in host) != (sk.family == 6) or parsed(host)[1] != sk.family:
         lose(m)
-    if sk.port and BOUND_ONCE in m.on:
-        raise Errno("EINVAL", BOUND_ONCE)
     if at.kind_of(parsed(host)[0]) in ("broadcast", "multicast"):
         raise Errno("EADDRNOTAVAIL", at.NOT_LOCAL)
-    before, sk.laddr = sk.laddr, at.check_local(m, sk, host)
+    return at.check_local(m, sk, host)
+
+
+def bind(m: Machine, sk: Sock, address: str, port: int) -> None:
+    """sctp_do_bind after the checks of address and privilege. Raises Errno."""
+    if sk.port and BOUND_ONCE in m.on:
+        raise Errno("EINVAL", BOUND_ONCE)
+    before, sk.laddr = sk.laddr, address
     try:
         _get_port(m, sk, port)
     except Errno:
