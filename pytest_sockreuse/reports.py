@@ -34,11 +34,11 @@ TEXTS: Mapping[str, Callable[[Matrix], str]] = {
 
 def report(arguments: argparse.Namespace) -> int:
     """``sockreuse report``: every form that was asked for, else an overview."""
-    wanted = {Path(file): text for name, text in TEXTS.items() if (file := getattr(arguments, name))}
-    for path in wanted:
+    wanted = [(Path(file), text) for name, text in TEXTS.items() if (file := getattr(arguments, name))]
+    for path, _ in wanted:
         _written(output.check, path)
     matrix = _merged(arguments.file or None, arguments.keep_going)
-    for path, text in wanted.items():
+    for path, text in wanted:
         _written(output.write, path, text(matrix))
     if arguments.badges:
         for name, text_of_badge in badges(matrix):
