@@ -201,7 +201,8 @@ def _tagged(tag: str) -> Iterator[psutil.Process]:
 def _ends(attack: Attack, seen: Seen) -> str:
     if seen.status is None:
         return f"hung for {_WALL} s"
-    if attack.kill is not None or seen.status in attack.status:
+    ended = attack.kill and (-attack.kill[0], 130)  # by the signal, or after an interrupt
+    if seen.status in (*attack.status, *(ended or ())):
         return ""
     return f"exit status {seen.status}"
 

@@ -12,7 +12,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from random import Random
 
@@ -25,7 +25,8 @@ import confined
 KINDS: dict[str, confined.Before | None] = {"as we are": None}
 if sys.platform == "linux":
     KINDS |= {"as an ordinary user": confined.ordinary, "without namespaces": confined.without_namespaces}
-WAYS = (["-p", "repeats"], ["-n", "2"] if importlib.util.find_spec("xdist") else [], ["-n", "2", "-p", "repeats"])
+_SPREAD = ["-n", "2"] if importlib.util.find_spec("xdist") else []
+WAYS = (["-p", "repeats"], _SPREAD, [*_SPREAD, "-p", "repeats"])
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -33,12 +34,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     Random(os.environ["SOCKREUSE_ORDER"]).shuffle(items)
 
 
-def written(rule: str, before: confined.Before | None, work: Path) -> Iterator[bytes]:
-    """The results of runs of a rule, each beside the next."""
+def written(
+    rule: str, before: confined.Before | None, work: Path, ways: Sequence[Sequence[str]] = WAYS
+) -> Iterator[bytes]:
+    """The results of a plain run of a rule and of one in each way, two at once."""
     words = f"-m pytest -q -p no:cacheprovider --sockreuse={rule} --sockreuse-only --sockreuse-report results.jsonl"
     base = [sys.executable, *words.split(), "--basetemp=temporary"]
     running = []
-    for number, way in enumerate(([], *WAYS)):
+    for number, way in enumerate(([], *ways)):
         where = work / str(number)
         where.mkdir()
         where.chmod(0o777)
@@ -55,6 +58,7 @@ def written(rule: str, before: confined.Before | None, work: Path) -> Iterator[b
         if number % 2:
             yield from map(_result, running)
             running.clear()
+    yield from map(_result, running)
 
 
 def _result(run: tuple[Path, subprocess.Popen[bytes]]) -> bytes:

@@ -94,6 +94,7 @@ HOSTED = ("sockreuse run given", "sockreuse compare --help", "sockreuse check or
           "sockreuse explore --exhaustive 1 --processes 2 --on linux-6.18",
           "pytest --sockreuse=lost-ports --sockreuse-only -p no:cacheprovider -k ip4",
           "pytest -p no:cacheprovider -q --tb=line --sockreuse-record --sockreuse-explain test_own.py")  # fmt: skip
+STATUS = {"sockreuse": (0, 1, 2), "pytest": (0, 1, 2, 4, 5)}
 #: What pytest itself cannot do without.
 _PYTEST_NEEDS = ("no-output", "nothing-open", "no-files", "no-temporary", "no-ioctl", "no dev")
 
@@ -105,11 +106,10 @@ def hosts() -> Iterator[Attack]:
         words = command.split()
         for name, environment in ENVIRONMENTS.items():
             if words[0] == "sockreuse" or name not in _PYTEST_NEEDS:
-                yield Attack(f"{command[:40]} {name}", words, files, (0, 1, 2, 5), environment=environment)
+                yield Attack(f"{command[:40]} {name}", words, files, STATUS[words[0]], environment=environment)
         for name, before in PRELUDES.items():
             if words[0] == "sockreuse" or name not in _PYTEST_NEEDS:
-                hard = (0, 1, 2, 3, 4, 5, 120) if name.startswith("no") or "f" in name else (0, 1, 2, 5)
-                yield Attack(f"{command[:40]} {name}", words, files, hard, before=before)
+                yield Attack(f"{command[:40]} {name}", words, files, STATUS[words[0]], before=before)
 
 
 # --- again and again --------------------------------------------------------------------------------------------------

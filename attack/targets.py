@@ -25,9 +25,9 @@ from typing import NoReturn
 from mutants import mutant
 
 import pytest_sockreuse
-from pytest_sockreuse.data import LONGEST, DataError
+from pytest_sockreuse.data import LONGEST, MAX_COMPLAINTS, DataError
 from pytest_sockreuse.live.worker import Alarm, heed_alarms
-from pytest_sockreuse.loader import MAX_COMPLAINTS, load
+from pytest_sockreuse.loader import load
 from pytest_sockreuse.model import ModelError, predict
 from pytest_sockreuse.parser import decode, parse_file
 from pytest_sockreuse.platforms import named

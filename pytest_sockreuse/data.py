@@ -13,15 +13,21 @@ from .text import visible
 
 MAX_FILE = 4 * 1024 * 1024  # bytes
 LONGEST = 1_000  # characters of a complaint
+MAX_COMPLAINTS = 10  # of one message
 
 _DEEP, _LONG = r"[\[{]{50}", r"[0-9]{1000}"
 
 
 class DataError(Exception):
-    """What is wrong with the data, one line a mistake: ``file:line: what; remedy``, foreign words made visible."""
+    """What is wrong with the data, one line a mistake: ``file:line: what; remedy``, foreign words made visible.
+
+    Of many the first, and how many more there are.
+    """
 
     def __init__(self, lines: str) -> None:
-        super().__init__("\n".join(visible(line, LONGEST) for line in lines.split("\n")))
+        first, rest = lines.split("\n")[:MAX_COMPLAINTS], lines.split("\n")[MAX_COMPLAINTS:]
+        shown = [visible(line, LONGEST) for line in first]
+        super().__init__("\n".join([*shown, f"… and {len(rest)} more"] if rest else shown))
 
 
 def read(path: Path) -> tuple[dict[str, Any], str]:

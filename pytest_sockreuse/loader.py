@@ -22,7 +22,6 @@ from .verdict import ExpectationError, check_outcome
 
 BASES = ("measured", "documented", "source", "model", "inferred")
 MAX_VARIANTS = 10_000  # of one case
-MAX_COMPLAINTS = 10  # lines of one message
 
 _ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
@@ -95,8 +94,7 @@ class _Reader:
     def stop(self) -> None:
         """Raises DataError if anything was wrong so far."""
         if self.wrong:
-            more = len(self.wrong) - MAX_COMPLAINTS
-            raise DataError("\n".join(self.wrong[:MAX_COMPLAINTS] + [f"… and {more} more"] * (more > 0)))
+            raise DataError("\n".join(self.wrong))
 
 
 class _RuleReader:

@@ -14,6 +14,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from here import linux_only
 
 from pytest_sockreuse.expected import expected as expectation
 from pytest_sockreuse.live.runner import Runner
@@ -25,6 +26,7 @@ from pytest_sockreuse.verdict import judge
 
 REPEATS = int(os.environ.get("SOCKREUSE_REPEATS", "2"))
 SAMPLE = 40 if REPEATS < 10 else 10**9  # variants of each rule
+SHUFFLED = ["-p", "repeats"] if sys.platform != "win32" else []
 RANGES = "sockreuse::local-port-range"
 FEW = [
     "--sockreuse=order-dependence,local-port-range",
@@ -88,9 +90,14 @@ def command(installed: bool) -> list[str]:
 
 
 def test_runs_of_pytest_beside_each_other_and_spread(tmp_path: Path, command: list[str]) -> None:
-    spread = [["-n", "4"]] if importlib.util.find_spec("xdist") else []
+    spread = [["-n", "4", *SHUFFLED]] if importlib.util.find_spec("xdist") else [SHUFFLED]
     runs = []
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "PYTEST_ADDOPTS": ""}
+    environment = {
+        "SOCKREUSE_ORDER": "1",
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+        "PYTEST_ADDOPTS": "",
+    }
     for number, arguments in enumerate([[], [], *spread]):
         path = tmp_path / f"{number}.jsonl"
         process = subprocess.Popen(
@@ -106,3 +113,17 @@ def test_runs_of_pytest_beside_each_other_and_spread(tmp_path: Path, command: li
         found.append(path.read_bytes())
         assert results.complete
     assert Counter(found) == {found[0]: len(runs)}
+
+
+@linux_only
+def test_without_namespaces_a_rule_writes_the_same_in_any_order(tmp_path: Path, installed: bool) -> None:
+    if not installed:
+        pytest.skip("pytest finds the plugin by its entry point")
+    if sys.platform == "linux":
+        from repeats import KINDS, WAYS, written
+
+        tmp_path.chmod(0o755)
+        try:
+            assert len({*written("lost-ports", KINDS["without namespaces"], tmp_path, WAYS[:1])}) == 1
+        except subprocess.SubprocessError:
+            pytest.skip("no user namespace can be made here")

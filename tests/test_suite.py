@@ -12,8 +12,8 @@ import pytest
 
 from pytest_sockreuse import guard, loader, platforms
 from pytest_sockreuse.cli import main
-from pytest_sockreuse.data import MAX_FILE, DataError
-from pytest_sockreuse.loader import MAX_COMPLAINTS, guard_names, load, rule_ids
+from pytest_sockreuse.data import MAX_COMPLAINTS, MAX_FILE, DataError
+from pytest_sockreuse.loader import guard_names, load, rule_ids
 from pytest_sockreuse.platforms import CONFORMANCE, named
 
 Conformance = Callable[..., Path]
@@ -222,6 +222,8 @@ def test_of_many_mistakes_the_first_are_named_and_the_others_counted(conformance
     assert len(lines) == MAX_COMPLAINTS + 1
     assert "no platform 'lunix'" in lines[0]
     assert lines[-1] == f"… and {30 - MAX_COMPLAINTS} more"
+    lines = str(DataError("\n".join(f"x.toml:{line}: oh" for line in range(1, 31)))).split("\n")  # of any file
+    assert lines == [*(f"x.toml:{line}: oh" for line in range(1, MAX_COMPLAINTS + 1)), "… and 20 more"]
 
 
 def test_syntax_errors_have_line_and_column(conformance: Conformance) -> None:
