@@ -64,6 +64,7 @@ SITUATIONS = {
         it = server("0.0.0.0")
         it.set_inheritable(True)
         helper = subprocess.Popen(["sleep", "60"], close_fds=False, stdin=subprocess.DEVNULL)
+        it.close()
         try:
             ready()
         finally:
@@ -87,8 +88,6 @@ SITUATIONS = {
     "Another user has it": """
         os.setgid(65534)
         os.setuid(65534)
-        it = server("0.0.0.0", reuse=False, listen=False)
-        it.close()
         it = socket.socket()
         it.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         it.bind(("0.0.0.0", 8080))

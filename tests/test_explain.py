@@ -11,6 +11,7 @@ import pytest
 from here import linux_only
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from telling import told
 
 from pytest_sockreuse import diagnosis, platforms
 from pytest_sockreuse.diagnosis import Asked, changes, diagnose, story
@@ -35,24 +36,6 @@ def run(project: pytest.Pytester) -> Run:
         return project.runpytest_inprocess("--tb=short", *arguments or ["--sockreuse-explain"])
 
     return run
-
-
-def told(result: pytest.RunResult) -> list[dict[str, list[str]]]:
-    """The rows of each section, by name; lines that were folded are joined."""
-    sections: list[dict[str, list[str]]] = []
-    name = ""
-    for line in result.outlines:
-        if line.startswith("---") and "sockreuse: why" in line:
-            sections.append({"why": [line.strip("- ")]})
-            name = "why"
-        elif not line or line[0] in "_=-":
-            name = ""
-        elif name and line.startswith(" "):
-            sections[-1][name][-1] += " " + line.strip()
-        elif name:
-            name, text = line[:9].strip(), line[9:]
-            sections[-1].setdefault(name, []).append(text)
-    return sections
 
 
 # --- in a project -----------------------------------------------------------------------------------------------------
@@ -141,7 +124,7 @@ def test_what_is_told(run: Run, spread: bool) -> None:
         pytest.skip("needs pytest-xdist")
     result = run(PROJECT, "--sockreuse-explain", *["-n1"] * spread)
     result.assert_outcomes(failed=11, passed=1)
-    sections = told(result)
+    sections = told(result.outlines)
     listener, left, loop, other, absent, held, busy, listen, number, elsewhere = sections
     excluded = ["SO_REUSEADDR does not share with a socket that listens. (listener-excludes)"]
     for section, line in ((listener, 5), (loop, 16)):
@@ -197,7 +180,7 @@ def test_ports_that_ran_out(run: Run, namespaces: str) -> None:
         """
     )
     result.assert_outcomes(failed=2)
-    for section in told(result):
+    for section in told(result.outlines):
         assert section["range"] == ["40000-40001, 2 ports that the OS chooses from"]
         assert section["taken"][0].startswith("2 of 2 (100 %): BOUND ")
         assert section["clause"][0].endswith("(ports-exhausted)")
@@ -228,7 +211,7 @@ def test_a_thread_without_further_frames(run: Run) -> None:
                 raise failures[0]
         """
     )
-    (section,) = told(result)
+    (section,) = told(result.outlines)
     assert section["why"] == ["sockreuse: why EADDRINUSE"]
     assert section["call"][0].endswith("(test_it.py:10)")
 
@@ -248,7 +231,7 @@ def test_only_so_many_failures_are_looked_into(run: Run) -> None:
             raise last
         """
     )
-    (section,) = told(result)
+    (section,) = told(result.outlines)
     assert section["held by"] == ["not looked into: more than 50 calls of this test failed so"]
 
 

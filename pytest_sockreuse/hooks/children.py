@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from ..diagnosis import addresses
 from ..diagnosis.question import Asked
@@ -21,35 +21,20 @@ _LINES = 2  # around the words: a port may stand on the line before
 
 def explained(texts: Sequence[str]) -> list[str]:
     """An explanation for each port that such words in `texts` may mean and that somebody has."""
-    found: dict[tuple[str, str, int], str] = {}
-    for said, host, port in _meant(texts):
-        for protocol in ("tcp", "udp"):
-            if (
-                len(found) < _MOST
-                and (protocol, host, port) not in found
-                and (words := _words(said, host, port, protocol))
-            ):
-                found[protocol, host, port] = words
-    return [*found.values()]
+    lines = [line for text in texts for line in text[-200_000:].splitlines()]
+    hits = [number for number, line in enumerate(lines) if addresses.IN_USE.search(line)]
+    if not hits:
+        return []
+    said = min((lines[number].strip() for number in hits), key=len)
+    near = [line for hit in hits for line in lines[max(0, hit - _LINES) : hit + _LINES + 1]]
+    named = dict.fromkeys(place for line in near for place in addresses.found(line) if place[1])
+    held = [("127.0.0.1", lease.port) for lease in leases if lease.open]
+    found = [words for host, port in [*named, *held] if (words := _looked_up(said, host, port))]
+    return [*dict.fromkeys(found)][:_MOST]
 
 
-def _meant(texts: Sequence[str]) -> Iterator[tuple[str, str, int]]:
-    """The words, and each address that they may mean: one that they name, or else a lease of this test."""
-    said = ""
-    named = False
-    for whole in texts:
-        lines = whole[-200_000:].splitlines()
-        for number, line in enumerate(lines):
-            if not addresses.IN_USE.search(line):
-                continue
-            said = said or line.strip()
-            near = [line, *lines[max(0, number - _LINES) : number], *lines[number + 1 : number + 1 + _LINES]]
-            for host, port in (place for part in near for place in addresses.found(part)):
-                if port:
-                    named = True
-                    yield line.strip(), host, port
-    if said and not named:
-        yield from ((said, "127.0.0.1", lease.port) for lease in leases if lease.open)
+def _looked_up(said: str, host: str, port: int) -> str:
+    return _words(said, host, port, "tcp") or _words(said, host, port, "udp")
 
 
 def _words(said: str, host: str, port: int, protocol: str) -> str:
