@@ -13,7 +13,8 @@ import pytest
 
 from pytest_sockreuse import loader
 from pytest_sockreuse.expected import disagreements
-from pytest_sockreuse.model import families
+from pytest_sockreuse.model import families, predictions
+from pytest_sockreuse.model.walk import TOO_MANY
 from pytest_sockreuse.platforms import Platform, known, version
 from pytest_sockreuse.suite import Case, Suite
 
@@ -53,3 +54,12 @@ def _platforms(stack: str) -> list[Platform]:
 def test_statements_and_models_agree(stack: str) -> None:
     parting = list(disagreements(_suite(), _platforms(stack)))
     assert not parting, "\n".join(map(str, parting[:20]))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stack", families())
+def test_no_scenario_of_the_suite_has_more_executions_than_are_followed(stack: str) -> None:
+    platforms = [platform for platform in known() if platform.stack == stack]
+    for rule in _suite().rules.values():
+        for variant in (variant for case in rule.cases for variant in case.variants):
+            assert TOO_MANY not in {found.unknown for found in predictions(variant.scenario, platforms)}, variant.id

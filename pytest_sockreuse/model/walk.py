@@ -22,6 +22,7 @@ from .states import alike, fork
 
 LEAST = 1e-6  # the chance below which a state is left out: that all of many connections went to one of two listeners
 ROUNDS = 4  # in which ports may be loose
+TOO_MANY = "more executions are possible than are followed"
 MAX_COPIES = 100_000  # sockets copied for one prediction, over all its states
 
 
@@ -193,7 +194,7 @@ class Walk:
             if not course.next():
                 return ways
             if self.copies > MAX_COPIES:
-                self.unknown = "more executions are possible than are followed"
+                self.unknown = TOO_MANY
                 return ways
 
     def _renamed(self, state: _State, way: _Way, names: list[str], ours: tuple[str, ...]) -> _State:
