@@ -14,7 +14,7 @@ import issues
 import legs
 import pytest
 from arrivals import arrivals
-from arriving import CASE, arrive, mismatch, suite, variants
+from arriving import CASE, arrive, mismatch, suite, unsupported, variants
 from hosting import Hosting, HostingError
 
 from pytest_sockreuse.report.results import Result
@@ -90,7 +90,9 @@ def test_the_text_shows_one_variant_a_case_with_what_was_expected(measured: Any)
 def test_what_failed_in_us_is_no_drift(measured: Any) -> None:
     broken = Result(variants()[0], suite().by_id[variants()[0]].content, "broken", {}, reason="the worker died")
     found = measured(user={variants()[0]: broken})
-    assert found["linux-6.17"] == {"measured": ["ubuntu-24.04"], "differs": [], "title": "", "body": ""}
+    assert found["linux-6.17"] == {
+        "measured": ["ubuntu-24.04"], "differs": [], "cases": [], "unasked": [], "title": "", "body": ""
+    }  # fmt: skip
 
 
 def test_a_text_is_bounded(measured: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -114,7 +116,7 @@ def test_an_issue_is_opened_updated_closed_and_opened_again(measured: Any, servi
     assert keep(user={}) == []
     assert keep(user=drifted(0)) == ["linux-6.17: #1 opened again"]
     (issue,) = service.state["issues"]
-    assert issue["body"].startswith("<!-- sockreuse-drift: linux-6.17 on ubuntu-24.04 -->\nMeasured on")
+    assert issue["body"].startswith(f"<!-- sockreuse-drift: linux-6.17 on ubuntu-24.04: {CASE} -->\nMeasured on")
     assert (issue["labels"], issue["state"]) == ([{"name": "drift"}], "open")
 
 
@@ -123,11 +125,18 @@ def test_a_leg_that_crashed_closes_nothing(measured: Any, service: Service) -> N
     (told,) = issues.keep(measured(user={}), service.hosting)
     assert told == "linux-6.17: #1 stays open: ubuntu-24.04-root did not measure it"
     issues.keep(measured(user=drifted(1)), service.hosting)
-    assert " on ubuntu-24.04 ubuntu-24.04-root -->" in service.state["issues"][0]["body"]
+    assert f" on ubuntu-24.04 ubuntu-24.04-root: {CASE} -->" in service.state["issues"][0]["body"]
     issues.keep(measured(user={}), service.hosting)
     assert service.state["issues"][0]["state"] == "open"
     issues.keep(measured(user={}, root={}), service.hosting)
     assert service.state["issues"][0]["state"] == "closed"
+
+
+def test_a_case_that_could_not_be_asked_closes_nothing(measured: Any, service: Service) -> None:
+    issues.keep(measured(user=drifted(0)), service.hosting)
+    (told,) = issues.keep(measured(user={id_: unsupported(id_) for id_ in variants()}), service.hosting)
+    assert told == f"linux-6.17: #1 stays open: {CASE} could not be asked"
+    assert issues.keep(measured(user={}), service.hosting)[0].startswith("linux-6.17: #1 closed")
 
 
 def test_another_line_is_another_issue(measured: Any, service: Service) -> None:
@@ -138,7 +147,7 @@ def test_another_line_is_another_issue(measured: Any, service: Service) -> None:
 
 
 def test_only_our_own_issues_are_touched(measured: Any, service: Service) -> None:
-    marker = "<!-- sockreuse-drift: linux-6.17 on ubuntu-24.04 -->\n"
+    marker = f"<!-- sockreuse-drift: linux-6.17 on ubuntu-24.04: {CASE} -->\n"
     others = [
         {"number": 1, "state": "open", "labels": [], "title": "no label", "body": marker},
         {"number": 2, "state": "open", "labels": [{"name": "drift"}], "title": "no marker", "body": None},

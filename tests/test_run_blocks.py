@@ -273,7 +273,14 @@ def _hosted(desk: Desk) -> Path:
 @performs("conformance/drift/Open, update and close")
 def _keep_the_issues(one: Block, desk: Desk) -> None:
     state = _hosted(desk)
-    entry = {"measured": ["ubuntu-24.04"], "differs": ["ubuntu-24.04"], "title": "T", "body": "B"}
+    entry = {
+        "measured": ["ubuntu-24.04"],
+        "differs": ["ubuntu-24.04"],
+        "title": "T",
+        "body": "B",
+        "cases": ["a/b"],
+        "unasked": [],
+    }
     (desk.cwd / "merged/drift.json").write_text(json.dumps({"linux-6.17": entry}))
     desk.passes(one)
     (issue,) = json.loads(state.read_text())["issues"]

@@ -16,13 +16,15 @@ from pytest_sockreuse.report.results import observed
 from pytest_sockreuse.suite import Suite, Variant
 from pytest_sockreuse.verdict import FAILURES, judge
 
-MOST = 60_000  # characters of an issue; the service takes 65 536
+MOST = 50_000  # characters of an issue; the service takes 65 536, and its first line has names of legs and cases
 
 Differing = dict[str, list[tuple[Variant, Run, str]]]
 
 
 def measured(arrived: Iterable[Arrival], suite: Suite, link: str) -> dict[str, dict[str, Any]]:
-    """Of each release line that was measured: which legs did, which of them differ, title and body of its issue."""
+    """Of each release line that was measured: which legs did, which of them and which cases differ, which cases could
+    not be asked, title and body of its issue.
+    """
     by_line: dict[str, list[tuple[str, Run]]] = defaultdict(list)
     for leg, run in whole(arrived):
         by_line[line_of(run.platform)].append((leg.name, run))
@@ -31,14 +33,22 @@ def measured(arrived: Iterable[Arrival], suite: Suite, link: str) -> dict[str, d
 
 def _issue(line: str, found: list[tuple[str, Run]], suite: Suite, link: str) -> dict[str, Any]:
     cases: Differing = defaultdict(list)
+    unasked = {id_.partition("[")[0] for id_ in suite.by_id}
     for leg, run in found:
         for id_, result in run.results.results.items():
+            case = id_.partition("[")[0]
             if result.verdict == "mismatch" and id_ in suite.by_id:
-                variant = suite.by_id[id_]
-                cases[f"{variant.case.rule}/{variant.case.id}"].append((variant, run, leg))
-    legs = {"measured": sorted(leg for leg, _ in found), "differs": sorted({e[2] for es in cases.values() for e in es})}
+                cases[case].append((suite.by_id[id_], run, leg))
+            if result.verdict not in ("unsupported", "broken"):
+                unasked.discard(case)
+    who = {
+        "measured": sorted(leg for leg, _ in found),
+        "differs": sorted({leg for entries in cases.values() for *_, leg in entries}),
+        "cases": sorted(cases),
+        "unasked": sorted(unasked),
+    }
     if not cases:
-        return {**legs, "title": "", "body": ""}
+        return {**who, "title": "", "body": ""}
     stack, _, version = line.partition("-")
     name = f"{registry()[stack]['title']} {version}"
     count = len({variant.id for entries in cases.values() for variant, *_ in entries})
@@ -52,7 +62,7 @@ def _issue(line: str, found: list[tuple[str, Run]], suite: Suite, link: str) -> 
         "",
     ]
     title = f"{name} does otherwise than the suite expects"
-    return {**legs, "title": title, "body": _bounded(head, list(_details(cases, suite)))}
+    return {**who, "title": title, "body": _bounded(head, list(_details(cases, suite)))}
 
 
 def _counted(number: int, what: str) -> str:

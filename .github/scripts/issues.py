@@ -1,7 +1,7 @@
 """One issue for each release line that drifts: ``python issues.py drift.json`` opens, updates and closes them.
 
-An issue is ours by its label, which takes rights to give, and by a marker in its first line, in which the legs stand
-that showed the drift.
+An issue is ours by its label, which takes rights to give, and by a marker in its first line. There stand the legs that
+showed the drift, and the cases: it is closed when all of them were measured again.
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ from typing import Any
 from hosting import Hosting
 
 LABEL = "drift"
-_MARKER = re.compile(r"<!-- sockreuse-drift: ([a-z0-9]+-[A-Za-z0-9._-]{1,60}) on ([A-Za-z0-9. _-]*) -->")
+_MARKER = re.compile(
+    r"<!-- sockreuse-drift: ([a-z0-9]+-[A-Za-z0-9._-]{1,60}) on ([A-Za-z0-9. _-]*): ([a-z0-9/ -]*) -->"
+)
 
 
 def keep(lines: dict[str, dict[str, Any]], hosting: Hosting) -> list[str]:
@@ -31,22 +33,28 @@ def _known(hosting: Hosting) -> dict[str, dict[str, Any]]:
     for issue in hosting.all(f"issues?labels={LABEL}&state=all&sort=created&direction=asc"):
         marker = _MARKER.match(issue["body"] or "")
         if marker and "pull_request" not in issue:
-            found.setdefault(marker[1], {**issue, "legs": set(marker[2].split())})
+            found.setdefault(marker[1], {**issue, "legs": set(marker[2].split()), "cases": set(marker[3].split())})
     return found
 
 
 def _keep(line: str, measured: dict[str, Any], issue: dict[str, Any] | None, hosting: Hosting) -> Iterator[str]:
     is_open = issue is not None and issue["state"] == "open"
-    unseen = issue["legs"] - set(measured["measured"]) if issue is not None and is_open else set()
+    legs, cases = (issue["legs"], issue["cases"]) if issue is not None and is_open else (set(), set())
+    legs = legs - set(measured["measured"])  # those of which nothing is known today
+    cases = cases if legs else cases & set(measured["unasked"])
     if not measured["differs"]:
-        if issue is not None and is_open and not unseen:
+        if issue is not None and is_open and not legs and not cases:
             hosting.call("PATCH", f"issues/{issue['number']}", {"state": "closed", "state_reason": "completed"})
             yield f"{line}: #{issue['number']} closed: measured, and all is as expected"
         elif issue is not None and is_open:
-            yield f"{line}: #{issue['number']} stays open: {', '.join(sorted(unseen))} did not measure it"
+            why = f"{', '.join(sorted(legs))} did not measure it" if legs else f"{min(cases)} could not be asked"
+            yield f"{line}: #{issue['number']} stays open: {why}"
         return
-    legs = " ".join(sorted({*measured["differs"], *unseen}))
-    wanted = {"title": measured["title"], "body": f"<!-- sockreuse-drift: {line} on {legs} -->\n{measured['body']}"}
+    on, of = (
+        " ".join(sorted({*now, *before})) for now, before in ((measured["differs"], legs), (measured["cases"], cases))
+    )
+    marker = f"<!-- sockreuse-drift: {line} on {on}: {of} -->"
+    wanted = {"title": measured["title"], "body": f"{marker}\n{measured['body']}"}
     if issue is None:
         made = hosting.call("POST", "issues", {**wanted, "labels": [LABEL]})
         yield f"{line}: #{made['number']} opened"

@@ -46,7 +46,7 @@ def summary(
     arrived: Sequence[Arrival], other: Sequence[str], drift: Drift, new: Sequence[str], matrix: str = ""
 ) -> str:
     """What the job's summary says, of at most MOST bytes."""
-    lines = [*_legs(arrived, other), *_differing(arrived), *_drift(drift), *_proposal(new), "", *matrix.splitlines()]
+    lines = [*_legs(arrived, other), *_differing(arrived), *_drift(drift), *_proposal(new), "", *matrix.split("\n")]
     size = 0
     for number, line in enumerate(lines):
         size += len(line.encode()) + 1
@@ -97,7 +97,7 @@ def _proposal(new: Sequence[str]) -> Iterator[str]:
 def page(out: Path) -> str:
     """What is deployed: what arrived and what is filed, with the models. Returns the matrix for the summary."""
     files = [*sorted((CHECKOUT / "conformance" / "results").glob("*.jsonl")), *sorted((out / "whole").glob("*.jsonl"))]
-    (out / "page").mkdir()
+    (out / "page").mkdir(exist_ok=True)
     forms = {"html": "page/index.html", "json": "page/matrix.json", "badges": "page/badges", "markdown": "matrix.md"}
     options = [word for form, name in forms.items() for word in (f"--{form}", out / name)]
     command = [sys.executable, "-m", "pytest_sockreuse.cli", "report", "--keep-going", *options, "--", *files]
@@ -134,6 +134,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--link", default="", help="where the run can be seen")
     parser.add_argument("--rules", default="all", metavar="RULE,…", help="these rules of the suite only, to try it out")
     asked = parser.parse_args(arguments)
+    if asked.out.exists():
+        parser.error(f"{asked.out} is there already, of another run: name another, or remove it")
     suite = load(rules=None if asked.rules == "all" else asked.rules.split(","), check=False)
     arrived = arrivals(asked.arrived, suite, today())
     outputs = merge(arrived, strangers(asked.arrived, arrived), suite, asked.out, asked.link)
