@@ -185,7 +185,7 @@ def test_the_merge_keeps_whole_results_and_says_what_is_incomplete(
     arrive(arrived, "ubuntu-24.04", "linux-6.17.13")
     arrive(arrived, "ubuntu-24.04-root", "linux-6.17.13", whole=False)
     outputs = merge.merge(arrivals(arrived, suite(), DAY, LEGS[:2]), [], suite(), out)
-    assert outputs == {"complete": "false", "proposal": "false"}
+    assert outputs == {"complete": "false", "page": "true", "proposal": "false"}
     assert [path.name for path in (out / "whole").iterdir()] == ["ubuntu-24.04.jsonl"]
     assert [path.name for path in (out / "platforms").iterdir()] == ["linux-6.17.13.jsonl"]
     assert json.loads((out / "drift.json").read_text())["linux-6.17"]["measured"] == ["ubuntu-24.04"]

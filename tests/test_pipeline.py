@@ -194,7 +194,7 @@ def test_the_summary_says_which_legs_are_whole_truncated_and_missing(merged: Ben
     assert f"- **{DYING}** is truncated: no footer" in text
     assert "- **macos-15** is missing: it uploaded nothing" in text
     assert re.search(rf"^\| {USER} \| {current()} \| \d+ \| 0 \|", text, re.MULTILINE)
-    assert (merged.root / "outputs").read_text() == "complete=false\nproposal=true\n"
+    assert (merged.root / "outputs").read_text() == "complete=false\npage=true\nproposal=true\n"
 
 
 def test_the_two_runs_of_this_kernel_agree(merged: Bench) -> None:

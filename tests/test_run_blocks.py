@@ -257,7 +257,7 @@ def _merge(one: Block, desk: Desk) -> None:
     (desk.cwd / "arrived").mkdir()
     (desk.cwd / "arrived/stray.jsonl").touch()
     desk.passes(one)
-    assert "complete=false\nproposal=false\n" in desk.output()
+    assert "complete=false\npage=false\nproposal=false\n" in desk.output()
     text = (desk.bin / "GITHUB_STEP_SUMMARY").read_text()
     assert "0 whole, 0 truncated, " in text
     assert "stray.jsonl belongs to no leg" in text

@@ -2,7 +2,8 @@
 
 OUT gets `whole/`, the results that can be believed; `platforms/`, those of each platform as one; `page/`, what is
 deployed; `drift.json`, for `issues.py`; `proposal/`, for `propose.py`. The job's summary says which legs are missing or
-truncated, and its outputs whether all are whole (`complete`) and whether there is something to propose (`proposal`).
+truncated, and its outputs whether all are whole (`complete`), whether any is (`page`), and whether there is something to
+propose (`proposal`).
 Nothing here needs, or has, a right to write.
 """
 
@@ -116,9 +117,11 @@ def merge(arrived: Sequence[Arrival], other: Sequence[str], suite: Suite, out: P
     drift = measured(arrived, suite, link)
     (out / "drift.json").write_text(json.dumps(drift, indent=1) + "\n", encoding="utf-8")
     new = lay_out(candidates(arrived), suite, CHECKOUT, out / "proposal")
-    (out / "summary.md").write_text(summary(arrived, other, drift, new, page(out)), encoding="utf-8")
+    some = any(whole(arrived))  # a run in which nothing arrived changes no page
+    (out / "summary.md").write_text(summary(arrived, other, drift, new, page(out) if some else ""), encoding="utf-8")
     complete = all(arrival.state in ("whole", "retired") for arrival in arrived)
-    return {"complete": str(complete).lower(), "proposal": str(bool(new)).lower()}
+    outputs = {"complete": complete, "page": some, "proposal": bool(new)}
+    return {name: str(value).lower() for name, value in outputs.items()}
 
 
 def _append(variable: str, text: str) -> None:
