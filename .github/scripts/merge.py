@@ -2,9 +2,8 @@
 
 OUT gets `whole/`, the results that can be believed; `platforms/`, those of each platform as one; `page/`, what is
 deployed; `drift.json`, for `issues.py`; `proposal/`, for `propose.py`. The job's summary says which legs are missing or
-truncated, and its outputs whether all are whole (`complete`), whether any is (`page`), and whether there is something to
-propose (`proposal`).
-Nothing here needs, or has, a right to write.
+truncated, and its outputs whether all are whole (`complete`), whether any is (`page`), and whether there is something
+to propose (`proposal`). Nothing here needs, or has, a right to write.
 """
 
 from __future__ import annotations
