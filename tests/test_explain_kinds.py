@@ -347,6 +347,7 @@ KINDS = {
             "fix: use a port from 1024 on",
         ),
         ("held by: nobody",),
+        root=True,  # whom a user namespace makes has every right in it
     ),
     "swallowed": Kind(
         """
@@ -426,7 +427,8 @@ def sections(tmp_path_factory: pytest.TempPathFactory, isolation: str, installed
     if not installed:
         environment["PYTEST_PLUGINS"] = "pytest_sockreuse.plugin"
     found = subprocess.run(
-        [sys.executable, "-m", "pytest", "--tb=short", "--sockreuse-explain", "-p", "no:cacheprovider", "--rootdir=."],
+        [sys.executable, "-m", "pytest", "--tb=short", "--sockreuse-explain", "-p", "no:cacheprovider", "--rootdir=.",
+         "--basetemp=kept"],
         cwd=place, capture_output=True, text=True, timeout=300, check=False, env=environment,
     ).stdout  # fmt: skip
     parts = re.split(r"^_+ (?:test_it) _+$", found, flags=re.M)[1:]

@@ -54,7 +54,8 @@ def test_a_command_that_a_signal_ends() -> None:
     assert status("--", sys.executable, "-c", "import os; os.kill(os.getpid(), 9)", "{}") == 128 + 9
 
 
-def test_a_command_that_is_none(capfd: Capture, tmp_path: os.PathLike[str]) -> None:
+def test_a_command_that_is_none(capfd: Capture, tmp_path: os.PathLike[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", os.fspath(tmp_path))
     assert status("--", "no-such-command-\x1b[2J", "{}") == 127
     assert capfd.readouterr().err == "sockreuse: no-such-command-\\x1b[2J: no such command\n"
     assert status("--", os.fspath(tmp_path), "{}") == 126

@@ -76,6 +76,8 @@ def _blocks(asked: Asked, holder: Holder, platform: Platform) -> bool | None:
 def guesses(holders: Sequence[Holder]) -> Iterator[tuple[Holder, ...]]:
     """What the holders may be: each kind once, three at the most, and every set of options where they cannot be
     seen."""
+    if any(holder.state == "LISTEN" for holder in holders):  # what it accepted goes with it
+        holders = [holder for holder in holders if holder.how != "accept" or holder.ended]
     told = tuple({_kind(None, holder): holder for holder in holders}.values())[:_MOST]
     return itertools.product(*(_possible(holder) for holder in told))
 

@@ -17,6 +17,16 @@ from .words import Row, Scene
 _EXHAUSTED = ("EADDRINUSE", "EADDRNOTAVAIL", "EAGAIN", "ENOBUFS")
 
 
+_RESERVED = {
+    "linux": "the OS never chooses it by itself",
+    "windows": "it is in an excluded range, of which nobody may bind a port but who asked for the range",
+}
+_EXCLUDED = (
+    "use a port outside of the ranges that `netsh interface ipv4 show excludedportrange tcp` prints",
+    "stop who asked for the range (Hyper-V, WSL, Docker: `net stop winnat`), start your program, `net start winnat`",
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Sight:
     """A call that failed, or that is asked about: the sockets at its port, each in words; or, where the OS was to
@@ -66,7 +76,7 @@ class Explanation:
             yield "held by", "nobody that can be seen"
         port = sight.asked.local[1]
         if port and port in reserved_ports():
-            yield "port", f"{port} is reserved: the OS never chooses it by itself"
+            yield "port", f"{port} is reserved: {_RESERVED.get(sight.scene.platform.stack, 'nobody may have it')}"
         elif port and sight.scene.chosen(port) and (sight.scene.ask or any(it.how == "connect" for it in sight.there)):
             low, high = sight.scene.ephemeral
             yield "port", f"{port} is one of {low}-{high}, from which the OS chooses ports for others"
@@ -111,7 +121,9 @@ def _elsewhere(asked: Asked) -> bool:
 
 def _others(sight: Sight, blocking: Sequence[Holder]) -> Iterator[str]:
     asked = sight.asked
-    if asked.low or (asked.errno == "EACCES" and not sight.there):
+    if asked.errno == "EACCES" and sight.scene.platform.stack == "windows" and asked.local[1] in reserved_ports():
+        yield from _EXCLUDED
+    elif asked.low:
         yield from _privilege(asked)
     elif cause := "" if sight.there else nothing_to_find(asked):
         yield cause
