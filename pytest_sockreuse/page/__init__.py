@@ -28,7 +28,7 @@ _SLOT = re.compile(r"\{(\w+)\}")
 def html(matrix: Matrix) -> str:
     """The whole page."""
     data = encode(matrix)
-    ten = "\n".join(map(_difference, differences(matrix, 10)))
+    ten = "\n".join(_difference(one, matrix.variants[one.row].id) for one in differences(matrix, 10))
     systems = len(data["families"])
     return page(
         data,
@@ -68,10 +68,14 @@ def escape(text: str) -> str:
     return _html.escape(text, quote=True)
 
 
-def _difference(one: Difference) -> str:
+def _difference(one: Difference, variant: str) -> str:
     case = one.case
-    link = escape(f"#/case/{case.rule}/{case.id}")
-    return f'<li data-row="{one.row}"><p><a href="{link}">{escape(one.text)}</a></p></li>'
+    link = escape(f"#/case/{variant}")
+    who = "".join(f"<li>{escape(words)}: {escape(', '.join(families))}</li>" for words, families in one.groups)
+    return (
+        f'<li data-row="{one.row}"><p><a href="{link}">{escape(case.title)}</a></p>'
+        f'<ul class="strip">{who}</ul><p class="note">{escape(case.why)}</p></li>'
+    )
 
 
 def _warning(left_out: int) -> str:

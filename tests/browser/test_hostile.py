@@ -99,7 +99,7 @@ def bare(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def made(data: dict[str, Any], payloads: list[str], tmp_path: Path) -> Path:
-    ten = f'<li data-row="0"><p><a href="#/case/x">{ours.escape(payloads[0])}</a></p></li>'
+    ten = f'<li data-row="0"><p><a href="#/case/x">{ours.escape(payloads[0])}</a></p><ul class="strip"></ul></li>'
     path = tmp_path / "hostile.html"
     text = ours.page(planted(data, itertools.cycle(payloads)), ten=ten, systems="", variants="", warning="")
     path.write_text(text, encoding="utf-8")

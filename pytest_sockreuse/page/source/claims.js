@@ -1,34 +1,57 @@
 // The claims of the documents: whether each holds, family by family, and the case that shows it.
 
-const WORDS = { holds: ["ok", "✓", "holds"], refuted: ["fails", "✗", "refuted"], depends: ["may", "±", "depends"] };
+const WORDS = { holds: ["ok", "holds"], refuted: ["fails", "refuted"], depends: ["may", "depends"] };
 
 function claimsView(id) {
-  const documents = new Set(block.claims.map(([, document]) => document));
-  const columns = families.filter((family) => family.platforms.some((one) => !one.cells));
-  const head = el("tr", null, el("th", { scope: "col" }, "Claim"), columns.map((family) => el("th", { scope: "col" }, family.title, el("br"), el("small", null, newest(family).label))));
-  const cell = (claim, family) => {
-    const held = heldOf(claim, newest(family));
-    if (!held) return el("td", { class: "cell unknown" }, el("span", { "aria-hidden": "true" }, "?"), hidden("not known"));
-    const [kind, sign, word] = WORDS[held.word];
-    const variant = variants[held.row];
-    const link = inside(caseLink(variant, newest(family).name), el("span", { "aria-hidden": "true" }, sign), ` ${word} `, mark(held.basis), hidden(`${BASES[held.basis][1]}; ${held.against} of ${held.tried} variants are against it`));
-    return el("td", { class: `cell ${kind}` }, link);
+  const columns = families.filter((family) => family.platforms.every((one) => !one.cells)).map((family) => {
+    const platform = newest(family);
+    return { key: family.stack, platform, title: family.title, words: platform.label };
+  });
+  const rows = [];
+  const documents = [...new Set(block.claims.map(([, document]) => document))];
+  const sorted = documents.flatMap((document) => block.claims.filter((claim) => claim[1] === document));
+  for (const [claim, document, text] of sorted) {
+    if (rows.at(-1)?.document !== document) rows.push({ kind: "rule", key: document, document, height: 2.6, bare: true, text: document });
+    rows.push({ kind: "case", key: claim, document, claim, height: 3, text: `${claim} ${text}`, words: text });
+  }
+  const draw = {
+    corner: () => el("div", null, "Claim"),
+    head: (column) => el("div", null, el("b", null, column.title), el("span", { class: "below" }, column.words)),
+    name: (row) => (row.claim
+      ? el("div", null, el("span", { class: "title" }, el("b", null, row.claim), ` ${row.words}`))
+      : el("div", null, el("b", null, row.document))),
+    cell: (row, column) => claimCell(heldOf(row.claim, column.platform)),
+    open: openClaim,
   };
-  const row = ([claim, , text]) => el("tr", { id: `claim-${claim}`, class: claim === id ? "mine" : null },
-    el("th", { scope: "row" }, inside(fragment("claims", claim), claim), ` ${text} `, inside(fragment("cases", "", { claim }), "cases")),
-    columns.map((family) => cell(claim, family)));
+  const grid = new Grid("Claims and systems", draw);
   const view = el("section", { class: "claims", "aria-labelledby": "title" },
     el("h1", { id: "title", tabindex: -1 }, "What the documents claim"),
-    el("p", { class: "lead" }, "Each sentence was put to the test. It holds, is refuted, or depends on more than it says; each word leads to a case that shows it."),
-    [...documents].map((document) => [el("h2", null, document),
-      el("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": document }, el("table", { class: "wide" }, el("thead", null, head.cloneNode(true)), el("tbody", null, block.claims.filter((claim) => claim[1] === document).map(row))))]));
+    el("p", null, "Each sentence was put to the test. It holds, is refuted, or depends on more than it says. A claim leads to its cases, a cell to the one that shows it."),
+    grid.element);
   const shown = () => {
-    const row = id ? document.getElementById(`claim-${id}`) : null;
-    row?.scrollIntoView({ block: "center" });
-    row?.querySelector("a").focus({ preventScroll: true });
-    return Boolean(row);
+    grid.fill(rows, columns);
+    const row = rows.findIndex((one) => one.key === id);
+    if (row >= 0) grid.go(row, -1);
+    return row >= 0;
   };
   return { title: "Claims", view, shown };
+}
+
+function openClaim(row, column) {
+  if (!row?.claim) return;
+  const held = column && heldOf(row.claim, column.platform);
+  amend(fragment("claims", row.claim));
+  if (held) travel(caseLink(variants[held.row], column.platform.name));
+  else travel(fragment("cases", "", { claim: row.claim }));
+}
+
+function claimCell(held) {
+  if (!held) return el("div", { class: "unknown", "aria-label": "not known" }, el("span", { class: "above" }, signed("unknown")));
+  const [kind, word] = WORDS[held.word];
+  const how = BASES[held.basis][1];
+  return el("div", { class: kind, "aria-label": `${word}; ${held.against} of ${plural(held.tried, "variant")} against it; ${how}` },
+    el("span", { class: "above", "aria-hidden": "true" }, signed(kind), " ", word, el("span", { class: "marks" }, mark(held.basis))),
+    el("span", { class: "below", "aria-hidden": "true" }, held.word === "depends" ? `not in ${held.against} of ${held.tried}` : ""));
 }
 
 /** What a claim comes to on a platform, or null. */

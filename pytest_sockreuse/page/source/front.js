@@ -1,13 +1,13 @@
 // The first view: the ten differences that bite most, what the signs mean, and where to go on.
 
-/** The static front is in the page from the start; here the outcomes are drawn beside its sentences. */
+/** The front is in the page from the start, in words; here signs and marks are put in. */
 function frontView() {
   const view = frontView.kept;
   if (!frontView.drawn) {
     frontView.drawn = true;
     view.querySelectorAll("[data-row]").forEach((item) => {
       const variant = variants[Number(item.dataset.row)];
-      if (variant) item.append(strip(variant));
+      if (variant) item.querySelector(".strip").replaceWith(strip(variant));
     });
     view.append(el("h2", null, "What the signs mean"), legend());
   }

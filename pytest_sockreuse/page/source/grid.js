@@ -11,6 +11,7 @@ const rem = () => parseFloat(getComputedStyle(document.documentElement).fontSize
  */
 class Grid {
   constructor(label, draw) {
+    Grid.latest = this; // of the view that is shown, for paper
     this.draw = draw;
     this.rows = [];
     this.columns = [];

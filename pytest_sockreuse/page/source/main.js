@@ -30,8 +30,8 @@ function show(first = false) {
 show.home = document.title;
 
 addEventListener("hashchange", () => here().view !== undefined && (location.hash === "" || location.hash.startsWith("#/")) && show());
-addEventListener("beforeprint", () => matrix.grid?.element.isConnected && matrix.grid.print());
-addEventListener("afterprint", () => matrix.grid?.element.isConnected && matrix.grid.measure(true));
+addEventListener("beforeprint", () => Grid.latest?.element.isConnected && Grid.latest.print());
+addEventListener("afterprint", () => Grid.latest?.element.isConnected && Grid.latest.measure(true));
 document.querySelector(".skip").addEventListener("click", (event) => {
   event.preventDefault();
   document.getElementById("main").focus();
