@@ -207,7 +207,10 @@ class Linux:
                 raise Errno("EAFNOSUPPORT", MAPPED_ON_V6ONLY)
             self.udp.connect(m, sk, host, port)
             return
-        _covered(m, sk, host)
+        if sk.proto == "sctp" and sk.state == LISTEN:
+            sctp.known(m)
+        else:
+            _covered(m, sk, host)
         if sk.connected or sk.state != CLOSE:
             raise Errno("EISCONN", CONNECTED)
         sk.tried = sk.mptcp
@@ -221,6 +224,8 @@ class Linux:
         if sk.proto == "udp":
             self.udp.disconnect(m, sk)
             return
+        if sk.proto == "sctp":
+            sctp.disconnect(m)
         self._end(m, sk)
         sk.connected, sk.tried = False, sk.mptcp
 
@@ -244,7 +249,9 @@ class Linux:
         if sk.proto == "udp":
             raise Errno("EOPNOTSUPP", DATAGRAM)
         if sk.proto == "sctp":
-            _covered(m, sk)
+            sctp.known(m)
+            if sk.shut_rd or sk.ended:
+                sctp.lose(m)
         if sk.state != LISTEN:
             raise Errno("EINVAL", NOT_LISTENING)
         if not sk.queue:
@@ -255,6 +262,9 @@ class Linux:
 
     def shutdown(self, m: Machine, sk: Sock, how: str) -> None:
         """inet_shutdown."""
+        if sk.proto == "sctp":
+            sctp.shutdown(m, sk, how)
+            return
         _covered(m, sk)
         if sk.state == LISTEN:
             if how != "WR" and SHUT_LISTENER in m.on:
@@ -297,6 +307,8 @@ class Linux:
             self.udp.autobind(m, sk)
             self.udp.send(m, sk, host, port)
             return
+        if sk.proto == "sctp":
+            sctp.send(m, host)
         _covered(m, sk)
         outcome = stream.send(m, self.tcp, sk)
         if outcome != "ok":

@@ -46,8 +46,8 @@ AFTER = BOOK(
 AGAIN = BOOK(
     "mptcp-after-connection",
     "Of a failed or dissolved connection an MPTCP socket keeps the address that getsockname() tells, and no error.",
-    "net/mptcp/protocol.c mptcp_connect (mptcp_copy_inaddrs), mptcp_disconnect; before 6.18 it is not modelled",
-    since=("6.18",),
+    "net/mptcp/protocol.c mptcp_connect (mptcp_copy_inaddrs), mptcp_disconnect; before 6.12 it is not modelled",
+    since=("6.12",),
 )
 KEEPS = BOOK(
     "mptcp-close-keeps-connection",

@@ -1,4 +1,4 @@
-"""Linux SCTP: bind and listen. From the first connection on nothing is known of any SCTP socket."""
+"""Linux SCTP without a connection. From the first one on nothing is known of any SCTP socket."""
 
 from __future__ import annotations
 
@@ -33,6 +33,13 @@ EXHAUSTED = BOOK(
     "bind(0) of SCTP takes a port that no SCTP socket has; where none is left it is EADDRINUSE, listen() EAGAIN.",
     f"{_SOCKET} sctp_get_port_local, sctp_listen_start",
 )
+UNCONNECTED = BOOK(
+    "sctp-not-connected",
+    "Without a connection SCTP sends nothing, EPIPE, and shutdown() is ENOTCONN, of a listener EOPNOTSUPP but for WR, "
+    "and then listen() EINVAL.",
+    "net/sctp/socket.c sctp_sendmsg; net/ipv4/af_inet.c inet_shutdown",
+)
+NO_DISCONNECT = BOOK("sctp-no-disconnect", "SCTP cannot be disconnected, EOPNOTSUPP.", f"{_SOCKET} sctp_inet_connect")
 
 
 def known(m: Machine) -> None:
@@ -75,6 +82,8 @@ def listen(m: Machine, sk: Sock, backlog: int) -> None:
     known(m)
     if not backlog:
         lose(m)
+    if sk.ended:
+        raise Errno("EINVAL", UNCONNECTED)
     if sk.state == LISTEN:
         return
     sk.state = LISTEN
@@ -84,6 +93,31 @@ def listen(m: Machine, sk: Sock, backlog: int) -> None:
         sk.state = CLOSE
         raise Errno("EAGAIN" if error.clause is EXHAUSTED else error.name, error.clause) from None
     sk.shown = sk.port
+
+
+def send(m: Machine, host: str) -> None:
+    """sctp_sendmsg without a connection. Raises Errno, Unknown."""
+    known(m)
+    if host:
+        lose(m)
+    raise Errno("EPIPE", UNCONNECTED)
+
+
+def shutdown(m: Machine, sk: Sock, how: str) -> None:
+    """inet_shutdown. Raises Errno, Unknown."""
+    known(m)
+    if sk.state != LISTEN:
+        sk.shut_rd = sk.shut_rd or how != "WR"
+        raise Errno("ENOTCONN", UNCONNECTED)
+    if how != "WR":
+        sk.ended = True
+        raise Errno("EOPNOTSUPP", UNCONNECTED)
+
+
+def disconnect(m: Machine) -> None:
+    """sctp_inet_connect with AF_UNSPEC. Raises Errno, Unknown."""
+    known(m)
+    raise Errno("EOPNOTSUPP", NO_DISCONNECT)
 
 
 def close(m: Machine, sk: Sock) -> None:
