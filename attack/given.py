@@ -114,6 +114,26 @@ def scenarios() -> Iterator[Attack]:
         yield _of("sockreuse compare {}", f"{name} everywhere", {"given": LARGE[name]})
 
 
+def logs() -> Iterator[Attack]:
+    """Logs of strace."""
+    socket = b"1 socket(AF_INET, SOCK_STREAM, 0) = %d\n"
+    large = {
+        "bytes": b"#" * (65 << 20),
+        "calls": b"1 listen(3, 9) = 0\n" * 3_000_000,
+        "one line": b"1 read(3, " + b"[" * (60 << 20),
+        "forks": b"".join(b"%d fork() = %d\n" % (n, n + 1) for n in range(1, 90_000)),
+        "inheritance": b"".join(socket % n for n in range(3, 9000))
+        + b"".join(b"1 fork() = %d\n" % n for n in range(2, 90_000)),
+        "unfinished": b"".join(b"%d read(3 <unfinished ...>\n" % n for n in range(90_000)),
+        "threads": b"".join(b"1 clone({flags=CLONE_FILES}) = %d\n" % n for n in range(2, 50_000))
+        + b"".join(b"%d +++ exited with 0 +++\n" % n for n in range(2, 50_000)),
+        "terminal": b"1 \x1b[2J\n",
+        "nothing": b"",
+    }
+    for name, text in large.items():
+        yield _of("sockreuse trace --read {}", name, {"given": text})
+
+
 # --- what stands where a file should ----------------------------------------------------------------------------------
 
 

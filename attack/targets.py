@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import atexit
+import io
 import itertools
 import json
 import re
@@ -25,12 +26,14 @@ from typing import NoReturn
 from mutants import mutant
 
 import pytest_sockreuse
+from pytest_sockreuse import trace
 from pytest_sockreuse.data import LONGEST, MAX_COMPLAINTS, DataError
 from pytest_sockreuse.live.worker import Alarm, heed_alarms
 from pytest_sockreuse.loader import load
 from pytest_sockreuse.model import ModelError, predict
 from pytest_sockreuse.parser import decode, parse_file
 from pytest_sockreuse.platforms import named
+from pytest_sockreuse.recorder.strace import LogError
 from pytest_sockreuse.report import exchange, results
 from pytest_sockreuse.report.results import ResultsError
 from pytest_sockreuse.scenario import Observation, ScenarioError, StepOutcome
@@ -119,6 +122,20 @@ def _scenarios() -> list[bytes]:
     return [*(path.read_bytes() for path in shipped), "".join(exchange.export(_suite())).encode()]
 
 
+def log(data: bytes) -> None:
+    """A log of strace is understood, and what it shows is compared, or it is refused by the number of a line."""
+    try:
+        heard = trace.heard(line.decode("utf-8", "replace") for line in io.BytesIO(data))
+        for line in trace.show(trace.understand(heard), [named("windows-11")]):
+            assert len(line) < 100_000
+    except (LogError, trace.TraceError):
+        return
+
+
+def _logs() -> list[bytes]:
+    return [(ROOT / "attack" / "server.log").read_bytes()]
+
+
 @cache
 def _data() -> list[bytes]:
     return [f"{name}\n".encode() + (CONFORMANCE / name).read_bytes() for name in SUITE]
@@ -141,7 +158,12 @@ def _results() -> list[bytes]:
 
 
 SUITE = (*(f"rules/{rule}.toml" for rule in _RULES), "axes.toml", "claims.toml", "evidence.toml", "guards.toml")
-TARGETS = {"scenario": Target(scenario, _scenarios), "suite": Target(suite, _data), "reader": Target(reader, _results)}
+TARGETS = {
+    "scenario": Target(scenario, _scenarios),
+    "suite": Target(suite, _data),
+    "reader": Target(reader, _results),
+    "log": Target(log, _logs),
+}
 
 
 @cache

@@ -96,6 +96,23 @@ def parser(commands: Mapping[str, Callable[[argparse.Namespace], int]]) -> argpa
     predict.add_argument("--on", type=_platform, metavar="PLATFORM", required=True, help="as linux-6.1.176 or macos-15")
     predict.add_argument("--why", action="store_true", help="print the sentence and source of each clause that decides")
 
+    trace = command(
+        "trace", "run a program under strace and say which of its socket calls would do otherwise elsewhere"
+    )
+    trace.add_argument(
+        "--read", metavar="FILE", help="instead, a log that strace has made (how: docs/trace.md); - is standard input"
+    )
+    trace.add_argument(
+        "--on",
+        type=_platforms,
+        metavar="A,B,…",
+        help="compare with these platforms (the newest Linux, macOS, Windows, FreeBSD)",
+    )
+    trace.add_argument("--json", action="store_true", help="print one JSON object")
+    trace.add_argument(
+        "command", nargs=argparse.REMAINDER, metavar="COMMAND", help="after --: the program and its arguments"
+    )
+
     clauses = command("clauses", "list the clauses of the models: name, sentence, source and versions")
     clauses.add_argument(
         "name", nargs="*", metavar="NAME", help="these, each with the case that pins it (all, without)"

@@ -161,6 +161,23 @@ def _compare_scenarios(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _trace(arguments: argparse.Namespace) -> int:
+    from . import trace
+
+    command = arguments.command[arguments.command[:1] == ["--"] :]
+    if bool(command) == bool(arguments.read):
+        raise UsageError("trace takes -- COMMAND …, or --read FILE (see sockreuse trace --help)")
+    try:
+        heard = trace.read(arguments.read) if arguments.read else trace.run(command)
+        found = trace.understand(heard, arguments.read or "")
+    except trace.TraceError as error:
+        raise UsageError(str(error)) from None
+    lines = [trace.to_json(found, arguments.on)] if arguments.json else trace.show(found, arguments.on)
+    for line in lines:
+        print(line)
+    return 0
+
+
 def _clauses(arguments: argparse.Namespace) -> int:
     from .report.clauses import book, pinned, show, to_json
 
@@ -399,6 +416,7 @@ COMMANDS = {
     "run": _run,
     "predict": _predict,
     "compare": _compare,
+    "trace": _trace,
     "clauses": _clauses,
     "explore": _explore,
     "distinguish": _distinguish,

@@ -122,6 +122,11 @@ def known() -> list[Platform]:
     return [_entry(stack, label) for stack, table in registry().items() for label in table["versions"]]
 
 
+def newest(stack: str) -> Platform:
+    """The newest platform of a stack that is known; of equal ones the first."""
+    return max((platform for platform in known() if platform.stack == stack), key=lambda platform: platform.version)
+
+
 def _entry(stack: str, label: str) -> Platform:
     builds: dict[str, str] = registry()[stack].get("builds", {})
     return Platform(stack, version(builds.get(label, label)), label)

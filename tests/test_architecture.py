@@ -27,7 +27,7 @@ FLOORS = {
         "parser runtimes verdict",
         "arguments suite live model",
         "diagnosis encounters endings expected loader pins ports recorder",
-        "guard hold",
+        "guard hold trace",
         "report",
         "matrix",
         "page",

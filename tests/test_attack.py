@@ -13,12 +13,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pytest_sockreuse import loader, parser
+from pytest_sockreuse import loader, parser, trace
 from pytest_sockreuse.data import MAX_FILE
 from pytest_sockreuse.hooks import recorder
 from pytest_sockreuse.live import runner
 from pytest_sockreuse.matrix import files
-from pytest_sockreuse.recorder import compare
+from pytest_sockreuse.recorder import compare, descriptors, strace
 from pytest_sockreuse.report import results
 
 if sys.platform == "win32":
@@ -121,6 +121,10 @@ def test_the_bounds_of_the_page_are_those_of_the_code() -> None:
         ("a fact or a setting in its header", files.LONGEST_FACT, "characters"),
         ("its facts, and its settings", files.MOST_FACTS, "of each"),
         ("runs in one report", files.MOST_RUNS, "runs"),
+        ("a log of strace", trace.MAX_LOG >> 20, "MiB"),
+        ("a line of such a log", strace.MAX_LINE, "characters"),
+        ("its calls that bear on sockets", trace.MAX_EVENTS, "calls"),
+        ("descriptors that its processes inherit, together", descriptors.MAX_COPIES, "descriptors"),
         ("a file of the suite's data", MAX_FILE >> 20, "MiB"),
         ("a case of the suite", loader.MAX_VARIANTS, "variants"),
         ("calls of one test that the recorder keeps", recorder.LIMIT, "calls"),

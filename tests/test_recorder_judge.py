@@ -12,9 +12,8 @@ from pathlib import Path
 import pytest
 
 from pytest_sockreuse.hooks import recorder
-from pytest_sockreuse.hooks.recorder import newest
 from pytest_sockreuse.parser import parse
-from pytest_sockreuse.platforms import Platform, current, named
+from pytest_sockreuse.platforms import Platform, current, named, newest
 from pytest_sockreuse.recorder import conditions
 from pytest_sockreuse.recorder.compare import Comparer, Comparison
 from pytest_sockreuse.recorder.events import Event

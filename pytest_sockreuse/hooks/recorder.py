@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from ..platforms import Platform, PlatformError, current, known, named, registry
+from ..platforms import Platform, PlatformError, current, named, newest, registry
 from ..recorder.children import Children
-from ..recorder.compare import Comparer, Comparison, Finding
+from ..recorder.compare import DEFAULT, Comparer, Comparison, Finding
 from ..recorder.events import Event, Tape
 from ..recorder.misuse import Found, misuses
 from ..recorder.reconstruct import Trace, reconstruct
@@ -21,7 +21,6 @@ from ..recorder.watch import Unwatchable, recording
 from ..scenario import Scenario
 
 LIMIT = 5_000  # calls of one test that are recorded
-DEFAULT = ("linux", "macos", "windows", "freebsd")
 _PROPERTY = "sockreuse_record"
 
 
@@ -34,11 +33,6 @@ def targets(names: list[str], whose: str) -> list[Platform]:
         except PlatformError as error:
             raise pytest.UsageError(f"{whose}: {error}") from None
     return found
-
-
-def newest(stack: str) -> Platform:
-    """The newest platform of a stack that is known; of equal ones the first."""
-    return max((platform for platform in known() if platform.stack == stack), key=lambda platform: platform.version)
 
 
 class Recorder:

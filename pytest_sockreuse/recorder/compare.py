@@ -15,6 +15,7 @@ from .locations import Place, places
 from .remedy import remedy
 
 COMPARED = frozenset({"socket", "set", "bind", "listen", "connect", "accept"})
+DEFAULT = ("linux", "macos", "windows", "freebsd")  # the stacks that are compared with, the newest of each
 MOST = 400  # calls of a piece: a longer one is not compared
 _CURABLE = {"EADDRINUSE", "EACCES", "ENOPROTOOPT", "timeout"}  # by other options, or another order
 ASKS = "the code asks for the system itself"

@@ -77,6 +77,8 @@ def _shown(file: str) -> str:
 
 def places(trail: Trail) -> tuple[Place, ...]:
     """The lines of a trail, innermost first."""
+    if trail and isinstance(trail[0], Place):  # from a log, which has no code
+        return trail
     if trail and isinstance(trail[0], tuple):  # from a child process
         return tuple(Place(*entry) for entry in trail)
     return tuple(_place(code, at) for code, at in zip(trail[::2], trail[1::2], strict=True))

@@ -27,7 +27,7 @@ class LogError(ValueError):
 
     def __init__(self, line: int, what: str) -> None:
         super().__init__(f"{line}: {what}")
-        self.line = line
+        self.line, self.what = line, what
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +102,7 @@ class Log:
         if result is None:
             self._broken(whole, number, text)
             return None
-        value = None if result[1] == "?" else int(result[1], 0)
+        value = None if result[1] == "?" else int(result[1], 16 if result[1].startswith("0x") else 10)
         return Syscall(pid, call[1], args, value, result[3] or "", result[2] or "", number)
 
     def _broken(self, whole: bool, number: int, text: str) -> None:

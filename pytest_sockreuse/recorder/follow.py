@@ -1,0 +1,348 @@
+"""A log of strace made into the recorder's events: one trace of all its processes, whatever language they are in."""
+
+from __future__ import annotations
+
+import errno
+import re
+import socket
+import struct
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..live.options import numbers
+from ..text import visible
+from .descriptors import Descriptors, descriptor, parents
+from .events import NO_ERRNO, Event, Trail
+from .locations import Place
+from .strace import End, Syscall
+
+#: What strace is asked for; `-y` names the sockets that a process was given.
+STRACE = (
+    "strace", "-f", "-q", "-y", "-s", "64",
+    "--trace=network,read,readv,write,writev,close,close_range,dup,dup2,dup3,fcntl,clone,clone3,fork,vfork,execve,"
+    "unshare,setns",
+)  # fmt: skip
+LIMIT = 5_000  # events of a trace
+
+_PORT = re.compile(r"sin6?_port=htons\((\d{1,5})\)")
+_HOST = re.compile(r'inet_addr\("([0-9.]{1,15})"\)|inet_pton\(AF_INET6, "([0-9A-Fa-f:.]{1,45})"')
+_LINGER = re.compile(r"\{l_onoff=(-?\d{1,10}), l_linger=(-?\d{1,10})\}")
+_TYPES = {"SOCK_STREAM": socket.SOCK_STREAM, "SOCK_DGRAM": socket.SOCK_DGRAM, "SOCK_RAW": socket.SOCK_RAW}
+_PROTOCOLS = {"IPPROTO_IP": 0, "IPPROTO_TCP": 6, "IPPROTO_UDP": 17, "IPPROTO_SCTP": 132, "IPPROTO_UDPLITE": 136}
+_PROTOCOLS |= {"IPPROTO_MPTCP": 262}
+_LEVELS = {"SOL_IP": socket.IPPROTO_IP, "SOL_IPV6": socket.IPPROTO_IPV6, "SOL_TCP": socket.IPPROTO_TCP}
+_HOW = {"SHUT_RD": socket.SHUT_RD, "SHUT_WR": socket.SHUT_WR, "SHUT_RDWR": socket.SHUT_RDWR}
+_UNDER_WAY = ("EINPROGRESS", "EALREADY", "EINTR")
+_READ = frozenset({"read", "readv", "recv", "recvfrom", "recvmsg"})
+_WRITE = frozenset({"write", "writev", "send", "sendto", "sendmsg", "sendmmsg"})
+
+
+@dataclass(frozen=True)
+class Process(Place):
+    """Where a call was made, as far as a log tells: by which program, in which process, on which line."""
+
+    pid: int = 0
+    log: str = ""
+
+    def __str__(self) -> str:
+        line = f" ({visible(self.log, 300)}:{self.line})" if self.log else ""
+        return f"{self.file.strip('<>')}[{self.pid}]{line}"
+
+
+@dataclass(slots=True)
+class _Socket:
+    """What is known of a socket: a connect under way, whether it listens, whether the other end has closed."""
+
+    pending: list[Any] | None = None
+    listens: bool = False
+    gone: bool = False
+
+
+@dataclass(slots=True)
+class Followed:
+    """The events of all processes in their order, and what was left out, with the number of times."""
+
+    events: list[Event] = field(default_factory=list)
+    left_out: Counter[str] = field(default_factory=Counter)
+
+
+def relevant(event: Syscall | End) -> bool:
+    """Whether an event bears on sockets; reading and writing files does not, nor a call that never ended."""
+    if isinstance(event, End):
+        return True
+    if event.result is None:
+        return event.name == "execve"
+    if event.name in _READ or event.name in _WRITE or event.name in ("close", "fcntl"):
+        return bool(event.args) and ("<" not in event.args[0] or ":[" in event.args[0])
+    return True
+
+
+def follow(events: Sequence[Syscall | End], log: str = "") -> Followed:
+    """What the recorder would have taken down of these processes; `log` is the file that a reader can look into."""
+    follower = _Follower(events, log)
+    for event in events:
+        follower.take(event)
+    return _without_refused(follower.found)
+
+
+def _without_refused(found: Followed) -> Followed:
+    """Without clients that were refused and did nothing else: so programs wait for a server, a hundred times over."""
+    did: dict[int, list[Event]] = {}
+    for event in found.events:
+        did.setdefault(event[1], []).append(event)
+    refused = {
+        number
+        for number, events in did.items()
+        if any(event[0] == "connect" and event[3] == errno.ECONNREFUSED for event in events)
+        and all(event[0] in ("socket", "set", "connect", "close") for event in events)
+        and not any(event[0] == "connect" and event[3] != errno.ECONNREFUSED for event in events)
+    }
+    if refused:
+        found.left_out["clients that were refused, and did nothing else"] += len(refused)
+    kept = [event for event in found.events if event[1] not in refused]
+    if len(kept) > LIMIT:
+        found.left_out[f"calls beyond the first {LIMIT}"] += len(kept) - LIMIT
+    return Followed(kept[:LIMIT], found.left_out)
+
+
+class _Follower:
+    """The sockets as the calls so far left them."""
+
+    def __init__(self, events: Sequence[Syscall | End], log: str) -> None:
+        self.found = Followed()
+        self.log = log
+        self.descriptors = Descriptors(parents(events))
+        self.sockets: dict[int, _Socket] = {}
+        self.programs: dict[int, str] = {}
+        self.elsewhere: set[int] = set()  # processes in a network namespace of their own
+        self.parents = parents(events)
+        self.handlers: dict[str, Callable[[Syscall, int], None]] = {
+            "socket": self.socket, "setsockopt": self.set, "bind": self.bind, "listen": self.listen,
+            "connect": self.connect, "accept": self.accept, "accept4": self.accept, "shutdown": self.shutdown,
+            "getsockname": self.name, "getpeername": self.peer, "getsockopt": self.get, "close": self.close,
+            "close_range": self.close, "dup": self.dup, "dup2": self.dup, "dup3": self.dup, "fcntl": self.fcntl,
+            "execve": self.execute, "unshare": self.leave, "setns": self.leave,
+            **dict.fromkeys(("clone", "clone3", "fork", "vfork"), self.born),
+            **dict.fromkeys(_READ, self.read), **dict.fromkeys(_WRITE, self.write),
+        }  # fmt: skip
+
+    def take(self, event: Syscall | End) -> None:
+        if isinstance(event, End):
+            self.gone(self.descriptors.end(event.pid))
+        elif event.result is not None and (handler := self.handlers.get(event.name)) and event.args:
+            handler(event, event.result)
+        elif event.name in ("fork", "vfork") and event.result is not None:
+            self.born(event, event.result)
+
+    def note(
+        self, verb: str, number: int, what: object, code: int | None = 0, call: Syscall | None = None
+    ) -> list[Any]:
+        event = [verb, number, what, code, self.trail(call) if call is not None else ()]
+        self.found.events.append(event)
+        return event
+
+    def trail(self, call: Syscall) -> Trail:
+        program = self.programs.get(call.pid) or self.programs.get(self.parents.get(call.pid, (0, False))[0], "process")
+        return (Process(f"<{program}>", call.line, "", 0, call.pid, self.log),)
+
+    def known(self, call: Syscall) -> tuple[int, _Socket] | None:
+        """The socket that a call is made on; what is none, or was made before the log began, is passed over."""
+        number = self.descriptors.known(call.pid, call.args[0])
+        if number in self.sockets:
+            return number, self.sockets[number]
+        if number is None and ":[" in call.args[0] and call.name in ("bind", "listen", "connect", "accept", "accept4"):
+            self.found.left_out[
+                "calls on a socket that was made before the log began, or in a way it does not show"
+            ] += 1
+        return None
+
+    # --- sockets ----------------------------------------------------------------------------------------------------
+
+    def socket(self, call: Syscall, fd: int) -> None:
+        if fd < 0 or len(call.args) < 3:
+            return
+        family = {"AF_INET": socket.AF_INET, "AF_INET6": socket.AF_INET6}.get(call.args[0])
+        words = call.args[1].split("|")
+        number, gone = self.descriptors.new(call.pid, fd, call.target, "SOCK_CLOEXEC" in words)
+        self.gone(gone)
+        if family is None:
+            return
+        if call.pid in self.elsewhere:
+            self.found.left_out["a socket in another network namespace"] += 1
+            return
+        self.sockets[number] = _Socket()
+        protocol = _PROTOCOLS.get(call.args[2].partition(" ")[0])
+        protocol = int(call.args[2]) if protocol is None and re.fullmatch(r"\d{1,9}", call.args[2]) else protocol
+        what = (int(family), int(_TYPES.get(words[0], -2)), -2 if protocol is None else protocol)
+        self.note("socket", number, what, 0, call)
+
+    def set(self, call: Syscall, result: int) -> None:
+        known = self.known(call)
+        if known is None or len(call.args) < 4:
+            return
+        where = _where(call.args[1], call.args[2])
+        value = _value(call.args[3])
+        if where is not None and value is not None:
+            self.note("set", known[0], (*where, value), _code(call), call)
+
+    def bind(self, call: Syscall, result: int) -> None:
+        if (known := self.known(call)) is not None and (address := _address(call.args[1:])):
+            self.note("bind", known[0], (address, None), _code(call), call)
+
+    def listen(self, call: Syscall, result: int) -> None:
+        if (known := self.known(call)) is not None:
+            known[1].listens |= result == 0
+            self.note("listen", known[0], None, _code(call), call)
+
+    def connect(self, call: Syscall, result: int) -> None:
+        known, address = self.known(call), _address(call.args[1:])
+        if known is None or address is None:
+            return
+        number, sock = known
+        event = sock.pending or self.note("connect", number, (address, None), None, call)
+        if call.errno in _UNDER_WAY:
+            sock.pending = event
+        elif call.errno == "EISCONN" and sock.pending is event:
+            self.connected(sock, 0)
+        else:
+            sock.pending = event
+            self.connected(sock, _code(call))
+
+    def connected(self, sock: _Socket, code: int) -> None:
+        """It is known now what came of a connect."""
+        if sock.pending is not None:
+            sock.pending[3], sock.pending = code, None
+
+    def accept(self, call: Syscall, fd: int) -> None:
+        known = self.known(call)
+        if known is None or fd < 0:
+            return
+        closes = len(call.args) > 3 and "SOCK_CLOEXEC" in call.args[3]
+        child, gone = self.descriptors.new(call.pid, fd, call.target, closes)
+        self.gone(gone)
+        if not known[1].listens:
+            self.found.left_out["a connection of a socket of which no listen was seen"] += 1
+            return
+        self.sockets[child] = _Socket()
+        self.note("accept", known[0], (child, _address(call.args[1:]) or ("", 0)), 0, call)
+
+    def shutdown(self, call: Syscall, result: int) -> None:
+        if (known := self.known(call)) is not None and len(call.args) > 1 and call.args[1] in _HOW:
+            self.note("shutdown", known[0], int(_HOW[call.args[1]]), _code(call), call)
+
+    def name(self, call: Syscall, result: int) -> None:
+        if (known := self.known(call)) is not None and result == 0 and (address := _address(call.args[1:])):
+            self.note("name", known[0], address)
+
+    def peer(self, call: Syscall, result: int) -> None:
+        if (known := self.known(call)) is not None and result == 0:
+            self.connected(known[1], 0)
+
+    def get(self, call: Syscall, result: int) -> None:
+        if (
+            len(call.args) > 3
+            and call.args[2] == "SO_ERROR"
+            and result == 0
+            and (known := self.known(call)) is not None
+        ):
+            name = call.args[3].strip("[]")
+            number = int(name) if re.fullmatch(r"\d{1,6}", name) else getattr(errno, name.partition(" ")[0], None)
+            if number is not None:
+                self.connected(known[1], int(number))
+
+    def read(self, call: Syscall, result: int) -> None:
+        if (known := self.known(call)) is not None and result >= 0:
+            self.connected(known[1], 0)
+            known[1].gone |= result == 0 and call.args[-1] != "0"
+
+    def write(self, call: Syscall, result: int) -> None:
+        if (known := self.known(call)) is not None and result >= 0:
+            self.connected(known[1], 0)
+
+    # --- descriptors ------------------------------------------------------------------------------------------------
+
+    def gone(self, numbers: Sequence[int]) -> None:
+        """Nobody refers to these any more: those that are sockets are closed."""
+        for number in numbers:
+            if (sock := self.sockets.pop(number, None)) is not None:
+                self.note("close", number, (False, sock.gone))
+
+    def close(self, call: Syscall, result: int) -> None:
+        ends = [descriptor(text) for text in call.args[:2]]
+        if call.name == "close" and ends[0] is not None:
+            self.gone(self.descriptors.close(call.pid, ends[0]))
+        elif result == 0 and len(ends) > 1 and ends[0] is not None and ends[1] is not None:
+            if "CLOSE_RANGE_CLOEXEC" in call.args[-1]:
+                self.descriptors.on_exec(call.pid, ends[0], ends[1], True)
+            else:
+                last = 2**31 if ends[1] < 0 else ends[1]
+                self.gone(self.descriptors.close(call.pid, ends[0], last))
+
+    def dup(self, call: Syscall, new: int) -> None:
+        self.known(call)
+        if new >= 0 and (old := descriptor(call.args[0])) is not None:
+            self.gone(self.descriptors.copy(call.pid, old, new, "O_CLOEXEC" in call.args[-1]))
+
+    def fcntl(self, call: Syscall, result: int) -> None:
+        if result >= 0 and len(call.args) > 1 and (fd := descriptor(call.args[0])) is not None:
+            if call.args[1].startswith("F_DUPFD"):
+                self.known(call)
+                self.gone(self.descriptors.copy(call.pid, fd, result, "CLOEXEC" in call.args[1]))
+            elif call.args[1] == "F_SETFD" and len(call.args) > 2:
+                self.descriptors.on_exec(call.pid, fd, fd, "FD_CLOEXEC" in call.args[2])
+
+    def execute(self, call: Syscall, result: int) -> None:
+        if result == 0:
+            program = call.args[0].strip('".').rpartition("/")[2]
+            self.programs[call.pid] = visible(program, 40) or "process"
+            self.gone(self.descriptors.execute(call.pid))
+
+    def born(self, call: Syscall, child: int) -> None:
+        if child > 0:
+            flags = " ".join(call.args)
+            self.descriptors.born(child, call.pid, "CLONE_FILES" in flags)
+            self.programs.setdefault(child, self.programs.get(call.pid, "process"))
+            if call.pid in self.elsewhere or "CLONE_NEWNET" in flags:
+                self.elsewhere.add(child)
+
+    def leave(self, call: Syscall, result: int) -> None:
+        if result == 0 and "CLONE_NEWNET" in " ".join(call.args):
+            self.elsewhere.add(call.pid)
+
+
+def _code(call: Syscall) -> int:
+    """The errno of a call: 0 if it succeeded, NO_ERRNO where this OS does not know the error's name."""
+    return 0 if not call.errno else int(getattr(errno, call.errno, NO_ERRNO))
+
+
+def _address(args: Sequence[str]) -> tuple[str, int] | None:
+    """The host and port of the address that is among the arguments."""
+    for text in args:
+        if text.startswith("{sa_family=AF_INET"):
+            port, host = _PORT.search(text), _HOST.search(text)
+            if port and host:
+                return host[1] or host[2], int(port[1])
+    return None
+
+
+def _where(level: str, name: str) -> tuple[int, int] | None:
+    """Level and number of an option by its names, or as strace writes one that it has no name for."""
+    if name in numbers():
+        return numbers()[name]
+    number = re.match(r"0x[0-9a-f]{1,8}|\d{1,10}", name)
+    where = socket.SOL_SOCKET if level == "SOL_SOCKET" else _LEVELS.get(level)
+    base = 16 if number is not None and number[0].startswith("0x") else 10
+    return (where, int(number[0], base)) if where is not None and number else None
+
+
+def _value(text: str) -> int | bytes | None:
+    """The value of an option: a number in brackets, a struct linger, a text."""
+    if found := re.fullmatch(r"\[(-?\d{1,11})\]", text):
+        return int(found[1])
+    if found := _LINGER.fullmatch(text):
+        return struct.pack("ii", *(min(max(int(part), -(2**31)), 2**31 - 1) for part in found.groups()))
+    if found := re.fullmatch(r'"([A-Za-z0-9_.\-]{1,15})(?:\\0)*"', text):
+        return found[1].encode()
+    return None
