@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -74,7 +75,7 @@ def test_what_was_kept_is_found_again(small: Suite, tmp_path: Path, monkeypatch:
     assert (tmp_path / "kept" / "linux.jsonl").read_text() == written
 
 
-@pytest.mark.parametrize(("old", "new"), [('"models":"', '"models":"0'), ('"content":"', '"content":"0')])
+@pytest.mark.parametrize(("old", "new"), [('"model":"', '"model":"0'), ('"content":"', '"content":"0')])
 def test_what_is_of_other_models_or_scenarios_is_predicted_anew(
     small: Suite, tmp_path: Path, old: str, new: str
 ) -> None:
@@ -98,3 +99,23 @@ def test_the_page_of_claims_is_that_of_the_results() -> None:
     page = Path(__file__).parents[1] / "docs" / "claims.md"
     what = "run `sockreuse report --claims docs/claims.md`, and commit what it writes"
     assert page.read_text(encoding="utf-8") == claims_page.text(build()), what
+
+
+def test_a_model_is_known_by_its_own_sources_and_those_below_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = Path(kept.__file__).parents[1]
+    for name in ("model", "settings.py", "options.py"):
+        copy = shutil.copytree if (package / name).is_dir() else shutil.copy
+        copy(package / name, tmp_path / name)
+    monkeypatch.setattr(kept, "__file__", str(tmp_path / "matrix" / "kept.py"))
+
+    def changed(source: str) -> set[str]:
+        before = {name: kept.model.__wrapped__(name) for name in families()}
+        with open(tmp_path / source, "a") as file:
+            file.write("#\n")
+        return {name for name, known in before.items() if kept.model.__wrapped__(name) != known}
+
+    assert changed("model/linux/tcp.py") == {"linux", "wine"}
+    assert changed("model/bsd/macos.py") == {"freebsd", "dragonfly", "macos", "netbsd", "openbsd"}
+    assert changed("model/walk.py") == changed("options.py") == set(families())

@@ -2,8 +2,8 @@
 
 A file for each stack: a header, tables, a line for each case; `sockreuse results predict` makes them. Versions of a
 stack that agree on the clauses that were asked for have one prediction, so it serves versions that nobody has listed
-too. What is kept is not believed blindly: a case whose scenarios have changed since, and all of them if the models
-have, are predicted anew when they are asked for.
+too. What is kept is not believed blindly: a case whose scenarios have changed since, and all of them if the model has,
+are predicted anew when they are asked for.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+import re
 from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
@@ -45,13 +46,21 @@ Entry = tuple[frozenset[str], frozenset[str], Predicted]
 
 
 @cache
-def models() -> str:
-    """A hash of everything that a prediction depends on but the scenario."""
+def model(stack: str) -> str:
+    """A hash of everything that a prediction for a stack depends on but the scenario: its model, not the others'."""
     package = Path(__file__).parent.parent
-    sources = [*sorted((package / "model").rglob("*.py")), package / "settings.py", package / "options.py"]
-    facts = [CONFORMANCE / name for name in ("settings.toml", "options.toml")]
-    texts = (path.read_bytes().replace(b"\r\n", b"\n") for path in (*sources, *facts))
-    return hashlib.sha256(b"\0".join(texts)).hexdigest()[:12]
+    paths = [package / "settings.py", package / "options.py", *sorted(package.glob("model/*.py"))]
+    for folder in sorted(_folders(package / "model", families()[stack].__name__.split(".")[2])):
+        paths += sorted(package.glob(f"model/{folder}/*.py"))
+    paths += [CONFORMANCE / "settings.toml", CONFORMANCE / "options.toml"]
+    return hashlib.sha256(b"\0".join(path.read_bytes().replace(b"\r\n", b"\n") for path in paths)).hexdigest()[:12]
+
+
+def _folders(package: Path, folder: str) -> set[str]:
+    """The folder of a family, and those of the families that its model stands on."""
+    sources = "".join(path.read_text(encoding="utf-8") for path in (package / folder).glob("*.py"))
+    names = re.findall(r"^from \.\.(\w+)", sources, re.MULTILINE)
+    return {folder}.union(*(_folders(package, name) for name in set(names) if (package / name).is_dir()))
 
 
 def content(variants: Iterable[Variant]) -> str:
@@ -129,7 +138,7 @@ class Stack:
             runs = [[number, len(list(group))] for number, group in itertools.groupby(numbers)]
             lines.append({"case": f"{case.rule}/{case.id}", "content": content(case.variants), "answers": runs})
             row += len(case.variants)
-        header = {"sockreuse_predictions": FORMAT, "stack": self.name, "models": models()}
+        header = {"sockreuse_predictions": FORMAT, "stack": self.name, "model": model(self.name)}
         tables = {"steps": steps, "conditions": conditions, "predictions": predictions, "answers": answers}
         head = [header, *({name: table.values} for name, table in tables.items())]
         return "".join(json.dumps(line, separators=(",", ":")) + "\n" for line in [*head, *lines])
@@ -174,11 +183,11 @@ def _cases(suite: Suite) -> Iterator[Case]:
 
 
 def _read(path: Path) -> dict[str, list[tuple[Entry, ...]]]:
-    """The entries of each case's variants, by its id and content; none if the models are others. Raises DataError."""
+    """The entries of each case's variants, by its id and content; none if its model is another. Raises DataError."""
     try:
         with open(path, encoding="utf-8") as file:
             header = json.loads(next(file))
-            if header != {"sockreuse_predictions": FORMAT, "stack": path.stem, "models": models()}:
+            if header != {"sockreuse_predictions": FORMAT, "stack": path.stem, "model": model(path.stem)}:
                 return {}
             tables = {key: value for _ in range(4) for key, value in json.loads(next(file)).items()}
             parts = [[tables["steps"][number] for number in numbers] for numbers in tables["predictions"]]
