@@ -1971,7 +1971,7 @@ static enum entered in_a_network(void)
 	if (connects && isolation != OWN_MACHINE)
 		hurry();
 	FOR_EACH_STEP(step) {
-		bool here_already = isolation == OWN_MACHINE && step->verb == ADDRESS && can_bind(&step->address, SOCK_DGRAM, 0);
+		bool here_already = isolation == OWN_MACHINE && step->verb == ADDRESS && can_bind(&step->address, SOCK_STREAM, 0);
 
 		if (step->text && !here_already && entered == READY)
 			entered = apply_setting(step);

@@ -11,7 +11,7 @@ from functools import cache
 
 from ...platforms import Platform, known
 from ...scenario import Option
-from ..clause import Book, Declared, Errno, Unknown
+from ..clause import Book, Declared, Errno, TimeUp, Unknown
 from ..linux import calls as linux
 from ..linux.state import Machine
 from ..ports import Value
@@ -116,8 +116,25 @@ NOT_SHUT = BOOK(
     f"{_SERVER} sock_ioctl (IOCTL_AFD_WINE_SHUTDOWN); {RUN}",
     "source",
 )
+AT_ACCEPT = BOOK(
+    "flags-at-accept",
+    "An accepted socket has SO_REUSEADDR and SO_EXCLUSIVEADDRUSE as its listener has them at accept().",
+    f"{_SERVER} accept_socket; {RUN}",
+)
+LISTENER_WAITS = BOOK(
+    "listener-waits-to-send",
+    "send() on a listening socket waits for ever.",
+    RUN,
+)
+IGNORED = BOOK(
+    "port-options-ignored",
+    "SO_RANDOMIZE_PORT, SO_PORT_SCALABILITY and SO_REUSE_UNICASTPORT are taken and do nothing; getsockopt() of them is "
+    "ENOPROTOOPT.",
+    RUN,
+)
 
 _FLAGS = {"SO_REUSEADDR": "SO_EXCLUSIVEADDRUSE", "SO_EXCLUSIVEADDRUSE": "SO_REUSEADDR"}
+_TAKEN = frozenset({"SO_RANDOMIZE_PORT", "SO_PORT_SCALABILITY", "SO_REUSE_UNICASTPORT"})
 _HOST = frozenset("IPV6_V6ONLY SO_LINGER SO_BROADCAST SO_KEEPALIVE SO_DONTROUTE TCP_NODELAY".split())
 
 
@@ -149,6 +166,8 @@ class Wine(linux.Linux):
             m.clause = V6ONLY_OF_IPV4
         elif name in _HOST:
             super().set(m, sk, option)
+        elif name in _TAKEN and IGNORED in m.on:
+            m.clause = IGNORED
         else:
             raise Unknown(f"{name} on Wine")
 
@@ -163,6 +182,8 @@ class Wine(linux.Linux):
     def get(self, m: Machine, sk: Sock, option: Option) -> str | None:
         if option.name in _FLAGS:
             return sk.options.get(option.name, "0")
+        if option.name in _TAKEN:
+            raise Errno("ENOPROTOOPT", IGNORED)
         if option.name not in _HOST or (option.name == "IPV6_V6ONLY" and sk.family == 4):
             raise Unknown(f"{option.name} on Wine")
         return super().get(m, sk, option)
@@ -236,6 +257,12 @@ class Wine(linux.Linux):
                 sk.options["failed"] = "1"
             raise
 
+    def accept(self, m: Machine, sk: Sock) -> Sock | None:
+        child = super().accept(m, sk)
+        if child is not None and AT_ACCEPT in m.on:
+            child.options |= {name: sk.options.get(name, "0") for name in _FLAGS}
+        return child
+
     def receive(self, m: Machine, sk: Sock, all_: bool) -> bool:
         self._undisturbed(sk)
         return super().receive(m, sk, all_)
@@ -243,6 +270,8 @@ class Wine(linux.Linux):
     def send(self, m: Machine, sk: Sock, host: str, port: int) -> None:
         self._answered(sk)
         self._undisturbed(sk)
+        if sk.state == LISTEN and LISTENER_WAITS in m.on:
+            raise TimeUp(LISTENER_WAITS)
         with _translated(m, sk.shut_wr):
             super().send(m, sk, host, port)
 
