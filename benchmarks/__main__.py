@@ -21,6 +21,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pytest_sockreuse.scenario import Scenario
 
+from drawn import page
+
 assert sys.platform == "linux", "the references are Linux's system calls"
 
 HERE = Path(__file__).parent
@@ -290,7 +292,7 @@ def merge() -> str:
 
 
 def main() -> None:
-    benchmarks = {call.__name__: call for call in (case, unused, runner, predict, explore, record, lab, merge)}
+    benchmarks = {call.__name__: call for call in (case, unused, runner, predict, explore, record, lab, merge, page)}
     for name in sys.argv[1:] or [name for name in benchmarks if name != "lab"]:
         print(f"{benchmarks[name].__doc__}: {benchmarks[name]()}", flush=True)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 from collections.abc import Callable
@@ -284,3 +285,14 @@ def test_the_page_prints_every_row_that_is_asked_for(look: Open) -> None:
     page.emulate_media(media="screen")
     page.evaluate("dispatchEvent(new Event('afterprint'))")
     assert rows(page).count() == shown
+
+
+def test_the_picture_in_the_readme(look: Open, tmp_path: Path) -> None:
+    """SOCKREUSE_PICTURE=1 writes it anew."""
+    kept = Path(__file__).parents[2] / "docs" / "matrix.png"
+    path = kept if os.environ.get("SOCKREUSE_PICTURE") else tmp_path / kept.name
+    page = look("#/cases?rule=listen-exclusivity", width=1280, height=640)
+    page.locator(".row.case .cell").first.wait_for()
+    page.screenshot(path=path)
+    assert path.stat().st_size < 150_000
+    assert path.read_bytes()[16:24] == kept.read_bytes()[16:24], "another size: SOCKREUSE_PICTURE=1 writes it anew"

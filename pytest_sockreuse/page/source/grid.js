@@ -65,7 +65,7 @@ class Grid {
     if (!anew && stacked === this.stacked && width === this.width) return;
     this.stacked = stacked;
     this.width = width;
-    this.names = stacked ? 0 : Math.min(26, Math.max(15, width / unit / 4.5)) * unit;
+    this.names = stacked ? 0 : Math.min(26, Math.max(15, width / unit / 4)) * unit;
     this.step = Math.max(7.25 * unit, Math.min(14 * unit, (width - this.names) / this.columns.length));
     this.tops = [0];
     for (const row of this.rows) {
