@@ -96,6 +96,7 @@ def test_any_text_is_an_address_or_a_line_that_says_why_not(text: str) -> None:
         (["127.0.0.1:80 and 127.0.0.1:81"], "names several addresses"),
         (["there"], "names no port"),
         (["8080", "SO_FOO"], "'SO_FOO' is no option"),
+        (["8080", "SO_EXCLUSIVEADDRUSE"], "SO_EXCLUSIVEADDRUSE cannot be set here (ENOPROTOOPT)"),
         (["8080", "--as", "nobody-of-that-name"], "no user 'nobody-of-that-name' here"),
         (["8080", "--connect", "127.0.0.1:0"], "nobody can connect to port 0"),
         (["127.0.0.1:8080", "--connect", "[::1]:80"], "of two families"),
@@ -198,6 +199,28 @@ def test_the_range(port_range: Callable[[int, int], None], capsys: Capture) -> N
     assert "bind EADDRINUSE (tried here)" in out
     for sock in kept:
         sock.close()
+
+
+@linux_only
+def test_a_system_without_ipv6(sockreuse_netns: Any, capsys: Capture) -> None:
+    for name in ("all", "lo"):
+        sockreuse_netns.set(f"net.ipv6.conf.{name}.disable_ipv6", 1)
+    status, out = asked("8080", capsys=capsys)
+    assert status == 0
+    assert "[::]" not in out
+    status, out = asked("[::1]:8080", capsys=capsys)
+    assert status == 1
+    assert "bind EADDRNOTAVAIL (tried here)" in out
+    assert "(address-not-local)" in out
+    assert "fix      this system has no IPv6" in out
+
+
+@linux_only
+def test_another_user(root_namespaces: str, sockreuse_netns: Any, capsys: Capture) -> None:
+    status, out = asked("127.0.0.1:80", "--as", "65534", capsys=capsys)
+    assert (status, "bind EACCES (tried here)" in out) == (1, True)
+    status, out = asked("127.0.0.1:80", capsys=capsys)
+    assert (status, "bind ok" in out) == (0, True)
 
 
 # --- many sockets -----------------------------------------------------------------------------------------------------

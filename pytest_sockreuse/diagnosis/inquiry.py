@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import sys
@@ -18,7 +19,7 @@ from ..live.users import this_user, user_name, user_number
 from ..model import StepPrediction
 from ..parser import parse
 from ..platforms import Platform, current
-from ..scenario import Option, ScenarioError
+from ..scenario import ScenarioError
 from ..text import visible
 from . import Diagnosis, addresses, exhaustion, guesses
 from .question import Asked, changed_settings, is_local, shown, too_low
@@ -190,6 +191,9 @@ class Answer:
 def answers_to(question: Question) -> list[Answer]:
     """The answer for each address that is meant. Raises QuestionError."""
     calls = question.asked()
+    for call in calls:
+        with contextlib.suppress(OSError), _made(call):  # a family that this system does not have
+            pass
     places = {(it.local[1], it.protocol) for it in calls if it.local[1]}
     found = {place: holders(*place) for place in places}
     return [answer(it, found.get((it.local[1], it.protocol), [])) for it in calls]
@@ -272,16 +276,25 @@ def nobody_listens(asked: Asked) -> bool:
 
 def _tried(asked: Asked) -> str:
     """What bind comes to, in fact: the socket is closed again at once, and never listens."""
-    kind = socket.SOCK_DGRAM if asked.protocol == "udp" else socket.SOCK_STREAM
-    options = [*asked.options] + ([f"{_DEVICE}{asked.device}"] if asked.device else [])
     try:
-        with socket.socket(asked.family, kind) as sock:
-            for text in options:
-                apply(sock, _option(text))
+        with _made(asked) as sock:
             sock.bind(asked.local)
     except OSError as error:
         return name_of(error)
     return "ok"
+
+
+def _made(asked: Asked) -> socket.socket:
+    """A socket as it is asked about, not bound yet. Raises QuestionError where an option cannot be set here."""
+    sock = socket.socket(asked.family, socket.SOCK_DGRAM if asked.protocol == "udp" else socket.SOCK_STREAM)
+    text = ""
+    try:
+        for text in (*asked.options, *([f"{_DEVICE}{asked.device}"] if asked.device else [])):
+            apply(sock, parse(f"new = tcp4({text})").steps[0].options[0])
+    except OSError as error:
+        sock.close()
+        raise QuestionError(f"{visible(text)} cannot be set here ({name_of(error)})") from None
+    return sock
 
 
 def _tried_as(asked: Asked) -> str:
@@ -302,10 +315,6 @@ def _tried_as(asked: Asked) -> str:
         told = answer.read(100).decode()
     os.waitpid(child, 0)
     return told
-
-
-def _option(text: str) -> Option:
-    return parse(f"new = tcp4({text})").steps[0].options[0]
 
 
 def unseen(there: Sequence[Holder]) -> list[str]:

@@ -73,7 +73,8 @@ def at(host: str, port: str) -> str:
 def changed_settings(platform: Platform) -> tuple[tuple[str, str], ...]:
     """The settings of this host that bear on ports, where they are not the defaults and the model follows them."""
     found = knobs(platform.stack)
-    return tuple(
+    no_ipv6 = (("net.ipv6.conf.all.disable_ipv6", "1"),) if platform.stack == "linux" and not is_local("::1") else ()
+    return no_ipv6 + tuple(
         (name, found[name])
         for name, default in _DEFAULTS.items()
         if found.get(name, default) != default and name in settings() and settings()[name].takes(found[name])
