@@ -145,6 +145,8 @@ def _asking(scenario: Scenario, platform: Platform) -> tuple[Prediction, set[Dec
 
 def predict_asking(scenario: Scenario, platform: Platform) -> tuple[Prediction, set[str]]:
     """A prediction for a modelled platform, and the names of the clauses it asked for: no other could change it."""
+    if (unasked := _unasked(scenario, platform, not_modelled(platform))) is not None:
+        return unasked, set()
     prediction, asked = _asking(scenario, platform)
     return prediction, {clause.name for clause in asked}
 
