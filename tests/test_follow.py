@@ -143,6 +143,25 @@ def test_a_connect_under_way_is_settled_by_what_follows(end: str) -> None:
     assert scenario(client(end)).splitlines()[-1] == "client.connect(127.0.0.1:P)"
 
 
+def test_calls_of_two_processes_at_a_time_are_put_in_the_order_of_their_effects() -> None:
+    """A listen, the connect that it allows and the accept of that, each returning before the one it needs."""
+    begins = LISTENS.replace("1 listen(3<socket:[30]>, 128) = 0\n", "")
+    text = begins + (
+        "2 socket(AF_INET, SOCK_STREAM, IPPROTO_TCP) = 4<socket:[50]>\n"
+        f"2 connect(4<socket:[50]>, {V4.format(8000)}, 16 <unfinished ...>\n"
+        "1 listen(3<socket:[30]>, 128 <unfinished ...>\n"
+        "1 <... listen resumed>) = 0\n"
+        f"1 accept4(3<socket:[30]>, {V4.format(4000)}, [16], 0) = 5<socket:[60]>\n"
+        "2 <... connect resumed>) = 0\n"
+    )
+    client = ["client = tcp4()", "client.connect(127.0.0.1:P)", "child = listener.accept()"]
+    assert sorted(scenario(text).splitlines()) == sorted([*LISTENER.strip().splitlines(), *client])
+    assert scenario(text).splitlines()[-1] == client[-1]
+    waits = text.replace("1 <... listen resumed>) = 0\n", "").replace("2 <... connect resumed>) = 0\n", "")
+    late = waits.replace("1 accept4", "2 <... connect resumed>) = 0\n1 <... listen resumed>) = 0\n1 accept4")
+    assert scenario(late).splitlines()[-2:] == client[-2:]
+
+
 def test_a_connect_that_failed_later_failed() -> None:
     failed = client("getsockopt(4<socket:[50]>, SOL_SOCKET, SO_ERROR, [ETIMEDOUT], [4]) = 0")
     assert scenario(failed).splitlines()[-1] == "client.connect(127.0.0.1:P)?"

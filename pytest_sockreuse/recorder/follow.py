@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import errno
 import re
 import socket
@@ -82,9 +83,32 @@ def relevant(event: Syscall | End) -> bool:
 def follow(events: Sequence[Syscall | End], log: str = "") -> Followed:
     """What the recorder would have taken down of these processes; `log` is the file that a reader can look into."""
     follower = _Follower(events, log)
-    for event in events:
+    for event in _in_order(events):
         follower.take(event)
     return _without_refused(follower.found)
+
+
+def _in_order(events: Sequence[Syscall | End]) -> list[Syscall | End]:
+    """The events as they took effect: of two calls at a time a log does not say which came first.
+
+    What gives a port or takes it away does so when it begins; so does a connect, but not before the listen that it
+    needs. What returns a thing that is needed later has its place where it returned.
+    """
+    listens = [e.begun for e in events if isinstance(e, Syscall) and e.name == "listen" and e.result == 0]
+    listens.sort()
+
+    def place(event: Syscall | End) -> float:
+        if isinstance(event, End) or event.name not in ("bind", "listen", "close", "connect"):
+            return event.line
+        if (
+            event.name == "connect"
+            and (at := bisect.bisect_left(listens, event.line))
+            and listens[at - 1] > event.begun
+        ):
+            return listens[at - 1] + 0.5
+        return event.begun
+
+    return sorted(events, key=place)
 
 
 def _without_refused(found: Followed) -> Followed:

@@ -35,7 +35,7 @@ class Syscall:
     """A call of a process (0 where the log names none) that has returned.
 
     `result` is None where it never did, or strace could not see what; `errno` is the error's name, `target` what strace
-    says of a descriptor that it returned, such as socket:[4711].
+    says of a descriptor that it returned, such as socket:[4711]. It began on the line `begun`.
     """
 
     pid: int
@@ -45,6 +45,7 @@ class Syscall:
     errno: str = ""
     target: str = ""
     line: int = 0
+    begun: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,7 @@ class Log:
     """Reads a log line by line. `cut` is true after a line that a killed strace did not finish."""
 
     def __init__(self) -> None:
-        self._open: dict[int, tuple[str, str]] = {}  # the call under way, and its text so far
+        self._open: dict[int, tuple[str, str, int]] = {}  # the call under way, its text so far, its line
         self.cut = False
 
     def events(self, lines: Iterable[str]) -> Iterator[Syscall | End]:
@@ -83,11 +84,12 @@ class Log:
         if _END.fullmatch(rest):
             self._open.pop(pid, None)
             return End(pid, number)
-        if begun := _RESUMED.match(rest):
-            name, before = self._open.pop(pid, ("", ""))
-            if name != begun[1]:
-                raise LogError(number, f"'{begun[1]}' resumes, which process {pid} had not begun")
-            rest = before + rest[begun.end() :]
+        begun = number
+        if resumed := _RESUMED.match(rest):
+            name, before, begun = self._open.pop(pid, ("", "", 0))
+            if name != resumed[1]:
+                raise LogError(number, f"'{resumed[1]}' resumes, which process {pid} had not begun")
+            rest = before + rest[resumed.end() :]
         call = _CALL.match(rest)
         if call is None:
             self._broken(whole, number, text)
@@ -95,7 +97,7 @@ class Log:
         if rest.endswith(_UNFINISHED):
             if len(self._open) >= MAX_PROCESSES:
                 raise LogError(number, f"more than {MAX_PROCESSES} processes are in a call")
-            self._open[pid] = call[1], rest.removesuffix(_UNFINISHED)
+            self._open[pid] = call[1], rest.removesuffix(_UNFINISHED), begun
             return None
         args, end = _arguments(rest, call.end())
         result = _RESULT.fullmatch(rest, end) if end else None
@@ -103,7 +105,7 @@ class Log:
             self._broken(whole, number, text)
             return None
         value = None if result[1] == "?" else int(result[1], 16 if result[1].startswith("0x") else 10)
-        return Syscall(pid, call[1], args, value, result[3] or "", result[2] or "", number)
+        return Syscall(pid, call[1], args, value, result[3] or "", result[2] or "", number, begun)
 
     def _broken(self, whole: bool, number: int, text: str) -> None:
         """A line that is none: the last of a log that was cut off, or a stranger's."""
