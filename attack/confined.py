@@ -9,9 +9,11 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import errno
+import fcntl
 import os
 import platform
 import resource
+import socket
 import struct
 import sys
 from collections.abc import Callable
@@ -25,7 +27,8 @@ _LOAD, _EQUAL, _ANY_BIT, _RETURN = 0x20, 0x15, 0x45, 0x06  # BPF
 _NUMBER, _ARGUMENT = 0, 16  # where they stand in struct seccomp_data
 _KILL, _ERRNO, _ALLOW = 0x80000000, 0x00050000, 0x7FFF0000
 _NO_NEW_PRIVILEGES, _SECCOMP, _FILTER = 38, 22, 2
-_NEWNS, _NEWTIME, _NEWUSER = 0x20000, 0x80, 0x10000000
+_NEWNS, _NEWNET, _NEWTIME, _NEWUSER = 0x20000, 0x40000000, 0x80, 0x10000000
+_SIOCSIFFLAGS = 0x8914
 _BIND, _READ_ONLY, _REMOUNT, _RECURSIVE, _PRIVATE, _DETACH = 0x1000, 0x1, 0x20, 0x4000, 0x40000, 2
 
 Before = Callable[[], object]
@@ -161,6 +164,15 @@ def _another_time() -> None:
     _write("/proc/self/timens_offsets", f"monotonic {10**9} 0\nboottime {10**9} 0\n")
 
 
+def _alone(*states: int) -> None:
+    """Be on a host without namespaces whose loopback interface was in these states (flags), and is in the last."""
+    _checked(_libc.unshare(_NEWNET))
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        for flags in states:
+            fcntl.ioctl(sock, _SIOCSIFFLAGS, struct.pack("16sH14x", b"lo", flags))
+    without_namespaces()
+
+
 #: By what is wrong. The directory of the attack's temporary files stands beside that in which it runs.
 PLACES: dict[str, Before] = {
     "read-only here": _mounting(_read_only_here),
@@ -172,6 +184,8 @@ PLACES: dict[str, Before] = {
     ),
     "no dev": _mounting(partial(_mount, "none", "/dev", "tmpfs", _READ_ONLY)),
     "another time": _another_time,
+    "loopback never up": _alone,
+    "loopback down again": partial(_alone, 1, 0),
 }
 
 

@@ -17,6 +17,8 @@ from hypothesis import strategies as st
 from recording import LOCAL, recorded
 
 from pytest_sockreuse.hooks.explain import Explainer
+from pytest_sockreuse.recorder import watch
+from pytest_sockreuse.recorder.events import Known
 from pytest_sockreuse.recorder.reconstruct import reconstruct
 
 PROPERTY = settings(derandomize=True, deadline=None, database=None, max_examples=200)
@@ -164,3 +166,27 @@ def test_a_wrapper_that_outlives_a_recording_is_no_circle(monkeypatch: pytest.Mo
         with recorded() as tape, socket.socket() as sock:
             sock.bind(LOCAL)
         assert [event[0] for event in tape.events] == ["socket", "bind", "close"]
+
+
+def test_sockets_of_descriptors_are_met_while_threads_make_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    with recorded() as tape, socket.socket() as sock:
+        numbers, real = iter(range(10_000, 20_000)), os.fstat
+
+        def meanwhile(fd: int) -> os.stat_result:
+            tape.fds[next(numbers)] = Known()
+            return real(fd)
+
+        monkeypatch.setattr(os, "fstat", meanwhile)
+        socket.socket(fileno=os.dup(sock.fileno())).close()
+        monkeypatch.undo()
+        assert [event[0] for event in tape.events] == ["socket", "dup", "close"]
+
+
+def test_the_explainer_below_makes_no_accepted_socket_a_stranger(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watch, "_adopt", lambda *_: pytest.fail("it was made by a call that is watched"))
+    with explained(), recorded(), socket.socket() as server, socket.socket() as client:
+        server.bind(LOCAL)
+        server.listen()
+        client.connect(server.getsockname())
+        server.accept()[0].close()
+        server.dup().close()

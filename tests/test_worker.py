@@ -207,6 +207,12 @@ def test_nobody_need_be_told_that_children_ended(isolation: str) -> None:
         assert runner.run(parsed("A = tcp4()")).steps[0].outcome == "ok"
 
 
+@linux_only
+def test_a_descriptor_need_not_be_closed_at_once(isolation: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "close", lambda _: None)  # as gevent's, which waits for its loop
+    assert possible() == isolation
+
+
 @pytest.mark.parametrize("python", [None, "", "/nonexistent", os.devnull, os.path.abspath(os.curdir)])
 def test_a_worker_that_cannot_be_started_is_one_line_and_the_next_may_be(
     python: str | None, monkeypatch: pytest.MonkeyPatch

@@ -101,15 +101,13 @@ def _can(make: Callable[[], None]) -> bool:
     try:
         reader, writer = os.pipe()
         with open(reader, "rb") as answer:
-            try:
+            with open(writer, "wb", 0) as said:  # files close at once, where os.close() is gevent's and does not
                 child = os.fork()
                 if not child:
                     with contextlib.suppress(BaseException):
                         make()
-                        os.write(writer, b"yes")
+                        said.write(b"yes")
                     os._exit(0)
-            finally:
-                os.close(writer)
             can = bool(answer.read())
     except OSError:
         return False

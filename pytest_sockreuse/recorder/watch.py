@@ -9,6 +9,7 @@ from __future__ import annotations
 import _socket
 import errno
 import functools
+import inspect
 import os
 import socket
 import sys
@@ -91,11 +92,12 @@ def _adopt(tape: Tape, sock: Any, fd: int) -> None:
         return
     try:
         inode = os.fstat(fd).st_ino
-        original = next((known for known in tape.fds if inode and os.fstat(known).st_ino == inode), None)
+        fds = list(tape.fds)  # at once: other threads make sockets meanwhile
+        original = next((known for known in fds if inode and os.fstat(known).st_ino == inode), None)
     except OSError:  # Windows; or a descriptor that was closed where nobody saw it
         original = None
     if original is not None:
-        tape.fds[fd] = tape.fds[original]
+        tape.fds[fd] = tape.fds.get(original) or Known()
         tape.note(("dup", original, fd, 0, ()))
 
 
@@ -279,7 +281,9 @@ def _del(self: Any) -> None:
 
 def _closing(tape: Tape, sock: Any, fd: int) -> None:
     """Note that a socket is about to be closed: that frees its port, so others may be noted before it returns."""
-    known = tape.fds.pop(fd)
+    known = tape.fds.pop(fd, None)
+    if known is None:  # another thread closes it too
+        return
     if known.pending is not None:
         _settle(tape, sock, known)
     look = known.connected and known.named  # its port may be wanted again, and what closing leaves behind then matters
@@ -367,7 +371,8 @@ def _install() -> None:
         _before[name], _call[name] = stands, getattr(_class, name)
         setattr(_class, name, functools.update_wrapper(wrapper, _call[name]))
     _under.clear()
-    _MAKERS.update(_call[name].__code__ for name in ("accept", "dup") if hasattr(_call[name], "__code__"))
+    for call in (inspect.unwrap(_call[name]) for name in ("accept", "dup")):  # below what others have wrapped around it
+        _MAKERS.update([call.__code__] if hasattr(call, "__code__") else [])
 
 
 def _remove() -> None:
