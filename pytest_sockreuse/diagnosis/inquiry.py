@@ -302,15 +302,15 @@ def _tried_as(asked: Asked) -> str:
     if sys.platform == "win32" or os.geteuid() != 0 or asked.uid is None:
         return ""
     ours, its = os.pipe()
-    child = os.fork()
-    if not child:
-        try:
-            os.setgroups([])
-            os.setuid(asked.uid)
-            os.write(its, _tried(asked).encode())
-        finally:
-            os._exit(0)
-    os.close(its)
+    with open(its, "wb", 0) as said:  # a file closes at once, where os.close() is gevent's and does not
+        child = os.fork()
+        if not child:
+            try:
+                os.setgroups([])
+                os.setuid(asked.uid)
+                said.write(_tried(asked).encode())
+            finally:
+                os._exit(0)
     with open(ours, "rb") as answer:
         told = answer.read(100).decode()
     os.waitpid(child, 0)
