@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import itertools
+import socket
 
 import pytest
 from here import linux_only
 
-from pytest_sockreuse.diagnosis import exhaustion
+from pytest_sockreuse.diagnosis import Asked, exhaustion
 from pytest_sockreuse.diagnosis.exhaustion import _RELIEFS, _Scene
+from pytest_sockreuse.live.census import Census, Seat
 from pytest_sockreuse.live.runner import Runner
 from pytest_sockreuse.model import predict
 from pytest_sockreuse.parser import parse
-from pytest_sockreuse.platforms import current
+from pytest_sockreuse.platforms import current, named
 
 WAYS = [
     _Scene(protocol, bound=bound, state=state, new_bound=new_bound, connects=connects, settings=SETTINGS)
@@ -55,3 +57,25 @@ def test_other_addresses_are_modelled_too(six: bool, remote: bool) -> None:
         changed = [exhaustion._failed(relief.edit(scene), current()) for relief in _RELIEFS if relief.where(scene)]
         assert None in changed
         assert not any(step.unknown for step in changed if step is not None)
+
+
+@pytest.mark.parametrize(
+    ("name", "protocol", "clause"),
+    [
+        ("linux-6.18", "udp", "udp-ports-exhausted"),
+        ("windows-11", "tcp", "connect-ports-exhausted"),
+        ("windows-11", "udp", "bind-ports-exhausted"),
+        ("macos-15", "tcp", "ports-exhausted"),
+        ("freebsd-14.0", "tcp", "ports-exhausted"),
+    ],
+)
+def test_each_system_has_its_error_where_no_port_is_left(name: str, protocol: str, clause: str) -> None:
+    platform = named(name)
+    there = ("127.0.0.1", 80)
+    seat = Seat(socket.AF_INET, ("127.0.0.1", 40000), there, "ESTABLISHED", 1, ())
+    errno = exhaustion.none_left(protocol, platform)
+    asked = Asked("connect", errno, protocol, socket.AF_INET, (), ("0.0.0.0", 0), there)
+    found = Census(40000, 40000, frozenset(), [seat])
+    deciding, helps = exhaustion.relieved(asked, found, platform)
+    assert [it.name for it in deciding] == [clause]
+    assert "give the OS a wider range to choose from" in helps

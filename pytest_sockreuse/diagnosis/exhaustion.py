@@ -236,7 +236,7 @@ def relieved(
     scenes = []
     for scene in _scenes(asked, found, how or {}):
         answer = _failed(scene, platform)
-        if answer is not None and answer.outcomes == (asked.errno,):
+        if answer is not None and asked.errno in answer.outcomes:
             scenes.append(scene)
             deciding.setdefault(answer.clause, known[answer.clause])
     helps = []
@@ -314,12 +314,19 @@ def _failed(scene: _Scene, platform: Platform) -> StepPrediction | None:
 def of_range(found: Census, protocol: str, platform: Platform, settings: Mapping[str, str]) -> tuple[list[str], bool]:
     """What would relieve the range of whom it serves most, and whether a port is left."""
     to = destinations(found)
-    errno = "EAGAIN" if protocol == "udp" else "EADDRNOTAVAIL"
+    errno = none_left(protocol, platform)
     place, count = to.most_common(1)[0] if to else (("127.0.0.1", 0), 0)
     asked = Asked("connect", errno, protocol, _family(place[0]), (), (_wild(place[0]), 0), place if count else None)
     asked = replace(asked, settings=tuple(settings.items()))
     _, helps = relieved(asked, found, platform)
     return helps, len(found.ports()) < found.size
+
+
+def none_left(protocol: str, platform: Platform) -> str:
+    """What connect() fails with where no port is left to choose."""
+    if platform.stack == "windows":
+        return "ENOBUFS"
+    return "EAGAIN" if protocol == "udp" and platform.stack in ("linux", "gvisor") else "EADDRNOTAVAIL"
 
 
 def _family(host: str) -> int:

@@ -139,7 +139,7 @@ def _v6only(family: int) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What each call would come to, and how that is known: by the ``model``, or ``tried``."""
+    """What each call would come to, and how that is `known`: by the ``model``, ``tried``, or by what is ``seen``."""
 
     asked: Asked
     outcomes: Mapping[str, str]
@@ -159,7 +159,8 @@ class Answer:
         cut = next((n for n, (name, _) in enumerate(explained) if name in ("clause", "fix")), len(explained))
         yield from explained[:cut]
         said = ", ".join(f"{verb} {outcome}" for verb, outcome in self.outcomes.items())
-        yield "answer", f"{said} ({'tried here' if self.known == 'tried' else f'by the model of {current()}'})"
+        known = {"tried": "tried here", "seen": "by the ports that are left", "model": f"by the model of {current()}"}
+        yield "answer", f"{said} ({known[self.known]})"
         yield from explained[cut:]
         yield from (("unseen", text) for text in unseen(self.explanation.sight.there))
 
@@ -220,7 +221,7 @@ def answer(asked: Asked, there: Sequence[Holder]) -> Answer:
 def _outcomes(asked: Asked, sight: Sight, platform: Platform) -> tuple[dict[str, str], str]:
     """What bind, and then listen or connect would come to."""
     if not asked.local[1]:
-        return _chosen(asked), "model" if asked.foreign else "tried"
+        return _chosen(asked), "seen" if asked.foreign else "tried"
     stories = [answers(asked, others, platform) for others in guesses(sight.there)]
     sure = bool(sight.there) and not asked.elsewhere and all(stories)
     told = _united(stories)
@@ -249,8 +250,8 @@ def _chosen(asked: Asked) -> dict[str, str]:
     if len(taken.ports()) < taken.size:
         return _until_failure({"connect": "ok"}, asked)
     barred = {s.local[1] for s in taken.seats if s.foreign == asked.foreign or s.state in ("LISTEN", "BOUND")}
-    none_left = "EAGAIN" if asked.protocol == "udp" else "EADDRNOTAVAIL"
-    return {"connect": none_left if asked.protocol == "udp" or len(barred) >= taken.size else f"{none_left}|ok"}
+    errno = exhaustion.none_left(asked.protocol, current())
+    return {"connect": errno if asked.protocol == "udp" or len(barred) >= taken.size else f"{errno}|ok"}
 
 
 def _until_failure(outcomes: Mapping[str, str], asked: Asked) -> dict[str, str]:

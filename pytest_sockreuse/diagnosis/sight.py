@@ -15,8 +15,6 @@ from .question import Asked, is_local
 from .words import Row, Scene
 
 _EXHAUSTED = ("EADDRINUSE", "EADDRNOTAVAIL", "EAGAIN", "ENOBUFS")
-
-
 _RESERVED = {
     "linux": "the OS never chooses it by itself",
     "windows": "it is in an excluded range, of which nobody may bind a port but who asked for the range",

@@ -60,14 +60,14 @@ _NOT_INHERITED = {
 @dataclass(frozen=True, slots=True)
 class Scene:
     """What is known beside the sockets: the range that the OS chooses ports from, descriptors of placeholders, who
-    made a socket (by inode), the peers' processes (by holder), and how a port is had that nobody else has."""
+    made a socket (by inode), how a port is had that nobody else has, and how to ask again with more rights."""
 
     platform: Platform
     ephemeral: tuple[int, int]
     placeholders: frozenset[int] = frozenset()
     made: Mapping[int, str] | None = None
     another: str = "use another port (fixture held_port)"
-    ask: str = ""  # how to ask again, with more rights
+    ask: str = ""
 
     def chosen(self, port: int) -> bool:
         """Whether the OS may have chosen a port."""
