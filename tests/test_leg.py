@@ -146,7 +146,7 @@ def test_the_lab_boots_a_kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("PATH", str(tmp_path / "bin"), prepend=":")
     assert run("linux-6.12.101", tmp_path) == 2
     (call,) = calls(tmp_path / "bin")
-    assert f"{ROOT}/conformance/lab/run.py linux-6.12.101 --into {tmp_path} " in call
+    assert f"{ROOT}/conformance/lab/run.py linux-6.12.101 --explore 0 --into {tmp_path} " in call
     assert ended(tmp_path / "linux-6.12.101.jsonl") == "with status 2: lab: none of these kernels can be booted here"
 
 
