@@ -53,6 +53,28 @@ A.sendto(127.0.0.1:P)
 A.sendto(127.0.0.1:P)
 """
 
+# At a group's address it sends from where the route says, and goes on to once it was connected.
+SETTLED = """
+A = udp4()
+A.bind(224.0.0.251:0)
+A.connect(127.0.0.1:P)
+A.connect(224.0.0.251:40001)
+"""
+
+# What the peer left ended by time, so nobody takes the late end of the connection.
+LATE = """
+A = tcp4()
+A.bind(127.0.0.1:R)
+A.listen()
+B = tcp4(TCP_LINGER2=1)
+B.connect(127.0.0.1:R)
+C = A.accept()
+B.close()
+wait 1.8
+C.shutdown(WR)
+C.send()
+"""
+
 
 @pytest.mark.parametrize(
     ("text", "step", "outcome"),
@@ -61,6 +83,8 @@ A.sendto(127.0.0.1:P)
         (RECONNECTED, "A.recv", "timeout"),
         (GROUPED, "A.sendto#2", "ok"),
         (COUNTED, "A.sendto#2", "ECONNREFUSED"),
+        (SETTLED, "A.connect#2", "ok"),
+        (LATE, "C.send", "ECONNRESET"),
     ],
 )
 def test_the_model_says_what_the_kernel_did(text: str, step: str, outcome: str) -> None:

@@ -271,6 +271,8 @@ class Machine(Generic[S]):
         if held.unknown and held.sock is None:
             raise Unknown(held.unknown)
         if held.sock is not None:
+            if held.sock.proto == "sctp":
+                self.family.name(self, held.sock)  # raises Unknown where that is not known
             held.port = held.sock.shown
         if self.space.loose:
             self.space.look(held.port)

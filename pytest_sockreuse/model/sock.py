@@ -32,7 +32,7 @@ class Sock:
         "proto mptcp lite family user options ra rp v6only device no_port port_range linger linger2 nonlocal_ laddr "
         "port shown raddr rport state connected addr_lock port_lock auto queue backlog group conns peer rx error fin "
         "ended shut_rd shut_wr open half since ends timestamps bound_at mapped tried twofold warm past "
-        "told"
+        "told source"
     ).split()
 
     def __init__(self, proto: str, family: int, user: str) -> None:
@@ -67,6 +67,7 @@ class Sock:
         self.twofold = False  # a connection of MPTCP on both sides, whose ends are not those of its TCP connection
         self.tried = False  # an MPTCP socket that a connection was tried with
         self.past = ""  # Linux UDP over IPv6: the peer before it was disconnected
+        self.source = ""  # Linux UDP at a group's or broadcast address: from where it sends since it connected
         self.told = ""  # MPTCP: the local address that getsockname reports, where it is not that of its subflow
         self.warm = False  # Linux UDP: it got a datagram while it was connected
         self.mapped = False  # an AF_INET6 socket that sent a SYN by IPv4

@@ -250,7 +250,7 @@ class Linux:
             raise Errno("EOPNOTSUPP", DATAGRAM)
         if sk.proto == "sctp":
             sctp.known(m)
-            if sk.shut_rd or sk.ended:
+            if sk.shut_rd:
                 sctp.lose(m)
         if sk.state != LISTEN:
             raise Errno("EINVAL", NOT_LISTENING)
@@ -276,7 +276,7 @@ class Linux:
             sk.shut_wr = sk.shut_wr or how != "RD"
             raise Errno("ENOTCONN", NOT_CONNECTED)
         if how != "RD":
-            gone = sk.state == CLOSE_WAIT and sk.peer is None and LATE_FIN in m.on
+            gone = sk.state == CLOSE_WAIT and (sk.peer is None or sk.peer.state == CLOSE) and LATE_FIN in m.on
             stream.end(m, self.tcp, sk)
             if gone:
                 sk.error = "ECONNRESET"

@@ -95,9 +95,9 @@ def sends_from(m: Machine, sk: Sock) -> str:
         return LOOPBACK4 if sk.addr_lock and not sk.any_ else ""
     kind = kind_of(sk.laddr)
     if sk.any_ or (sk.family == 4 and kind == "broadcast" and BROADCAST_SOURCE in m.on):
-        return ""
+        return sk.source
     if sk.family == 4 and kind == "multicast" and MULTICAST_TO in m.on:
-        return ""
+        return sk.source
     return sk.laddr
 
 

@@ -35,8 +35,7 @@ EXHAUSTED = BOOK(
 )
 UNCONNECTED = BOOK(
     "sctp-not-connected",
-    "Without a connection SCTP sends nothing, EPIPE, and shutdown() is ENOTCONN, of a listener EOPNOTSUPP but for WR, "
-    "and then listen() EINVAL.",
+    "Without a connection SCTP sends nothing, EPIPE, and shutdown() is ENOTCONN, of a listener no error for WR.",
     "net/sctp/socket.c sctp_sendmsg; net/ipv4/af_inet.c inet_shutdown",
 )
 NO_DISCONNECT = BOOK("sctp-no-disconnect", "SCTP cannot be disconnected, EOPNOTSUPP.", f"{_SOCKET} sctp_inet_connect")
@@ -82,8 +81,6 @@ def listen(m: Machine, sk: Sock, backlog: int) -> None:
     known(m)
     if not backlog:
         lose(m)
-    if sk.ended:
-        raise Errno("EINVAL", UNCONNECTED)
     if sk.state == LISTEN:
         return
     sk.state = LISTEN
@@ -110,8 +107,7 @@ def shutdown(m: Machine, sk: Sock, how: str) -> None:
         sk.shut_rd = sk.shut_rd or how != "WR"
         raise Errno("ENOTCONN", UNCONNECTED)
     if how != "WR":
-        sk.ended = True
-        raise Errno("EOPNOTSUPP", UNCONNECTED)
+        lose(m)
 
 
 def disconnect(m: Machine) -> None:

@@ -197,6 +197,8 @@ class Udp:
             sk.laddr = way.source
             self._leave_group(sk)
             self.rehash(m, sk)
+        if sk.family == 4 and at.kind_of(sk.laddr) in ("broadcast", "multicast"):
+            sk.source = way.source
         for member in sk.group or ():
             member.conns = True
         sk.raddr, sk.rport, sk.state = way.destination, port, ESTABLISHED
