@@ -1,4 +1,4 @@
-"""What the page of everything weighs, and takes in Chromium: what its main thread spends, which a busy machine does not spoil."""
+"""What the page of everything weighs, and takes of Chromium's main thread, which a busy machine hardly spoils."""
 
 from __future__ import annotations
 

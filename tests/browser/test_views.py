@@ -35,7 +35,7 @@ def test_the_front_has_ten_differences_with_who_does_what(look: Open) -> None:
     items = page.locator(".ten > li")
     assert items.count() == 10
     for item in items.all():
-        assert item.locator("p").inner_text().strip()
+        assert item.locator("a").inner_text().strip()
         assert item.locator(".strip > li").count() >= 2
     items.first.locator("a").click()
     assert page.locator("h1").inner_text()
@@ -284,7 +284,7 @@ def test_the_page_prints_every_row_that_is_asked_for(look: Open) -> None:
     assert page.locator(".row .sign").first.is_visible()
     page.emulate_media(media="screen")
     page.evaluate("dispatchEvent(new Event('afterprint'))")
-    assert rows(page).count() == shown
+    assert rows(page).count() < 12
 
 
 def test_the_picture_in_the_readme(look: Open, tmp_path: Path) -> None:
