@@ -70,17 +70,17 @@ function outcomeWith(texts) {
   return outcomeWith.known.get(key);
 }
 
-/** Whether what was seen is one of the ways that an outcome allows; recorded ports may be one of a range. */
+/** Whether what was seen is a way that an outcome allows. Where the system chose, a file has all that it may choose from. */
 function allows(outcome, seen) {
   const allowed = new Map(outcome.steps);
-  return seen.every((text, step) => text.split("|").every((one) =>
-    (allowed.get(step) ?? "ok").split("|").some((may) => one === may || may === "?" || sameValue(one, may))));
+  return seen.every((text, step) => text.split("|").some((one) =>
+    (allowed.get(step) ?? "ok").split("|").some((may) => one === may || may === "?" || (may === "ok" && !isWord(one)) || sameValue(one, may))));
 }
 
 function sameValue(value, may) {
   const [, host, low, high] = /^(.*):(\d+)(?:\.\.(\d+))?$/.exec(may) ?? [];
   const [, there, from, to] = /^(.*):(\d+)(?:\.\.(\d+))?$/.exec(value) ?? [];
-  return host !== undefined && host === there && Number(low) <= Number(from) && Number(to ?? from) <= Number(high ?? low);
+  return host !== undefined && host === there && Number(low) <= Number(to ?? from) && Number(from) <= Number(high ?? low);
 }
 
 /** What a run of one's own came to, in words, with the ways on. */
