@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from pytest_sockreuse import cli
 from pytest_sockreuse.cli import main
+from pytest_sockreuse.commands import results as commands
 from pytest_sockreuse.loader import load
 from pytest_sockreuse.platforms import CONFORMANCE, Platform, Span
 from pytest_sockreuse.report.measured import Run, complaints, proposal, runs, unshown
@@ -124,7 +124,7 @@ def test_each_boundary_that_lies_between_two_runs_is_a_step(suite: Suite, known:
 
 @pytest.fixture(autouse=True)
 def loaded_once(suite: Suite, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cli, "_suite", lambda: suite)
+    monkeypatch.setattr(commands, "whole_suite", lambda: suite)
 
 
 @pytest.fixture
@@ -235,7 +235,7 @@ def test_a_truncated_file_is_refused(command: str, tmp_path: Path, capsys: pytes
 def test_an_installation_has_no_results_of_its_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(cli, "CONFORMANCE", tmp_path)
+    monkeypatch.setattr(commands, "CONFORMANCE", tmp_path)
     assert main(["results", "check"]) == 2
     assert capsys.readouterr().err == "sockreuse: name the results files: there are none beside this suite\n"
 

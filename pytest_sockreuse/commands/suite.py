@@ -1,0 +1,76 @@
+"""Commands about the suite: its rules and the models' clauses, told, tried here, held against each other."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+from pathlib import Path
+
+from .. import output
+from ..arguments import UsageError
+from ..text import visible
+from .shared import modelled, whole_suite, with_model
+
+
+def rules(arguments: argparse.Namespace) -> int:
+    from ..loader import load
+    from ..report.guards import catalogue
+
+    for line in catalogue(load(check=False)):
+        print(line)
+    return 0
+
+
+def check(arguments: argparse.Namespace) -> int:
+    from ..guard import GuardError, tried
+
+    try:
+        trials = tried(arguments.rule)
+    except GuardError as error:
+        raise UsageError(str(error)) from None
+    from ..report.guards import refusal, to_json
+
+    for trial in trials:
+        print(to_json(trial) if arguments.json else str(trial) if trial.honoured else refusal(trial))
+    answers = [trial.honoured for trial in trials]
+    return 1 if False in answers else 2 if None in answers else 0
+
+
+def clauses(arguments: argparse.Namespace) -> int:
+    from ..report.clauses import book, pinned, show, to_json
+
+    entries = book(with_model(arguments.on) if arguments.on else None)
+    names = {entry.clause.name for entry in entries}
+    for name in arguments.name:
+        if name not in names:
+            close = difflib.get_close_matches(name, names, 3)
+            raise UsageError(f"no clause '{visible(name)}'" + (f", perhaps {' or '.join(close)}" if close else ""))
+    wanted = [entry for entry in entries if entry.clause.name in (arguments.name or names)]
+    cases = pinned(wanted, whole_suite()) if arguments.name else {}
+    for line in (to_json(entry, cases) for entry in wanted) if arguments.json else show(wanted, cases):
+        print(line)
+    return 0
+
+
+def audit(arguments: argparse.Namespace) -> int:
+    from ..expected import disagreements
+
+    status = 0
+    for disagreement in disagreements(whole_suite(), arguments.on or modelled()):
+        print(disagreement)
+        status = 1
+    return status
+
+
+def export(arguments: argparse.Namespace) -> int:
+    from ..report.exchange import export
+
+    text = "".join(export(whole_suite()))
+    if arguments.file == "-":
+        print(text, end="")
+        return 0
+    try:
+        output.write(Path(arguments.file), text)
+    except OSError as error:
+        raise UsageError(f"{arguments.file}: {error.strerror}") from None
+    return 0
