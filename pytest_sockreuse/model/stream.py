@@ -96,7 +96,10 @@ def _take_fin(m: Machine, lives: Lives, sk: Sock) -> None:
     if sk.state == ESTABLISHED:
         sk.state = CLOSE_WAIT
     elif sk.state == FIN_WAIT2:
-        lives.remain(m, sk, False)
+        if sk.twofold and not sk.open and m.choose(2):  # it is still on its way
+            last(m, sk, (0, SOON))
+        else:
+            lives.remain(m, sk, False)
     elif sk.state == TIME_WAIT and sk.half:
         sk.half = False
         last(m, sk, lives.stay(m, sk, False))
@@ -128,6 +131,9 @@ def _ended(m: Machine, lives: Lives, sk: Sock) -> Sock | None:
     sk.ends = ALWAYS
     if sk.state in (TIME_WAIT, LAST_ACK):
         finish(m, lives, sk)
+        return None
+    if sk.ended:  # the peer's end has come at last
+        lives.remain(m, sk, False)
         return None
     stay = lives.stay(m, sk, True)
     lives.remain(m, sk, True)
@@ -211,6 +217,7 @@ def send(m: Machine, lives: Lives, sk: Sock) -> str:
     peer = sk.peer
     deaf = peer is not None and peer.state == FIN_WAIT2 and (peer.shut_rd or not peer.open)
     if peer is not None and deaf and peer.mptcp:  # it takes what comes
+        peer.rx += peer.open
         return "ok"
     if peer is None or deaf or peer.state in (TIME_WAIT, CLOSE):
         if peer is not None:
