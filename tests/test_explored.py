@@ -91,7 +91,7 @@ N.bind(127.0.0.1:Q)
 N.connect(127.0.0.1:P)?
 """
 
-# After shutdown(RDWR) an MPTCP socket takes data all the same, and resets when it is closed with it: what then, is not known.
+# After shutdown(RDWR) an MPTCP socket takes data all the same, and resets when it is closed with it.
 UNREAD = """
 A = mptcp6()
 A.listen()
