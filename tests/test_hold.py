@@ -153,10 +153,14 @@ signal.signal({int(number)}, lambda *_: (print("got it", flush=True), sys.exit(7
 print("ready", flush=True)
 signal.pause()
 """
-    with held("--", sys.executable, "-c", code, "{}") as process:
-        assert line(process) == "ready"
-        process.send_signal(number)
-        assert line(process) == "got it"
+    before = signal.signal(number, lambda *_: None)  # so that it is not ignored, as in the background of a shell
+    try:
+        with held("--", sys.executable, "-c", code, "{}") as process:
+            assert line(process) == "ready"
+            process.send_signal(number)
+            assert line(process) == "got it"
+    finally:
+        signal.signal(number, before)
     assert process.returncode == 7
 
 

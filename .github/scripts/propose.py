@@ -51,7 +51,8 @@ def _message(texts: dict[str, str]) -> str:
     rules = [Path(name).stem for name in texts if "/rules/" in name]
     return (
         f"{TITLE}\n\nWhat these runs show of every cell is stated as measured: {', '.join(results) or 'those filed'}.\n"
-        f"Rules that change: {', '.join(rules)}. Each diff is that of `sockreuse results apply`."
+        f"Rules that change: {', '.join(rules)}. Each diff is that of `sockreuse results apply`.\n"
+        "Before it is merged, `sockreuse report --claims docs/claims.md` writes that page anew."
     )
 
 
