@@ -8,7 +8,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from types import FrameType
 
 from .ports import PortError, Ports
@@ -45,14 +45,14 @@ def hold(command: Sequence[str], count: int = 1, release: bool = False) -> int:
         if release:
             for lease in leases:
                 lease.release()
-        with _passed_on() as running:
+        with _passed_on() as start:
             try:
-                running.append(subprocess.Popen(words))
+                process = start(words)
             except FileNotFoundError:
                 return _cannot(words[0], "no such command", _NOT_FOUND)
             except OSError as error:
                 return _cannot(words[0], error.strerror or "cannot be run", _NOT_EXECUTABLE)
-            status = _waited(running[0])
+            status = _waited(process)
     return status if status >= 0 else _SIGNALLED - status
 
 
@@ -73,21 +73,31 @@ def _waited(process: subprocess.Popen[bytes]) -> int:
 
 
 @contextlib.contextmanager
-def _passed_on() -> Iterator[list[subprocess.Popen[bytes]]]:
-    """Passes signals on to the process that is put in the list, if the terminal has not sent them to it already."""
+def _passed_on() -> Iterator[Callable[[list[str]], subprocess.Popen[bytes]]]:
+    """What starts a command; signals are passed on to it, if the terminal has not sent them to it already."""
     running: list[subprocess.Popen[bytes]] = []
+    early: list[int] = []  # what came before the command was known
 
     def pass_on(number: int, frame: FrameType | None) -> None:
-        if running and not (signal.Signals(number).name in _BY_TERMINAL and _in_foreground()):
+        if signal.Signals(number).name in _BY_TERMINAL and _in_foreground():
+            return
+        early.extend([number] * (not running))
+        for process in running:
             with contextlib.suppress(OSError):
-                running[0].send_signal(number)
+                process.send_signal(number)
+
+    def start(words: list[str]) -> subprocess.Popen[bytes]:
+        running.append(subprocess.Popen(words))
+        for number in early:
+            running[0].send_signal(number)
+        return running[0]
 
     before = {}
     for name in _SIGNALS:
         if (number := getattr(signal, name, None)) is not None and signal.getsignal(number) is not signal.SIG_IGN:
             before[number] = signal.signal(number, pass_on)
     try:
-        yield running
+        yield start
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -95,7 +95,7 @@ def test_what_cannot_follow_is_a_disagreement_too() -> None:
 @pytest.mark.usefixtures("namespaces")
 def test_a_broken_model_is_found_out() -> None:
     with Runner() as runner:
-        tally = Fuzz(runner, current(), 1, {"bind-conflict"}).run(150)
+        tally = Fuzz(runner, current(), 2, {"bind-conflict"}).run(150)
     assert tally.found
     assert tally.performed == 150
     assert min(len(found.scenario.steps) for found in tally.found) == 4

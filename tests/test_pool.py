@@ -73,7 +73,7 @@ SAID = {  # of a signal and who gets it: status and standard error
 }
 
 
-@pytest.mark.usefixtures("namespaces")
+@pytest.mark.usefixtures("namespaces", "foreground")
 @pytest.mark.parametrize(("name", "who"), SAID, ids="-".join)
 def test_an_exploration_ends_with_all_that_it_started(name: str, who: str) -> None:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
