@@ -113,7 +113,8 @@ def _words(command: Sequence[str]) -> list[str]:
 
 def _prepare(before: Callable[[], object] | None) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (_ADDRESS_SPACE, _ADDRESS_SPACE))
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # whatever ours is
+    for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)  # whatever ours is
     if before is not None:
         before()
 
