@@ -162,7 +162,12 @@ def streams() -> Iterator[Attack]:
             (["sockreuse", "export", "full/given"], (2,)),
             (["sockreuse", *"explore --exhaustive 2 --on linux-6.18 --resume full/given".split()], (2,)),
             (
-                ["pytest", *"--sockreuse=lost-ports -k ip4 --sockreuse-only -q --sockreuse-report full/given".split()],
+                [
+                    "pytest",
+                    *"-p no:cacheprovider --sockreuse=lost-ports -k ip4 --sockreuse-only -q".split(),
+                    "--sockreuse-report",
+                    "full/given",
+                ],
                 (1,),
             ),
         ):
