@@ -7,12 +7,15 @@ import math
 import os
 import sys
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
 from .platforms import Platform, PlatformError, named
 from .text import visible
 from .version import __version__
+
+_ALL = "these platforms (all that are modelled)"
 
 
 class UsageError(Exception):
@@ -39,6 +42,9 @@ class _Parser(argparse.ArgumentParser):
 
     def _print_message(self, message: str, file: Any = None) -> None:  # argparse passes over what cannot be written
         print(message, end="", file=file or sys.stderr)
+
+
+_Command = Callable[..., _Parser]  # adds the command of a name, told in a line, with what a JSON object is of
 
 
 def _number(text: str) -> int:
@@ -76,13 +82,29 @@ def parser(commands: Mapping[str, Callable[[argparse.Namespace], int]]) -> argpa
     top.add_argument("--version", action="version", version=f"sockreuse {__version__}")
     found = top.add_subparsers(required=True, metavar="COMMAND")
 
-    def command(name: str, about: str, of: str = "", to: Any = found) -> _Parser:
-        made: _Parser = to.add_parser(name, help=about, description=f"{about[0].upper()}{about[1:]}.")
-        made.set_defaults(call=commands[f"{of}{name}"])
+    def command(name: str, about: str, json: str = "", to: Any = found) -> _Parser:
+        made: _Parser = to.add_parser(
+            name.rpartition(" ")[2], help=about, description=f"{about[0].upper()}{about[1:]}."
+        )
+        made.set_defaults(call=commands[name])
+        if json:
+            made.add_argument("--json", action="store_true", help=f"print one JSON object a {json}")
         return made
 
-    run = command("run", "perform the scenarios of FILE on this machine")
-    predict = command("predict", "say what the model of a platform does with the scenarios of FILE")
+    _scenarios(command)
+    _exploring(command)
+    _suite(command)
+    _reports(command)
+    about = "work with results files"
+    results = found.add_parser("results", help=about, description=f"{about.capitalize()}.")
+    _results(partial(command, to=results.add_subparsers(required=True, metavar="COMMAND")))
+    _machine(command)
+    return top
+
+
+def _scenarios(command: _Command) -> None:
+    run = command("run", "perform the scenarios of FILE on this machine", "scenario")
+    predict = command("predict", "say what the model of a platform does with the scenarios of FILE", "scenario")
     compare = command(
         "compare", "show where platforms differ, by their models: in the steps of FILE, or with two servers"
     )
@@ -93,6 +115,7 @@ def parser(commands: Mapping[str, Callable[[argparse.Namespace], int]]) -> argpa
         compare.add_argument(
             f"--{which}", metavar="RUNTIME", help=f"instead of FILE: the {which} to take a port, such as node or flask"
         )
+    compare.add_argument("--on", type=_platforms, metavar="A,B,…", help=_ALL)
     predict.add_argument("--on", type=_platform, metavar="PLATFORM", required=True, help="as linux-6.1.176 or macos-15")
     predict.add_argument("--why", action="store_true", help="print the sentence and source of each clause that decides")
 
@@ -113,12 +136,8 @@ def parser(commands: Mapping[str, Callable[[argparse.Namespace], int]]) -> argpa
         "command", nargs=argparse.REMAINDER, metavar="COMMAND", help="after --: the program and its arguments"
     )
 
-    clauses = command("clauses", "list the clauses of the models: name, sentence, source and versions")
-    clauses.add_argument(
-        "name", nargs="*", metavar="NAME", help="these, each with the case that pins it (all, without)"
-    )
-    clauses.add_argument("--on", type=_platform, metavar="PLATFORM", help="those that hold there (on any)")
 
+def _exploring(command: _Command) -> None:
     explore = command("explore", "perform random scenarios here and compare what they do with a model")
     much = explore.add_mutually_exclusive_group()
     much.add_argument("--seconds", type=_seconds, metavar="N", help="for N seconds")
@@ -137,15 +156,29 @@ def parser(commands: Mapping[str, Callable[[argparse.Namespace], int]]) -> argpa
 
     distinguish = command("distinguish", "find the shortest scenarios in which platforms differ")
     distinguish.add_argument("platform", nargs="+", type=_platform, metavar="PLATFORM", help="two or more")
-    resemble = command("resemble", "say which modelled platform this machine behaves like")
-    audit = command("audit", "find where a statement of the suite and a model disagree")
-    for asker, those in (
-        (compare, "all that are modelled"),
-        (resemble, "the newest of each that is modelled"),
-        (audit, "all that are modelled"),
-    ):
-        asker.add_argument("--on", type=_platforms, metavar="A,B,…", help=f"these platforms ({those})")
+    resemble = command("resemble", "say which modelled platform this machine behaves like", "platform")
+    resemble.add_argument(
+        "--on", type=_platforms, metavar="A,B,…", help="these platforms (the newest of each that is modelled)"
+    )
 
+
+def _suite(command: _Command) -> None:
+    command("rules", "list the rules that an application may require, and where they hold")
+    about = "say whether this machine honours rules (status 0; 1 if not; 2 if it cannot be tried)"
+    check = command("check", about, "rule")
+    check.add_argument("rule", nargs="+", metavar="RULE", help="an id or alias (see sockreuse rules)")
+    clauses = command("clauses", "list the clauses of the models: name, sentence, source and versions", "clause")
+    clauses.add_argument(
+        "name", nargs="*", metavar="NAME", help="these, each with the case that pins it (all, without)"
+    )
+    clauses.add_argument("--on", type=_platform, metavar="PLATFORM", help="those that hold there (on any)")
+    audit = command("audit", "find where a statement of the suite and a model disagree")
+    audit.add_argument("--on", type=_platforms, metavar="A,B,…", help=_ALL)
+    export = command("export", "print the whole suite as one scenario file")
+    export.add_argument("file", nargs="?", default="-", metavar="FILE", help="write it to FILE")
+
+
+def _reports(command: _Command) -> None:
     report = command("report", "merge results of many machines, and the models, into a matrix")
     report.add_argument("file", nargs="*", type=Path, metavar="FILE", help="results files (those of the suite)")
     for form, what in (
@@ -162,31 +195,26 @@ def parser(commands: Mapping[str, Callable[[argparse.Namespace], int]]) -> argpa
     for side in ("old", "new"):
         diff.add_argument(side, type=Path, metavar=side.upper(), help="a results file, or a directory of them")
 
-    export = command("export", "print the whole suite as one scenario file")
-    export.add_argument("file", nargs="?", default="-", metavar="FILE", help="write it to FILE")
-    about = "work with results files"
-    results = found.add_parser("results", help=about, description=f"{about.capitalize()}.").add_subparsers(
-        required=True, metavar="COMMAND"
-    )
-    imported = command("import", "print a results file of what conformance/lab/runner.c printed", "results ", results)
+
+def _results(command: _Command) -> None:
+    imported = command("results import", "print a results file of what conformance/lab/runner.c printed")
     imported.add_argument("file", nargs="+", type=Path, metavar="FILE", help="its output, for all of sockreuse export")
-    compact = command("compact", "rewrite results files in the newest form", "results ", results)
+    compact = command("results compact", "rewrite results files in the newest form")
     compact.add_argument("file", nargs="+", type=Path, metavar="FILE", help="any number, of any form that is read")
     for name, about in (
         ("check", "say whether results files are whole and as expected, and list what is not yet measured"),
         ("apply", "print, as a diff, which statements the results prove to be measured"),
     ):
-        command(name, about, "results ", results).add_argument(
+        command(f"results {name}", about).add_argument(
             "file", nargs="*", type=Path, metavar="FILE", help="these (those of the suite)"
         )
+    command("results predict", "predict the suite for every modelled platform, and keep it for reports")
 
-    command("predict", "predict the suite for every modelled platform, and keep it for reports", "results ", results)
 
-    command("rules", "list the rules that an application may require, and where they hold")
-    check = command("check", "say whether this machine honours rules (status 0; 1 if not; 2 if it cannot be tried)")
-    check.add_argument("rule", nargs="+", metavar="RULE", help="an id or alias (see sockreuse rules)")
-    platform = command("platform", "say which platform this is")
-    explain = command("explain", "say who has a port, whether a bind, listen or connect would succeed now, what helps")
+def _machine(command: _Command) -> None:
+    command("platform", "say which platform this is", "platform")
+    about = "say who has a port, whether a bind, listen or connect would succeed now, what helps"
+    explain = command("explain", about, "address")
     explain.mixed = True
     about = "such as 8080, [::]:8080, localhost:8080, or a message that has one"
     explain.add_argument("address", nargs="?", default="", metavar="[ADDRESS:]PORT", help=about)
@@ -199,14 +227,3 @@ def parser(commands: Mapping[str, Callable[[argparse.Namespace], int]]) -> argpa
     hold.add_argument("--count", type=_number, default=1, metavar="N", help="N ports: each {} is the next one (1)")
     hold.add_argument("--release", action="store_true", help="let go as the command starts: it sets no SO_REUSEADDR")
     hold.add_argument("command", nargs="+", metavar="COMMAND", help="after --: a program and its arguments")
-    for printer, each in (
-        (run, "scenario"),
-        (predict, "scenario"),
-        (clauses, "clause"),
-        (resemble, "platform"),
-        (check, "rule"),
-        (platform, "platform"),
-        (explain, "address"),
-    ):
-        printer.add_argument("--json", action="store_true", help=f"print one JSON object a {each}")
-    return top
