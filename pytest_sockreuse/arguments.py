@@ -76,8 +76,8 @@ def _platforms(text: str) -> list[Platform]:
     return [_platform(name) for name in text.split(",")]
 
 
-def parser(commands: Mapping[str, Callable[[argparse.Namespace], int]]) -> argparse.ArgumentParser:
-    """A parser that leaves in `call` the one of `commands` that was named; it raises UsageError."""
+def parser(commands: Mapping[str, str]) -> argparse.ArgumentParser:
+    """A parser that leaves in `call` what `commands` has for the one that was named; it raises UsageError."""
     top = _Parser("sockreuse", description=sys.modules[__package__].__doc__)
     top.add_argument("--version", action="version", version=f"sockreuse {__version__}")
     found = top.add_subparsers(required=True, metavar="COMMAND")

@@ -8,36 +8,37 @@ import io
 import os
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 from typing import TextIO
 
 from .arguments import UsageError, parser
-from .commands import exploring, machine, results, scenarios, suite
 from .data import DataError
 from .text import visible
 
+#: The function in `commands` of each; its module is loaded when it is called.
 COMMANDS = {
-    "run": scenarios.run,
-    "predict": scenarios.predict,
-    "compare": scenarios.compare,
-    "trace": scenarios.trace,
-    "explore": exploring.explore,
-    "distinguish": exploring.distinguish,
-    "resemble": exploring.resemble,
-    "rules": suite.rules,
-    "check": suite.check,
-    "clauses": suite.clauses,
-    "audit": suite.audit,
-    "export": suite.export,
-    "report": results.report,
-    "diff": results.diff,
-    "results import": results.import_,
-    "results compact": results.compact,
-    "results check": results.check,
-    "results apply": results.apply,
-    "results predict": results.predict,
-    "platform": machine.platform,
-    "explain": machine.explain,
-    "hold": machine.hold,
+    "run": "scenarios.run",
+    "predict": "scenarios.predict",
+    "compare": "scenarios.compare",
+    "trace": "scenarios.trace",
+    "explore": "exploring.explore",
+    "distinguish": "exploring.distinguish",
+    "resemble": "exploring.resemble",
+    "rules": "suite.rules",
+    "check": "suite.check",
+    "clauses": "suite.clauses",
+    "audit": "suite.audit",
+    "export": "suite.export",
+    "report": "reports.report",
+    "diff": "reports.diff",
+    "results import": "results.import_",
+    "results compact": "results.compact",
+    "results check": "results.check",
+    "results apply": "results.apply",
+    "results predict": "reports.predict",
+    "platform": "machine.platform",
+    "explain": "machine.explain",
+    "hold": "machine.hold",
 }
 
 
@@ -72,7 +73,8 @@ def _done(arguments: Sequence[str] | None) -> int:
     status = 0
     with contextlib.suppress(SystemExit):  # help, or the version, was printed
         parsed = parser(COMMANDS).parse_args(arguments)
-        status = parsed.call(parsed)
+        module, _, function = parsed.call.partition(".")
+        status = getattr(import_module(f"{__package__}.commands.{module}"), function)(parsed)
     sys.stdout.flush()
     return status
 

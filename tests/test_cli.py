@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -185,6 +186,12 @@ def test_a_mistake_in_the_arguments_is_one_line(line: str, says: str, capsys: Ca
     message = mistake(capsys, *line.split(" ") if line else [])
     assert says in message
     assert len(message) < 1500
+
+
+def test_each_command_is_there() -> None:
+    for place in cli.COMMANDS.values():
+        module, _, function = place.partition(".")
+        assert callable(getattr(import_module(f"pytest_sockreuse.commands.{module}"), function))
 
 
 def test_every_command_has_help_that_any_terminal_can_show(capsys: Capture) -> None:

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from merging import FAILED, IDS, RULE, file_of, result
 
-from pytest_sockreuse import reports
 from pytest_sockreuse.cli import main
+from pytest_sockreuse.commands import reports
 from pytest_sockreuse.loader import load
 from pytest_sockreuse.matrix import build as building
 from pytest_sockreuse.suite import Suite

@@ -78,21 +78,3 @@ def compact(arguments: argparse.Namespace) -> int:
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror}") from None
     return 0
-
-
-def predict(_: argparse.Namespace) -> int:
-    from ..reports import predict
-
-    return predict()
-
-
-def report(arguments: argparse.Namespace) -> int:
-    from ..reports import report
-
-    return report(arguments)
-
-
-def diff(arguments: argparse.Namespace) -> int:
-    from ..reports import diff
-
-    return diff(arguments)

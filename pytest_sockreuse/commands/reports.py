@@ -8,19 +8,19 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from . import output, page
-from .arguments import UsageError
-from .loader import load
-from .matrix import as_ctrf, as_json, claims_page, markdown
-from .matrix.badges import badges
-from .matrix.build import PREDICTIONS, MergeError, build, committed
-from .matrix.diff import alone, changes, compared, pairs
-from .matrix.kept import keep
-from .matrix.overview import overview
-from .matrix.table import Matrix
-from .platforms import known
-from .report.measured import runs
-from .text import visible
+from .. import output, page
+from ..arguments import UsageError
+from ..loader import load
+from ..matrix import as_ctrf, as_json, claims_page, markdown
+from ..matrix.badges import badges
+from ..matrix.build import PREDICTIONS, MergeError, build, committed
+from ..matrix.diff import alone, changes, compared, pairs
+from ..matrix.kept import keep
+from ..matrix.overview import overview
+from ..matrix.table import Matrix
+from ..platforms import known
+from ..report.measured import runs
+from ..text import visible
 
 #: What ``sockreuse report`` writes, by the name of the option.
 TEXTS: Mapping[str, Callable[[Matrix], str]] = {
@@ -70,7 +70,7 @@ def diff(arguments: argparse.Namespace) -> int:
     return status
 
 
-def predict() -> int:
+def predict(_: argparse.Namespace) -> int:
     """``sockreuse results predict``: what reports need of the models, kept as data."""
     suite = load()
     try:
