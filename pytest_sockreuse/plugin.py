@@ -73,7 +73,9 @@ def pytest_load_initial_conftests(early_config: pytest.Config, parser: pytest.Pa
     if nodes and len(nodes) == len(paths):
         changed.append("--sockreuse-only")
     args[:] = changed + [f"--sockreuse-select={node}" for node in nodes]
-    early_config.known_args_namespace = parser.parse_known_args(args, namespace=copy.copy(early_config.option))
+    known = parser.parse_known_args(args, namespace=copy.copy(early_config.option))
+    known.confcutdir = early_config.known_args_namespace.confcutdir  # pytest has set it: nothing above is looked at
+    early_config.known_args_namespace = known
 
 
 def pytest_configure(config: pytest.Config) -> None:

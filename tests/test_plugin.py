@@ -238,6 +238,13 @@ def test_the_suite_that_ships(project: Project) -> None:
 # --- mismatches -------------------------------------------------------------------------------------------------------
 
 
+def test_what_lies_above_the_project_is_not_looked_at(project: Project, tmp_path: Path) -> None:
+    (tmp_path / "conftest.py").write_text("raise AssertionError")
+    (tmp_path / "below").mkdir()
+    os.chdir(tmp_path / "below")  # which pytester takes back
+    assert project.run("--sockreuse", "--rootdir=.").ret == pytest.ExitCode.OK
+
+
 def test_a_mismatch_prints_what_a_kernel_developer_wants(project: Project) -> None:
     project.kernel_without_eaddrinuse()
     result = project.run("--sockreuse")
