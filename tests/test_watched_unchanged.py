@@ -7,9 +7,11 @@ import os
 import re
 import socket
 from collections.abc import Callable, Iterator, Sequence
+from inspect import isfunction
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest import mock
 
 import pytest
 from hypothesis import given, settings
@@ -156,6 +158,43 @@ def test_what_somebody_else_put_there_is_called_and_stays(verb: str, monkeypatch
             client.shutdown(socket.SHUT_RDWR)
         assert asked, watched
         assert vars(socket.socket)[verb] is theirs
+
+
+def mocked(verb: str) -> list[object]:
+    """What mocks made after a method, or after the whole class, are called with: `self` where it is a function.
+
+    It is, since Python 3.13, if the method that is mocked is one.
+    """
+    with socket.socket() as sock:
+        with mock.patch.object(socket.socket, verb, autospec=True) as method:
+            getattr(sock, verb)("x")
+        whole = mock.create_autospec(socket.socket)
+        getattr(whole(), verb)("x")
+        seen = ["self" if each is sock else each for each in method.call_args.args]
+        return [
+            *seen,
+            getattr(whole(), verb).call_args.args,
+            type(method).__name__,
+            isfunction(getattr(socket.socket, verb)),
+        ]
+
+
+@pytest.mark.parametrize("verb", ["bind", "connect", "connect_ex", "listen", "accept", "setsockopt", "dup", "shutdown"])
+def test_a_mock_of_a_watched_method_is_that_of_the_method(verb: str) -> None:
+    def asked() -> list[object]:
+        try:
+            return mocked(verb)
+        except TypeError as error:
+            return [str(error)]
+
+    plain = asked()
+    with explained():
+        assert asked() == plain
+    with recorded():
+        assert asked() == plain
+    with explained(), recorded():
+        assert asked() == plain
+    assert dict(vars(socket.socket)) == BEFORE
 
 
 def test_a_wrapper_that_outlives_a_recording_is_no_circle(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import functools
 import ipaddress
 import os
 import socket
 import sys
 import sysconfig
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -31,6 +30,7 @@ from ..live.holders import device, flags
 from ..live.port_blocks import descriptors
 from ..live.users import this_user
 from ..platforms import current
+from ..recorder.method import in_place_of
 from . import children
 
 _NUMBERS = (errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES, errno.EAGAIN, errno.ENOBUFS)
@@ -70,7 +70,7 @@ class Explainer:
         self._made: dict[int, str] = {}  # by inode: where, and in which test
         self._how: dict[int, str] = {}  # by inode: bind, accept or connect
         self._class: Any = socket.socket
-        self._wrapped: dict[str, tuple[Callable[..., Any], Any]] = {}  # what is there now, and what was before
+        self._wrapped: dict[str, tuple[Any, Any]] = {}  # what is there now, and what was before
         for verb in _VERBS:
             self._watch(verb)
 
@@ -150,8 +150,9 @@ class Explainer:
                 self._remember(result[0] if verb == "accept" else sock, verb)
                 return result
 
-        self._wrapped[verb] = functools.update_wrapper(watched, call), vars(self._class).get(verb)
-        setattr(self._class, verb, watched)
+        ours = in_place_of(call, watched)
+        self._wrapped[verb] = ours, vars(self._class).get(verb)
+        setattr(self._class, verb, ours)
 
     def _remember(self, sock: socket.socket, verb: str) -> None:
         """Note who made a socket that has a port now, if nobody has so far."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import _socket
 import errno
-import functools
 import inspect
 import os
 import socket
@@ -19,6 +18,7 @@ from types import CodeType
 from typing import Any
 
 from .events import NO_CALL, NO_ERRNO, Known, Tape, trail
+from .method import in_place_of
 
 _UNDER_WAY = frozenset({errno.EINPROGRESS, errno.EWOULDBLOCK, errno.EALREADY})
 _INET = frozenset({-1, int(socket.AF_INET), int(socket.AF_INET6)})
@@ -344,6 +344,7 @@ _WRAPPERS: dict[str, Callable[..., Any]] = {
 if hasattr(_Raw, "__del__"):  # CPython
     _WRAPPERS["__del__"] = _del
 _class: type[Any] = socket.socket  # whose they are, while they are there
+_ours: dict[str, Any] = {}  # what we have put there
 _before: dict[str, Any] = {}  # what stood in the class
 _call: dict[str, Any] = {}  # what they call: that, or what was inherited
 _under: set[str] = set()  # those that somebody else has wrapped and still calls
@@ -366,18 +367,19 @@ def _install() -> None:
     _class = _watched()
     for name, wrapper in _WRAPPERS.items():
         stands = vars(_class).get(name)
-        if stands is wrapper or (name in _under and stands is not _before[name]):
+        if (stands and stands is _ours.get(name)) or (name in _under and stands is not _before[name]):
             continue  # it is there still, and calls what it did
         _before[name], _call[name] = stands, getattr(_class, name)
-        setattr(_class, name, functools.update_wrapper(wrapper, _call[name]))
+        _ours[name] = in_place_of(_call[name], wrapper)
+        setattr(_class, name, _ours[name])
     _under.clear()
     for call in (inspect.unwrap(_call[name]) for name in ("accept", "dup")):  # below what others have wrapped around it
         _MAKERS.update([call.__code__] if hasattr(call, "__code__") else [])
 
 
 def _remove() -> None:
-    for name, wrapper in _WRAPPERS.items():
-        if vars(_class).get(name) is not wrapper:  # someone has wrapped it since, and calls ours
+    for name in _WRAPPERS:
+        if vars(_class).get(name) is not _ours[name]:  # someone has wrapped it since, and calls ours
             _under.add(name)
         elif _before[name] is None:
             delattr(_class, name)
