@@ -9,7 +9,7 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from .model import Prediction, StepPrediction, families, predict, predictions
+from .model import DEPARTED, Prediction, StepPrediction, families, predict, predictions
 from .model.ports import Value, mask
 from .model.prediction import outcome_text
 from .platforms import Platform
@@ -21,12 +21,17 @@ from .verdict import Outcome, is_outcome
 def expected(variant: Variant, platform: Platform, observation: Observation) -> Expectation | None:
     """The expectation to compare `observation` with, or None where nobody knows.
 
-    The model is asked with what was observed, so that it can follow a choice that is the OS's to make.
+    The model is asked with what was observed, so that it can follow a choice that is the OS's to make; from where that
+    is not what it says on, without.
     """
     stated = variant.expected(platform)
     if stated is not None or platform.stack not in families() or observation.not_run is not None:
         return stated
-    return _modelled(predict(variant.scenario, platform, observation))
+    prediction = predict(variant.scenario, platform, observation)
+    if departed := [step.unknown for step in prediction.steps].count(DEPARTED):
+        rest = predict(variant.scenario, platform).steps[-departed:]
+        prediction = Prediction(prediction.platform, (*prediction.steps[:-departed], *rest))
+    return _modelled(prediction)
 
 
 def _modelled(prediction: Prediction) -> Expectation | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 import json
 from pathlib import Path
@@ -109,6 +110,24 @@ def test_the_model_is_right_about_a_few() -> None:
     lines = list(tally.lines())
     assert not tally.kinds, "\n".join(lines)
     assert lines[0].startswith("200 scenarios performed in ")
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@on_linux
+@pytest.mark.usefixtures("namespaces")
+def test_how_far_an_exploration_is_is_told_on_a_terminal_only(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert main("explore --count 3 --seed 7".split()) == 0
+    assert capsys.readouterr().err == ""
+    with monkeypatch.context() as patch:
+        patch.setattr("sys.stderr", terminal := Terminal())
+        assert main("explore --count 3 --seed 7".split()) == 0
+    assert terminal.getvalue() == "0 of 3 scenarios performed, 0 disagreements\r"
 
 
 def test_hostile_scenarios_are_predicted_or_refused_soon(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,9 +8,12 @@ import modelling
 import pytest
 from modelling import bound
 
+from pytest_sockreuse import loader
+from pytest_sockreuse.expected import expected
 from pytest_sockreuse.model import predict
 from pytest_sockreuse.parser import parse
 from pytest_sockreuse.platforms import named
+from pytest_sockreuse.scenario import Observation, StepOutcome
 
 OLD, NEW, LINUX = named("gvisor-20240729"), named("gvisor-20260427"), named("linux-6.18.44")
 RA, RP, V6 = "SO_REUSEADDR", "SO_REUSEPORT", "IPV6_V6ONLY"
@@ -116,3 +119,35 @@ def test_newer_builds() -> None:
     assert outcomes(DUAL_LEFT, platform=NEW) == {}
     assert outcomes("A = tcp4(SO_DONTROUTE)\n") == {}
     assert outcomes("A = tcp4(SO_DONTROUTE)\n", platform=NEW) == {"A.socket": "ENOPROTOOPT"}
+
+
+BUSY = """
+L = tcp4()
+L.bind(127.0.0.1:P)
+L.listen()
+A = tcp4(SO_REUSEADDR)
+A.bind(127.0.0.1:Q)
+A.connect(127.0.0.1:P)
+B = tcp4(SO_REUSEADDR)
+B.bind(127.0.0.1:Q)
+B.connect(127.0.0.1:P)?
+{}B.listen()
+C = tcp4()
+C.connect(127.0.0.1:Q)
+"""
+
+
+def test_a_socket_whose_connect_failed_listens_for_that_peer_alone() -> None:
+    busy = {"B.connect": "EADDRNOTAVAIL", "C.connect": "ECONNREFUSED"}
+    assert outcomes(BUSY.format("")) == busy | {"B.listen": "EADDRINUSE"}
+    assert outcomes(BUSY.format("A.set(SO_LINGER=0)\nA.close()\n")) == busy
+
+
+def test_what_no_execution_of_the_model_shows_is_compared_with_what_it_predicts() -> None:
+    variant = loader.load().by_id["tuple-uniqueness/socket-survives-busy-tuple[ip4-listening]"]
+    predicted = {"second.connect": "EADDRNOTAVAIL", "second.listen": "EADDRINUSE"}
+    for seen in (predicted, {"second.connect": "EADDRNOTAVAIL"}, {}):
+        steps = tuple(StepOutcome(label, seen.get(label, "ok")) for label in variant.scenario.labels)
+        expectation = expected(variant, OLD, Observation("gvisor-20240729", steps, {"P": 10000}))
+        assert expectation is not None
+        assert {label: expectation.outcome[label] for label in predicted} == predicted

@@ -32,12 +32,17 @@ class Tally:
     found: list[Disagreement] = field(default_factory=list)
     seconds: float = 0.0
 
+    @property
+    def disagreements(self) -> int:
+        """How many scenarios disagreed, of all kinds."""
+        return sum(self.kinds.values())
+
     def lines(self) -> Iterator[str]:
         """A report, a line each; the disagreements first."""
         for number, one in enumerate(self.found, 1):
             yield f"--- disagreement {number}: {one.signature}"
             yield f"{one}\n"
-        yield f"{self.performed} scenarios performed in {self.seconds:.1f} s, {sum(self.kinds.values())} disagreements"
+        yield f"{self.performed} scenarios performed in {self.seconds:.1f} s, {self.disagreements} disagreements"
         for title, counts in (
             ("not known to the model, in part or from a step on", self.unknown),
             ("not run", self.not_run),
@@ -61,12 +66,19 @@ class Fuzz:
         self._test = DifferentialTest(runner, platform, inverted)
         self._texts = texts(seed, runner.isolation() == "netns", platform.stack)
 
-    def run(self, count: int | None = None, seconds: float | None = None) -> Tally:
-        """Perform `count` scenarios, or as many as `seconds` allow. Raises Broken where the runner fails twice."""
+    def run(
+        self, count: int | None = None, seconds: float | None = None, show: Callable[[Tally], None] | None = None
+    ) -> Tally:
+        """Perform `count` scenarios, or as many as `seconds` allow; `show` is called after each with what came so far.
+
+        Raises Broken where the runner fails twice.
+        """
         start = time.monotonic()
         for _ in itertools.islice(self._asking(), count):
             if self._test.under_way == _AHEAD and (suspects := self._compare()):
                 self._believe(suspects + self._drain())
+            if show is not None:
+                show(self.tally)
             if seconds is not None and time.monotonic() - start > seconds:
                 break
         self._believe(self._drain())
@@ -129,11 +141,11 @@ def explore(
     count: int | None,
     seconds: float | None,
     say: Callable[[str], None],
-    inverted: Iterable[str] = (),
+    show: Callable[[Tally], None] | None = None,
 ) -> bool:
-    """Explore and report; whether everything was as predicted. Raises Broken."""
+    """Explore and report; whether everything was as predicted. `show` as in `Fuzz.run`. Raises Broken."""
     with Runner() as runner:
-        tally = Fuzz(runner, platform, seed, inverted).run(count, seconds)
+        tally = Fuzz(runner, platform, seed).run(count, seconds, show)
     for line in tally.lines():
         say(line)
     return not tally.kinds

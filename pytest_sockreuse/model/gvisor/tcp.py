@@ -72,6 +72,12 @@ KEEPS_SADDR = BOOK(
     "After EADDRNOTAVAIL of connect(), and EADDRINUSE of bind(), the address that the call gave stays.",
     f"{_TCP} connect, bindLocked (ID.LocalAddress)",
 )
+KEEPS_PEER = BOOK(
+    "failed-connect-keeps-peer",
+    "After EADDRNOTAVAIL of connect() listen() is for that 4-tuple alone: EADDRINUSE while it is in use, and then "
+    "nobody else is answered.",
+    f"{_TCP} connect (ID.RemoteAddress), listen (RegisterTransportEndpoint)",
+)
 NOT_ITSELF = BOOK(
     "no-chosen-self-connection",
     "connect() chooses no port that would connect the socket to itself.",
@@ -176,12 +182,14 @@ def listen(m: Machine, sk: Endpoint, backlog: int) -> None:
             raise
     if sk.state != BOUND:
         raise Errno("EINVAL", LISTEN_STATE if sk.state != ERROR else DEAD)
-    sk.raddr, sk.rport = "", 0
+    if KEEPS_PEER not in m.on:
+        sk.raddr, sk.rport = "", 0
     if other := m.state.demux.register(sk, sk.nets):
+        why = KEEPS_PEER if sk.raddr else LISTEN_TAKEN if LISTEN_TAKEN in m.on else REGISTERED
         if LISTEN_TAKEN in m.on:
             stream.cleanup(m, sk)
             sk.state = CLOSED
-        raise Errno("EADDRINUSE", m.met(other, LISTEN_TAKEN if LISTEN_TAKEN in m.on else REGISTERED))
+        raise Errno("EADDRINUSE", m.met(other, why))
     sk.state, sk.registered, sk.backlog = LISTEN, True, backlog
 
 
