@@ -263,7 +263,7 @@ def test_every_statement_covers_a_variant() -> None:
 def test_the_example_of_the_readme_is_right(tmp_path: Path, runner: Runner) -> None:
     """It loads, meets the schema, has the variant that the text names, and holds on this machine."""
     text = (CONFORMANCE / "README.md").read_text(encoding="utf-8")
-    example, asked = (re.findall(rf"^```{kind}\n(.*?)^```", text, re.M | re.S)[0] for kind in ("toml", "text"))
+    example, asked = (re.findall(rf"^```{kind}\n(.*?)^```", text, re.M | re.S)[0] for kind in ("toml", "scenario"))
     root = tmp_path / "conformance"
     (root / "rules").mkdir(parents=True)
     for name in TABLES.values():

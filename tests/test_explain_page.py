@@ -22,7 +22,7 @@ PAGE = (Path(__file__).parents[1] / "docs" / "explain.md").read_text()
 SECTIONS = {
     title: (command, output)
     for title, command, output in re.findall(
-        r"^## (.+)\n(?:(?!## ).*\n)*?```\n\$ sockreuse (.+)\n((?:(?!```).*\n)+)```", PAGE, re.M
+        r"^## (.+)\n(?:(?!## ).*\n)*?```console\n\$ sockreuse (.+)\n((?:(?!```).*\n)+)```", PAGE, re.M
     )
     if title in SITUATIONS
 }

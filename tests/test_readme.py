@@ -21,7 +21,7 @@ EXAMPLE = ROOT / "examples" / "restart.scenario"
 def test_the_example_is_a_file_and_does_what_is_printed(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert f"```\n{EXAMPLE.read_text()}```" in README
+    assert f"```scenario\n{EXAMPLE.read_text()}```" in README
     found = re.search(r"^\$ sockreuse (compare examples/restart[^\n]*)\n(.*?)^```", README, re.M | re.S)
     assert found
     monkeypatch.chdir(ROOT)
