@@ -17,6 +17,7 @@ from typing import Literal
 from .live import NotRun
 from .live.port_blocks import NO_LOOPBACK, has_loopback
 from .live.settle import Settler
+from .ports import Lease
 
 if sys.platform == "linux":
     from .live.netlink import STATES, Diag
@@ -60,11 +61,12 @@ class Ending:
         self.close()
 
 
-def time_wait(side: Side = "server", old_reuse: bool = False, host: str = "127.0.0.1", port: int = 0) -> Ending:
+def time_wait(side: Side = "server", old_reuse: bool = True, host: str = "127.0.0.1", port: int = 0) -> Ending:
     """Leave a port in TIME_WAIT: the server's, or the client's. All sockets are closed.
 
-    `old_reuse` says whether the socket that had it set SO_REUSEADDR; `port` 0 has the OS choose. Raises NotRun where
-    the OS does not show that state of a connection over loopback, OSError where the port cannot be had.
+    `old_reuse` says whether the socket that had it set SO_REUSEADDR, as servers do; `port` 0 has the OS choose, and a
+    held port, which stays held, is given as its lease: without the option that is released. Raises NotRun where the OS
+    does not show that state of a connection over loopback, OSError where the port cannot be had.
     """
     mine, other = _connection(side, old_reuse, host, port)
     with other:
@@ -75,7 +77,7 @@ def time_wait(side: Side = "server", old_reuse: bool = False, host: str = "127.0
     return _shown(Ending(local, foreign, "TIME_WAIT"))
 
 
-def fin_wait2(side: Side = "server", old_reuse: bool = False, host: str = "127.0.0.1", port: int = 0) -> Ending:
+def fin_wait2(side: Side = "server", old_reuse: bool = True, host: str = "127.0.0.1", port: int = 0) -> Ending:
     """Leave a port in FIN_WAIT2: closed, while the other side stays open, as `peer`.
 
     Arguments and errors are those of `time_wait`.
@@ -92,6 +94,8 @@ def _connection(side: Side, reuse: bool, host: str, port: int) -> tuple[socket.s
         raise ValueError(f"side is 'server' or 'client', not {side!r}")
     if not has_loopback():
         raise NotRun(NO_LOOPBACK)
+    if isinstance(port, Lease) and "tcp" in port.protocols and not reuse:
+        port.release("tcp")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     client = socket.socket(family, socket.SOCK_STREAM)
     try:

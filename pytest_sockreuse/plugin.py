@@ -54,6 +54,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--sockreuse-record-fail", action="store_true", help="fail a test if a call would fail there")
     parser.addini("sockreuse_targets", "the platforms that --sockreuse-record compares with", type="args", default=[])
     parser.addini("sockreuse_rules", "the rules that a bare --sockreuse runs (all)", type="args", default=[])
+    parser.addini("sockreuse_ports", "the numbers of held ports, such as 20000-20999 (any)", type="args", default=[])
+    parser.addini("sockreuse_ports_without", "numbers that no held port shall have", type="args", default=[])
+    parser.addini(
+        "sockreuse_unused_ports",
+        "answer unused_tcp_port, free_tcp_port and their like, of other plugins, too (no)",
+        type="bool",
+        default=False,
+    )
     parser.addini("sockreuse_require", "rules without which no test shall run", type="args", default=[])
     parser.addini("sockreuse_conformance", "another directory of rules than the one that ships (for tests)", default="")
     parser.addini("sockreuse_timeout", "seconds that one scenario may take beside its waits (10)", default="10")
@@ -123,6 +131,14 @@ def _register(config: pytest.Config) -> None:
         from .hooks.recorder import RecordSession
 
         config.pluginmanager.register(RecordSession(config), "sockreuse-record")
+    if config.getini("sockreuse_ports") or config.getini("sockreuse_ports_without"):
+        from .hooks.numbers import asked
+
+        asked(config)
+    if config.getini("sockreuse_unused_ports"):
+        from .hooks import unused  # its fixtures are found before those of plugins that are there already
+
+        config.pluginmanager.register(unused, "sockreuse-unused")
     if config.getini("sockreuse_require"):
         from .hooks.guards import Canary
 
@@ -157,7 +173,8 @@ def _fixture(name: str, about: str, scope: Literal["session", "function"] = "fun
     return pytest.fixture(body, name=name, scope=scope)
 
 
-_port = _fixture("held_port", "A port held for this test, TCP and UDP: `.port`, `.socket()`, `.release()`.")
+_port = _fixture("held_port", "A port held for this test, a number: `.socket()`, `.release()`, `.wait()`, `.port`.")
+_number = _fixture("held_tcp_port", "A TCP port held for this test, as a plain int: for a server with SO_REUSEADDR.")
 _ports = _fixture("held_ports", "`held_ports(n)`: ports held for this test; `consecutive=True`, `'tcp'`, `'udp'`.")
 _factory = _fixture("held_port_factory", "Holds ports for the whole run: `.hold()`, `.hold_many(n)`.", "session")
 _class = _fixture("socket_class", "The class of the sockets made here; a project overrides it.", "session")
@@ -165,8 +182,8 @@ _tcp = _fixture("tcp", "`tcp('SO_REUSEADDR', family=AF_INET)`: a socket, closed 
 _udp = _fixture("udp", "`udp('SO_REUSEADDR', family=AF_INET)`: a socket, closed at the end.")
 _listener = _fixture("listener", "A TCP socket that listens on 127.0.0.1, at a port that the OS chose.")
 _pair = _fixture("connected_pair", "The client's and the server's socket of a TCP connection on 127.0.0.1.")
-_time_wait = _fixture("time_wait", "`time_wait(side='server', old_reuse=False)`: a port left in TIME_WAIT.")
-_fin_wait2 = _fixture("fin_wait2", "`fin_wait2(side='server', old_reuse=False)`: a port left in FIN_WAIT2.")
+_time_wait = _fixture("time_wait", "`time_wait(side='server', port=held_port)`: a port left in TIME_WAIT.")
+_fin_wait2 = _fixture("fin_wait2", "`fin_wait2(side='server', port=held_port)`: a port left in FIN_WAIT2.")
 _netns = _fixture("sockreuse_netns", "Runs the rest of the test in a private network namespace: `.set(sysctl, value)`.")
 
 

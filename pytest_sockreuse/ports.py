@@ -19,14 +19,17 @@ import socket
 import sys
 import warnings
 import weakref
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from functools import cache
+from subprocess import Popen
 from types import TracebackType
+from typing import Any
 
 from .live.holders import holders
 from .live.placeholder import KINDS, LOOPBACK, PROTOCOLS, STRICT, TECHNIQUES, Placeholders, Protocol, Technique
-from .live.port_blocks import NO_LOOPBACK, ROW, HeldPorts, NoPort, bound, has_loopback, let_go
+from .live.port_blocks import NO_LOOPBACK, ROW, HeldPorts, NoPort, bound, has_loopback, let_go, row_of
 from .live.processes import is_ours
+from .live.service import not_served
 from .platforms import current
 
 if sys.platform == "linux":
@@ -50,19 +53,28 @@ class PortWarning(UserWarning):
     """A held port was taken by somebody else, or left open."""
 
 
-#: Every lease of this process, for whoever looks at its ports.
-leases: weakref.WeakSet[Lease] = weakref.WeakSet()
+_givers: weakref.WeakSet[Ports] = weakref.WeakSet()
 
 
-class Lease:
+def leases() -> list[Lease]:
+    """Every open lease of this process, for whoever looks at its ports."""
+    return [lease for ports in _givers for lease in ports.leases]
+
+
+class Lease(int):
     """One port number, held for TCP, UDP or both, over IPv4 and, where the system has it, IPv6.
+
+    It is that number, so ``f"{lease}"``, ``("127.0.0.1", lease)`` and ``lease == 8080`` do what one expects; a copy, or
+    what another process is sent, is the number alone. Where a plain int is asked for by its type, `port` is one.
 
     A context manager; at its end a `PortWarning` tells if somebody else has the port, or if it was left open.
     """
 
+    def __new__(cls, ports: Ports, port: int, protocols: tuple[Protocol, ...], reserved: bool) -> Lease:  # noqa: ARG004 (of __init__)
+        return super().__new__(cls, port)
+
     def __init__(self, ports: Ports, port: int, protocols: tuple[Protocol, ...], reserved: bool) -> None:
-        self.port, self.protocols = port, protocols
-        leases.add(self)
+        self.protocols = protocols
         self.open = True
         self._reserved = reserved  # the OS gives this number to nobody
         self._ports = ports
@@ -76,6 +88,11 @@ class Lease:
             raise
 
     @property
+    def port(self) -> int:
+        """The number, as a plain int."""
+        return int(self)
+
+    @property
     def address(self) -> tuple[str, int]:
         """The IPv4 loopback address and the port."""
         return "127.0.0.1", self.port
@@ -84,13 +101,13 @@ class Lease:
         self,
         protocol: Protocol = "tcp",
         family: int = socket.AF_INET,
-        socket_class: type[socket.socket] = socket.socket,
+        socket_class: type[socket.socket] | None = None,
     ) -> socket.socket:
         """A socket bound to the port on loopback, in place of the placeholder: without a gap where one can bind beside
         it, and then with SO_REUSEADDR if it is TCP's. The caller closes it. Raises PortError, OSError."""
         self._check(protocol)
         beside = self._ports.placeholders.technique.beside
-        sock = socket_class(family, KINDS[protocol])
+        sock = (socket_class or socket.socket)(family, KINDS[protocol])
         try:
             if beside:
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -115,6 +132,18 @@ class Lease:
         self._drop(*[place for place in self._held if place[0] in (protocols or PROTOCOLS)])
         return self.port
 
+    def wait(self, timeout: float = 30.0, process: Popen[Any] | None = None, protocol: Protocol | None = None) -> None:
+        """Return as soon as somebody serves the port: listens at it, or for UDP has it beside the placeholder.
+
+        `protocol` is TCP where that is held. Raises PortError, with what `process` has written to its pipes, when it
+        has ended before, or `timeout` seconds have passed. Warns with PortWarning if a stranger listens.
+        """
+        protocol = protocol or self.protocols[0]
+        self._check(protocol)
+        if why := not_served(self, protocol, timeout, process, bool(self._held)):
+            raise PortError(why)
+        self._look_for_thief()
+
     def close(self) -> None:
         """End the lease; again, does nothing. Warns with PortWarning."""
         if self.open:
@@ -132,6 +161,12 @@ class Lease:
 
     def __exit__(self, kind: type[BaseException] | None, it: BaseException | None, at: TracebackType | None) -> None:
         self.close()
+
+    def __str__(self) -> str:
+        return str(self.port)
+
+    def __reduce__(self) -> tuple[type[int], tuple[int]]:
+        return int, (self.port,)
 
     def __repr__(self) -> str:
         held = "+".join(sorted({protocol for protocol, _ in self._held}))
@@ -167,12 +202,26 @@ class Lease:
 
 
 class Ports:
-    """Gives leases; safe beside other processes and other runs, and in forked children. A context manager."""
+    """Gives leases; safe beside other processes and other runs, and in forked children. A context manager.
 
-    def __init__(self, technique: Technique | None = None) -> None:
+    The numbers come from `among`, if any are given there, and never from `without`.
+    """
+
+    def __init__(
+        self, technique: Technique | None = None, *, among: Collection[int] = (), without: Collection[int] = ()
+    ) -> None:
         self.placeholders = Placeholders(technique or TECHNIQUES.get(current().stack, STRICT))
+        self._among, self._without = sorted({*among}.difference(without)), frozenset(without)
+        if among and len(self._among) < 2:
+            raise PortError("two numbers to choose from are needed, at least: one keeps other runs off the rest")
         self._pools: dict[Place, HeldPorts] = {}
-        self._leases: dict[Lease, Place | None] = {}
+        self._leases: dict[int, tuple[Lease, Place | None]] = {}  # by id: in two namespaces numbers may be the same
+        _givers.add(self)
+
+    @property
+    def leases(self) -> list[Lease]:
+        """Those that are open."""
+        return [lease for lease, _ in self._leases.values()]
 
     def hold(self, *protocols: Protocol) -> Lease:
         """One port, for TCP and UDP unless `protocols` are named. Raises PortError."""
@@ -193,9 +242,9 @@ class Ports:
         except OSError as error:
             for lease in leases:
                 lease.close()
-            for place in self._pools.keys() - set(self._leases.values()):
+            for place in self._pools.keys() - self._places():
                 self._pools.pop(place).close()  # the locks of many blocks
-            raise PortError(_refused(error, count, consecutive)) from None
+            raise PortError(self._refused(error, count, consecutive)) from None
         return leases
 
     def close(self) -> None:
@@ -204,7 +253,7 @@ class Ports:
             stack.callback(self.placeholders.close)
             for pool in self._pools.values():
                 stack.callback(pool.close)
-            for lease in self._leases:
+            for lease in self.leases:
                 stack.callback(lease.close)
         self._pools.clear()
 
@@ -216,15 +265,18 @@ class Ports:
 
     def ended(self, lease: Lease) -> None:
         """A lease is over: its number may be given again."""
-        place = self._leases.pop(lease, None)
+        _, place = self._leases.pop(id(lease), (lease, None))
         if place is not None and place in self._pools:
             self._pools[place].give_back(lease.port)
-            if place[1] != _HOME[1] and place not in self._leases.values():  # a namespace that would stay for its locks
+            if place[1] != _HOME[1] and place not in self._places():  # a namespace that would stay for its locks
                 self._pools.pop(place).close()
+
+    def _places(self) -> set[Place | None]:
+        return {place for _, place in self._leases.values()}
 
     def _pool(self, place: Place) -> HeldPorts:
         if place not in self._pools:
-            self._pools[place] = HeldPorts()
+            self._pools[place] = HeldPorts(self._among, self._without)
         return self._pools[place]
 
     def _some(self, count: int, protocols: tuple[Protocol, ...]) -> list[Lease]:
@@ -233,8 +285,8 @@ class Ports:
             leases: list[Lease] = []
             try:
                 for number in numbers:
-                    lease = Lease(self, number, protocols, place is not None)
-                    leases.append(lease)
+                    reserved = place is not None and self._pools[place].is_reserved(number)
+                    leases.append(Lease(self, number, protocols, reserved))
             except (OSError, OverflowError) as error:  # taken meanwhile, or beyond the last port
                 for lease in leases:
                     lease.close()
@@ -244,7 +296,7 @@ class Ports:
                 if isinstance(error, OSError) and error.errno in _NO_FILES:
                     raise
             else:
-                self._leases.update(dict.fromkeys(leases, place))
+                self._leases.update((id(lease), (lease, place)) for lease in leases)
                 return leases
         raise NoPort
 
@@ -255,10 +307,30 @@ class Ports:
         with contextlib.suppress(NoPort):
             for _ in range(_TRIES):
                 yield place, [pool.take()] if count == 1 else pool.take_row(count)
-        for _ in range(_TRIES):
+        for _ in range(0 if self._among else _TRIES):
             with bound(socket.AF_INET, socket.SOCK_STREAM, ("127.0.0.1", 0)) as sock:
                 first: int = sock.getsockname()[1]
-            yield None, [*range(first, first + count)]
+            numbers = range(first, first + count)
+            if self._without.isdisjoint(numbers):
+                yield None, [*numbers]
+
+    def _refused(self, error: OSError, count: int, consecutive: bool) -> str:
+        if error.errno in _NO_FILES:
+            return (
+                f"{count} ports need more descriptors than this process may open: hold fewer, or only tcp; "
+                "see ulimit -n"
+            )
+        if not has_loopback():
+            return NO_LOOPBACK
+        row = " in a row" * consecutive
+        if self._among:
+            low, high = self._among[0], self._among[-1]
+            root = "; those below 1024 are privileged" if low < 1024 else ""
+            return (
+                f"{count} free ports{row} were not found among the {len(self._among)} from {low} to {high} that are to "
+                f"be used: give more numbers, or hold fewer ({row_of(len(self._among))} in a row at the most){root}"
+            )
+        return f"{count} free ports{row} were not found on this host: widen or move the ephemeral range, or hold fewer"
 
 
 def _here() -> Place:
@@ -282,15 +354,6 @@ def _nobody_at(port: int, protocol: Protocol) -> bool:
             if error.errno == errno.EADDRINUSE:
                 return False
     return True
-
-
-def _refused(error: OSError, count: int, consecutive: bool) -> str:
-    if error.errno in _NO_FILES:
-        return f"{count} ports need more descriptors than this process may open: hold fewer, or only tcp; see ulimit -n"
-    if not has_loopback():
-        return NO_LOOPBACK
-    row = " in a row" * consecutive
-    return f"{count} free ports{row} were not found on this host: widen or move the ephemeral range, or hold fewer"
 
 
 @cache

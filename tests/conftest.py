@@ -116,6 +116,24 @@ def give() -> Iterator[Ports]:
         yield ports
 
 
+@pytest.fixture
+def numbers(give: Ports) -> Callable[[int], list[int]]:
+    """Numbers that no other run is given, for ports of one's own."""
+
+    def numbers(count: int) -> list[int]:
+        leases = give.hold_many(count, "tcp")
+        return sorted(lease.release() for lease in leases)
+
+    return numbers
+
+
+@pytest.fixture
+def few(numbers: Callable[[int], list[int]]) -> Iterator[Ports]:
+    """Gives seven ports and no more."""
+    with Ports(among=numbers(8)) as few:
+        yield few
+
+
 Conformance = Callable[..., Path]
 
 

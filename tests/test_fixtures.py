@@ -62,6 +62,134 @@ def test_ports_are_held_and_sockets_closed(run: Run) -> None:
     result.assert_outcomes(passed=3)
 
 
+def test_a_held_port_is_served_by_those_who_want_a_number(run: Run) -> None:
+    result = run(
+        """
+        import asyncio, json, socket, sys, urllib.request
+        import pytest
+
+        async def served(port):
+            server = await asyncio.start_server(lambda reader, writer: writer.close(), "localhost", port)
+            async with server:
+                reader, writer = await asyncio.open_connection("localhost", port)
+                assert await reader.read() == b""
+                writer.close()
+
+        def test_plain(held_tcp_port):
+            assert type(held_tcp_port) is int
+            asyncio.run(served(held_tcp_port))
+
+        def test_a_lease(held_port):
+            assert f"http://127.0.0.1:{held_port}/" == f"http://127.0.0.1:{held_port.port}/"
+            asyncio.run(served(held_port.port))
+
+        @pytest.mark.skipif(sys.platform == "win32", reason="its placeholder keeps nobody off")
+        def test_held(held_tcp_port):
+            with socket.socket() as thief, pytest.raises(OSError):
+                thief.bind(("127.0.0.1", held_tcp_port))
+
+        def test_ended(request):
+            assert not request.getfixturevalue("held_port_factory").leases
+        """
+    )
+    result.assert_outcomes(passed=4)
+
+
+# --- numbers of one's own, and names of others ------------------------------------------------------------------------
+
+
+def test_ports_of_the_ini_file(run: Run, project: pytest.Pytester, numbers: Callable[[int], list[int]]) -> None:
+    among = numbers(8)
+    project.makeini(
+        f"[pytest]\nsockreuse_ports = {among[0]} {' '.join(f'{it}-{it}' for it in among[1:6])} {among[6]},{among[7]}\n"
+        f"sockreuse_ports_without = {among[0]}\n"
+    )
+    code = f"""
+        def test_it(held_port, held_ports):
+            assert {{held_port, *held_ports(5)}} == {{*{among[2:]}}}
+    """
+    run(code).assert_outcomes(passed=1)
+    result = run(code, "-o", "sockreuse_ports_without=", "-o", f"sockreuse_ports={among[0]} {among[1]}")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines([f"*PortError: 5 free ports were not found among the 2 from {among[0]} to*"])
+
+
+@pytest.mark.parametrize(
+    ("ports", "without", "told"),
+    [
+        (
+            "20000:20999",
+            "",
+            "sockreuse_ports: '20000:20999' is neither a port nor a range of ports that goes up; write",
+        ),
+        ("20999-20000", "", "sockreuse_ports: '20999-20000' is neither"),
+        ("0-10", "", "sockreuse_ports: '0-10' is neither"),
+        ("65535-65536", "", "sockreuse_ports: '65535-65536' is neither"),
+        ("", "http", "sockreuse_ports_without: 'http' is neither"),
+        ("20000", "", "sockreuse_ports: one number is left to choose from; give two, at least: one of them keeps"),
+        ("20000-20002", "20000-20009", "sockreuse_ports: no number is left to choose from; give two, at least"),
+    ],
+)
+def test_ports_that_the_ini_file_cannot_ask_for(run: Run, ports: str, without: str, told: str) -> None:
+    result = run("", "-o", f"sockreuse_ports={ports}", "-o", f"sockreuse_ports_without={without}")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([f"ERROR: {told}*"])
+
+
+UNUSED = """
+import socket
+import pytest
+
+NAMES = ["unused_tcp_port", "unused_udp_port", "free_tcp_port", "free_udp_port"]
+
+@pytest.fixture(scope="session")
+def wide(unused_tcp_port_factory):
+    return unused_tcp_port_factory()
+
+@pytest.mark.parametrize("name", NAMES)
+def test_names(name, request, wide, held_port_factory):
+    port = request.getfixturevalue(name)
+    assert type(port) is int and port in held_port_factory.leases and wide in held_port_factory.leases
+    factory = request.getfixturevalue(f"{name}_factory")
+    kind = socket.SOCK_STREAM if "tcp" in name else socket.SOCK_DGRAM
+    for number in (port, factory(), factory(socket.AF_INET), factory(family=socket.AF_INET6)):
+        with socket.socket(type=kind) as sock:
+            sock.bind(("127.0.0.1", number))  # without an option
+
+def test_aiohttp(aiohttp_unused_port, held_port_factory):
+    assert aiohttp_unused_port() in held_port_factory.leases
+
+class TestOwn:
+    @pytest.fixture
+    def unused_tcp_port(self, unused_tcp_port):
+        return -unused_tcp_port
+
+    def test_own(self, unused_tcp_port):
+        assert unused_tcp_port < 0
+"""
+OTHERS = """
+import pytest
+
+@pytest.fixture
+def unused_tcp_port():
+    return "theirs"
+"""
+
+
+def test_held_ports_go_by_the_names_of_others(run: Run, project: pytest.Pytester) -> None:
+    on = ("-o", "sockreuse_unused_ports=true")
+    project.makepyfile(others=OTHERS)
+    project.syspathinsert()
+    for first in ([], ["-p", "others"]):  # another plugin, whichever comes first
+        run(UNUSED, *first, *on).assert_outcomes(passed=6)
+    theirs = "def test_it(unused_tcp_port): assert unused_tcp_port == 'theirs'"
+    run(theirs, "-p", "others").assert_outcomes(passed=1)  # off by default
+    project.makeconftest(OTHERS)
+    run(theirs, *on).assert_outcomes(passed=1)  # a project's own are its own
+    project.path.joinpath("conftest.py").unlink()
+    run(theirs).assert_outcomes(errors=1)
+
+
 def test_a_leaked_listener_fails_the_test(run: Run) -> None:
     result = run(
         """
@@ -185,13 +313,33 @@ def test_left(ending, side, reuse, host, request, tcp):
 
 def test_port(time_wait, sockreuse_netns):
     assert time_wait(port=80).local == ("127.0.0.1", 80)
+
+@pytest.mark.sockreuse_netns
+@pytest.mark.parametrize("reuse", [False, True])
+@pytest.mark.parametrize("side", ["server", "client"])
+@pytest.mark.parametrize("ending", ["time_wait", "fin_wait2"])
+def test_held(ending, side, reuse, request, held_port, tcp):
+    left = request.getfixturevalue(ending)(side, reuse, port=held_port)
+    assert left.port == held_port
+    server = tcp("SO_REUSEADDR")
+    if reuse:
+        server.bind(held_port.address)
+        server.listen()
+    else:
+        with pytest.raises(OSError):
+            server.bind(held_port.address)
+
+def test_restart(time_wait, held_port):
+    left = time_wait(port=held_port)
+    with socket.create_server(left.local):
+        pass
 """
 
 
 @linux_only
 @pytest.mark.usefixtures("mode")
 def test_ports_are_left_in_a_state_that_the_kernel_shows(run: Run) -> None:
-    run(LEFT).assert_outcomes(passed=17)
+    run(LEFT).assert_outcomes(passed=26)
 
 
 @linux_only

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import copy
+import json
 import os
+import pickle
 import socket
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -17,7 +21,7 @@ from pytest_sockreuse import platforms, ports
 from pytest_sockreuse.live import holders
 from pytest_sockreuse.live.placeholder import PROTOCOLS, STRICT, TECHNIQUES
 from pytest_sockreuse.live.port_blocks import descriptors
-from pytest_sockreuse.ports import PortError, Ports, PortWarning
+from pytest_sockreuse.ports import PortError, Ports, PortWarning, leases
 
 # --- a lease ----------------------------------------------------------------------------------------------------------
 
@@ -234,3 +238,45 @@ def test_a_program_may_close_all_that_it_inherited(give: Ports) -> None:
         for sock in socks:
             os.close(sock.fileno())
     assert lease.release() == lease.port
+
+
+# --- a number ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_held_port_is_a_number(give: Ports) -> None:
+    lease, other = give.hold_many(2)
+    assert lease == lease.port and type(lease.port) is type(int(lease)) is int
+    assert f"{lease} {lease!s} {lease:>6}" == f"{lease.port} {lease.port} {lease.port:>6}"
+    assert "%s:%d" % (lease, lease) == f"{lease.port}:{lease.port}"  # noqa: UP031
+    assert json.dumps({"port": lease}) == json.dumps({"port": lease.port})
+    assert (lease < other) == (lease.port < other.port) and lease != other
+    assert {lease.port: 1}[lease] == 1 and lease in (lease.port,) and range(65536)[lease] == lease.port
+    assert lease + 1 == lease.port + 1
+    assert repr(lease) == f"<Lease of port {lease.port}, tcp+udp held>"
+
+
+def test_a_held_port_stands_in_an_address(give: Ports) -> None:
+    lease = give.hold()
+    server = socket.socket()
+    server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, sys.platform != "win32")
+    with server, socket.socket() as client:
+        server.bind(("127.0.0.1", lease))
+        server.listen()
+        client.connect(("127.0.0.1", lease))
+        server.accept()[0].close()
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, lambda it: pickle.loads(pickle.dumps(it))])
+def test_a_copy_of_a_held_port_is_the_number_alone(give: Ports, copied: Callable[[Any], Any]) -> None:
+    lease = give.hold()
+    assert type(copied(lease)) is int and copied([lease]) == [lease.port]
+
+
+def test_leases_of_one_number_are_told_apart(few: Ports) -> None:
+    lease = few.hold()
+    lease.close()
+    again = few.hold_many(7)
+    assert lease in again and not lease.open and all(it.open for it in again)
+    assert {*map(int, again)} <= {*map(int, leases())} and not any(it is lease for it in leases())
+    lease.close()
+    assert len(few.leases) == 7

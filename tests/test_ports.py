@@ -8,13 +8,14 @@ import socket
 import subprocess
 import sys
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from here import linux_only
 from holding import line, opened, running
 
-from pytest_sockreuse.live import port_blocks as numbers
+from pytest_sockreuse.live import port_blocks
 from pytest_sockreuse.ports import PortError, Ports
 
 # --- numbers ----------------------------------------------------------------------------------------------------------
@@ -22,9 +23,9 @@ from pytest_sockreuse.ports import PortError, Ports
 
 def test_numbers_are_given_once(give: Ports) -> None:
     leases = give.hold_many(100)
-    low, high = numbers.ephemeral()
+    low, high = port_blocks.ephemeral()
     assert len({lease.port for lease in leases}) == 100
-    if low > numbers._UNLIKELY + 200:
+    if low > port_blocks._UNLIKELY + 200:
         assert not [lease.port for lease in leases if low <= lease.port <= high]
 
 
@@ -50,11 +51,11 @@ def test_what_cannot_be_given_is_let_go(give: Ports) -> None:
 
 
 def test_a_number_is_given_again_only_when_it_is_free() -> None:
-    pool = numbers.HeldPorts()
+    pool = port_blocks.HeldPorts()
     try:
         port = pool.take()
         pool.give_back(port)
-        sock = numbers.bound(socket.AF_INET, socket.SOCK_STREAM, ("127.0.0.1", port))
+        sock = port_blocks.bound(socket.AF_INET, socket.SOCK_STREAM, ("127.0.0.1", port))
         assert pool.take() != port
         sock.close()
         assert pool.take() == port
@@ -66,7 +67,7 @@ def test_a_port_in_use_is_not_free() -> None:
     for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
         with socket.socket(type=kind) as sock:
             sock.bind(("127.0.0.1", 0))
-            assert not numbers.is_free(sock.getsockname()[1])
+            assert not port_blocks.is_free(sock.getsockname()[1])
 
 
 @pytest.mark.parametrize(
@@ -90,16 +91,16 @@ def test_numbers_of_other_systems(
 
     monkeypatch.setattr(subprocess, "run", sysctl)
     monkeypatch.setattr(sys, "platform", system)
-    found = numbers.ephemeral()
+    found = port_blocks.ephemeral()
     monkeypatch.undo()
     assert found[0] == low
-    monkeypatch.setattr(numbers, "ephemeral", lambda: found)
-    pool = numbers.HeldPorts()
+    monkeypatch.setattr(port_blocks, "ephemeral", lambda: found)
+    pool = port_blocks.HeldPorts()
     try:
         if numbers_given:
             assert pool.take() in numbers_given
         else:
-            with pytest.raises(numbers.NoPort):
+            with pytest.raises(port_blocks.NoPort):
                 pool.take()
     finally:
         pool.close()
@@ -157,6 +158,96 @@ def test_where_the_os_may_choose_every_port(namespaces: str) -> None:
     assert (out, err) == ("kept out\n" * 2, "")
 
 
+# --- numbers of one's own ---------------------------------------------------------------------------------------------
+
+Numbers = Callable[[int], list[int]]
+
+
+def test_ports_have_the_numbers_that_are_asked_for(numbers: Numbers) -> None:
+    among = numbers(8)
+    with Ports(among=among, without=among[3:5]) as few:
+        assert {*few.hold_many(5)} < {*among} - {*among[3:5]}
+        with pytest.raises(PortError) as refused:
+            few.hold()
+    assert str(refused.value) == (
+        f"1 free ports were not found among the 6 from {among[0]} to {among[-1]} that are to be used: give more "
+        "numbers, or hold fewer (5 in a row at the most)"
+    )
+
+
+def test_a_row_of_ones_own_numbers_has_no_gap(give: Ports) -> None:
+    row = [lease.release() for lease in give.hold_many(9, consecutive=True)]
+    with Ports(among=row[:8], without=[row[4]]) as few:
+        assert few.hold_many(3, consecutive=True) in ([*row[1:4]], [*row[5:8]])
+        with pytest.raises(PortError, match=r"^4 free ports in a row were not found among the 7 from "):
+            few.hold_many(4, consecutive=True)
+    with Ports(among=row) as more:
+        assert [*more.hold_many(7, consecutive=True)] == row[1:8]
+
+
+def test_two_numbers_are_needed() -> None:
+    with pytest.raises(PortError, match=r"^two numbers to choose from are needed, at least"):
+        Ports(among=[5000, 5001], without=[5001])
+
+
+def test_a_number_that_is_left_out_is_not_touched(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither given nor bound: somebody else wants it."""
+    touched = []
+    bound = port_blocks.bound
+
+    def noted(family: int, kind: int, address: tuple[str, int]) -> socket.socket:
+        touched.append(address[1])
+        return bound(family, kind, address)
+
+    monkeypatch.setattr(port_blocks, "bound", noted)
+    without = [*range(10016, 65536, 3)]
+    pool = port_blocks.HeldPorts(without=without)
+    try:
+        assert not {pool.take() for _ in range(40)}.intersection(without)
+        assert not {*touched}.intersection(without)
+    finally:
+        pool.close()
+
+
+def test_what_the_os_chooses_may_be_left_out_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    with Ports(without=range(1, 65536)) as none, pytest.raises(PortError, match=r"^1 free ports were not found"):
+        none.hold()
+
+
+def test_a_number_that_a_service_has_is_given_if_asked_for(numbers: Numbers, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(socket, "getservbyport", lambda _: "known")
+    with Ports(among=numbers(8)) as few:
+        few.hold_many(7)
+
+
+def test_numbers_that_the_os_chooses_from_are_not_reserved() -> None:
+    low, high = port_blocks.ephemeral()
+    pool = port_blocks.HeldPorts(among=[low - 1, low, high, high + 1])
+    assert [pool.is_reserved(port) for port in (low - 1, low, high, high + 1)] == [True, False, False, True]
+    pool.close()
+
+
+HOLD_OWN = """
+import sys
+from pytest_sockreuse.ports import Ports
+with Ports(among=[*map(int, sys.argv[1:])]) as ports:
+    print(*[lease.release() for lease in ports.hold_many(4, "tcp")], flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_runs_at_once_with_the_same_numbers_are_given_different_ones(numbers: Numbers) -> None:
+    """Released ones, too."""
+    among = [str(port) for port in numbers(40)]
+    runs = [running(HOLD_OWN, *among) for _ in range(5)]
+    try:
+        found = [int(port) for run in runs for port in line(run).split()]
+        assert len(set(found)) == len(found) == 20
+    finally:
+        for run in runs:
+            run.communicate(timeout=30)
+
+
 # --- processes --------------------------------------------------------------------------------------------------------
 
 
@@ -176,7 +267,7 @@ def test_what_is_released_after_a_fork_is_free_at_once(give: Ports) -> None:
         if not pid:
             os._exit(0)
         children.append(pid)
-        numbers.bound(socket.AF_INET, socket.SOCK_STREAM, ("127.0.0.1", lease.release())).close()
+        port_blocks.bound(socket.AF_INET, socket.SOCK_STREAM, ("127.0.0.1", lease.release())).close()
     for pid in children:
         os.waitpid(pid, 0)
 
@@ -202,10 +293,10 @@ def test_a_forked_child_holds_nothing(give: Ports) -> None:
 def test_a_killed_process_lets_go(give: Ports) -> None:
     run = running(HOLD, "1")
     port = int(line(run))
-    assert not numbers.is_free(port)
+    assert not port_blocks.is_free(port)
     run.kill()
     run.communicate(timeout=30)
-    assert numbers.is_free(port)
+    assert port_blocks.is_free(port)
 
 
 # --- what is refused --------------------------------------------------------------------------------------------------

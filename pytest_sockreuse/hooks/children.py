@@ -28,7 +28,7 @@ def explained(texts: Sequence[str]) -> list[str]:
     said = min((lines[number].strip() for number in hits), key=len)
     near = [line for hit in hits for line in lines[max(0, hit - _LINES) : hit + _LINES + 1]]
     named = dict.fromkeys(place for line in near for place in addresses.found(line) if place[1])
-    held = [("127.0.0.1", lease.port) for lease in leases if lease.open]
+    held = [("127.0.0.1", lease.port) for lease in leases()]
     found = [words for host, port in [*named, *held] if (words := _looked_up(said, host, port))]
     return [*dict.fromkeys(found)][:_MOST]
 

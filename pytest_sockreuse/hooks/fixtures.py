@@ -21,6 +21,7 @@ from ..parser import parse
 from ..ports import Lease, PortError, Ports, Protocol
 from ..scenario import ScenarioError
 from .netns import Netns, private
+from .numbers import asked
 
 if sys.platform == "linux":
     from ..live.holders import listening
@@ -31,7 +32,8 @@ _FAMILIES = {int(socket.AF_INET): 4, int(socket.AF_INET6): 6}
 
 
 def held_port_factory(request: pytest.FixtureRequest) -> Iterator[Ports]:
-    with Ports() as ports:
+    among, without = asked(request.config)
+    with Ports(among=among, without=without) as ports:
         yield ports
 
 
@@ -59,6 +61,13 @@ def held_port(request: pytest.FixtureRequest) -> Iterator[Lease]:
     ports: Ports = request.getfixturevalue("held_port_factory")
     with ports.hold() as lease:
         yield lease
+        _close_sockets(request)
+
+
+def held_tcp_port(request: pytest.FixtureRequest) -> Iterator[int]:
+    ports: Ports = request.getfixturevalue("held_port_factory")
+    with ports.hold("tcp") as lease:
+        yield lease.port
         _close_sockets(request)
 
 
@@ -208,7 +217,7 @@ def connected_pair(request: pytest.FixtureRequest) -> Iterator[tuple[socket.sock
 def _ending(make: Callable[..., Ending]) -> Iterator[Callable[..., Ending]]:
     made: list[Ending] = []
 
-    def leave(side: Side = "server", old_reuse: bool = False, host: str = "127.0.0.1", port: int = 0) -> Ending:
+    def leave(side: Side = "server", old_reuse: bool = True, host: str = "127.0.0.1", port: int = 0) -> Ending:
         """A port in that state, as `pytest_sockreuse.endings` says."""
         __tracebackhide__ = True
         try:

@@ -321,13 +321,15 @@ if sys.platform == "linux":
         return set()
 
 
-def served(port: int) -> set[str]:
-    """The addresses at which somebody listens for TCP at a port."""
+def served(port: int, protocol: str = "tcp") -> set[str]:
+    """The addresses at which somebody listens at a port, or for UDP is bound to it and not connected."""
+    state, bit = ("LISTEN", 1 << 10) if protocol == "tcp" else ("BOUND", 1 << 7)
     if sys.platform == "linux":
+        number = socket.IPPROTO_TCP if protocol == "tcp" else socket.IPPROTO_UDP
         with contextlib.suppress(OSError):
             families = (socket.AF_INET, socket.AF_INET6)
-            return {s.local[0] for family in families for s in on_port(family, socket.IPPROTO_TCP, port, 1 << 10)}
-    return {it.local[0] for it in holders(port) if it.state == "LISTEN"}
+            return {s.local[0] for family in families for s in on_port(family, number, port, bit)}
+    return {it.local[0] for it in holders(port, protocol) if it.state == state}
 
 
 def _by_psutil(port: int, protocol: str) -> Iterator[Holder]:

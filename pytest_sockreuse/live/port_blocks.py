@@ -18,7 +18,7 @@ import sys
 import threading
 import weakref
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 
 if sys.platform == "linux":
     import fcntl
@@ -147,16 +147,18 @@ def has_loopback() -> bool:
     return True
 
 
+def _is_service(port: int) -> bool:
+    try:
+        return bool(socket.getservbyport(port))
+    except OSError:
+        return False
+
+
 def is_free(port: int) -> bool:
-    """Whether nobody has `port` at a loopback address, for TCP or UDP, and no service is registered for it.
+    """Whether nobody has `port` at a loopback address, for TCP or UDP.
 
     Raises OSError where no more files can be opened.
     """
-    try:
-        socket.getservbyport(port)
-        return False
-    except OSError:
-        pass
     for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
         for family, host in _LOOPBACK:
             try:
@@ -169,19 +171,42 @@ def is_free(port: int) -> bool:
     return True
 
 
+def _block_of(count: int) -> int:
+    """How many of so many numbers make a block: where they are few, few, so that several runs find one."""
+    return BLOCK if count >= 8 * BLOCK else 8
+
+
+def row_of(count: int) -> int:
+    """The most consecutive ports among so many numbers."""
+    return min(_block_of(count), count) - 1
+
+
 class HeldPorts:
-    """Deals ports from blocks that this process holds, in the network namespace where it was made."""
+    """Deals ports from blocks that this process holds, in the network namespace where it was made.
 
-    def __init__(self) -> None:
+    They are those outside the ephemeral range, or, where these are given, `among` some numbers, in order; and not
+    `without`. Runs that are given the same numbers keep off each other.
+    """
+
+    def __init__(self, among: Sequence[int] = (), without: Collection[int] = ()) -> None:
         low, high = ephemeral()
+        self._chosen, self._own, self._without = range(low, high + 1), bool(among), without
 
-        def outside(first: int, end: int) -> list[int]:
-            blocks = [n for n in range(first, end, BLOCK) if n + ROW < low or n > high]
+        def outside(first: int, end: int) -> list[Sequence[int]]:
+            starts = (n for n in range(first, end, BLOCK) if n + ROW < low or n > high)
+            return shuffled(range(n, n + BLOCK) for n in starts if n not in without)
+
+        def shuffled(found: Iterable[Sequence[int]]) -> list[Sequence[int]]:
+            blocks = [*found]
             random.SystemRandom().shuffle(blocks)
             return blocks
 
-        self._blocks = outside(_UNLIKELY, _LIKELY) + outside(_LIKELY, 65536)  # taken from the end
-        self._blocks = self._blocks or outside(1024, _UNLIKELY)
+        if among:
+            size = _block_of(len(among))
+            self._blocks = shuffled(among[n : n + size] for n in range(0, len(among), size))
+        else:
+            self._blocks = outside(_UNLIKELY, _LIKELY) + outside(_LIKELY, 65536)  # taken from the end
+            self._blocks = self._blocks or outside(1024, _UNLIKELY)
         self._locks: list[socket.socket] = []
         self._left: list[int] = []
         self._returned: deque[int] = deque()
@@ -197,7 +222,7 @@ class HeldPorts:
             while not self._left:
                 self._left = self._next_block()
             port = self._left.pop()
-            if is_free(port):
+            if self._may_be_given(port):
                 return port
 
     def take_row(self, count: int) -> list[int]:
@@ -206,11 +231,15 @@ class HeldPorts:
             block = self._next_block()
             row: list[int] = []
             for port in block:
-                row = [*row, port] if is_free(port) else []
+                row = [*(row if row and row[-1] == port - 1 else []), port] if self._may_be_given(port) else []
                 if len(row) == count:
                     self._left += [other for other in block if other not in row]
                     return row
             self._left += block
+
+    def is_reserved(self, port: int) -> bool:
+        """Whether the OS gives it to nobody."""
+        return port not in self._chosen
 
     def give_back(self, port: int) -> None:
         """Have a port that was taken dealt again, after the others."""
@@ -221,9 +250,12 @@ class HeldPorts:
         let_go(self._locks)
         self._locks.clear()
 
+    def _may_be_given(self, port: int) -> bool:
+        return (self._own or not _is_service(port)) and is_free(port)
+
     def _next_block(self) -> list[int]:
         while self._blocks:
-            first = self._blocks.pop()
+            first, *rest = self._blocks.pop()
             try:
                 lock = bound(socket.AF_INET, socket.SOCK_STREAM, ("127.0.0.1", first))
             except OSError as error:
@@ -233,5 +265,5 @@ class HeldPorts:
             lock.listen(1)
             keeping(lock)
             self._locks.append(lock)
-            return list(range(first + 1, first + BLOCK))
+            return [port for port in rest if port not in self._without]
         raise NoPort("no block of ports is left on this host")
