@@ -131,8 +131,7 @@ def _step(scan: _Scan, name: str) -> Step:
         scan.take(r"\.", "'.' or '='")
         verb = scan.take(r"\w*", "a call")
         if verb not in _ARGUMENTS:
-            wanted = "NAME = LISTENER.accept()" if verb == "accept" else f"one of {', '.join(_ARGUMENTS)}"
-            scan.fail(wanted, scan.start)
+            scan.fail(_MAKERS.get(verb, f"one of {', '.join(_ARGUMENTS)}"), scan.start)
         scan.take(r"\(", "'('")
         step = _ARGUMENTS[verb](scan, Step(verb, name))
         scan.take(r"\)", "')'")
@@ -140,14 +139,14 @@ def _step(scan: _Scan, name: str) -> Step:
 
 
 def _creation(scan: _Scan, name: str) -> Step:
-    maker = scan.take(_NAME, "a socket kind or LISTENER.accept()")
+    maker = scan.take(_NAME, "a socket kind, LISTENER.accept() or OTHER.dup()")
     at = scan.start
     if scan.maybe(r"\."):
-        scan.take(r"accept\b", "accept()")
+        verb = scan.take(rf"(?:{'|'.join(_MAKERS)})\b", "accept() or dup()")
         scan.take(r"\([ \t]*\)", "'()'")
-        return Step("accept", name, listener=maker)
+        return Step(verb, name, of=maker)
     if maker not in KINDS:
-        scan.fail(f"a socket kind ({' '.join(KINDS)}) or LISTENER.accept()", at)
+        scan.fail(f"a socket kind ({' '.join(KINDS)}), LISTENER.accept() or OTHER.dup()", at)
     scan.take(r"\(", "'('")
     given: list[Option] = []
     while not scan.maybe(r"\)"):
@@ -247,6 +246,9 @@ _ARGUMENTS: dict[str, Callable[[_Scan, Step], Step]] = {
     "shutdown": _shutdown,
 }
 
+#: The calls that make a name, and how they are written.
+_MAKERS = {"accept": "NAME = LISTENER.accept()", "dup": "NAME = OTHER.dup()"}
+
 _rest = attrgetter(*Step.__slots__[4:])
 
 _RANGE = re.compile(r"\[(\d{1,9})-(\d{1,9})\]", re.ASCII)
@@ -342,12 +344,12 @@ class _Builder:
 
     def _names(self, step: Step) -> None:
         """A name is bound once, and `close` ends it; a port may be asked of one that is closed."""
-        if step.verb in ("socket", "accept") and step.name in self.open:
+        if (step.verb == "socket" or step.of) and step.name in self.open:
             raise _Wrong(0, f"expected a new name, {step.name} is bound already")
-        used = step.listener or step.name
+        used = step.of or step.name
         if step.verb != "socket" and not self.open.get(used):
             how = "was closed" if used in self.open else "is not"
-            at = len(f"{step.name} = ") if step.listener else 0
+            at = len(f"{step.name} = ") if step.of else 0
             raise _Wrong(at, f"expected a socket that was made above and is open, {used} {how}")
         owner = step.address.owner if step.address is not None else None
         if owner is not None and owner not in self.open:

@@ -8,13 +8,72 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 #: Transport and address family of each socket kind.
 KINDS = {
     f"{proto}{family}": (proto, family) for proto in ("tcp", "udp", "mptcp", "sctp", "udplite") for family in (4, 6)
 }
 USERS = ("user1", "user2", "root")
+
+
+class Line(NamedTuple):
+    """A kind of line: its verb, how it may be written, what it does, what it records. In Markdown, for people."""
+
+    verb: str
+    forms: tuple[str, ...]
+    does: str
+    records: str = ""
+
+
+#: The lines that are steps.
+CALLS = (
+    Line(
+        "socket",
+        ("NAME = tcp4(OPTION, OPTION=VALUE, …)",),
+        "`socket`, then `setsockopt` for each option, from left to right",
+    ),
+    Line("socket", ("NAME = tcp4(…) as USER",), "the same by another user, who then makes all calls on it"),
+    Line("accept", ("NAME = LISTENER.accept()",), "`accept`"),
+    Line(
+        "dup", ("NAME = OTHER.dup()",), "`dup`: a second descriptor of the same socket, as a child process inherits it"
+    ),
+    Line("set", ("NAME.set(OPTION=VALUE)",), "`setsockopt`"),
+    Line("get", ("NAME.get(OPTION)",), "`getsockopt`", "the value, as `set` takes it; of a flag 0 or 1"),
+    Line("bind", ("NAME.bind(ADDRESS:PORT)",), "`bind`"),
+    Line("listen", ("NAME.listen()", "NAME.listen(N)"), "`listen`, with a backlog of 8 or N"),
+    Line("connect", ("NAME.connect(ADDRESS:PORT)",), "`connect`, on a blocking socket"),
+    Line("disconnect", ("NAME.disconnect()",), "`connect` with the family `AF_UNSPEC`"),
+    Line("shutdown", ("NAME.shutdown(HOW)",), "`shutdown`; HOW is `RD`, `WR` or `RDWR`"),
+    Line("eof", ("NAME.eof()",), "`recv` until the peer has no more to send"),
+    Line("send", ("NAME.send()",), "`send`, of one byte"),
+    Line("sendto", ("NAME.sendto(ADDRESS:PORT)",), "`sendto`, of one byte"),
+    Line(
+        "recv",
+        ("NAME.recv()",),
+        "`recv`, of one message or one byte; `ok` also where it returns 0, as after `shutdown(RD)`",
+    ),
+    Line("name", ("NAME.name()",), "`getsockname`", "`ADDRESS:PORT`, or `[ADDRESS]:PORT`"),
+    Line(
+        "close",
+        ("NAME.close()",),
+        "`close`; it waits until no local TCP connection is in FIN_WAIT1, CLOSING or LAST_ACK, at most 0.5 s",
+    ),
+    Line("wait", ("wait SECONDS",), "time passes; decimals are allowed"),
+)
+#: The lines of the environment, which come before the first socket.
+ENVIRONMENT = (
+    Line("sysctl", ("sysctl NAME = VALUE",), "a setting of this system, by its own name"),
+    Line(
+        "ephemeral", ("ephemeral LOW-HIGH",), "the ports that the system chooses from, whatever it calls that setting"
+    ),
+    Line(
+        "address",
+        ("address ADDRESS",),
+        "one more local address; `127.0.0.0/8` is local as a whole on Linux, gVisor and Windows only",
+    ),
+    Line("device", ("device NAME",), "one more interface, for `SO_BINDTODEVICE`; `lo` is always there"),
+)
 
 
 class ScenarioError(ValueError):
@@ -86,8 +145,10 @@ class Setting:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One call. `verb` is socket, set, get, bind, listen, connect, disconnect, accept, shutdown, eof, sendto, send,
-    recv, close, name or wait; the other fields are set where the verb has them."""
+    """One call. `verb` is one of `CALLS`; the other fields are set where the verb has them.
+
+    `of` is the name on which accept and dup, which make `name`, are called.
+    """
 
     verb: str
     name: str = ""
@@ -97,7 +158,7 @@ class Step:
     user: str = ""
     options: tuple[Option, ...] = ()
     address: Address | None = None
-    listener: str = ""
+    of: str = ""
     backlog: int | None = None
     how: str = ""
     seconds: str = ""
@@ -111,8 +172,8 @@ class Step:
                 return f"wait {self.seconds}"
             case "socket":
                 return f"{self.name} = {self.kind}({opts})" + (f" as {self.user}" if self.user else "") + end
-            case "accept":
-                return f"{self.name} = {self.listener}.accept(){end}"
+            case "accept" | "dup":
+                return f"{self.name} = {self.of}.{self.verb}(){end}"
             case "set" | "get":
                 argument = opts
             case "bind" | "connect" | "sendto":

@@ -52,7 +52,7 @@ def test_every_construct_prints_back_identically() -> None:
         "C = mptcp6() as root?\nC.connect(127.0.0.1:listener.port)?\nC.disconnect()\n"
         "child = listener.accept()\nother = listener.accept()?\nwait 0.25\nchild.shutdown(RD)\nchild.shutdown(WR)\n"
         "child.shutdown(RDWR)\nchild.eof()\nchild.send()\nchild.recv()\nchild.close()\nD = udp4()\n"
-        "D.sendto(0.0.0.0:9)\nD.sendto([::]:0)\nD.bind(127.0.0.1:child.port)\nD.name()\n"
+        "E = D.dup()\nD.sendto(0.0.0.0:9)\nD.sendto([::]:0)\nD.bind(127.0.0.1:child.port)\nD.name()\n"
         "S[1-8] = tcp4()\nS[1-8].bind(127.0.0.[1-8]:0)\nS[3-5].connect(127.0.0.1:S[1-3].port)\n"
     )
     assert str(parse(text)) == text
@@ -159,7 +159,11 @@ BAD = [
     ("A = tcp4()\nA.close()\nA.listen()", 3, 1, "closed"),
     ("A.listen()", 1, 1, "made above"),
     ("A = tcp4()\nB = C.accept()", 2, 5, "made above"),
-    ("A = tcp4()\nB = A.listen()", 2, 7, "accept()"),
+    ("A = tcp4()\nB = A.listen()", 2, 7, "accept() or dup()"),
+    ("A = tcp4()\nA.dup()", 2, 3, "NAME = OTHER.dup()"),
+    ("A = tcp4()\nA = A.dup()", 2, 1, "a new name"),
+    ("A = tcp4()\nA.close()\nB = A.dup()", 3, 5, "made above"),
+    ("A = tcp4()\nB = A.dup(1)", 2, 10, "'()'"),
     ("A = tcp4()\nephemeral 1-2", 2, 1, "before the first socket"),
     ("ephemeral 5-4", 1, 11, "LOW <= HIGH"),
     ("ephemeral 0-4", 1, 11, "LOW <= HIGH"),
@@ -326,7 +330,7 @@ def scenario_texts(draw: st.DrawFn) -> str:
     for _ in range(draw(st.integers(0, 12))):
         verb = draw(
             st.sampled_from(
-                "socket bind connect sendto set get listen shutdown accept close eof recv send name disconnect "
+                "socket bind connect sendto set get listen shutdown accept dup close eof recv send name disconnect "
                 "wait blank range".split()
             )
         )
@@ -345,11 +349,11 @@ def scenario_texts(draw: st.DrawFn) -> str:
             made.append(next(fresh))
             alive.append(made[-1])
             lines.append(f"{made[-1]} = {draw(st.sampled_from(sorted(KINDS)))}({', '.join(given)}){user}{end}")
-        elif verb == "accept":
-            listener = draw(st.sampled_from(alive))
+        elif verb in ("accept", "dup"):
+            other = draw(st.sampled_from(alive))
             made.append(next(fresh))
             alive.append(made[-1])
-            lines.append(f"{made[-1]} = {listener}.accept(){end}")
+            lines.append(f"{made[-1]} = {other}.{verb}(){end}")
         else:
             name = draw(st.sampled_from(alive))
             port = draw(

@@ -16,7 +16,7 @@ from pytest_sockreuse.live.perform import PATIENCE
 from pytest_sockreuse.live.runner import TIMEOUT, Runner
 from pytest_sockreuse.options import options
 from pytest_sockreuse.parser import parse
-from pytest_sockreuse.scenario import KINDS
+from pytest_sockreuse.scenario import CALLS, ENVIRONMENT, KINDS
 from pytest_sockreuse.verdict import judge
 
 PAGE = (Path(__file__).parents[1] / "docs" / "scenarios.md").read_text(encoding="utf-8")
@@ -52,12 +52,14 @@ def test_the_limits_are_those_of_the_code() -> None:
     assert f"{TIMEOUT:g} s beside its `wait` lines" in PAGE
 
 
-def test_each_call_has_a_row_and_each_kind_is_named() -> None:
-    part = PAGE.partition("## Sockets and calls")[2].partition("## ")[0]
-    first = re.findall(r"^\| (`[^|]*`) \|", part, re.M)
-    calls = {call for cell in first for call in re.findall(r"\.(\w+)\(", cell)}
-    assert calls == {*parser._ARGUMENTS, "accept"}
-    assert f"`{' '.join(KINDS)}`" in part
+def test_the_lines_are_those_of_the_language() -> None:
+    rows = [(", ".join(f"`{form}`" for form in line.forms), line.does, line.records) for line in CALLS]
+    wanted = table("| line | call | records |", rows).replace("|  |", "| |")
+    assert wanted in PAGE, f"docs/scenarios.md should have\n{wanted}"
+    wanted = table("| | |", [(f"`{line.forms[0]}`", line.does) for line in ENVIRONMENT])
+    assert wanted in PAGE, f"docs/scenarios.md should have\n{wanted}"
+    assert {line.verb for line in CALLS} == {*parser._ARGUMENTS, *parser._MAKERS, "socket", "wait"}
+    assert f"`{' '.join(KINDS)}`" in PAGE
 
 
 def test_each_example_has_an_outcome() -> None:

@@ -250,11 +250,11 @@ static const char *const user_names[USERS] = { "", "user1", "user2", "root" };
 
 enum verb {
 	CLOSE, DISCONNECT, UNTIL_EOF, NAME, RECV, SEND, BIND, CONNECT, SENDTO, GET, LISTEN, SET, SHUTDOWN,
-	CREATE, ACCEPT, WAIT, SYSCTL, EPHEMERAL, ADDRESS, DEVICE, VERBS
+	CREATE, ACCEPT, DUP, WAIT, SYSCTL, EPHEMERAL, ADDRESS, DEVICE, VERBS
 };
 static const char *const verb_names[VERBS] = {
 	"close", "disconnect", "eof", "name", "recv", "send", "bind", "connect", "sendto", "get", "listen", "set",
-	"shutdown", "socket", "accept", "wait", "sysctl", "ephemeral", "address", "device",
+	"shutdown", "socket", "accept", "dup", "wait", "sysctl", "ephemeral", "address", "device",
 };
 
 /* A socket's name; or a port symbol, which has a `port` only. */
@@ -286,7 +286,7 @@ struct address {
 /* A line, or one of those that it stands for: a step, or of the environment. */
 struct step {
 	enum verb verb;
-	struct name *name, *listener;
+	struct name *name, *of;      /* `of`: on which ACCEPT and DUP, which make `name`, are called */
 	int occurrence;              /* of its label */
 	int protocol, family;        /* CREATE */
 	enum user user;
@@ -400,7 +400,7 @@ static struct {
 	char text[4 * MAX_LINE + 1];   /* one of the lines that `body` stands for, */
 	short origin[4 * MAX_LINE + 1]; /* and for each byte of it where that stands in `body` */
 	const char *at, *token;        /* in `text`: where we are, where the last token began */
-	const char *name, *listener, *owner, *symbol; /* what `text` names, */
+	const char *name, *of, *owner, *symbol; /* what `text` names, */
 	size_t owner_at;               /* and where, if spelled tightly */
 } line;
 
@@ -586,14 +586,14 @@ static void take_address(struct step *step)
 static void read_creation(struct step *step)
 {
 	static struct option found[MAX_LINE];
-	const char *maker = take(name_length(next()), "a socket kind or LISTENER.accept()"), *at = line.token;
+	const char *maker = take(name_length(next()), "a socket kind, LISTENER.accept() or OTHER.dup()"), *at = line.token;
 
 	if (maybe(".")) {
-		NEED(maybe_word("accept"), "accept()");
+		step->verb = maybe_word("accept") ? ACCEPT : DUP;
+		NEED(step->verb == ACCEPT || maybe_word("dup"), "accept() or dup()");
 		at = next();
 		NEED_AT(at, maybe("(") && maybe(")"), "'()'");
-		step->verb = ACCEPT;
-		line.listener = maker;
+		line.of = maker;
 		return;
 	}
 	step->verb = CREATE;
@@ -606,7 +606,7 @@ static void read_creation(struct step *step)
 		step->family = maker[length] - '0';
 	}
 	NEED_AT(at, step->family,
-		"a socket kind (tcp4 tcp6 udp4 udp6 mptcp4 mptcp6 sctp4 sctp6 udplite4 udplite6) or LISTENER.accept()");
+		"a socket kind (tcp4 tcp6 udp4 udp6 mptcp4 mptcp6 sctp4 sctp6 udplite4 udplite6), LISTENER.accept() or OTHER.dup()");
 	NEED(maybe("("), "'('");
 	while (!maybe(")")) {
 		NEED(!step->option_count || maybe(","), "',' or ')'");
@@ -632,6 +632,7 @@ static void read_call(struct step *step)
 	for (step->verb = 0; step->verb < CREATE && !maybe_word(verb_names[step->verb]); step->verb++)
 		;
 	NEED_AT(line.token, step->verb < CREATE || !maybe_word("accept"), "NAME = LISTENER.accept()");
+	NEED_AT(line.token, step->verb < CREATE || !maybe_word("dup"), "NAME = OTHER.dup()");
 	NEED(step->verb < CREATE,
 		"one of close, disconnect, eof, name, recv, send, bind, connect, sendto, get, listen, set, shutdown");
 	NEED(maybe("("), "'('");
@@ -739,12 +740,12 @@ static void read_wait(struct step *step)
 /* A name is bound once, and `close` ends it; a port may be asked of one that is closed. */
 static void find_names(struct step *step)
 {
-	const char *used = line.listener ? line.listener : line.name;
+	const char *used = line.of ? line.of : line.name;
 	struct name *name = find(used, false, false);
 
-	NEED_AT(line.text, (step->verb != CREATE && step->verb != ACCEPT) || !find(line.name, false, false),
+	NEED_AT(line.text, (step->verb != CREATE && !line.of) || !find(line.name, false, false),
 		"a new name, %s is bound already", line.name);
-	NEED_AT(line.text + (line.listener ? strlen(line.name) + 3 : 0), step->verb == CREATE || (name && name->open),
+	NEED_AT(line.text + (line.of ? strlen(line.name) + 3 : 0), step->verb == CREATE || (name && name->open),
 		"a socket that was made above and is open, %s %s", used, name ? "was closed" : "is not");
 	if (line.owner)
 		step->address.owner = find(line.owner, false, false);
@@ -752,8 +753,8 @@ static void find_names(struct step *step)
 		"the port of a socket made above, %s is not", line.owner);
 	if (line.symbol)
 		step->address.symbol = find(line.symbol, true, true);
-	if (line.listener)
-		step->listener = name;
+	if (line.of)
+		step->of = name;
 	step->name = find(line.name, false, true);
 	step->name->open = step->verb != CLOSE;
 	step->occurrence = ++step->name->labels[step->verb];
@@ -765,7 +766,7 @@ static void read_step(void)
 	struct step step = { 0 };
 
 	line.at = line.text;
-	line.name = line.listener = line.owner = line.symbol = NULL;
+	line.name = line.of = line.owner = line.symbol = NULL;
 	line.owner_at = 0;
 	for (step.verb = SYSCTL; step.verb < VERBS; step.verb++) {
 		size_t length = strlen(verb_names[step.verb]);
@@ -2484,6 +2485,24 @@ static int call_accept(struct step *step, struct name *listener)
 	return 0;
 }
 
+static int call_dup(struct step *step, struct name *other)
+{
+#ifdef _WIN32
+	WSAPROTOCOL_INFOW info;
+	sock copy = WSADuplicateSocketW(other->sock, GetCurrentProcessId(), &info) ? INVALID_SOCKET :
+		WSASocketW(FROM_PROTOCOL_INFO, FROM_PROTOCOL_INFO, FROM_PROTOCOL_INFO, &info, 0, WSA_FLAG_OVERLAPPED);
+#else
+	sock copy = dup(other->sock);
+#endif
+
+	if (copy == INVALID_SOCKET)
+		return failure();
+	step->name->sock = copy;
+	step->name->protocol = other->protocol;
+	step->name->user = other->user;
+	return 0;
+}
+
 static int call_shutdown(struct step *step, struct name *name)
 {
 	int before = ended_count, error;
@@ -2583,12 +2602,12 @@ static int (*const calls[])(struct step *, struct name *) = {
 	[CLOSE] = call_close, [DISCONNECT] = call_disconnect, [UNTIL_EOF] = call_eof, [NAME] = call_name,
 	[RECV] = call_recv, [SEND] = call_send, [BIND] = call_with_address, [CONNECT] = call_with_address,
 	[SENDTO] = call_with_address, [GET] = call_get, [LISTEN] = call_listen, [SET] = call_set,
-	[SHUTDOWN] = call_shutdown, [ACCEPT] = call_accept,
+	[SHUTDOWN] = call_shutdown, [ACCEPT] = call_accept, [DUP] = call_dup,
 };
 
 static int perform_step(struct step *step)
 {
-	struct name *name = step->listener ? step->listener : step->name;
+	struct name *name = step->of ? step->of : step->name;
 	bool always = step->verb == CLOSE || step->verb == NAME || step->verb == GET || step->verb == SET;
 	int error;
 
@@ -2603,7 +2622,7 @@ static int perform_step(struct step *step)
 		under_way = INVALID_SOCKET;
 		become_root_again(name->user);
 	}
-	if (error && error != UNREACHED && step->verb != ACCEPT && !step->survives)
+	if (error && error != UNREACHED && !step->of && !step->survives)
 		name->failed = true;
 	return error;
 }

@@ -121,7 +121,7 @@ class Performance:
             if step.verb == "socket":
                 outcome = self._create(step)
             else:
-                held = self.names.get(step.listener or step.name)
+                held = self.names.get(step.of or step.name)
                 if held is not None and held.sock is not None and (not held.failed or step.verb in _ALWAYS):
                     outcome, value = self._call(step, held, held.sock)
         except TimeUp:
@@ -162,7 +162,7 @@ class Performance:
             return "unreached", None
         except _Nothing:
             outcome = "timeout"
-        if step.verb != "accept" and not step.survives:
+        if not step.of and not step.survives:
             held.failed = True
         return outcome, None
 
@@ -229,6 +229,9 @@ class Performance:
         child, _ = self._patient(step, sock, sock.accept)
         child.setblocking(True)
         self.names[step.name] = _Socket(child, held.proto, held.family, held.user)
+
+    def _dup(self, step: Step, held: _Socket, sock: socket.socket) -> None:
+        self.names[step.name] = _Socket(sock.dup(), held.proto, held.family, held.user)
 
     def _patient(self, step: Step, sock: socket.socket, call: Callable[[], T]) -> T:
         """A call that may have nothing to return, then looked for once more at the end of `PATIENCE`.
@@ -300,6 +303,7 @@ _CALLS: dict[str, Callable[[Performance, Step, _Socket, socket.socket], str | No
     "connect": Performance._connect,
     "disconnect": Performance._disconnect,
     "accept": Performance._accept,
+    "dup": Performance._dup,
     "shutdown": Performance._shutdown,
     "eof": Performance._eof,
     "sendto": Performance._sendto,

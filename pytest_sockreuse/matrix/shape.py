@@ -31,7 +31,7 @@ class Shape(NamedTuple):
 
 
 def shape(scenario: Scenario) -> Shape:
-    calls = (Call(s.label, s.verb, s.name, s.listener or s.name, s.survives) for s in scenario.steps if s.label)
+    calls = (Call(s.label, s.verb, s.name, s.of or s.name, s.survives) for s in scenario.steps if s.label)
     return Shape(tuple(calls), frozenset(a.port for a in scenario.addresses if isinstance(a.port, int)))
 
 

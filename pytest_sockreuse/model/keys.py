@@ -34,13 +34,14 @@ def _more(kind: Any) -> tuple[str, ...]:
     return tuple(name for name in slots(kind) if name not in Sock.__slots__)
 
 
-def look(held: Held | None) -> Hashable:
-    """All that is to be seen of a name whose socket no other holds on to."""
+def look(name: str, held: Held | None) -> Hashable:
+    """All that is to be seen of a name whose socket no other socket holds on to; by itself where another name does."""
     if held is None or held.sock is None:
         return held is not None and (held.failed, held.unknown, held.port)
     sk = held.sock
     kind: Any = type(sk)
     more = tuple([repr(getattr(sk, name)) for name in _more(kind)])
+    more += (name,) if sk.descriptors > 1 else ()
     return held.failed, held.unknown, held.port, sk.shown, _plain(sk), tuple(sorted(sk.options.items())), more
 
 
@@ -93,7 +94,7 @@ class Keys:
         """Close a datagram socket that lost its name, where no port of so many is short and nobody sends to it."""
         space = self.m.space
         ports = space.domain.get(sk.port, 0) if sk is not None and sk.proto == "udp" else 0
-        if sk is None or ports.bit_count() <= RARE or self.outlook.meets(ports, self.at):
+        if sk is None or ports.bit_count() <= RARE or self.outlook.meets(ports, self.at) or self.m.sharing(sk):
             return
         if all(other is sk or sk.port not in (other.port, other.rport) for other in self._sockets()):
             self.m.family.close(self.m, sk)

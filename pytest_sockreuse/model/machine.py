@@ -49,11 +49,13 @@ class Family(Protocol[S]):
     """What a family answers for each call: it raises Errno, TimeUp or Unknown, and notes what decided in `m.clause`.
 
     `receive` is false where there is nothing to return, by the clause `silence`; `elapse` ends what time alone ends. An
-    option that the system does not have is refused by the clause `no_option`, and the family is not asked.
+    option that the system does not have is refused by the clause `no_option`, and the family is not asked; nor is it
+    where a descriptor is closed and by the clause `shared` another one keeps the socket.
     """
 
     silence: Declared
     no_option: Declared
+    shared: Declared
 
     def begin(self, m: Machine[S]) -> S: ...
     def elapse(self, m: Machine[S]) -> None: ...
@@ -80,7 +82,7 @@ def _plain(label: str, outcome: str, clause: str) -> StepPrediction:
 
 def _bears(step: Step, held: Held) -> bool:
     """Whether another socket may tell what a step does of which that is not known."""
-    if step.verb in ("get", "name") or (held.sock is not None and held.sock.proto == "sctp"):
+    if step.verb in ("get", "name", "dup") or (held.sock is not None and held.sock.proto == "sctp"):
         return False  # SCTP has ports of its own
     if not held.unknown or held.sock is None:  # a protocol that is not modelled has ports of its own
         return not held.unknown
@@ -166,10 +168,10 @@ class Machine(Generic[S]):
 
     def _unknown(self, step: Step, why: Unknown) -> StepPrediction:
         """What a step shows that is not known. Raises it where what follows is not known either."""
-        held = self.names.get(step.listener or step.name)
+        held = self.names.get(step.of or step.name)
         if held is None or _bears(step, held):
             raise why
-        if step.verb == "accept":
+        if step.of:
             self.names[step.name] = Held(unknown=str(why))
         if step.verb == "get":  # if it fails so do the calls after it
             held.unknown = held.unknown or str(why)
@@ -180,7 +182,7 @@ class Machine(Generic[S]):
         verb = step.verb
         if verb == "socket":
             return self.create(step), None
-        held = self.names.get(step.listener or step.name)
+        held = self.names.get(step.of or step.name)
         if held is None:
             return _UNREACHED
         if held.unknown:
@@ -214,7 +216,7 @@ class Machine(Generic[S]):
                 return "ok", value
             outcome = "timeout"
             self.now += PATIENCE
-        if verb != "accept" and not step.survives:
+        if not step.of and not step.survives:
             held.failed = True
         return outcome, None
 
@@ -283,10 +285,12 @@ class Machine(Generic[S]):
         if self.observed is None:
             return 0
         steps, name = self.scenario.steps, self.scenario.steps[self.at].name
-        seen = self.observed.steps
+        names, seen = self.sharing(self.names[name].sock), self.observed.steps
         before = sum(1 for step in steps[: self.at + 1] if step.label)
         for step in steps[self.at + 1 :]:
-            if step.name == name:
+            if step.verb == "dup" and step.of in names:
+                names.append(step.name)
+            elif step.name in names:
                 if step.verb == "name" and before < len(seen) and seen[before].value:
                     port = (seen[before].value or "").rpartition(":")[2]
                     return int(port) if port.isdigit() else 0  # a result may tell a range, or a symbol
@@ -294,6 +298,10 @@ class Machine(Generic[S]):
                     return 0
             before += bool(step.label)
         return 0
+
+    def sharing(self, sk: Sock | None) -> list[str]:
+        """The names of the descriptors that refer to a socket, the oldest first."""
+        return [name for name, held in self.names.items() if held.sock is sk is not None]
 
     def compare(self, step: Step, outcome: str, value: Value | None, seen: StepOutcome) -> None:
         """Hold the step against what was observed. Raises Contradiction where this course is not the one."""
@@ -346,8 +354,21 @@ def _listen(m: Machine[Any], step: Step, held: Held, sk: Sock, host: str, port: 
 
 
 def _close(m: Machine[Any], step: Step, held: Held, sk: Sock, host: str, port: int) -> None:
-    held.port, held.sock = sk.shown, None
+    if sk.descriptors > 1 and m.family.shared in m.on:
+        held.port, held.sock = sk.shown, None
+        sk.descriptors -= 1
+        if m.called[sk] == step.name:
+            m.called[sk] = next(iter(m.sharing(sk)), step.name)
+        m.clause = m.family.shared
+        return
+    for name in m.sharing(sk) if sk.descriptors > 1 else (step.name,):  # without that clause all of them are closed
+        m.names[name].port, m.names[name].sock = sk.shown, None
     m.family.close(m, sk)
+
+
+def _dup(m: Machine[Any], step: Step, held: Held, sk: Sock, host: str, port: int) -> None:
+    m.names[step.name] = Held(sk)
+    sk.descriptors += 1
 
 
 def _accept(m: Machine[Any], step: Step, held: Held, sk: Sock, host: str, port: int) -> Value | None:
@@ -382,6 +403,7 @@ CALLS: dict[str, Call] = {
     "close": _close,
     "name": lambda m, _step, _held, sk, _host, _port: m.family.name(m, sk),
     "accept": _accept,
+    "dup": _dup,
     "set": lambda m, step, held, sk, _host, _port: m.set(held, sk, step.options[0]),
     "get": _get,
     "disconnect": lambda m, _step, _held, sk, _host, _port: m.family.disconnect(m, sk),

@@ -19,22 +19,28 @@ class Outlook:
     def __init__(self, scenario: Scenario, whole: bool, told: bool) -> None:
         self.whole = whole
         self.uses: dict[str, list[int]] = {}  # name -> the steps that speak of it
-        self.ports: dict[str, int] = {}  # name -> the last of them to which it matters which port it has
-        self.accepts: dict[str, int] = {}  # listener -> the last step that accepts from it
+        self.first: dict[str, str] = {}  # name -> the first name of its socket, where that is another
+        self.reads: dict[str, list[int]] = {}  # first name -> the steps that speak of the socket
+        self.ports: dict[str, int] = {}  # first name -> the last of them to which it matters which port it has
+        self.accepts: dict[str, int] = {}  # first name -> the last step that accepts from it
         self.numbered = -1  # the last step that binds a port by number
         self.numbers: dict[int, int] = {}  # number of a port -> the last step that names it
         self.calls: dict[str, list[int]] = {}  # verb -> its steps
         last = max((at for at, step in enumerate(scenario.steps) if step.verb not in _IDLE), default=-1)
         for at, step in enumerate(scenario.steps):
             self.calls.setdefault(step.verb, []).append(at)
+            if step.verb == "dup":
+                self.first[step.name] = self.first.get(step.of, step.of)
             for name in spoken(step):
+                first = self.first.get(name, name)
                 self.uses.setdefault(name, []).append(at)
+                self.reads.setdefault(first, []).append(at)
                 if step.verb not in _IDLE or (step.verb == "close" and at < last) or (step.verb == "name" and told):
-                    self.ports[name] = at
+                    self.ports[first] = at
             if step.address is not None and isinstance(step.address.port, int):
                 self.numbers[step.address.port] = at
             if step.verb == "accept":
-                self.accepts[step.listener or step.name] = at
+                self.accepts[self.first.get(step.of, step.of)] = at
             elif step.verb == "bind" and step.address is not None and step.address.port != 0:
                 self.numbered = at
 
@@ -44,7 +50,7 @@ class Outlook:
 
     def distinct(self, name: str, at: int) -> bool:
         """Whether it matters to a step from `at` on which port it has: not to its name, nor to a close after all."""
-        return self.whole or self.ports.get(name, -1) >= at
+        return self.whole or self.ports.get(self.first.get(name, name), -1) >= at
 
     def next(self, name: str, at: int) -> int:
         """The next step that speaks of it."""
@@ -53,8 +59,9 @@ class Outlook:
         return uses[where] if where < len(uses) else len(uses) + uses[0]
 
     def left(self, name: str, at: int) -> int:
-        """How many steps from `at` on speak of it."""
-        return len(self.uses[name]) - bisect_left(self.uses[name], at)
+        """How many steps from `at` on speak of its socket."""
+        reads = self.reads[self.first.get(name, name)]
+        return len(reads) - bisect_left(reads, at)
 
     def coming(self, verb: str, at: int) -> int:
         """How many steps from `at` on do this call."""
@@ -63,7 +70,7 @@ class Outlook:
 
     def accepted(self, name: str, at: int) -> bool:
         """Whether a step from `at` on accepts a connection from it."""
-        return self.whole or self.accepts.get(name, -1) >= at
+        return self.whole or self.accepts.get(self.first.get(name, name), -1) >= at
 
     def meets(self, ports: int, at: int) -> bool:
         """Whether a step from `at` on names one of these ports by its number."""
@@ -77,7 +84,7 @@ class Outlook:
 def spoken(step: Step) -> tuple[str, ...]:
     """The names that a step speaks of, its own first."""
     owner = step.address.owner if step.address is not None else None
-    return tuple([name for name in (step.name, step.listener, owner) if name])
+    return tuple([name for name in (step.name, step.of, owner) if name])
 
 
 def shape(step: Step) -> tuple[Hashable, ...]:
@@ -87,4 +94,4 @@ def shape(step: Step) -> tuple[Hashable, ...]:
     return (*[getattr(step, name) for name in _STEP], where)
 
 
-_STEP = [name for name in Step.__slots__ if name not in ("name", "listener", "label", "address", "line")]
+_STEP = [name for name in Step.__slots__ if name not in ("name", "of", "label", "address", "line")]

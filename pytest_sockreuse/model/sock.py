@@ -31,7 +31,7 @@ class Sock:
     __slots__ = (
         "proto mptcp lite family user options ra rp v6only device no_port port_range linger linger2 nonlocal_ laddr "
         "port shown raddr rport state connected addr_lock port_lock auto queue backlog group conns peer rx error fin "
-        "ended shut_rd shut_wr open half since ends timestamps bound_at mapped tried twofold warm past "
+        "ended shut_rd shut_wr open descriptors half since ends timestamps bound_at mapped tried twofold warm past "
         "told source"
     ).split()
 
@@ -58,7 +58,8 @@ class Sock:
         self.rx = 0
         self.error = ""
         self.fin = self.ended = self.shut_rd = self.shut_wr = False
-        self.open = True  # a descriptor refers to it
+        self.open = True  # a descriptor refers to it,
+        self.descriptors = 1  # or several, if it is open
         self.half = False  # TIME_WAIT: in truth FIN_WAIT2
         self.since = 0.0
         self.ends = (inf, inf)  # when time alone ends it: at the earliest, at the latest

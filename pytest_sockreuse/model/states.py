@@ -90,6 +90,8 @@ def fork(m: Machine[Any], choose: Callable[[int], int]) -> Machine[Any]:
     new.listeners = _copy(m.listeners, memo)
     here = spoken(m.scenario.steps[m.at])
     new.names, new.touched = {}, {*m.touched, *here}
+    for name in here:  # the sockets that it names, before the names that share them
+        _copy(m.names.get(name), memo)
     for name, held in m.names.items():
         sk = held.sock
         if name in here or (sk is not None and (not _loose(sk) or id(sk) in memo)):

@@ -166,7 +166,7 @@ class Walk:
         return (
             shape(step),
             tuple([names.index(name) for name in spoken(step)]),
-            tuple([look(state.machine.names.get(name)) for name in names[len(state.names) :]]),
+            tuple([look(name, state.machine.names.get(name)) for name in names[len(state.names) :]]),
             tuple([n for _, n in alive]),
             tuple([outlook.accepted(name, after) for name in names]),
             outlook.crowds(after),

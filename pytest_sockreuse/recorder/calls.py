@@ -115,7 +115,7 @@ class Piece:
             kind=call.sock.kind if made else "",
             options=self.options[call.sock] if made else (call.option,) if call.option is not None else (),
             address=Address(call.host, self._port(call, symbols)) if call.host else None,
-            listener=self.names[call.sock.parent] if call.verb == "accept" and call.sock.parent is not None else "",
+            of=self.names[call.sock.parent] if call.verb == "accept" and call.sock.parent is not None else "",
             how=call.how,
             survives=call.outcome not in ("ok", ""),
         )

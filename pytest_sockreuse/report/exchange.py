@@ -123,23 +123,28 @@ def _ports(scenario: Scenario, outcomes: Sequence[StepOutcome]) -> dict[str, int
     """
     low, high = next((s.ports for s in reversed(scenario.environment) if s.kind == "ephemeral"), (0, 0))
     no_symbol = {address.port for address in scenario.addresses}
+    first: dict[str, str] = {}  # a second descriptor -> the first name of its socket
     bound: dict[str, str] = {}  # socket -> symbol
     loose: set[str] = set()  # sockets that were disconnected: the next call may choose another port
     found: dict[str, int] = {}
     labelled = (step for step in scenario.steps if step.label)
     for step, outcome in zip(labelled, outcomes, strict=False):
-        symbol = bound.get(step.name)
+        name, of = (first.get(name, name) for name in (step.name, step.of))
+        symbol = bound.get(name)
         if outcome.outcome != "ok":
             continue
         if step.verb == "bind" and step.address is not None:
-            bound[step.name] = step.address.symbol or bound.get(step.address.owner or "") or ""
-            loose.discard(step.name)
+            owner = step.address.owner or ""
+            bound[name] = step.address.symbol or bound.get(first.get(owner, owner)) or ""
+            loose.discard(name)
         elif step.verb == "accept":
-            bound[step.name] = bound.get(step.listener, "")
+            bound[name] = bound.get(of, "")
+        elif step.verb == "dup":
+            first[name] = of
         elif step.verb == "disconnect":
-            loose.add(step.name)
-        elif step.verb in ("connect", "listen", "send", "sendto") and step.name in loose:
-            bound[step.name] = ""
+            loose.add(name)
+        elif step.verb in ("connect", "listen", "send", "sendto") and name in loose:
+            bound[name] = ""
         elif step.verb == "name" and symbol and symbol not in found:
             digits = (outcome.value or "").rpartition(":")[2]
             port = int(digits) if re.fullmatch(r"[0-9]{1,5}", digits) else 0

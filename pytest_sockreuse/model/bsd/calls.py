@@ -37,6 +37,13 @@ PEER = COMMON(
     "sys/netinet/tcp_input.c",
 )
 
+SHARED = COMMON(
+    "last-descriptor-closes",
+    "close() of one of several descriptors leaves the socket as it is; the last one closes it.",
+    "close(2) of each of them; sys/kern/kern_descrip.c closef, soo_close",
+    "documented",
+)
+
 # What only some of the systems have: their books say which, and where it is written.
 ABORTED = Declared("reset-before-accept", "accept() of a connection that was reset is ECONNABORTED.")
 UDP_SHUTS = Declared(
@@ -68,6 +75,7 @@ class Bsd:
 
     silence = PEER
     no_option = options.NO_OPTION
+    shared = SHARED
 
     def __init__(self, traits: Traits) -> None:
         self.traits, self.tcp = traits, tcp.Tcp()

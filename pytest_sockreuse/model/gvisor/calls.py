@@ -31,6 +31,13 @@ NO_DISCONNECT = BOOK(
     "pkg/sentry/socket/netstack/netstack.go sock.Connect (AF_UNSPEC)",
 )
 
+SHARED = BOOK(
+    "last-descriptor-closes",
+    "close() of one of several descriptors leaves the socket as it is; the last one closes it.",
+    "pkg/sentry/vfs/file_description.go FileDescription.DecRef; pkg/sentry/socket/netstack/netstack.go sock.Release",
+    "source",
+)
+
 for _part in (address, ports, demux, choice, tcp, stream, udp, options):
     BOOK.add(_part.BOOK)
 
@@ -45,6 +52,7 @@ class Gvisor:
 
     silence = stream.PEER
     no_option = options.NO_OPTION
+    shared = SHARED
 
     def begin(self, m: Machine) -> State:
         return State(Ports(m), Demux(m))

@@ -34,6 +34,12 @@ NO_UNSPEC = BOOK(
     "source",
 )
 NOTHING = BOOK("nothing-arrives", "Reading waits for the peer.", f"{_SOPS} so_recvmsg", "source")
+SHARED = BOOK(
+    "last-descriptor-closes",
+    "close() of one of several descriptors leaves the socket as it is; the last one closes it.",
+    "fs/sockfs/sockcommon_vnops.c socket_vop_close (count > 1)",
+    "source",
+)
 
 
 class Illumos:
@@ -41,6 +47,7 @@ class Illumos:
 
     silence = NOTHING
     no_option = options.NO_OPTION
+    shared = SHARED
 
     def __init__(self) -> None:
         self.tcp = tcp.Tcp()

@@ -77,6 +77,12 @@ LATE_FIN = BOOK(
     "net/ipv4/tcp_input.c tcp_reset (TCP_LAST_ACK)",
 )
 
+SHARED = BOOK(
+    "last-descriptor-closes",
+    "close() of one of several descriptors leaves the socket as it is; the last one closes it.",
+    "net/socket.c sock_close, which fs/file_table.c __fput calls for the last reference",
+)
+
 for _part in (address, route, choice, bind, tcp, udp, options, mptcp, sctp):
     BOOK.add(_part.BOOK)
 
@@ -89,6 +95,7 @@ class Linux:
 
     silence = PEER
     no_option = options.NO_OPTION
+    shared = SHARED
 
     def __init__(self) -> None:
         self.tcp, self.udp = tcp.Tcp(), udp.Udp()

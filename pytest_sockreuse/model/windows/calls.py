@@ -68,6 +68,13 @@ UNICAST = BOOK(
 
 NOTHING = BOOK("nothing-arrives", "Reading waits for the peer.", "Microsoft, recv function", "documented")
 
+SHARED = BOOK(
+    "last-descriptor-closes",
+    "close() of one of several descriptors leaves the socket as it is; the last one closes it.",
+    "Microsoft, Shared Sockets (WSADuplicateSocket)",
+    "documented",
+)
+
 for _part in (bind, tcp, options):
     BOOK.add(_part.BOOK)
 
@@ -79,6 +86,7 @@ class Windows:
 
     silence = NOTHING
     no_option = options.NO_OPTION
+    shared = SHARED
 
     def __init__(self) -> None:
         self.tcp = tcp.Tcp()

@@ -132,6 +132,12 @@ IGNORED = BOOK(
     "ENOPROTOOPT.",
     RUN,
 )
+LAST_HANDLE = BOOK(
+    "last-handle-closes",
+    "closesocket() of one of several handles leaves the socket as it is; the last one closes it.",
+    f"{_SERVER} sock_close_handle",
+    "source",
+)
 
 _FLAGS = {"SO_REUSEADDR": "SO_EXCLUSIVEADDRUSE", "SO_EXCLUSIVEADDRUSE": "SO_REUSEADDR"}
 _TAKEN = frozenset({"SO_RANDOMIZE_PORT", "SO_PORT_SCALABILITY", "SO_REUSE_UNICASTPORT"})
@@ -142,6 +148,7 @@ class Wine(linux.Linux):
     """The calls on Wine: what its server decides, then the host's."""
 
     no_option = NO_OPTION
+    shared = LAST_HANDLE
 
     def begin(self, m: Machine) -> State:
         return State()
