@@ -9,10 +9,10 @@ from __future__ import annotations
 import codecs
 import difflib
 import re
-import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from ipaddress import IPv4Address, IPv6Address
 from operator import attrgetter
 from typing import NoReturn
 
@@ -27,7 +27,7 @@ MAX_WAIT = 3_600.0  # seconds, all waits of a scenario together
 
 _BLANK = " \t"  # all of the language's white space
 _NAME = r"[A-Za-z][A-Za-z0-9_]*"
-_HOST = {4: (r"[0-9.]+", socket.AF_INET), 6: (r"[0-9A-Fa-f:.]+", socket.AF_INET6)}
+_HOST = {4: (r"[0-9.]+", IPv4Address), 6: (r"[0-9A-Fa-f:.]+", IPv6Address)}
 _VALUE = {
     "flag": (r"-?\d{1,10}", "a whole number"),
     "int": (r"-?\d{1,10}", "a whole number"),
@@ -187,11 +187,11 @@ def _option(scan: _Scan) -> Option:
 
 
 def _host(scan: _Scan, family: int) -> str:
-    pattern, number = _HOST[family]
+    pattern, address = _HOST[family]
     host = scan.take(pattern, "an address, such as 127.0.0.1 or [::1]")
     try:
-        socket.inet_pton(number, host)
-    except OSError:
+        address(host)  # not inet_pton: a Python without IPv6 reads scenarios too
+    except ValueError:
         scan.fail(f"an IPv{family} address", scan.start)
     return host
 

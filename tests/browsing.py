@@ -1,10 +1,16 @@
-"""A real browser, and the page of everything in it. What a test opens may ask for nothing but its own file."""
+"""A real browser, and in it the page of everything, or the playground. What a test opens asks for nothing else."""
 
 from __future__ import annotations
 
+import contextlib
+import os
 import shutil
+import subprocess
+import sys
+import threading
 from collections.abc import Callable, Iterator
 from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -42,23 +48,54 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture
-def visit(browser: Browser) -> Iterator[Open]:
-    """Opens a file at a fragment, in a window and theme; afterwards nothing else was asked for, and nothing failed."""
+class _Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@pytest.fixture(scope="session")
+def playground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of the playground, which is built, or lies where SOCKREUSE_PLAYGROUND says, and is served here."""
+    built = os.environ.get("SOCKREUSE_PLAYGROUND")
+    out = Path(built or tmp_path_factory.mktemp("playground"))
+    if not built:
+        if not shutil.which("npm"):
+            pytest.skip("needs Node.js and npm: apt-get install npm")
+        script = Path(__file__).parents[1] / "playground" / "make.py"
+        subprocess.run([sys.executable, script, out], check=True)
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(out))) as server:
+        serving = threading.Thread(target=server.serve_forever, args=(0.05,))
+        serving.start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+        serving.join()
+
+
+@contextlib.contextmanager
+def opening(browser: Browser) -> Iterator[Open]:
+    """Opens a file or an address at a fragment, in a window and theme, and waits until it is ready.
+
+    In the end nothing was asked for but that file, or what lies below that address, and no script failed.
+    """
     wrong: list[str] = []
     contexts = []
 
-    def open_(path: Path, fragment: str = "", width: int = 1280, theme: str = "light", height: int = 800) -> Page:
+    def open_(
+        where: Path | str, fragment: str = "", width: int = 1280, theme: str = "light", height: int = 800
+    ) -> Page:
+        address = where if isinstance(where, str) else where.as_uri()
+
+        def own(url: str) -> bool:
+            return url.removeprefix("blob:").startswith(address) if address.endswith("/") else url == address
+
         context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=theme)
         contexts.append(context)
         page = context.new_page()
-        page.set_default_timeout(20_000)
-        page.on(
-            "request", lambda request: wrong.append(request.url) if request.url.split("#")[0] != path.as_uri() else None
-        )
+        page.set_default_timeout(90_000)  # a bound alone: machines may be busy
+        context.on("request", lambda asked: None if own(asked.url.split("#")[0]) else wrong.append(asked.url))
         page.on("pageerror", lambda error: wrong.append(str(error)))
         page.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
-        page.goto(f"{path.as_uri()}{fragment}")
+        page.goto(f"{address}{fragment}")
         page.wait_for_selector("html[data-ready]", state="attached")
         return page
 
@@ -66,6 +103,13 @@ def visit(browser: Browser) -> Iterator[Open]:
     for context in contexts:
         context.close()
     assert not wrong
+
+
+@pytest.fixture
+def visit(browser: Browser) -> Iterator[Open]:
+    """Opens a file, or an address, as `opening` does."""
+    with opening(browser) as open_:
+        yield open_
 
 
 @pytest.fixture

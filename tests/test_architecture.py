@@ -29,7 +29,7 @@ FLOORS = {
         "diagnosis encounters expected loader pins ports recorder",
         "endings guard hold trace",
         "report",
-        "matrix",
+        "answers matrix",
         "page",
         "explorer requirement",
         "hooks",

@@ -437,3 +437,11 @@ def test_a_spoiled_scenario_gives_a_scenario_or_a_scenario_error(text: str, at: 
     assert 1 <= line <= len(lines)
     assert 1 <= column <= len(lines[line - 1]) + 1
     assert "".join(map(str, parse_file(again))) == again
+
+
+def test_a_python_without_ipv6_reads_ipv6_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr("socket.inet_pton")
+    text = "A = tcp6()\nA.bind([fe80::6:7]:P)\n"
+    assert str(parse(text)) == text
+    with pytest.raises(ScenarioError, match="IPv4 address"):
+        parse("A = tcp4()\nA.bind(127.6.7:P)")

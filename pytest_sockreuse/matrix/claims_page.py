@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ..report.ranges import Range
 from ..suite import Claim
 from .claims import Held, claims
 from .markdown import LETTERS, code, plain
 from .table import Matrix
-from .words import Range, folded
+from .words import folded
 
 WORDS = ("holds", "depends", "refuted")
 HEAD = """# What the documents claim

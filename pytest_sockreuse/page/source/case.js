@@ -131,10 +131,10 @@ function callsTable({ variant, on }) {
     el("th", { role: "rowheader", scope: "row" }, el("code", null, line.text)),
     groups.map(({ cell }) => {
       const text = line.labels.length ? (GAPS.has(cell.basis) ? (line.first ? "" : BASES[cell.basis][1]) : ofLine(line, cell.outcome)) : "";
-      const kind = !text || text === "unreached" ? "quiet" : text === "ok" ? "quiet" : text === "?" || GAPS.has(cell.basis) ? "unknown" : /^E|timeout/.test(text) ? "fails" : /\|/.test(text) ? "may" : "value";
-      const words = text === "unreached" ? "not reached" : text === "?" ? "not known" : text.replaceAll("|", " or ");
-      const sign = kind === "fails" ? signed("fails") : kind === "may" ? signed("may") : null;
-      return el("td", { role: "cell", class: kind }, sign, sign && " ", words);
+      const said = saidCell(text);
+      said.setAttribute("role", "cell");
+      if (GAPS.has(cell.basis)) said.className = "unknown";
+      return said;
     })));
   return el("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Every call, on every platform" },
     el("table", { class: "steps", role: "table" },

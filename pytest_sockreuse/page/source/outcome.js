@@ -94,6 +94,19 @@ function ofLine(line, outcome) {
   return [...counts].map(([text, count]) => `${count} ${text}`).join(", ");
 }
 
+/** What a call came to, or the calls of a line, as a cell of a table of calls. */
+function saidCell(text) {
+  const parts = text.split(", ").map((part) => part.replace(/^\d+ (?=\w)/, "").split("|"));
+  const failing = parts.map((part) => part.filter((one) => isWord(one) && !["ok", "unreached"].includes(one)).length);
+  const kind = parts.flat().every((one) => ["", "ok", "unreached"].includes(one)) ? "quiet"
+    : parts.flat().some((one) => ["?", "unknown", "not run"].includes(one)) ? "unknown"
+    : parts.some((part, at) => failing[at] === part.length) ? "fails"
+    : failing.some(Boolean) ? "may" : "value";
+  const words = text.replaceAll("unreached", "not reached").replace(/^(\?|unknown)$/, "not known").replaceAll("|", " or ");
+  const sign = ["fails", "may"].includes(kind) && signed(kind);
+  return el("td", { class: kind }, sign, sign && " ", words);
+}
+
 function legend() {
   const signs = [
     ["ok", "every call of the scenario succeeds"],
