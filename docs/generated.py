@@ -175,7 +175,8 @@ class _Asked:
         self.lines.append(line)
 
 
-def _added() -> _Asked:
+def added() -> _Asked:
+    """What the plugin adds to pytest."""
     asked = _Asked()
     plugin.pytest_addoption(cast(Any, asked))
     return asked
@@ -183,7 +184,7 @@ def _added() -> _Asked:
 
 def pytest_options() -> Lines:
     rows = []
-    for names, how in _added().options:
+    for names, how in added().options:
         value = how.get("metavar", "")
         text = f"{names[0]}[={value}]" if how.get("nargs") == "?" else f"{names[0]}={value}" if value else names[0]
         rows.append((code(text), said(how["help"])))
@@ -192,7 +193,7 @@ def pytest_options() -> Lines:
 
 def ini() -> Lines:
     kinds = {"args": "words", "": "text"}
-    rows = [(code(name), kinds[how.get("type", "")], said(about)) for name, about, how in _added().settings]
+    rows = [(code(name), kinds[how.get("type", "")], said(about)) for name, about, how in added().settings]
     yield from table("setting", "form", "what it says", rows=rows)
 
 
