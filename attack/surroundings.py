@@ -94,7 +94,7 @@ HOSTED = ("sockreuse run given", "sockreuse compare --help", "sockreuse check or
           "sockreuse explore --exhaustive 1 --processes 2 --on linux-6.18",
           "pytest --sockreuse=lost-ports --sockreuse-only -p no:cacheprovider -k ip4",
           "pytest -p no:cacheprovider -q --tb=line --sockreuse-record --sockreuse-explain test_own.py")  # fmt: skip
-STATUS = {"sockreuse": (0, 1, 2), "pytest": (0, 1, 2, 4, 5)}
+STATUS = {"sockreuse": (0, 1, 2, 3), "pytest": (0, 1, 2, 4, 5)}
 #: What pytest itself cannot do without.
 _PYTEST_NEEDS = ("no-output", "nothing-open", "no-files", "no-temporary", "no-ioctl", "no dev")
 

@@ -163,10 +163,13 @@ def _exploring(command: _Command) -> None:
 
 
 def _suite(command: _Command) -> None:
-    command("rules", "list the rules that an application may require, and where they hold")
-    about = "say whether this machine honours rules (status 0; 1 if not; 2 if it cannot be tried)"
+    rules = command("rules", "list the rules that an application may require, and where they hold", "rule")
+    rules.add_argument("name", nargs="*", metavar="NAME", help="these, by id or alias (all, without)")
+    about = "say whether this machine honours rules (status 0; 1 if not; 3 if one cannot be tried here)"
     check = command("check", about, "rule")
-    check.add_argument("rule", nargs="+", metavar="RULE", help="an id or alias (see sockreuse rules)")
+    check.add_argument("rule", nargs="*", metavar="RULE", help="an id or alias (see sockreuse rules)")
+    check.add_argument("--all", action="store_true", help="every rule that has an alias")
+    check.add_argument("--quiet", action="store_true", help="print nothing: the exit status says it")
     clauses = command("clauses", "list the clauses of the models: name, sentence, source and versions", "clause")
     clauses.add_argument(
         "name", nargs="*", metavar="NAME", help="these, each with the case that pins it (all, without)"

@@ -326,7 +326,7 @@ def test_check_says_what_is_honoured(kernel: Fake, capsys: Capture) -> None:
             1,
             {"honoured": False, "tried": 4, "step": "listener.listen", "outcome": "EACCES"},
         ),
-        ({"not_run": UNABLE}, 2, {"honoured": None, "tried": 0, "reason": UNABLE}),
+        ({"not_run": UNABLE}, 3, {"honoured": None, "tried": 0, "reason": UNABLE}),
     ],
 )
 def test_check_answers_a_machine(
@@ -340,6 +340,44 @@ def test_check_answers_a_machine(
     assert cli.main(["check", "--json", "ordering-quirk"]) == status
     line = json.loads(capsys.readouterr().out)
     assert {"rule": ORDER, "platform": current().name, "variants": 4, **found}.items() <= line.items()
+
+
+def test_check_of_all_tries_every_guard(kernel: Fake, capsys: Capture) -> None:
+    kernel(not_run=UNABLE)
+    assert cli.main(["check", "--all", "--json"]) == 3
+    assert [json.loads(line)["rule"] for line in capsys.readouterr().out.splitlines()] == GUARDS
+
+
+@pytest.mark.parametrize("changes", [{}, {"outcomes": {"listener.listen": "EACCES"}}, {"not_run": UNABLE}])
+def test_a_quiet_check_says_it_by_its_status(kernel: Fake, capsys: Capture, changes: dict[str, object]) -> None:
+    kernel(**changes)
+    status = cli.main(["check", "ordering-quirk"])
+    capsys.readouterr()
+    assert cli.main(["check", "--quiet", "ordering-quirk"]) == status
+    assert capsys.readouterr() == ("", "")
+
+
+def test_what_is_refused_goes_before_what_cannot_be_tried(kernel: Fake) -> None:
+    kernel({"listener.listen": "EACCES"}, lambda scenario: UNABLE if "accept" in str(scenario) else None)
+    assert cli.main(["check", "--quiet", "server-restart"]) == 3
+    assert cli.main(["check", "--quiet", "server-restart", "ordering-quirk"]) == 1
+
+
+def test_a_check_that_broke_failed(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+    def answer(self: Runner) -> Observation:
+        raise Broken("the worker process ended with status 9")
+
+    monkeypatch.setattr(Runner, "answer", answer)
+    assert cli.main(["check", "ordering-quirk"]) == 1
+    assert capsys.readouterr().out.startswith(f"{ORDER} could not be tried: the worker process ended with status 9\n")
+
+
+@pytest.mark.parametrize("words", [[], ["--all", "ordering-quirk"], ["--quiet"]])
+def test_check_needs_to_know_what_to_try(words: list[str], capsys: Capture) -> None:
+    assert cli.main(["check", *words]) == 2
+    assert capsys.readouterr().err.startswith(
+        "sockreuse: check needs the rules to try, or --all of those with an alias"
+    )
 
 
 def test_check_of_no_rule_is_a_mistake(capsys: Capture) -> None:
@@ -358,6 +396,29 @@ def test_rules_lists_ids_aliases_and_where_they_hold(capsys: Capture) -> None:
     assert "Holds on Linux 6.1.176, Linux 6.3.13 to 7.3.4." in out
     assert "order-dependence/all-bound-before-listen\n" in out
     assert "order-dependence/every-order\n" not in out
+
+
+def test_rules_are_described_one_by_one(capsys: Capture) -> None:
+    case = "order-dependence/all-bound-before-listen"
+    assert cli.main(["rules", "ordering-quirk", case]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith(f"{ORDER} (") and f"\n{case}\n" in out
+    assert out.count("\n    Holds on ") == 2 and out.count("\n    Else: ") == 1
+    assert cli.main(["rules", "ordering-qirk"]) == 2
+    assert capsys.readouterr().err.startswith("sockreuse: no rule 'ordering-qirk', perhaps ordering-quirk")
+
+
+def test_rules_are_described_for_a_machine(capsys: Capture) -> None:
+    assert cli.main(["rules", "--json"]) == 0
+    found = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [entry["rule"] for entry in found if "holds" in entry] == [*load(check=False).guards]
+    assert cli.main(["rules", "--json", "ordering-quirk"]) == 0
+    entry = json.loads(capsys.readouterr().out)
+    assert entry in found and "ordering-quirk" in entry["aliases"]
+    platforms = [name for key in ("holds", "fails", "unknown") for name in entry[key]]
+    assert sorted(platforms) == sorted(platform.name for platform in known())
+    held = honours(find(ORDER), known())
+    assert entry["holds"] == [platform.name for platform, found in held.items() if found]
 
 
 def test_a_guard_of_its_own_is_shown_without_a_model(kernel: Fake, monkeypatch: pytest.MonkeyPatch) -> None:

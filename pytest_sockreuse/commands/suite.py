@@ -11,29 +11,46 @@ from ..arguments import UsageError
 from ..text import visible
 from .shared import modelled, whole_suite, with_model
 
+_UNTRIED = 3  # the exit status of `check` where this machine cannot ask: whether that is fine the caller knows
+
 
 def rules(arguments: argparse.Namespace) -> int:
+    from ..guard import GuardError, find
     from ..loader import load
-    from ..report.guards import catalogue
+    from ..report.guards import catalogue, catalogue_json, described, described_json
 
-    for line in catalogue(load(check=False)):
+    try:
+        guards = [find(name) for name in arguments.name]
+    except GuardError as error:
+        raise UsageError(str(error)) from None
+    suite = None if guards else load(check=False)
+    if arguments.json:
+        lines = catalogue_json(suite) if suite else map(described_json, guards)
+    else:
+        lines = catalogue(suite) if suite else (line for guard in guards for line in described(guard))
+    for line in lines:
         print(line)
     return 0
 
 
 def check(arguments: argparse.Namespace) -> int:
     from ..guard import GuardError, tried
+    from ..loader import guard_names
 
+    if arguments.all == bool(arguments.rule):
+        raise UsageError("check needs the rules to try, or --all of those with an alias (see sockreuse rules)")
     try:
-        trials = tried(arguments.rule)
+        trials = tried(arguments.rule or sorted({*guard_names().values()}))
     except GuardError as error:
         raise UsageError(str(error)) from None
-    from ..report.guards import refusal, to_json
+    if not arguments.quiet:
+        from ..report.guards import refusal, to_json
 
-    for trial in trials:
-        print(to_json(trial) if arguments.json else str(trial) if trial.honoured else refusal(trial))
-    answers = [trial.honoured for trial in trials]
-    return 1 if False in answers else 2 if None in answers else 0
+        for trial in trials:
+            print(to_json(trial) if arguments.json else str(trial) if trial.honoured else refusal(trial))
+    if any(trial.honoured is False or trial.broken for trial in trials):
+        return 1
+    return 0 if all(trial.honoured for trial in trials) else _UNTRIED
 
 
 def clauses(arguments: argparse.Namespace) -> int:

@@ -11,7 +11,7 @@ from ..guard import Trial
 from ..model import clauses, predict
 from ..platforms import Platform, current, known
 from ..scenario import Observation
-from ..suite import Expectation, Suite, Variant, ranges
+from ..suite import Case, Expectation, Guard, Suite, Variant, ranges
 from .mismatch import beside
 
 
@@ -64,21 +64,43 @@ def to_json(trial: Trial) -> str:
     return json.dumps(found)
 
 
+def described(guard: Guard) -> Iterator[str]:
+    """A rule, line by line: its names, what it says, where it holds, what to do elsewhere."""
+    yield f"{guard.id} ({', '.join(guard.aliases)})" if guard.aliases else guard.id
+    instead = [f"Else: {guard.instead}"] if guard.instead else []
+    for text in (f"{guard.text}.", *_places(honours(guard, known())), *instead):
+        yield from textwrap.wrap(text, 116, initial_indent="    ", subsequent_indent="    ")
+
+
+def described_json(guard: Guard) -> str:
+    """The same as one line; platforms by their names, those of `unknown` are not known to do either."""
+    held = honours(guard, known())
+    about = {"rule": guard.id, "aliases": guard.aliases, "text": guard.text, "instead": guard.instead}
+    answers = {"holds": True, "fails": False, "unknown": None}
+    places = {key: [it.name for it, found in held.items() if found is answer] for key, answer in answers.items()}
+    return json.dumps(about | places)
+
+
 def catalogue(suite: Suite) -> Iterator[str]:
     """Every rule that can be required, line by line: guards with where they hold, then the cases that show a claim."""
-    platforms = known()
     for guard in suite.guards.values():
-        yield f"{guard.id} ({', '.join(guard.aliases)})"
-        held = honours(guard, platforms)
-        for text in (f"{guard.text}.", *_places(held), f"Else: {guard.instead}"):
-            yield from textwrap.wrap(text, 116, initial_indent="    ", subsequent_indent="    ")
+        yield from described(guard)
         yield ""
     yield "The cases of the suite that show a claim are rules as well, whole or in one variant, as in CASE[ip4]:"
-    for rule in suite.rules.values():
-        for case in rule.cases:
-            if case.claimed is not None:
-                yield f"{rule.id}/{case.id}"
-                yield f"    {case.title}"
+    for case in _claiming(suite):
+        yield f"{case.rule}/{case.id}"
+        yield f"    {case.title}"
+
+
+def catalogue_json(suite: Suite) -> Iterator[str]:
+    """The same, a line each; where a case holds is said when it is asked for."""
+    yield from map(described_json, suite.guards.values())
+    for case in _claiming(suite):
+        yield json.dumps({"rule": f"{case.rule}/{case.id}", "text": case.title})
+
+
+def _claiming(suite: Suite) -> Iterator[Case]:
+    return (case for rule in suite.rules.values() for case in rule.cases if case.claimed is not None)
 
 
 def _places(held: Mapping[Platform, bool | None]) -> Iterator[str]:
