@@ -9,8 +9,8 @@ from typing import TypeVar
 
 from ..live.sandbox import ALL_LOCAL
 from ..options import options
-from . import scenes
-from .scenes import REUSE
+from . import scenes, values
+from .values import REUSE
 
 SIZE = 300  # bytes that one scenario may use
 
@@ -18,12 +18,12 @@ T = TypeVar("T")
 
 _PROTOCOLS = ("tcp",) * 20 + ("udp",) * 12 + ("mptcp",) * 2 + ("sctp",)
 _ALL_PROTOCOLS = ("tcp", "tcp", "udp", "udp", "mptcp", "udplite", "sctp")
-_TCP = "bind listen connect accept close set disconnect shutdown name send recv get".split()
-_UDP = "bind connect close set disconnect shutdown name send sendto recv get listen accept".split()
-_CONNECTED = "send recv shutdown close set disconnect eof name get".split()
+_TCP = "bind listen connect accept close set disconnect shutdown name send recv get dup".split()
+_UDP = "bind connect close set disconnect shutdown name send sendto recv get listen accept dup".split()
+_CONNECTED = "send recv shutdown close set disconnect eof name get dup".split()
 _WEIGHT = {
     "bind": 6, "listen": 5, "connect": 7, "accept": 5, "close": 6, "set": 4, "disconnect": 2, "shutdown": 2,
-    "name": 4, "send": 2, "recv": 2, "get": 2, "sendto": 5, "eof": 1,
+    "name": 4, "send": 2, "recv": 2, "get": 2, "sendto": 5, "eof": 1, "dup": 1,
 }  # fmt: skip
 _CONNECTED_WEIGHT = _WEIGHT | {"send": 7, "recv": 7, "shutdown": 6, "close": 7, "name": 1, "get": 1, "set": 2}
 
@@ -111,7 +111,7 @@ class _Draft:
         if family == 6 and dice.chance(25):
             options.append("IPV6_V6ONLY")
         if dice.chance(15):
-            options.append(dice.pick(scenes.SELDOM))
+            options.append(dice.pick(values.SELDOM))
         if dice.chance(4):
             options.append(self.option())
         user = f" as {dice.pick(('user1', 'user2'))}" if self.users and dice.chance(60) else ""
@@ -126,7 +126,7 @@ class _Draft:
         """A scene, with its choices made; its sockets go on as all others do."""
         dice = self.dice
         family = dice.pick(self.families)
-        place = dice.pick(scenes.PLACES[family]) | {"group": scenes.GROUPS[family], "p": dice.pick(self.ports)}
+        place = dice.pick(values.PLACES[family]) | {"group": values.GROUPS[family], "p": dice.pick(self.ports)}
         place["user"] = "<| as user1>"
         place = {word: self._choose(what) for word, what in place.items()}
         text = self._choose(text.strip().format(f=family, reuse=", ".join(self.common or ()), **place))
@@ -154,6 +154,9 @@ class _Draft:
         elif found := re.match(r"(\w+) = (\w+)\.accept", line):
             self.open[found[1]] = self.open.get(found[2], self.protocol + "4")
             self.talking.add(found[1])
+        elif found := re.match(r"(\w+) = (\w+)\.dup", line):
+            self.open[found[1]] = self.open[found[2]]
+            self.talking |= {found[1]} if found[2] in self.talking else set()
         elif found := re.match(r"(\w+)\.close", line):
             del self.open[found[1]]
         elif (found := re.match(r"(\w+)\.connect", line)) and "tcp" in self.open.get(found[1], ""):
@@ -171,12 +174,14 @@ class _Draft:
         self.open[name] = kind
         return name
 
-    def accept(self, listener: str) -> str:
-        name = f"c{len(self.made)}"
-        self.lines.append(f"{name} = {listener}.accept()")
-        self.open[name] = self.open[listener]
+    def made_of(self, of: str, verb: str) -> None:
+        """What accept or dup makes."""
+        name = f"{verb[0]}{len(self.made)}"
+        self.lines.append(f"{name} = {of}.{verb}()")
         self.made.append(name)
-        return name
+        self.open[name] = self.open[of]
+        if verb == "dup" and of in self.talking:
+            self.talking.add(name)
 
     def address(self, kind: str) -> str:
         dice = self.dice
@@ -184,19 +189,19 @@ class _Draft:
         port = dice.pick(self.ports)
         if self.made and dice.chance(30):
             port = f"{dice.pick(self.made)}.port"
-        return f"{dice.pick((scenes.RARE_HOSTS if dice.chance(7) else scenes.HOSTS)[family])}:{port}"
+        return f"{dice.pick((values.RARE_HOSTS if dice.chance(7) else values.HOSTS)[family])}:{port}"
 
     def option(self) -> str:
         """Any option with any value of its form."""
         name = self.dice.pick([*options()])
         form = options()[name].form
-        values = scenes.SOME_VALUES.get(name, scenes.VALUES[form])
-        return f"{name}={self.dice.pick(values + self.devices if form == 'text' else values)}"
+        some = values.SOME_VALUES.get(name, values.VALUES[form])
+        return f"{name}={self.dice.pick(some + self.devices if form == 'text' else some)}"
 
     def call(self, name: str, verb: str) -> None:
         dice, kind = self.dice, self.open[name]
-        if verb == "accept":
-            self.accept(name)
+        if verb in ("accept", "dup"):
+            self.made_of(name, verb)
             return
         argument = ""
         if verb in ("bind", "connect", "sendto"):

@@ -1,4 +1,4 @@
-"""What random scenarios are made of: addresses, values, settings, and scenes, plots that chance alone would not find.
+"""Scenes: plots that chance alone would not find, and the settings with which they tell something.
 
 In a scene `$name` is a new socket, `<a|b>` one of the two, and what stands in braces the whole scene shares: `f` the
 family, `lo` its loopback address, `any` its wildcard, `far` an address of others, `group` a multicast or broadcast
@@ -9,79 +9,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-REUSE = ("SO_REUSEADDR", "SO_REUSEPORT")
-HOSTS = {
-    4: ("127.0.0.1", "127.0.0.1", "127.0.0.1", "127.0.0.1", "0.0.0.0", "0.0.0.0", "127.0.0.2", "127.0.0.6"),
-    6: ("[::1]", "[::1]", "[::]", "[::]", "[::ffff:127.0.0.1]", "[::ffff:0.0.0.0]"),
-}
-RARE_HOSTS = {
-    4: (
-        "127.255.255.255",
-        "127.255.255.255",
-        "255.255.255.255",
-        "192.0.2.1",
-        "127.0.0.3",
-        "127.0.0.6",
-        "224.0.0.1",
-        "224.0.0.251",
-    ),
-    6: (
-        "[::ffff:127.0.0.2]",
-        "[::ffff:127.0.0.6]",
-        "[::ffff:127.255.255.255]",
-        "[::ffff:192.0.2.1]",
-        "[::ffff:224.0.0.1]",
-        "[::127.0.0.1]",
-        "[::2]",
-        "[ff02::1]",
-        "[ff05::1]",
-        "[fe80::1]",
-    ),
-}
-#: What the sockets of a scene share, by family.
-PLACES = {
-    4: ({"lo": "<127.0.0.1|127.0.0.1|127.0.0.6>", "any": "0.0.0.0", "far": "192.0.2.1"},),
-    6: (
-        {"lo": "[::1]", "any": "[::]", "far": "[::2]"},
-        {"lo": "[::1]", "any": "[::]", "far": "[::ffff:192.0.2.1]"},
-        {"lo": "[::ffff:127.0.0.1]", "any": "<[::]|[::ffff:0.0.0.0]>", "far": "[::ffff:192.0.2.1]"},
-    ),
-}
-GROUPS = {
-    4: "<224.0.0.1|224.0.0.1|224.0.0.251|127.255.255.255|255.255.255.255>",
-    6: "<[ff02::1]|[ff05::1]|[ff01::1]|[fe80::1]|[::ffff:224.0.0.1]>",
-}
-SELDOM = (
-    "IP_BIND_ADDRESS_NO_PORT",
-    "IP_LOCAL_PORT_RANGE=40000-40002",
-    "IP_LOCAL_PORT_RANGE=40001-40001",
-    "SO_LINGER=0",
-    "TCP_LINGER2=-1",
-    "SO_BINDTODEVICE=lo",
-    "IP_FREEBIND",
-    "IPV6_FREEBIND",
-    "SO_BROADCAST",
-    "IP_FREEBIND, IPV6_FREEBIND=0",
-    "IPV6_TRANSPARENT, IP_TRANSPARENT=0",
-    "TCP_LINGER2=121",
-)
-#: Values that tell something, by the form of an option.
-VALUES = {
-    "flag": ("0", "1", "1", "raw:", "raw:00", "raw:0100", "raw:01000000", "raw:0000000001"),
-    "int": ("0", "1", "-1", "raw:", "raw:01", "raw:05000000"),
-    "linger": ("0", "off", "1", "0"),
-    "range": ("40000-40002", "40001-40001", "0-0", "40001-0", "0-40001", "40002-40001", "raw:419c", "raw:419c419c"),
-    "text": ("lo", "lo", "nosuch", "raw:6c6f", "raw:6c6f006c", "raw:", "raw:00"),
-}
-SOME_VALUES = {
-    "TCP_LINGER2": ("-1", "0", "1", "60", "120", "121", "100000", "-5", "raw:ffffffff", "raw:01"),
-    "TCP_USER_TIMEOUT": ("0", "150", "-1"),
-    "TCP_SYNCNT": ("0", "1", "127", "128"),
-    "SO_PRIORITY": ("0", "6", "7"),
-    "IP_TTL": ("0", "1", "255", "256", "-1"),
-}
-
-# --- scenes -----------------------------------------------------------------------------------------------------------
+from .values import REUSE
 
 CONNECTION = """
 $l = <tcp|tcp|tcp|tcp|mptcp>{f}(<||{reuse}|SO_REUSEADDR|SO_REUSEPORT|TCP_LINGER2=-1|TCP_LINGER2=61|SO_LINGER=0>)
@@ -270,6 +198,50 @@ $s = <udp|udp|udp|tcp>{f}(<SO_BROADCAST|SO_BINDTODEVICE=lo|SO_BROADCAST, SO_BIND
 $a.recv()?
 $b.recv()?
 """
+#: A listener with two descriptors, of which one is closed.
+HANDED_ON = """
+$l = tcp{f}({reuse}){user}
+<$l.bind(<{lo}|{any}>:<R|0>)?\n$h = $l.dup()|$h = $l.dup()\n$h.bind(<{lo}|{any}>:<R|0>)?>
+<$l.listen()?|$h.listen()?|>
+$c = tcp{f}(<|{reuse}>)
+<$c.connect({lo}:<R|$h.port>)?|>
+<$l.close()|$l.close()|$h.shutdown(RD)?|$l.disconnect()?|$h.set(SO_REUSEADDR=<0|1>)|>
+$n = tcp{f}({reuse})<{user}| as user1>
+$n.bind(<{lo}|{any}>:<R|$h.port>)?
+<$h.close()|$a = $h.accept()|$h.listen()?>
+<$n.bind({lo}:<R|$h.port>)?|$n.listen()?|$n.connect({lo}:<R|$h.port>)?>
+"""
+#: A connection of which one end has two descriptors.
+COPIED = """
+$l = <tcp|tcp|tcp|mptcp>{f}({reuse})
+$l.bind({lo}:R)
+$l.listen()
+$c = <tcp|tcp|tcp|mptcp>{f}({reuse}<||, SO_LINGER=0>)
+<|$c.bind({lo}:<0|Q>)?>
+$c.connect({lo}:R)
+$s = $l.accept()
+<$d = $s.dup()
+<$s.close()|$d.close()|$d.set(SO_LINGER=0)|$s.shutdown(<WR|RD>)?>
+|$d = $c.dup()
+<$c.close()|$d.shutdown(WR)?|$d.set(SO_LINGER=0)>
+>
+<|$n = tcp{f}({reuse})\n$n.bind({lo}:$d.port)?\n$n.connect({lo}:R)?>
+"""
+#: A datagram socket with two descriptors.
+LENT = """
+$a = udp{f}({reuse})
+<|$a.bind(<{lo}|{any}>:R)?>
+$b = $a.dup()
+<|$b.bind(<{lo}|{any}>:R)?>
+<|$a.connect({lo}:<Q|0>)?>
+<$a.close()|$a.disconnect()?|$a.set(SO_REUSEADDR=<0|1>)|>
+$s = udp{f}()
+<|$s.bind({lo}:Q)?>
+$s.sendto({lo}:R)?
+$n = udp{f}({reuse})
+$n.bind(<{lo}|{any}>:R)?
+<$b.recv()?|$b.send()?|$b.disconnect()?|$b.close()>
+"""
 #: Sockets bound to devices.
 DEVICES = """
 $a = <tcp|udp>{f}(SO_BINDTODEVICE=<lo|d1|d1|nosuch>)
@@ -309,16 +281,34 @@ SCENES = {
         CONNECTION,
         AGAIN,
         AGAIN,
+        COPIED,
         CROWD,
         CROSS,
         FOREIGN,
+        HANDED_ON,
         HEIRS,
         LISTENERS,
         ORPHAN,
         SHARED,
         TAKEN,
     ),
-    "udp": (MAIL, MAIL, MAIL, NOBODY, NOBODY, EVERYBODY, EVERYBODY, CROWD, CROSS, FOREIGN, MANY, MIXED, MIXED, TURNS),
+    "udp": (
+        MAIL,
+        MAIL,
+        MAIL,
+        NOBODY,
+        NOBODY,
+        EVERYBODY,
+        EVERYBODY,
+        CROWD,
+        CROSS,
+        FOREIGN,
+        LENT,
+        MANY,
+        MIXED,
+        MIXED,
+        TURNS,
+    ),
     "mptcp": (CONNECTION, AGAIN),
 }
 SLOW = (SILENCE, SECOND)
