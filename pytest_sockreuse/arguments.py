@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
-from .platforms import Platform, PlatformError, named
+from .platforms import Platform, PlatformError, asked_for
 from .text import visible
 from .version import __version__
 
@@ -65,7 +65,7 @@ def _seconds(text: str) -> float:
 
 def _platform(text: str) -> Platform:
     try:
-        return named(text)
+        return asked_for(text)
     except PlatformError as error:
         if "," in text:
             raise argparse.ArgumentTypeError(f"expected one platform, not '{visible(text)}'") from None
@@ -116,7 +116,9 @@ def _scenarios(command: _Command) -> None:
             f"--{which}", metavar="RUNTIME", help=f"instead of FILE: the {which} to take a port, such as node or flask"
         )
     compare.add_argument("--on", type=_platforms, metavar="A,B,…", help=_ALL)
-    predict.add_argument("--on", type=_platform, metavar="PLATFORM", required=True, help="as linux-6.1.176 or macos-15")
+    predict.add_argument(
+        "--on", type=_platform, metavar="PLATFORM", required=True, help="as linux-6.1.176, macos-15 or ubuntu-24.04"
+    )
     predict.add_argument("--why", action="store_true", help="print the sentence and source of each clause that decides")
 
     trace = command(

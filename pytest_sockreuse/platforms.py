@@ -106,7 +106,8 @@ class Platform:
 def registry() -> dict[str, dict[str, Any]]:
     """The stacks of `conformance/platforms.toml`: title and known versions of each, oldest first. Raises DataError."""
     path = CONFORMANCE / "platforms.toml"
-    found = records(path, {"title": str, "versions": [str]}, {"builds": {"": str}, "settings": [str], "legs": [dict]})
+    optional = {"builds": {"": str}, "labels": {"": str}, "settings": [str], "legs": [dict]}
+    found = records(path, {"title": str, "versions": [str]}, optional)
     for stack, table in found.items():
         builds: dict[str, str] = table.get("builds", {})
         numbers = [builds.get(label, label) for label in table["versions"]]
@@ -114,6 +115,10 @@ def registry() -> dict[str, dict[str, Any]]:
         if wrong or not numbers:
             what = f"{visible(wrong[0])!r} is no version (give it one in builds)" if wrong else "versions are missing"
             raise DataError(f"{path.name}:{line_of(stack, read(path)[1])}: {visible(stack)}: {what}")
+        for label, text in table.get("labels", {}).items():
+            if not any(known == text or known.startswith(f"{text}.") for known in table["versions"]):
+                what = f"label {visible(repr(label))} should be one of its versions, or the beginning of one"
+                raise DataError(f"{path.name}:{line_of(stack, read(path)[1])}: {visible(stack)}: {what}")
     return found
 
 
@@ -149,10 +154,32 @@ def named(name: str) -> Platform:
                 return _entry(stack, line[-1])
             if len(numbers) > 1 or numbers[0] > 99999:  # a day, or a count
                 return Platform(stack, numbers, label)
+    raise _unknown(name)
+
+
+def _unknown(name: str, labels: Iterable[str] = ()) -> PlatformError:
     names = [p.name for p in known()]
-    close = difflib.get_close_matches(name, names, 3, 0.4)
+    close = difflib.get_close_matches(name, [*names, *labels], 3, 0.4)
     hint = f"perhaps {' or '.join(close)}; " if close else ""
-    raise PlatformError(f"no platform {name!r}: {hint}known are {', '.join(names)}")
+    more = f"; labels of CI are {', '.join(labels)}" if labels else ""
+    return PlatformError(f"no platform {name!r}: {hint}known are {', '.join(names)}{more}")
+
+
+def labels() -> dict[str, Platform]:
+    """What CI services call their machines, and the platform that each is now."""
+    tables = registry().items()
+    return {
+        label: named(f"{stack}-{text}") for stack, table in tables for label, text in table.get("labels", {}).items()
+    }
+
+
+def asked_for(name: str) -> Platform:
+    """The platform that a user calls so: by its name, or by the label of such a machine. Raises PlatformError."""
+    found = labels()
+    try:
+        return found.get(name) or named(name)
+    except PlatformError:
+        raise _unknown(name, found) from None
 
 
 # --- which one is this ------------------------------------------------------------------------------------------------

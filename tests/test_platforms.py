@@ -7,13 +7,15 @@ import platform as std_platform
 import sys
 import types
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_sockreuse import platforms
-from pytest_sockreuse.platforms import Platform, PlatformError, Span, named, version
+from pytest_sockreuse.data import DataError
+from pytest_sockreuse.platforms import Platform, PlatformError, Span, asked_for, named, registry, version
 
 PROPERTY = settings(derandomize=True, deadline=None, database=None, max_examples=200)
 
@@ -236,6 +238,50 @@ def test_an_unknown_name_gets_the_nearest(name: str, near: str) -> None:
         named(name)
     assert near in str(caught.value)
     assert repr(name) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("label", "name"),
+    [
+        ("ubuntu-24.04", "linux-6.17.13"),
+        ("ubuntu-24.04-arm", "linux-6.17.13"),
+        ("windows-latest", "windows-server-2025"),
+        ("windows-11-arm", "windows-11"),
+        ("macos-15-intel", "macos-15"),
+        ("macos-15", "macos-15"),  # a version's own name
+        ("linux-6.1", "linux-6.1.176"),
+    ],
+)
+def test_a_label_of_ci_is_the_platform_of_its_machines(label: str, name: str) -> None:
+    assert asked_for(label).name == name
+
+
+def test_the_images_that_are_measured_can_be_asked_for() -> None:
+    for stack, table in registry().items():
+        for image in (image for leg in table.get("legs", ()) for image in leg.get("images", ())):
+            assert asked_for(image).stack == stack
+
+
+@pytest.mark.parametrize(
+    ("name", "near"),
+    [("ubuntu-23.10", "ubuntu-2"), ("windows-last", "windows-latest"), ("ubuntu-latst", "ubuntu-latest")],
+)
+def test_an_unknown_label_gets_the_nearest(name: str, near: str) -> None:
+    with pytest.raises(PlatformError, match=f"^no platform '{name}': perhaps .*{near}.*; known are "):
+        asked_for(name)
+
+
+def test_a_label_of_no_version_is_a_mistake_in_the_data(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    text = '[linux]\ntitle = "Linux"\nversions = ["6.1.176"]\nlabels = { ubuntu-99 = "6.17" }\n'
+    (tmp_path / "platforms.toml").write_text(text)
+    monkeypatch.setattr(platforms, "CONFORMANCE", tmp_path)
+    with pytest.raises(DataError, match=r"^platforms\.toml:1: linux: label 'ubuntu-99' should be one of its versions"):
+        registry.__wrapped__()
+
+
+def test_results_are_of_a_platform_and_of_no_label() -> None:
+    with pytest.raises(PlatformError):
+        named("ubuntu-24.04")
 
 
 # --- versions and spans -----------------------------------------------------------------------------------------------

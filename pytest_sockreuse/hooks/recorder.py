@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from ..platforms import Platform, PlatformError, current, named, newest, registry
+from ..platforms import Platform, PlatformError, asked_for, current, newest, registry
 from ..recorder.children import Children
 from ..recorder.compare import DEFAULT, Comparer, Comparison, Finding
 from ..recorder.events import Event, Tape
@@ -29,7 +29,7 @@ def targets(names: list[str], whose: str) -> list[Platform]:
     found = []
     for name in names or DEFAULT:
         try:
-            found.append(newest(name) if name in registry() else named(name))
+            found.append(newest(name) if name in registry() else asked_for(name))
         except PlatformError as error:
             raise pytest.UsageError(f"{whose}: {error}") from None
     return found
