@@ -45,6 +45,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="when a test fails since it could not have a port: who has it, why, and what helps",
     )
     group.addoption(
+        "--sockreuse-netns", action="store_true", help="run each test in a network namespace of its own (Linux)"
+    )
+    group.addoption(
         "--sockreuse-record",
         nargs="?",
         const="",
@@ -123,6 +126,10 @@ def _register(config: pytest.Config) -> None:
         from .hooks.explore import ExploreSession
 
         config.pluginmanager.register(ExploreSession(config), "sockreuse-explore")
+    if option.sockreuse_netns and not option.collectonly:
+        from .hooks.netns import Everywhere
+
+        config.pluginmanager.register(Everywhere(), "sockreuse-netns")
     if option.sockreuse_explain:
         from .hooks.explain import Explainer
 
@@ -154,7 +161,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    if "sockreuse_netns" in getattr(item, "fixturenames", ()) or item.get_closest_marker("sockreuse_netns"):
+    if (
+        item.config.option.sockreuse_netns
+        or "sockreuse_netns" in getattr(item, "fixturenames", ())
+        or item.get_closest_marker("sockreuse_netns")
+    ):
         from .hooks.netns import prepare
 
         prepare(item)

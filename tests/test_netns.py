@@ -451,3 +451,62 @@ def test_no_test_runs_in_the_namespace_of_another_that_cannot_come_back(project:
     assert result.ret == 2
     result.stdout.fnmatch_lines(["*test_it: the test cannot come back from its network namespace (EPERM), in which *"])
     result.stdout.no_fnmatch_line("*test_later PASSED*")
+
+
+# --- a whole run ------------------------------------------------------------------------------------------------------
+
+WHOLE = """
+import os, socket, unittest
+import pytest
+
+def place():
+    return os.readlink("/proc/thread-self/ns/net")
+
+HOST, SEEN = place(), []
+
+@pytest.fixture(scope="module")
+def wide():
+    assert place() == HOST
+
+@pytest.fixture
+def own():
+    yield place()
+    assert place() != HOST
+
+@pytest.mark.parametrize("n", range(3))
+def test_plain(n, wide, own):
+    \"\"\"
+    >>> place() == HOST
+    True
+    \"\"\"
+    with socket.create_server(("0.0.0.0", 80)):
+        assert own == place() != HOST
+
+class TestCase(unittest.TestCase):
+    def test_it(self):
+        assert place() != HOST
+
+@pytest.mark.sockreuse_netns(port_range=(40000, 40000))
+def test_marked(held_port):
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.create_server(held_port.address):
+        assert server.getsockname()[1] == 40000
+"""
+
+
+@linux_only
+@pytest.mark.parametrize("spread", [False, True])
+def test_each_test_of_a_run_in_a_namespace(run: Run, mode: str, spread: bool) -> None:
+    if spread and not importlib.util.find_spec("xdist"):
+        pytest.skip("needs pytest-xdist")
+    result = run(WHOLE, "--sockreuse-netns", "--doctest-modules", *["-n1"] * spread)
+    result.assert_outcomes(passed=6)
+    where = "as root" if mode == "netns" else "in a child process, by a user namespace"
+    result.stdout.fnmatch_lines([f"sockreuse: each test function in a network namespace of its own, {where}"])
+
+
+def test_a_run_that_can_have_no_namespace_ends(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(netns, "how", lambda: "none")
+    result = run("def test_it(): pass", "--sockreuse-netns")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: --sockreuse-netns: this machine gives no network namespace (*"])
+    run("def test_it(): pass", "--sockreuse-netns", "--collect-only").assert_outcomes()

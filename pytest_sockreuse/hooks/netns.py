@@ -1,4 +1,5 @@
-"""A test in a network namespace of its own: the fixture and marker ``sockreuse_netns``, and ``port_range``.
+"""A test in a network namespace of its own: the fixture and marker ``sockreuse_netns``, ``port_range``, and the option
+``--sockreuse-netns``, which gives each test of a run the marker.
 
 Root's test moves to a new namespace and comes back. Who is not root needs a user namespace first, and that cannot be
 left again; nor can any where setns is refused. Such a test goes on in a forked child, from where this fixture is set
@@ -142,3 +143,15 @@ def prepare(item: pytest.Item) -> None:
         names.insert(sum(1 for name in names if name in defined and defined[name][-1].scope != "function"), FIXTURE)
     if _forks():
         forked.prepare(item)
+
+
+class Everywhere:
+    """``--sockreuse-netns``: says how each test comes to its namespace, or ends a run that can have none."""
+
+    def __init__(self) -> None:
+        if how() == "none":
+            raise pytest.UsageError(f"--sockreuse-netns: this machine gives no network namespace ({REMEDY})")
+
+    def pytest_report_header(self) -> str:
+        where = "in a child process, by a user namespace" if _forks() else "as root"
+        return f"sockreuse: each test function in a network namespace of its own, {where}"
