@@ -39,8 +39,9 @@ def scenario(text: str) -> str:
 
 
 def closed(text: str) -> bool:
-    """Whether the listener of a log is closed at its end."""
-    return scenario(LISTENS + text).endswith("listener.close()")
+    """Whether the listener of a log is closed at its end, also what others have of it."""
+    found = scenario(LISTENS + text)
+    return found.endswith("heir.close()" if "heir" in found else "listener.close()")
 
 
 def test_a_listener() -> None:
@@ -78,6 +79,29 @@ def test_a_child_holds_what_its_parent_closes() -> None:
             + end
             + "2 +++ exited with 0 +++\n"
         )
+
+
+def test_a_listener_that_the_parent_closes_goes_on_as_the_child_s() -> None:
+    bound = "1 setsockopt(3<socket:[30]>, SOL_SOCKET, SO_REUSEADDR, [1], 4) = 0\n"
+    found = scenario(
+        LISTENS
+        + FORK
+        + "1 close(3<socket:[30]>) = 0\n"
+        + "2 accept4(3<socket:[30]>, NULL, NULL, 0) = 4<socket:[40]>\n"
+        + "2 close(4<socket:[40]>) = 0\n"
+        + "2 +++ exited with 0 +++\n"
+    )
+    assert found.splitlines()[3:] == [
+        "heir = listener.dup()",
+        "listener.close()",
+        "visitor = tcp4()",
+        "visitor.connect(127.0.0.1:P)",
+        "child = heir.accept()",
+        "child.close()",
+        "visitor.close()",
+        "heir.close()",
+    ]
+    assert "dup" not in scenario(LISTENS + FORK + "2 close(3<socket:[30]>) = 0\n" + bound)  # the child's own affair
 
 
 def test_a_thread_has_its_process_s_descriptors() -> None:

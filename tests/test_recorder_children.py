@@ -13,6 +13,8 @@ import pytest
 from here import linux_only
 from recording import LOCAL, REUSEPORT, recorded, text
 
+from pytest_sockreuse.model import predict
+from pytest_sockreuse.platforms import named
 from pytest_sockreuse.recorder.children import Children
 from pytest_sockreuse.recorder.reconstruct import reconstruct
 
@@ -64,6 +66,37 @@ if sys.platform != "win32":
         """)
 
     @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+    def test_what_a_child_closes_its_parent_still_has() -> None:
+        with recorded() as tape:
+            children = Children(tape)
+            with socket.create_server(LOCAL) as listener:
+                port = listener.getsockname()[1]
+                child = os.fork()
+                if not child:
+                    listener.close()
+                    with socket.socket() as again:
+                        try:
+                            again.bind((LOCAL[0], port))
+                        finally:
+                            os._exit(0)
+                os.waitpid(child, 0)
+                ((events, old),) = children.collect(last=True)
+                children.close()
+        found, _ = reconstruct(events, old)
+        assert str(found.scenario) == text("""
+            listener = tcp4(SO_REUSEADDR)
+            listener.bind(127.0.0.1:0)
+            listener.listen()
+            parent = listener.dup()
+            listener.close()
+            again = tcp4()
+            again.bind(127.0.0.1:listener.port)?
+        """)
+        (piece,) = found.pieces
+        predicted = predict(piece.scenario, named("linux-6.18")).steps
+        assert [step.outcomes for step in predicted][-1] == ("EADDRINUSE",)
+
+    @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
     def test_a_child_that_nobody_asks_is_not_watched() -> None:
         with recorded():
             child = os.fork()
@@ -101,7 +134,7 @@ if sys.platform != "win32":
             children.close()
             os.close(reader)
             os.close(writer)
-        assert [event[0] for event in events[old:]] == ["socket", "set", "bind", "listen", "close"]
+        assert [event[0] for event in events[old:]] == ["fork", "socket", "set", "bind", "listen", "close"]
         assert not any(path.stat().st_size for path in tmp_path.iterdir())
 
     def test_a_child_that_outlives_its_test_is_no_part_of_the_next() -> None:

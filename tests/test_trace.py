@@ -25,10 +25,13 @@ LOG = """1 socket(AF_INET, SOCK_STREAM|SOCK_CLOEXEC, IPPROTO_TCP) = 3<socket:[30
 SERVES = """
 import os, socket
 listener = socket.create_server(("127.0.0.1", 0))
+reader, writer = os.pipe()
 if os.fork():
     listener.close()
+    os.write(writer, b"x")
     os.wait()
 else:
+    os.read(reader, 1)
     with socket.create_connection(listener.getsockname()), listener.accept()[0]:
         pass
 """
@@ -157,12 +160,14 @@ def test_a_program_and_its_child_are_one_trace() -> None:
         "listener = tcp4(SO_REUSEADDR)",
         "listener.bind(127.0.0.1:0)",
         "listener.listen()",
+        "heir = listener.dup()",
+        "listener.close()",
         "client = tcp4()",
-        "client.connect(127.0.0.1:listener.port)",
-        "child = listener.accept()",
+        "client.connect(127.0.0.1:heir.port)",
+        "child = heir.accept()",
         "child.close()",
         "client.close()",
-        "listener.close()",
+        "heir.close()",
     ]
     again = subprocess.run([*command, "run", "--json", "-"], input=piece["scenario"], capture_output=True, text=True)
     steps = {step["step"]: step["outcome"] for step in json.loads(again.stdout)["steps"]}

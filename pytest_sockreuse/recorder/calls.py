@@ -15,12 +15,12 @@ FOREIGN = 1 << 16  # port numbers from here on stand for ports elsewhere
 
 _SYMBOLS = "PQRSTUVWXYZABCDEFGHIJKLMNO"
 MATTERS = frozenset({"bind", "listen", "connect", "accept"})  # what has to do with a port
-_STAYS = MATTERS | {"socket", "set"}
+_STAYS = MATTERS | {"socket", "set", "dup"}
 
 
 @dataclass(eq=False, slots=True)
 class Traced:
-    """A socket of the kernel's, whatever objects and descriptors refer to it.
+    """A socket of the kernel's, whatever objects and descriptors refer to it, or what other processes have of it.
 
     A `stranger` was not seen: it is the other end of a connection, in another process or on another machine.
     """
@@ -31,6 +31,7 @@ class Traced:
     role: str = ""
     options: list[tuple[Option, Trail]] = field(default_factory=list)
     parent: Traced | None = None  # the listener that a child came from
+    copy_of: Traced | None = None  # what this is a second descriptor of
     peer: Traced | None = None
     host: str = ""  # what it is bound to
     number: int = 0  # its port, as far as it is known
@@ -87,7 +88,7 @@ class Piece:
     @classmethod
     def of(cls, calls: Sequence[Call], names: Mapping[Traced, str] | None = None) -> Piece:
         """The piece that the calls make, with the options that their sockets have."""
-        socks = [call.sock for call in calls if call.verb in ("socket", "accept")]
+        socks = [call.sock for call in calls if call.verb in ("socket", "accept", "dup")]
         options = {sock: tuple(option for option, _ in sock.options) for sock in socks}
         return cls(tuple(calls), named(socks) if names is None else names, options)
 
@@ -115,7 +116,7 @@ class Piece:
             kind=call.sock.kind if made else "",
             options=self.options[call.sock] if made else (call.option,) if call.option is not None else (),
             address=Address(call.host, self._port(call, symbols)) if call.host else None,
-            of=self.names[call.sock.parent] if call.verb == "accept" and call.sock.parent is not None else "",
+            of=self.names[of] if (of := _made_of(call)) is not None else "",
             how=call.how,
             survives=call.outcome not in ("ok", ""),
         )
@@ -151,10 +152,15 @@ class Piece:
             more: object = call.option or call.how
             if call.verb == "socket":
                 more = (call.sock.kind, call.sock.stranger, self.options[call.sock])
-            elif call.verb == "accept" and call.sock.parent is not None:
-                more = self.names[call.sock.parent]
+            elif (of := _made_of(call)) is not None:
+                more = self.names[of]
             key.append((call.verb, self.names[call.sock], call.outcome, call.host, port, more))
         return tuple(key)
+
+
+def _made_of(call: Call) -> Traced | None:
+    """The socket on which accept or dup is called."""
+    return {"accept": call.sock.parent, "dup": call.sock.copy_of}.get(call.verb)
 
 
 def named(socks: Iterable[Traced]) -> dict[Traced, str]:
@@ -189,7 +195,7 @@ def pieces(calls: Sequence[Call]) -> Iterator[Piece]:
             join(call.sock, ("port", call.number))
         if isinstance(call.port, Traced):
             join(call.sock, call.port)
-        for other in (call.sock.parent, call.sock.peer):
+        for other in (call.sock.parent, call.sock.peer, call.sock.copy_of):
             if other is not None:
                 join(call.sock, other)
     groups: dict[object, list[Call]] = {}
@@ -211,6 +217,8 @@ def essential(piece: Piece) -> Piece:
     gone: set[Traced | None] = set()
     for call in piece.calls[last + 1 :]:
         sock = call.sock
+        if sock.copy_of in gone:
+            gone.add(sock)
         if call.verb == "connect" and call.outcome == "ok" and not early & {sock, sock.peer}:
             key = (sock.kind, piece.options[sock], call.host, call.number)
             if key in seen:

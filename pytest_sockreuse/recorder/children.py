@@ -36,7 +36,10 @@ class Children:
         return _Spool(self._file.fileno(), self._owner, self._inode, len(self._tape.events))
 
     def collect(self, last: bool) -> Iterator[tuple[list[Event], int]]:
-        """The events of each child so far, and how many of them were its parent's; after the `last` time none."""
+        """The events of each child so far, and how many of them were its parent's; after the `last` time none.
+
+        Where those end the event `fork` stands.
+        """
         self._file.seek(0)
         data = self._file.read(_MOST)
         if last:
@@ -50,7 +53,9 @@ class Children:
                 elif child in found:
                     found[child][0][at] = [_tuple(entry) for entry in event]
         for events, old in found.values():
-            yield [events[at] for at in sorted(events)], old
+            before = sum(at < old for at in events)
+            ours = [events[at] for at in sorted(events)]
+            yield [*ours[:before], ("fork", -1, None, 0, ()), *ours[before:]], before
 
     def any(self) -> bool:
         """Whether there is a child to report on."""

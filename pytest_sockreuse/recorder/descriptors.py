@@ -60,6 +60,8 @@ class Descriptors:
         self._early: set[int] = set()  # those that ended before it did
         self._references: Counter[int] = Counter()
         self._inodes: dict[str, int] = {}
+        self._makers: dict[int, Table] = {}  # who made a thing, and has it still
+        self._left: list[int] = []
         self._next, self._copies = 1, 0
 
     def known(self, pid: int, text: str) -> int | None:
@@ -79,7 +81,13 @@ class Descriptors:
         if name := inode(target):
             self._inodes[name] = number
         self._refer(pid, fd, number, closes)
+        self._makers[number] = self.table(pid)
         return number, gone
+
+    def left(self) -> list[int]:
+        """What those who made it have closed since this was asked last, while other processes have it still."""
+        left, self._left = self._left, []
+        return [number for number in left if number in self._references]
 
     def copy(self, pid: int, old: int, new: int, closes: bool = False) -> list[int]:
         """Another descriptor of the same thing; what was closed thereby."""
@@ -177,5 +185,9 @@ class Descriptors:
                 self._references[number] -= 1
                 if not self._references[number]:
                     del self._references[number]
+                    self._makers.pop(number, None)
                     gone.append(number)
+                elif self._makers.get(number) is table and number not in table.fds.values():
+                    del self._makers[number]
+                    self._left.append(number)
         return gone

@@ -120,7 +120,7 @@ def _without_refused(found: Followed) -> Followed:
         number
         for number, events in did.items()
         if any(event[0] == "connect" and event[3] == errno.ECONNREFUSED for event in events)
-        and all(event[0] in ("socket", "set", "connect", "close") for event in events)
+        and all(event[0] in ("socket", "set", "connect", "left", "close") for event in events)
         and not any(event[0] == "connect" and event[3] != errno.ECONNREFUSED for event in events)
     }
     if refused:
@@ -288,10 +288,13 @@ class _Follower:
     # --- descriptors ------------------------------------------------------------------------------------------------
 
     def gone(self, numbers: Sequence[int]) -> None:
-        """Nobody refers to these any more: those that are sockets are closed."""
+        """Nobody refers to these any more: those that are sockets are closed. Others who made them have closed."""
         for number in numbers:
             if (sock := self.sockets.pop(number, None)) is not None:
                 self.note("close", number, (False, sock.gone))
+        for number in self.descriptors.left():
+            if number in self.sockets:
+                self.note("left", number, None)
 
     def close(self, call: Syscall, result: int) -> None:
         ends = [descriptor(text) for text in call.args[:2]]

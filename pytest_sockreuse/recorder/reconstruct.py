@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ..scenario import Scenario
@@ -69,6 +69,7 @@ class _Reconstruction:
         self.calls: list[Call] = []
         self.left_out: Counter[str] = Counter()
         self.fds: dict[int, Traced] = {}
+        self.inherited: set[Traced] = set()  # what a forked child has of its parent, who has it too
         self.listeners: list[Traced] = []
         self.waiting: dict[Traced, list[Traced]] = {}  # clients that a listener has not accepted, in order
         self.chosen: dict[int, Traced] = {}  # port that the OS chose -> for whom
@@ -78,7 +79,7 @@ class _Reconstruction:
         self.handlers: dict[str, Callable[[int, Any, Any, Trail], None]] = {
             "socket": self.socket, "set": self.set, "bind": self.bind, "name": self.name, "listen": self.listen,
             "connect": self.connect, "accept": self.accept, "shutdown": self.shutdown, "close": self.close,
-            "dup": self.dup,
+            "dup": self.dup, "left": self.left, "fork": self.fork,
         }  # fmt: skip
 
     def call(self, verb: str, sock: Traced, code: int | None = 0, trail: Trail = (), **more: object) -> Call:
@@ -111,6 +112,7 @@ class _Reconstruction:
         """The calls of sockets that had to do with a port, and are not left out."""
         matter = {call.sock for call in self.calls if call.verb in MATTERS and not call.sock.lost}
         matter -= {sock for sock in matter if sock.parent is not None and sock.parent.lost}
+        matter |= {call.sock for call in self.calls if call.sock.copy_of in matter}
         for call in self.calls:
             if call.sock not in matter:
                 continue
@@ -121,6 +123,7 @@ class _Reconstruction:
     def still_of_interest(self) -> set[int]:
         """The events of sockets that are open, and of the listeners that they came from."""
         alive = {sock for sock in self.fds.values() if not sock.lost}
+        alive |= {sock.copy_of for sock in alive if sock.copy_of is not None}
         alive |= {sock.parent for sock in alive if sock.parent is not None}
         return {at for sock in alive for at in sock.events}
 
@@ -255,6 +258,29 @@ class _Reconstruction:
             sock.fds.add(copy)
             self.fds[copy] = sock
 
+    def left(self, fd: int, what: None, number: int, trail: Trail) -> None:
+        """The process that made a socket has closed it, and others have it still."""
+        sock = self.known(fd)
+        if sock is None:
+            return
+        heir = self.fds[fd] = self.copy(sock, "heir")
+        heir.fds, heir.events, sock.fds = {fd}, [self.at], set()
+        if sock in self.listeners:
+            self.listeners[self.listeners.index(sock)] = heir
+        if sock in self.waiting:
+            self.waiting[heir] = self.waiting.pop(sock)
+        self.call("close", sock)
+
+    def copy(self, sock: Traced, role: str) -> Traced:
+        """A second descriptor of a socket, which somebody else has."""
+        copy = replace(sock, trail=(), role=role, copy_of=sock, options=[], fds=set(), events=[])
+        self.call("dup", copy)
+        return copy
+
+    def fork(self, fd: int, what: None, number: int, trail: Trail) -> None:
+        """From here on these are the calls of a child: what is open has its parent too."""
+        self.inherited = set(self.fds.values())
+
     def close(self, fd: int, what: tuple[bool, bool], number: int, trail: Trail) -> None:
         sock = self.known(fd)
         self.fds.pop(fd, None)
@@ -262,6 +288,10 @@ class _Reconstruction:
             return
         sock.fds.discard(fd)
         if sock.fds:
+            return
+        if sock in self.inherited:
+            self.copy(sock, "parent").stranger = True
+            self.call("close", sock)
             return
         unread, gone = what
         peer = sock.peer if sock.peer is not None and not sock.peer.lost else None
