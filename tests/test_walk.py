@@ -113,7 +113,7 @@ def crowded(seed: int) -> Iterator[str]:
 @pytest.mark.parametrize("platform", PLATFORMS, ids=str)
 def test_the_walk_shows_what_the_tree_of_all_executions_shows(platform: Platform) -> None:
     compared = 0
-    for source, count in ((crowded(7), 25), (spread(7), 25), (shared(7), 25), (texts(7, True), 25)):
+    for source, count in ((crowded(7), 25), (spread(7), 25), (shared(7), 25), (mixed(7), 25), (texts(7, True), 25)):
         for _ in range(count):
             scenario = parse(next(source))
             found = predict(scenario, platform)
@@ -151,6 +151,39 @@ def spread(seed: int) -> Iterator[str]:
         lines += [f"Y = {kind}({dice.choice(('', 'SO_REUSEPORT'))})", f"Y.bind({host}:P)?", "A.close()"]
         lines += [f"Z = {kind}()", f"Z.bind({host}:P)?"]
         yield "\n".join(lines) + "\n"
+
+
+def mixed(seed: int) -> Iterator[str]:
+    """Scenarios in which sockets of two protocols at several addresses have ports of one range, and use them."""
+    dice = random.Random(seed)
+    while True:
+        family = dice.choice("4446")
+        hosts = ["127.0.0.1", "127.0.0.1", "127.0.0.2", "0.0.0.0"] if family == "4" else ["[::1]", "[::1]", "[::]"]
+        lines = [f"ephemeral 40000-{dice.choice((40001, 40002, 40003, 40003))}"]
+        for name, port in zip("LM", "PQ", strict=True):
+            lines += [f"{name} = tcp{family}()", f"{name}.bind({hosts[0]}:{port})", f"{name}.listen(20)"]
+        usual = dice.choice(("", "", "SO_REUSEADDR", "SO_REUSEPORT"))
+        kinds = dice.choice((("tcp",), ("tcp",), ("udp",), ("tcp", "udp")))
+        names = [f"S{n}" for n in range(dice.randrange(2, 6))]
+        for name in names:
+            kind = dice.choice(kinds)
+            lines.append(f"{name} = {kind}{family}({usual if dice.random() < 0.8 else 'SO_REUSEADDR'})")
+            for _ in range(dice.choice((1, 1, 2))):
+                call = dice.choice(("bind", "connect", "connect")) if kind == "tcp" else "bind"
+                port = dice.choice(("0", "0", "0", "0", "40001") if call == "bind" else ("P", "P", "Q"))
+                lines.append(f"{name}.{call}({dice.choice(hosts) if call == 'bind' else hosts[0]}:{port})?")
+        calls = ["send()", "close()", "listen()", "disconnect()", "name()", "connect({0}:P)", "connect({0}:Q)", "bind({0}:0)"]
+        calls += ["connect({0}:{1}.port)", "bind({0}:{1}.port)"]
+        for _ in range(dice.randrange(6)):
+            who, call = dice.choice(names), dice.choice(calls).format(hosts[0], dice.choice(names))
+            lines.append(f"{who}.{call}?")
+            if call == "close()":
+                names.remove(who)
+            if not names:
+                break
+        lines += [f"Z = {dice.choice(kinds)}{family}({usual})", f"Z.bind({dice.choice(hosts)}:0)?", "Z.name()"]
+        lines += [f"Y = tcp{family}({usual})", f"Y.connect({hosts[0]}:P)?"]
+        yield "\n".join(lines).replace("close()?", "close()") + "\n"
 
 
 def shared(seed: int) -> Iterator[str]:
@@ -219,6 +252,24 @@ CROWDS = {
     ),
     "two hundred in a hundred": (
         "ephemeral 40000-40099\nS[1-200] = tcp4()\nS[1-200].bind(127.0.0.1:0)\n",
+        {"EADDRINUSE"},
+    ),
+    "two listeners whose connections are used": (
+        "ephemeral 40000-40007\nL = tcp4()\nL.bind(127.0.0.1:P)\nL.listen(99)\nM = tcp4()\nM.bind(127.0.0.1:Q)\n"
+        "M.listen(99)\nD[1-9] = tcp4()\nD[1-9].connect(127.0.0.1:P)?\nE[1-9] = tcp4()\nE[1-9].connect(127.0.0.1:Q)?\n"
+        "D[1-8].send()\nE[1-8].send()\nD[1-9].close()\nE[1-8].close()\nE9.connect(127.0.0.1:Q)\n",
+        {"EADDRNOTAVAIL"},
+    ),
+    "TCP and UDP": (
+        "ephemeral 40000-40007\nS[1-20] = tcp4()\nT[1-20] = udp4()\nS[1-20].bind(127.0.0.1:0)?\n"
+        "T[1-20].bind(127.0.0.1:0)?\nS[1-8].listen()\nT[1-8].connect(127.0.0.1:P)\nS[1-20].name()\nT[1-20].name()\n"
+        "S[1-20].close()\nX = udp4()\nX.bind(127.0.0.1:0)\n",
+        {"EADDRINUSE"},
+    ),
+    "UDP at several addresses": (
+        "ephemeral 40000-40007\nS[1-20] = udp4()\nT[1-20] = udp4()\nS[1-20].bind(127.0.0.1:0)?\n"
+        "T[1-20].bind(127.0.0.2:0)?\nS[1-8].connect(127.0.0.1:P)\nT[1-8].connect(127.0.0.1:P)\nX = udp4()\n"
+        "X.bind(0.0.0.0:0)\n",
         {"EADDRINUSE"},
     ),
     "two listeners": (

@@ -86,7 +86,7 @@ class Keys:
         self._emit(m.tuples)
         self._emit(m.listeners)
         self._emit(m.ports)
-        self.parts += [(m.space.domain[port], port in m.space.loose) for port in self.order]
+        self.parts += [(m.space.domain[port], self._apart(port)) for port in self.order]
         self.parts += sorted(m.space.concrete)
         return tuple(names), tuple(self.parts)
 
@@ -172,11 +172,11 @@ class Keys:
                 named |= {sk.port, sk.rport}
             ends.append((sk.port, sk.rport, sk.shown, hash((self._look(sk), waiting.get(id(sk))))))
         for port in [port for port in colours if port not in used]:
-            del colours[port], space.domain[port]
-            space.loose.pop(port, None)
+            del colours[port]
+            space.forget(port)
         if forget := getattr(self.m.state, "forget", None):
             forget(colours.keys() - named)
-        known = {port: hash((may, port in space.loose, 1 << 41)) for port, may in space.domain.items()}
+        known = {port: hash((may, len(space.apart.get(port, "?")), 1 << 41)) for port, may in space.domain.items()}
         kinds = 0
         while kinds < len(set(known.values())):  # until no port can be told from another that could not before
             kinds = len(set(known.values()))
@@ -193,6 +193,11 @@ class Keys:
         space.colours = known
         self.order = sorted(colours, key=lambda port: (space.colours[port], port))
         self.ranks = {port: (1 << 40) + rank for rank, port in enumerate(self.order)}
+
+    def _apart(self, port: int) -> tuple[int, ...] | None:
+        """The ports that a loose one is not."""
+        others = self.m.space.apart.get(port)
+        return None if others is None else tuple(sorted([self.ranks[other] for other in others]))
 
     def _waiting(self, sk: Sock) -> Iterator[tuple[Sock, tuple[int, int]]]:
         """The connections that wait at a listener, each with where it waits: in which place only if that may matter."""

@@ -5,7 +5,8 @@ two ports. A chosen id has a domain, a bit mask of the ports it may be; what a s
 where the answer is open (`choose`). A chosen port may always be a number that the scenario names: programs wait for
 that. That two chosen ports are one, or one is at a range's edge, is left out where the chance is below 1 in `RARE`.
 A chosen id is *loose* as long as nothing depends on which of the ports it is that may be shared: two loose ids may be
-one port. Where that matters `Settle` is raised, and the steps that it names choose anew, among the ports in play.
+one port, unless they are *apart*, since the sockets at them conflict. Where more matters `Settle` is raised, and the
+steps that it names choose anew, among the ports in play.
 """
 
 from __future__ import annotations
@@ -101,7 +102,7 @@ class Value:
 class PortSpace:
     """The ids of one execution. `choose` takes a number of ways and returns one of them."""
 
-    __slots__ = ("choose", "symbols", "domain", "concrete", "colours", "loose", "settled", "_next")
+    __slots__ = ("choose", "symbols", "domain", "concrete", "colours", "loose", "apart", "settled", "_next")
 
     def __init__(self, choose: Callable[[int], int]) -> None:
         self.choose = choose
@@ -110,6 +111,7 @@ class PortSpace:
         self.concrete: dict[int, int] = {}  # number -> id, of every number in play
         self.colours: dict[int, int] = {}  # chosen id -> what is known of it: one of each colour stands for all
         self.loose: dict[int, int] = {}  # loose id -> the step that chose it
+        self.apart: dict[int, frozenset[int]] = {}  # loose id -> those that are another port
         self.settled: frozenset[int] | None = None  # steps whose port is not loose; None: that of none is
         self._next = 1 << 16
 
@@ -118,7 +120,7 @@ class PortSpace:
         new = PortSpace.__new__(PortSpace)
         new.choose, new.symbols, new.domain = choose, dict(self.symbols), dict(self.domain)
         new.concrete, new.colours, new._next = dict(self.concrete), self.colours, self._next
-        new.loose, new.settled = dict(self.loose), self.settled
+        new.loose, new.apart, new.settled = dict(self.loose), dict(self.apart), self.settled
         return new
 
     def symbol(self, name: str) -> int:
@@ -170,16 +172,20 @@ class PortSpace:
         """One of `ports` for which `usable` holds (as for every port not in play), or 0 if there is none.
 
         `wanted` is the number that is known to have been picked, if it was; `step` the one whose port may be loose.
-        Raises Settle where a loose port is not usable.
+        Raises Settle where it depends on the loose ports.
         """
         if wanted and ports >> wanted & 1:
             port = self.number(wanted)
             return port if usable(port) else 0
-        if against := [port for port in self.loose if self.domain[port] & ports and not usable(port)]:
-            raise Settle(map(self.loose.__getitem__, against))
+        meets = {id(may) for may in self._domains(self.loose) if may & ports}
+        against = [port for port in self.loose if id(self.domain[port]) in meets and not usable(port)]
         inside = self._in_play(ports)
+        if against and (inside or not self._may_be_loose(step)):
+            raise Settle(map(self.loose.__getitem__, against))
         if not inside:
-            return self._fresh(ports, step) if ports else 0
+            if not ports or (against and not self._beside(against, ports)):
+                return 0
+            return self._fresh(ports, step, against)
         size = size_of(ports)
         rare = size > RARE and len(inside) * 2 <= size
         options = [port for port in inside if (not rare or port < 1 << 16) and usable(port)]
@@ -194,13 +200,49 @@ class PortSpace:
         chosen = options[self.choose(len(options))] if len(options) > 1 else options[0]
         return chosen or self.fresh(ports)
 
-    def _fresh(self, ports: int, step: int) -> int:
-        """A new id, loose if it may be."""
+    def _domains(self, chosen: Iterable[int]) -> Iterable[int]:
+        """What these chosen ids may be, once where many have the same."""
+        return {id(may): may for may in map(self.domain.__getitem__, chosen)}.values()
+
+    def _may_be_loose(self, step: int) -> bool:
+        return step >= 0 and self.settled is not None and step not in self.settled
+
+    def _fresh(self, ports: int, step: int, against: Sequence[int] = ()) -> int:
+        """A new id, loose if it may be, and none of those in `against`."""
         port = self.fresh(ports)
-        if step >= 0 and self.settled is not None and step not in self.settled:
-            if 1 < size_of(self.domain[port]) <= RARE:
-                self.loose[port] = step
+        if self._may_be_loose(step) and 1 < size_of(self.domain[port]) <= RARE:
+            self.loose[port] = step
+            self.apart[port] = frozenset(against)
+            for other in against:
+                self.apart[other] |= {port}
         return port
+
+    def _beside(self, against: Sequence[int], ports: int) -> bool:
+        """Whether one of `ports` is none of these loose ones. Raises Settle where that depends on which are one port."""
+        size = size_of(ports)
+        if len(against) < size:
+            return True
+        several: set[int] = set()  # each another port than the others
+        if not any(may & ~ports for may in self._domains(against)):
+            for port in against:
+                if self.apart[port] >= several:
+                    several.add(port)
+        if len(several) < size:
+            raise Settle(map(self.loose.__getitem__, against))
+        return False
+
+    def forget(self, port: int) -> None:
+        """Nobody has this chosen port any more."""
+        del self.domain[port]
+        if self.loose.pop(port, None) is not None:
+            for other in self.apart.pop(port):
+                if other in self.apart:
+                    self.apart[other] -= {port}
+
+    def settle(self, ports: int) -> None:
+        """Something depends on which of `ports` is whose. Raises Settle where loose ones may be among them."""
+        if self.loose:
+            self._settle(ports)
 
     def look(self, port: int) -> None:
         """Something depends on who has this port. Raises Settle where loose ports may be the same."""
@@ -211,7 +253,9 @@ class PortSpace:
         """Something depends on whether one of `others` is this port. Raises Settle where that is open."""
         loose = self.loose
         for other in others:
-            if other != port and (port in loose or other in loose) and self._may(port) & self._may(other):
+            if other == port or other in self.apart.get(port, ()):
+                continue
+            if (port in loose or other in loose) and self._may(port) & self._may(other):
                 raise Settle(loose[one] for one in (port, other) if one in loose)
 
     def _may(self, port: int) -> int:
@@ -230,13 +274,14 @@ class PortSpace:
         return list(found.values())
 
     def any_usable(self, ports: int, usable: Callable[[int], bool]) -> bool:
-        """Whether one of `ports` could be picked."""
+        """Whether one of `ports` could be picked. Raises Settle."""
+        self.settle(ports)
         inside = self._in_play(ports)
         return size_of(ports) > len(inside) or any(usable(port) for port in inside)
 
     def _in_play(self, ports: int) -> list[int]:
         """The ids that are one of `ports`."""
-        if not self.concrete and not self.domain:
+        if not self.concrete and len(self.domain) == len(self.loose):
             return []
         inside = {known: None for number, known in self.concrete.items() if ports >> number & 1}
         sure: dict[int, tuple[int, bool | None]] = {}  # by id: a set of ports, which many have; whether in `ports`

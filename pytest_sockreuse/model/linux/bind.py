@@ -192,6 +192,9 @@ def _open_port(m: Machine, sk: Sock) -> int:
         found = bucket(m, port)
         if found is None or BIND0_STRICT not in m.on:
             return True
+        for other in found.owners:
+            if other.auto:  # what bind() does to a port that connect() chose lasts
+                m.space.look(port)
         return not conflict(m, sk, found, relax, False)
 
     port = bind_zero(m, sk, free)

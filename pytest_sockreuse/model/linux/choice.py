@@ -93,35 +93,42 @@ def ports(m: Machine, low: int, high: int, step: int = 1) -> int:
 def bind_zero(m: Machine, sk: Sock, usable: Usable) -> int:
     """inet_csk_find_open_port: the port, or 0."""
     low, high = range_of(m, sk)
-    size = high - low + 1
+    size, step = high - low + 1, _open_step(m, sk)
     if sk.ra and size >= 4 and HALVES in m.on:
         half = low + (size >> 2 << 1)
-        return _scan(m, low, half - 1, 1, usable) or _scan(m, half, high, 1, usable)
-    return _scan(m, low, high, 1, usable)
+        return _scan(m, low, half - 1, 1, usable, step) or _scan(m, half, high, 1, usable, step)
+    return _scan(m, low, high, 1, usable, step)
+
+
+def _open_step(m: Machine, sk: Sock) -> int:
+    """The step under way, if it may leave open which port it chooses; the family of a port's sockets may matter."""
+    return m.at if sk.family == 4 or (":" in sk.laddr and not sk.any_) else -1
 
 
 def connect_auto(m: Machine, sk: Sock, usable: Usable) -> int:
     """The search of __inet_hash_connect: the port, or 0."""
     low, high = range_of(m, sk)
     if sk.port_range != (0, 0) and ANY_PARITY in m.on:
-        return m.space.pick(ports(m, low, high), usable, m.wanted())
-    return _scan(m, low, high, 0, usable)
+        return m.space.pick(ports(m, low, high), usable, m.wanted(), _open_step(m, sk))
+    return _scan(m, low, high, 0, usable, _open_step(m, sk))
 
 
 def datagram(m: Machine, sk: Sock, usable: Usable) -> int:
-    """udp_lib_get_port: any port of the range alike. Those who may share leave open which."""
-    step = m.at if sk.ra or sk.rp else -1
-    return m.space.pick(ports(m, *range_of(m, sk)), usable, m.wanted(), step)
+    """udp_lib_get_port: any port of the range alike."""
+    return m.space.pick(ports(m, *range_of(m, sk)), usable, m.wanted(), m.at)
 
 
-def _scan(m: Machine, low: int, high: int, first: int, usable: Usable) -> int:
+def _scan(m: Machine, low: int, high: int, first: int, usable: Usable, step: int) -> int:
     """One search in steps of two, the ports low + `first`, low + `first` + 2, … before the others."""
     size, pick, wanted = high - low + 1, m.space.pick, m.wanted()
+    if step < 0:
+        m.space.settle(ports(m, low, high))
     if size == 1 or PARITY not in m.on:
-        return pick(ports(m, low, high), usable, wanted)
+        return pick(ports(m, low, high), usable, wanted, step)
     if size % 2 == 0 or ODD_SIZE not in m.on or size > RARE:
-        port = pick(ports(m, low + first, high, 2), usable, wanted)
-        return port or pick(ports(m, low + 1 - first, high, 2), usable, wanted)
+        port = pick(ports(m, low + first, high, 2), usable, wanted, step)
+        return port or pick(ports(m, low + 1 - first, high, 2), usable, wanted, step)
+    m.space.settle(ports(m, low, high))
     odd = ports(m, low + 1, high, 2)
     port = pick(odd, usable, wanted) if first else 0
     port = port or _even_of_odd_size(m, low, high, usable, wanted)

@@ -350,6 +350,8 @@ class Tcp:
         if not auto:
             m.clause = TW_BOUND
             return TW_BOUND in m.on
+        if port in m.space.loose:  # it is taken from who has it
+            m.space.look(port)
         return TW_REUSE in m.on and self._tw_reuse(m, old)
 
     @staticmethod
