@@ -1,4 +1,4 @@
-"""The settings whose effect on ports is known, from `conformance/settings.toml`: who has them, with which values."""
+"""What is known of settings, from `conformance/settings.toml`: who has them, and the values that models follow."""
 
 from __future__ import annotations
 
@@ -15,16 +15,18 @@ _LISTS = {"ports": r"(\d{1,5}(-\d{1,5})?(,|$))*", "range": r"\d{1,5}[ \t]+\d{1,5
 
 @dataclass(frozen=True, slots=True)
 class KnownSetting:
-    """A setting: the systems and versions that have it, the `values` whose effect is known."""
+    """A setting: the systems and versions where a scenario can change it, the `values` whose effect is known."""
 
-    values: str
     on: tuple[str, ...]
+    values: str = ""
     span: Span = Span()  # noqa: RUF009 frozen
 
     def takes(self, value: str) -> bool:
         """Whether it is known what this value does."""
         if pattern := _LISTS.get(self.values):
             return re.fullmatch(pattern, value) is not None and all(int(n) < 65536 for n in re.findall(r"\d+", value))
+        if not self.values:
+            return False
         low, high = map(int, self.values.split("-"))
         return re.fullmatch(r"0|[1-9]\d{0,8}", value) is not None and low <= int(value) <= high
 
@@ -33,16 +35,17 @@ class KnownSetting:
 def settings() -> dict[str, KnownSetting]:
     """Every setting that is known, by its name. Raises DataError."""
     path = CONFORMANCE / "settings.toml"
-    data = records(path, {"values": str, "on": [str]}, {"since": [str], "until": [str]})
+    data = records(path, {"on": [str]}, {"values": str, "since": [str], "until": [str]})
     found = {}
     for name, entry in data.items():
         where = f"{path.name}:{line_of(name, read(path)[1])}: {name}"
-        if entry["values"] not in _LISTS and not re.fullmatch(r"\d{1,9}-\d{1,9}", entry["values"]):
+        values = entry.get("values", "")
+        if values and values not in _LISTS and not re.fullmatch(r"\d{1,9}-\d{1,9}", values):
             raise DataError(f"{where}: 'values' should be LOW-HIGH or one of {', '.join(_LISTS)}")
         if unknown := [stack for stack in entry["on"] if stack not in registry()]:
             raise DataError(f"{where}: no platform {unknown[0]!r} in platforms.toml ({', '.join(registry())})")
         span = Span(tuple(entry.pop("since", ())), tuple(entry.pop("until", ())))
-        found[name] = KnownSetting(entry["values"], tuple(entry["on"]), span)
+        found[name] = KnownSetting(tuple(entry["on"]), values, span)
     return found
 
 
@@ -51,8 +54,8 @@ def missing(scenario: Scenario, platform: Platform) -> str:
     system = registry()[platform.stack]
     for setting in _named(scenario):
         known = settings().get(setting.name)
-        if known is not None and platform.stack in known.on:
-            has = platform.version in known.span
+        if known is not None and (platform.stack in known.on or not known.on):
+            has = platform.stack in known.on and platform.version in known.span
         else:
             has = setting.name.startswith(tuple(system.get("settings", ())))
         if not has:
@@ -64,7 +67,7 @@ def uncovered(scenario: Scenario, platform: Platform) -> str:
     """The first setting of a scenario whose effect on a platform that has it is not known, in words; or empty."""
     for setting in _named(scenario):
         known = settings().get(setting.name)
-        if known is None or platform.stack not in known.on:
+        if known is None or platform.stack not in known.on or not known.values:
             return f"what {setting.name} does to ports is not modelled"
         if not known.takes(setting.value):
             return f"what {setting.name} does with the value {setting.value} is not modelled"

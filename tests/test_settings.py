@@ -40,6 +40,10 @@ def test_a_setting_that_nobody_knows_is_never_ignored(name: str, platform: Platf
         ("net.inet.tcp.msl", "gvisor-20240729", ""),
         ("net.ipv4.tcp_tw_reuse_delay", "linux-6.13", "6.14"),
         ("net.ipv4.ip_local_port_step_width", "linux-7.0", "7.1"),
+        ("net.ipv4.tcp_plb_enabled", "linux-6.1.176", "6.18"),
+        ("net.ipv4.tcp_rto_max_ms", "linux-6.12", "6.18"),
+        ("net.ipv4.tcp_tw_recycle", "linux-6.18", ""),
+        ("net.ipv4.tcp_mem", "linux-5.10", ""),
     ],
 )
 def test_a_setting_that_the_system_lacks_is_not_run(name: str, platform: str, version: str) -> None:

@@ -172,7 +172,16 @@ def mixed(seed: int) -> Iterator[str]:
                 call = dice.choice(("bind", "connect", "connect")) if kind == "tcp" else "bind"
                 port = dice.choice(("0", "0", "0", "0", "40001") if call == "bind" else ("P", "P", "Q"))
                 lines.append(f"{name}.{call}({dice.choice(hosts) if call == 'bind' else hosts[0]}:{port})?")
-        calls = ["send()", "close()", "listen()", "disconnect()", "name()", "connect({0}:P)", "connect({0}:Q)", "bind({0}:0)"]
+        calls = [
+            "send()",
+            "close()",
+            "listen()",
+            "disconnect()",
+            "name()",
+            "connect({0}:P)",
+            "connect({0}:Q)",
+            "bind({0}:0)",
+        ]
         calls += ["connect({0}:{1}.port)", "bind({0}:{1}.port)"]
         for _ in range(dice.randrange(6)):
             who, call = dice.choice(names), dice.choice(calls).format(hosts[0], dice.choice(names))

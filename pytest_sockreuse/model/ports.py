@@ -218,7 +218,7 @@ class PortSpace:
         return port
 
     def _beside(self, against: Sequence[int], ports: int) -> bool:
-        """Whether one of `ports` is none of these loose ones. Raises Settle where that depends on which are one port."""
+        """Whether one of `ports` is none of these loose ones. Raises Settle where it depends on which are one port."""
         size = size_of(ports)
         if len(against) < size:
             return True

@@ -124,6 +124,14 @@ GROUP = BOOK(
     "net/core/sock_reuseport.c reuseport_select_sock",
 )
 
+SHUT_SELF = BOOK(
+    "self-connection-after-shutdown",
+    "A connection of a socket to itself that was shut down for writing before ends at once: connect() is ECONNABORTED, "
+    "and TIME_WAIT stands for it.",
+    "net/ipv4/tcp_input.c tcp_rcv_state_process (TCP_SYN_RECV), 94062790aedb tcp: defer shutdown(SEND_SHUTDOWN) for "
+    "TCP_SYN_RECV sockets",
+    since=("5.10.217", "5.15.159", "6.1.91", "6.6.31", "6.8.10", "6.9"),
+)
 MAPPED_STICKS = BOOK(
     "mapped-sticks",
     "An AF_INET6 socket that sent a SYN to a v4-mapped address goes on with IPv4, and a later connect() to IPv6 hangs.",
@@ -298,9 +306,9 @@ class Tcp:
         if way.lost:
             self._unanswered(m, sk, BY_DEVICE if sk.device else FOREIGN)
         if sk.port == port and source == destination:
-            if sk.shut_wr:
-                raise Unknown("a connection to itself after shutdown(WR)")
             sk.state, sk.connected, sk.peer = ESTABLISHED, True, sk
+            if sk.shut_wr and SHUT_SELF in m.on:
+                self._abort(m, sk)
             return
         self._handshake(m, sk)
 
@@ -309,6 +317,16 @@ class Tcp:
         if reset:
             self.reset_address(m, sk)
         sk.raddr, sk.rport, sk.state = "", 0, CLOSE
+
+    def _abort(self, m: Machine, sk: Sock) -> NoReturn:
+        """A FIN follows the SYN of a connection to itself. Raises Errno, Unknown."""
+        if sk.mptcp:
+            raise Unknown("a connection of MPTCP to itself after shutdown(WR)")
+        self.remain(m, sk, False)
+        self.reset_address(m, sk)
+        sk.raddr, sk.rport, sk.connected = "", 0, False
+        sk.fin = sk.ended = sk.shut_rd = sk.shut_wr = False
+        raise Errno("ECONNABORTED", SHUT_SELF)
 
     def _unanswered(self, m: Machine, sk: Sock, clause: Declared) -> NoReturn:
         """The SYN is sent again and again. Raises TimeUp, or Errno ETIMEDOUT."""
