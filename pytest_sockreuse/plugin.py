@@ -209,5 +209,5 @@ def socket_recording(request: pytest.FixtureRequest) -> Iterator[Recording]:
     """What the test has done with its sockets so far, and what that would do on other platforms."""
     from .hooks.recorder import recorded
 
-    with recorded(request.config) as recording:
+    with recorded(request.config, request.node) as recording:
         yield recording

@@ -27,7 +27,7 @@ from typing import Any
 
 from .live.holders import holders
 from .live.placeholder import KINDS, LOOPBACK, PROTOCOLS, STRICT, TECHNIQUES, Placeholders, Protocol, Technique
-from .live.port_blocks import NO_LOOPBACK, ROW, HeldPorts, NoPort, bound, has_loopback, let_go, row_of
+from .live.port_blocks import NO_LOOPBACK, ROW, HeldPorts, NoPort, bound, given, has_loopback, let_go, row_of
 from .live.processes import is_ours
 from .live.service import not_served
 from .platforms import current
@@ -75,6 +75,7 @@ class Lease(int):
 
     def __init__(self, ports: Ports, port: int, protocols: tuple[Protocol, ...], reserved: bool) -> None:
         self.protocols = protocols
+        given.add(port)
         self.open = True
         self._reserved = reserved  # the OS gives this number to nobody
         self._ports = ports

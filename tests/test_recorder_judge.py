@@ -17,6 +17,7 @@ from pytest_sockreuse.platforms import Platform, current, named, newest
 from pytest_sockreuse.recorder import conditions
 from pytest_sockreuse.recorder.compare import Comparer, Comparison
 from pytest_sockreuse.recorder.events import Event
+from pytest_sockreuse.recorder.failures import fate
 from pytest_sockreuse.recorder.locations import Place
 from pytest_sockreuse.recorder.reconstruct import reconstruct
 from pytest_sockreuse.recorder.report import Record, record, report, summarize
@@ -146,16 +147,16 @@ def test_a_judgement_is_made_once() -> None:
 
 SNIPPETS = [
     ("if os.name != 'nt':\n    CALL", {"windows": False, "macos": True}),
-    ("if os.name == 'nt':\n    pass\nelse:\n    CALL", {"windows": None, "macos": True}),
+    ("if os.name == 'nt':\n    pass\nelse:\n    CALL", {"windows": False, "macos": True}),
     ("if sys.platform.startswith('linux'):\n    CALL", {"windows": False, "gvisor": True}),
     (
         "if sys.platform in ('linux', 'darwin') and wanted:\n    CALL",
         {"windows": False, "macos": True, "freebsd": False},
     ),
     ("if not (IS_WINDOWS or ephemeral):\n    CALL", {"windows": False, "macos": True}),
-    ("if on_windows():\n    pass\nelif wanted:\n    CALL", {"windows": None}),
+    ("if on_windows():\n    pass\nelif wanted:\n    CALL", {"windows": False}),
     ("if hasattr(socket, 'SO_REUSEPORT'):\n    CALL", {"windows": False, "freebsd": True}),
-    ("if hasattr(socket, 'SO_REUSEPORT_LB'):\n    pass\nelif wanted:\n    CALL", {"freebsd": None, "macos": True}),
+    ("if hasattr(socket, 'SO_REUSEPORT_LB'):\n    pass\nelif wanted:\n    CALL", {"freebsd": False, "macos": True}),
     ("if sys.platform == 'win32' and wanted:\n    pass\nelse:\n    CALL", {"windows": None, "macos": True}),
     ("if sys.platform == guess():\n    CALL", {"windows": None}),
     ("if wanted and other or third:\n    CALL", {"windows": True}),
@@ -169,15 +170,15 @@ SNIPPETS = [
 @pytest.mark.parametrize(("code", "answers"), SNIPPETS)
 def test_which_systems_a_condition_lets_through(code: str, answers: dict[str, bool | None], tmp_path: Path) -> None:
     place = at(code, tmp_path)
-    assert {stack: conditions.made_on(place, "linux", stack) for stack in answers} == answers
-    assert conditions.made_on(place, "linux", "linux") is True
+    assert {stack: conditions.made_on((place,), "linux", stack) for stack in answers} == answers
+    assert conditions.made_on((place,), "linux", "linux") is True
 
 
 def test_on_a_platform_without_a_model_nothing_is_held_back(tmp_path: Path) -> None:
     here = Platform("wsl1", (4, 4, 0), "4.4.0")
     assert said(compared(HOLE_PUNCH, here))
     place = at("if os.name != 'nt':\n    CALL", tmp_path)
-    assert conditions.made_on(place, "wsl1", "macos") is None
+    assert conditions.made_on((place,), "wsl1", "macos") is None
 
 
 def at(code: str, directory: Path, name: str = "code.py") -> Place:
@@ -202,14 +203,14 @@ def at(code: str, directory: Path, name: str = "code.py") -> Place:
     ],
 )
 def test_whether_the_code_goes_on(code: str, caught: bool, tmp_path: Path) -> None:
-    assert conditions.caught(at(code, tmp_path)) is caught
+    assert (fate((at(code, tmp_path),), "EADDRINUSE").handler is not None) is caught
 
 
 def test_code_that_cannot_be_read_has_no_conditions(tmp_path: Path) -> None:
     (tmp_path / "broken.py").write_text("def start(:\n    CALL\n")
     for place in (Place(str(tmp_path / "broken.py"), 2, "start", 1), Place("<string>", 7, "start", 3)):
-        assert conditions.made_on(place, "linux", "windows") is True
-        assert conditions.caught(place) is False
+        assert conditions.made_on((place,), "linux", "windows") is True
+        assert fate((place,), "EADDRINUSE").handler is None
 
 
 def test_an_option_that_the_code_sets_on_some_systems_only(tmp_path: Path) -> None:

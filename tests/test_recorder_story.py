@@ -307,5 +307,6 @@ def test_a_call_knows_its_line() -> None:
     found = trace(act)
     (bind,) = (call for call in found.calls if call.verb == "bind")
     assert bind.places[0].function == "create_server"
-    assert bind.places[-1].source.strip() == "listener = socket.create_server(LOCAL)"
-    assert str(bind.places[-1]).endswith(f"test_recorder_story.py:{bind.places[-1].line}")
+    assert bind.places[1].source.strip() == "listener = socket.create_server(LOCAL)"
+    assert str(bind.places[1]).endswith(f"test_recorder_story.py:{bind.places[1].line}")
+    assert bind.places[-1].function == "test_a_call_knows_its_line"

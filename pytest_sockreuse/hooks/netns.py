@@ -62,6 +62,8 @@ class Netns:
                 _fail(f"{name!r} is no setting that a network namespace isolates ({namespace.ISOLATED})")
             try:
                 namespace.write(name, str(value))
+                if name == _RANGE and (watch := sys.modules.get("pytest_sockreuse.recorder.watch")) is not None:
+                    watch.narrowed(str(value))
             except NotRun as why:
                 pytest.skip(str(why))
             except OSError as error:

@@ -5,17 +5,22 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from ..expected import honours
+from ..guard import GuardError, find
 from ..platforms import Platform, PlatformError, asked_for, current, newest, registry
 from ..recorder.children import Children
-from ..recorder.compare import DEFAULT, Comparer, Comparison, Finding
-from ..recorder.events import Event, Tape
-from ..recorder.misuse import Found, misuses
+from ..recorder.compare import DEFAULT, Comparer, Comparison, Finding, first
+from ..recorder.events import LIBRARY, PROJECT, Event, Tape, Trail, whose
+from ..recorder.locations import start_at
+from ..recorder.misuse import Found, guesses, misuses
 from ..recorder.reconstruct import Trace, reconstruct
 from ..recorder.report import Record, fails, finding_text, record, report, summarize
+from ..recorder.skips import skipped
 from ..recorder.translate import bearing
 from ..recorder.watch import Unwatchable, recording
 from ..scenario import Scenario
@@ -38,18 +43,22 @@ def targets(names: list[str], whose: str) -> list[Platform]:
 class Recorder:
     """A tape and what holds it against the targets."""
 
-    def __init__(self, on: list[Platform]) -> None:
-        self.targets = on
+    def __init__(self, on: list[Platform], directory: Path) -> None:
+        self.targets, self.directory = on, directory
         self.comparer = Comparer(current(), on)
         self.tape = Tape(LIMIT)
         self.options = frozenset(bearing())
         self.old = 0  # events that were there when the test began
+        self.guesses: dict[int, Trail] = {}  # ports that were found free before this test
         self.children: Children | None = None
+        self.item: pytest.Item | None = None  # the test that runs
+        self._skipped: tuple[pytest.Item | None, dict[Platform, bool | None]] = None, {}
 
     @contextmanager
     def running(self) -> Iterator[Recorder]:
         """Record in here."""
         self.children = Children(self.tape)
+        start_at(str(self.directory))
         try:
             with recording(self.tape, self.options):
                 yield self
@@ -72,9 +81,51 @@ class Recorder:
 
     def compared(self, traces: list[Trace]) -> tuple[list[Comparison], list[Found]]:
         """What the targets would do, and the misuse."""
-        comparisons = [self.comparer.compare(piece) for trace in traces for piece in trace.pieces]
-        seen_on = [current(), *self.targets]
-        return comparisons, [misuse for comparison in comparisons for misuse in misuses(comparison.piece, seen_on)]
+        skipped = self.skipped()
+        comparisons = [
+            comparison
+            for trace in traces
+            for comparison in first([self.comparer.compare(piece, skipped) for piece in trace.pieces], trace)
+        ]
+        seen_on = [current(), *(platform for platform in self.targets if not skipped.get(platform))]
+        found = (misuse for comparison in comparisons for misuse in misuses(comparison.piece, seen_on, self.guesses))
+        return comparisons, list(found)
+
+    def skipped(self) -> dict[Platform, bool | None]:
+        """The targets on which the test would be skipped, or (None) may be."""
+        item = self.item
+        if item is None:
+            return {}
+        if self._skipped[0] is not item:
+            self._skipped = item, _skipped(item, self.targets)
+        return self._skipped[1]
+
+
+def _skipped(item: pytest.Item, targets: list[Platform]) -> dict[Platform, bool | None]:
+    info = getattr(item, "_fixtureinfo", None)
+    fixtures = [found[-1].func for found in info.name2fixturedefs.values()] if info is not None else []
+    functions = [
+        getattr(item, "function", None),
+        *(
+            function
+            for function in fixtures
+            if whose(getattr(getattr(function, "__code__", None), "co_filename", "")) in (LIBRARY, PROJECT)
+        ),
+    ]
+    class_ = getattr(item, "cls", None)
+    classes = [one for one in class_.__mro__ if one is not object] if class_ is not None else []
+    answers: dict[Platform, bool | None] = {}
+    rules = [name for mark in item.iter_markers("sockreuse_requires") for name in mark.args]
+    for name in [*rules, *item.config.getini("sockreuse_require")]:
+        with suppress(GuardError):
+            for platform, honoured in honours(find(name), targets).items():
+                if not honoured and answers.get(platform) is not True:
+                    answers[platform] = True if honoured is False else None
+    for platform in targets:
+        answer = skipped([f for f in functions if f is not None], classes, current().stack, platform.stack)
+        if answer is not False and answers.get(platform) is not True:
+            answers[platform] = answer
+    return answers
 
 
 class Recording:
@@ -118,7 +169,7 @@ class RecordSession:
         self.config = config
         text: str = config.option.sockreuse_record or ""
         names = [name for name in text.split(",") if name]
-        self.recorder = Recorder(wanted(config, names))
+        self.recorder = Recorder(wanted(config, names), config.invocation_params.dir)
         self.fail: bool = config.option.sockreuse_record_fail
         self.reported: set[str] = set()  # what the test was failed for already
         self.records: dict[str, Record] = {}
@@ -135,7 +186,8 @@ class RecordSession:
         self.open.close()
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_runtest_protocol(self) -> Iterator[None]:
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
+        self.recorder.item = item
         self.recorder.old = len(self.recorder.tape.events)
         self.reported.clear()
         return (yield)
@@ -192,6 +244,8 @@ class RecordSession:
         recorder.old = len(rest)
         comparisons, found = recorder.compared(traces)
         entry = record(traces, comparisons, found)
+        for trace in traces:
+            recorder.guesses.update(guesses(trace))
         return entry, bool(comparisons or entry)
 
     def _fail(self, entry: Record) -> None:
@@ -227,11 +281,12 @@ def wanted(config: pytest.Config, names: list[str]) -> list[Platform]:
 
 
 @contextmanager
-def recorded(config: pytest.Config) -> Iterator[Recording]:
+def recorded(config: pytest.Config, item: pytest.Item | None = None) -> Iterator[Recording]:
     """What the fixture gives: with ``--sockreuse-record`` the recording that runs, else one of its own."""
     session: RecordSession | None = config.pluginmanager.get_plugin("sockreuse-record")
     if session is not None:
         yield Recording(session.recorder)
         return
-    with Recorder(wanted(config, [])).running() as recorder:
+    with Recorder(wanted(config, []), config.invocation_params.dir).running() as recorder:
+        recorder.item = item
         yield Recording(recorder)

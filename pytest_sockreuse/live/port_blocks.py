@@ -53,6 +53,19 @@ def descriptors() -> set[int]:
     return {sock.fileno() for sock in _keeping} - {-1}
 
 
+#: Every port that this process was given to keep.
+given: set[int] = set()
+
+
+def keeps(port: int, kind: int) -> bool:
+    """Whether a socket of ours keeps this port for sockets of this kind."""
+    for sock in list(_keeping):
+        with contextlib.suppress(OSError):
+            if sock.type == kind and sock.getsockname()[1] == port:
+                return True
+    return False
+
+
 def let_go(socks: Iterable[socket.socket]) -> None:
     """Close sockets of ours; a program may have closed their descriptors, as daemons do."""
     for sock in socks:

@@ -39,6 +39,8 @@ class Traced:
     listening: bool = False
     lost: bool = False  # it did what the language has no word for: it is left out
     touched: bool = False  # something was done with it
+    asked: bool = False  # the program asked for its port before it connected
+    served: bool = False  # somebody else had to do with it
     binding: Call | None = None  # the call that gave it a port
     fds: set[int] = field(default_factory=set)
     events: list[int] = field(default_factory=list)
@@ -84,13 +86,19 @@ class Piece:
     calls: tuple[Call, ...]
     names: Mapping[Traced, str]
     options: Mapping[Traced, tuple[Option, ...]]
+    ephemeral: tuple[int, int] | None = None  # the ports that the OS chooses from, where a test has set that
 
     @classmethod
-    def of(cls, calls: Sequence[Call], names: Mapping[Traced, str] | None = None) -> Piece:
+    def of(
+        cls,
+        calls: Sequence[Call],
+        names: Mapping[Traced, str] | None = None,
+        ephemeral: tuple[int, int] | None = None,
+    ) -> Piece:
         """The piece that the calls make, with the options that their sockets have."""
         socks = [call.sock for call in calls if call.verb in ("socket", "accept", "dup")]
         options = {sock: tuple(option for option, _ in sock.options) for sock in socks}
-        return cls(tuple(calls), named(socks) if names is None else names, options)
+        return cls(tuple(calls), named(socks) if names is None else names, options, ephemeral)
 
     @cached_property
     def scenario(self) -> Scenario:
@@ -99,6 +107,8 @@ class Piece:
         count: dict[str, int] = {}
         hosts = dict.fromkeys(call.host.removeprefix("::ffff:") for call in self.calls)
         environment = tuple(Setting("address", host) for host in hosts if host.startswith(tuple(STAND_IN.values())))
+        if self.ephemeral is not None:
+            environment = (Setting("ephemeral", "{}-{}".format(*self.ephemeral)), *environment)
         steps = []
         for line, call in enumerate(self.calls, len(environment) + 1):
             label = f"{self.names[call.sock]}.{call.verb}"
@@ -124,7 +134,7 @@ class Piece:
     def _port(self, call: Call, symbols: dict[int, str]) -> int | str:
         if isinstance(call.port, Traced):
             return f"{self.names[call.port]}.port"
-        if call.port < 1024:
+        if call.port < 1024 or (self.ephemeral is not None and self.ephemeral[0] <= call.port <= self.ephemeral[1]):
             return call.port
         if call.port not in symbols:
             at = len(symbols)
@@ -144,7 +154,7 @@ class Piece:
     def key(self) -> tuple[object, ...]:
         """What makes two pieces the same, wherever their calls were made and whichever ports they had."""
         numbers: dict[int, int] = {}
-        key: list[object] = []
+        key: list[object] = [self.ephemeral]
         for call in self.calls:
             port: object = call.port if isinstance(call.port, int) else self.names[call.port]
             if isinstance(port, int) and port >= 1024:
@@ -177,8 +187,11 @@ def named(socks: Iterable[Traced]) -> dict[Traced, str]:
     return names
 
 
-def pieces(calls: Sequence[Call]) -> Iterator[Piece]:
-    """The calls taken apart: what shares neither port nor connection cannot bear on one another."""
+def pieces(calls: Sequence[Call], ephemeral: tuple[int, int] | None = None) -> Iterator[Piece]:
+    """The calls taken apart: what shares neither port nor connection cannot bear on one another.
+
+    Where the OS may choose from few ports, all that had one chosen do.
+    """
     root: dict[object, object] = {}
 
     def find(item: object) -> object:
@@ -193,6 +206,8 @@ def pieces(calls: Sequence[Call]) -> Iterator[Piece]:
     for call in calls:
         if call.number:
             join(call.sock, ("port", call.number))
+        if ephemeral is not None:
+            join(call.sock, ephemeral)
         if isinstance(call.port, Traced):
             join(call.sock, call.port)
         for other in (call.sock.parent, call.sock.peer, call.sock.copy_of):
@@ -203,7 +218,7 @@ def pieces(calls: Sequence[Call]) -> Iterator[Piece]:
         groups.setdefault(find(call.sock), []).append(call)
     for group in groups.values():
         if any(not call.old and call.verb in MATTERS for call in group):
-            yield Piece.of(group)
+            yield Piece.of(group, ephemeral=ephemeral)
 
 
 def essential(piece: Piece) -> Piece:
@@ -229,4 +244,4 @@ def essential(piece: Piece) -> Piece:
         for n, call in enumerate(piece.calls)
         if call.sock not in gone and (n <= last or call.verb in _STAYS or call.sock.peer is None)
     ]
-    return Piece.of(kept, piece.names) if len(kept) < len(piece.calls) else piece
+    return Piece.of(kept, piece.names, piece.ephemeral) if len(kept) < len(piece.calls) else piece

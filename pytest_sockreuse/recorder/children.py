@@ -11,6 +11,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator
+from dataclasses import astuple
 from typing import Any
 
 from .events import Event, Tape
@@ -77,7 +78,7 @@ class _Spool:
 
     def write(self, at: int, event: Event) -> None:
         verb, fd, what, number, trail = event
-        where = [(place.file, place.line, place.function, place.start) for place in places(trail)]
+        where = [astuple(place) for place in places(trail)]
         self._write(at, [verb, fd, what, number, where])
 
     def _write(self, at: int, event: Event) -> None:

@@ -1,30 +1,50 @@
-"""Calls that worked here, compared with the models of other platforms: which would not, and by which clause."""
+"""Calls that worked here, compared with the models of other platforms: which would not, and by which clause.
+
+One question is asked of each: would this line run there, with these values, and would its failure matter?
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 
 from ..model import ModelError, clauses, families, predict
 from ..model.clause import Clause
 from ..platforms import Platform
-from .calls import Call, Piece, essential
-from .conditions import caught, made_on
+from ..scenario import Option
+from .calls import Call, Piece, Traced, essential
+from .conditions import names, reading
 from .events import Trail
+from .failures import NOBODY, Fate, fate
 from .locations import Place, places
+from .reconstruct import Trace
 from .remedy import remedy
+from .systems import HAS
 
 COMPARED = frozenset({"socket", "set", "bind", "listen", "connect", "accept"})
 DEFAULT = ("linux", "macos", "windows", "freebsd")  # the stacks that are compared with, the newest of each
 MOST = 400  # calls of a piece: a longer one is not compared
-_CURABLE = {"EADDRINUSE", "EACCES", "ENOPROTOOPT", "timeout"}  # by other options, or another order
+_CURABLE = {"EADDRINUSE", "EACCES", "ENOPROTOOPT", "ECONNREFUSED", "timeout"}  # by other options, or another order
 ASKS = "the code asks for the system itself"
 _REMEMBERED = 2_000  # comparisons
 
 
 @dataclass(frozen=True, slots=True)
+class There:
+    """What a call may do on platforms that agree in it, and the clause."""
+
+    platforms: tuple[Platform, ...]
+    outcomes: tuple[str, ...]
+    clause: Clause
+
+
+@dataclass(frozen=True, slots=True)
 class Finding:
-    """A call that would do something else: where it is, what it did here, what it may do there, and the clause."""
+    """A call that would do something else: where it is, what it did here, what it may do there, and the clause.
+
+    Where platforms differ from one another too, `there` has each of them.
+    """
 
     platforms: tuple[Platform, ...]
     step: str
@@ -34,6 +54,10 @@ class Finding:
     clause: Clause
     trail: Trail
     option: str = ""  # which is to blame, of a new socket
+    missing: bool = False  # Python has no name for it there
+    fate: Fate = NOBODY  # of the error: there, or here where it fails here
+    default: str = ""  # an option that is another by default there, and is to blame
+    there: tuple[There, ...] = ()
 
     @property
     def places(self) -> tuple[Place, ...]:
@@ -43,7 +67,7 @@ class Finding:
     @property
     def caught(self) -> bool:
         """Whether the code goes on if the call fails."""
-        return bool(self.places) and caught(self.places[0])
+        return self.fate.handler is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +89,14 @@ class _Difference:
     outcomes: tuple[str, ...]
     clause: str
     option: int = -1  # of a new socket the one that is to blame
+    listener: int = -1  # the bind of a listener that does not take IPv4 there, which is to blame
 
 
 _Found = dict[Platform, _Difference | str]  # where they differ, or why that is not known
+
+
+#: Whether a test would be skipped on a stack; None where that is not known.
+Skipped = Callable[[str], bool | None]
 
 
 class Comparer:
@@ -75,43 +104,76 @@ class Comparer:
 
     def __init__(self, here: Platform, targets: Sequence[Platform]) -> None:
         self.here, self.targets = here, tuple(targets)
-        self.clauses = {platform: {c.name: c for c in clauses(platform)} for platform in self.targets}
         self.remembered: dict[object, tuple[_Found, str]] = {}
 
-    def compare(self, whole: Piece) -> Comparison:
-        """What the targets would do."""
+    def compare(self, whole: Piece, skipped: Mapping[Platform, bool | None] | None = None) -> Comparison:
+        """What the targets would do. Those on which the test is `skipped` are left out; None: that is not known."""
         piece = essential(whole)
         if len(piece.calls) > MOST:
             why = f"more than {MOST} calls in one piece"
             return Comparison(piece, unknown=dict.fromkeys(map(str, self.targets), why))
-        there = {platform: self._on(piece, platform) for platform in self.targets}
-        key = (piece.key, *(other and other.key for other in there.values() if other is not piece))
+        try:
+            piece = self._understood(piece)
+        except ModelError as error:
+            return Comparison(piece, unknown=dict.fromkeys(map(str, self.targets), str(error)))
+        there = {platform: self._on(piece, platform) for platform in self.targets if not (skipped or {}).get(platform)}
+        key = (piece.key, tuple(there), *(other and other.key for other in there.values() if other is not piece))
         found = self.remembered.get(key)
         if found is None:
             if len(self.remembered) >= _REMEMBERED:
                 self.remembered.clear()
             found = self.remembered[key] = self._compare(piece, there)
-        return self._comparison(piece, *found)
+        return self._comparison(piece, there, *found, skipped or {})
 
     def _on(self, piece: Piece, platform: Platform) -> Piece | None:
-        """The piece as the code would have it on a platform; None where it asks for it in ways we do not follow."""
-        if platform.stack == self.here.stack:
+        """The piece as the code has it on a platform; None where it asks for that in ways that are not followed."""
+        if platform.stack == self.here.stack and platform.version == self.here.version:
             return piece
-        options, dropped = dict(piece.options), set()
+        there, dropped = dict(piece.options), set()
         for call in piece.calls:
             if call.verb == "set" or (call.verb == "socket" and call.sock.options):
                 entries = call.sock.options if call.verb == "socket" else [(call.option, call.trail)]
                 for option, trail in entries:
-                    made = [made_on(place, self.here.stack, platform.stack) for place in places(trail)]
-                    if False in made and call.verb == "set":
-                        dropped.add(call)
-                    elif False in made:
-                        options[call.sock] = tuple(o for o in options[call.sock] if o != option)
-                    elif None in made:
+                    assert option is not None
+                    read = reading(places(trail), self.here.stack, platform.stack)
+                    if read.made is None:
                         return None
-        if options == piece.options and not dropped:
+                    if read.made and not self._given_up(call.sock, option, trail, platform):
+                        continue
+                    there[call.sock] = _besides(there[call.sock], read.options)
+                    if call.verb == "set":
+                        dropped.add(call)
+                    else:
+                        there[call.sock] = tuple(o for o in there[call.sock] if o != option)
+            elif call.verb == "bind" and call.trail:
+                read = reading(places(call.trail), self.here.stack, platform.stack)
+                there[call.sock] = _besides(there[call.sock], read.options)
+        if there == piece.options and not dropped:
             return piece
-        return Piece(tuple(call for call in piece.calls if call not in dropped), piece.names, options)
+        return replace(piece, calls=tuple(call for call in piece.calls if call not in dropped), options=there)
+
+    def _given_up(self, sock: Traced, option: Option, trail: Trail, platform: Platform) -> bool:
+        """Whether the code does without an option that the platform refuses."""
+        error = refused(sock.kind, option, platform)
+        if not error:
+            return False
+        if self._missing(option.name, trail, platform):
+            error = "AttributeError"
+        return fate(places(trail), error).handler is not None
+
+    def _missing(self, name: str, trail: Trail, platform: Platform) -> bool:
+        """Whether Python has no name there for an option that the code calls by its name."""
+        stacks = HAS.get(f"socket.{name}")
+        return stacks is not None and platform.stack not in stacks and names(places(trail), name)
+
+    def _understood(self, piece: Piece) -> Piece:
+        """The piece with the options that sockets must have had which were not seen: their success says it."""
+        unseen = {call.sock for call in piece.calls if call.verb == "bind" and call.sock.stranger}
+        if not unseen or not self._not_understood(piece):
+            return piece
+        shared = {sock: (*piece.options[sock], Option("SO_REUSEADDR")) for sock in unseen}
+        changed = replace(piece, options={**piece.options, **shared})
+        return piece if self._not_understood(changed) else changed
 
     def _compare(self, piece: Piece, there: Mapping[Platform, Piece | None]) -> tuple[_Found, str]:
         try:
@@ -148,29 +210,128 @@ class Comparer:
                 return f"what {step.step} did here is not what the model of {self.here} says"
         return ""
 
-    def _comparison(self, piece: Piece, found: Mapping[Platform, _Difference | str], fix: str) -> Comparison:
-        """The findings with their lines of code; those at a line that asks for the system are none."""
+    def _comparison(
+        self,
+        piece: Piece,
+        there: Mapping[Platform, Piece | None],
+        found: Mapping[Platform, _Difference | str],
+        fix: str,
+        skipped: Mapping[Platform, bool | None],
+    ) -> Comparison:
+        """The findings with their lines of code; those at lines that ask for the system in other ways are none."""
         groups: dict[Finding, list[Platform]] = {}
         unknown = {}
         for platform, difference in found.items():
             if isinstance(difference, str):
                 unknown[str(platform)] = difference
                 continue
-            other = self._on(piece, platform)
+            other = there[platform]
             assert other is not None
-            call = other.calls[difference.at]
-            if call.old:
+            finding = self._finding(other, difference, platform)
+            if finding is None:
                 continue
-            trail = call.sock.options[difference.option][1] if difference.option >= 0 else call.trail
-            if any(not made_on(place, self.here.stack, platform.stack) for place in places(trail)):
+            if platform in skipped or not self._surely(other, difference, platform):
                 unknown[str(platform)] = ASKS
                 continue
-            clause = self.clauses[platform].get(difference.clause) or Clause(difference.clause, "", "")
-            option = call.sock.options[difference.option][0].name if difference.option >= 0 else ""
-            finding = Finding((), difference.step, call, call.outcome, difference.outcomes, clause, trail, option)
             groups.setdefault(finding, []).append(platform)
-        findings = tuple(replace(finding, platforms=tuple(platforms)) for finding, platforms in groups.items())
+        findings = _by_call([replace(finding, platforms=tuple(on)) for finding, on in groups.items()])
         return Comparison(piece, findings, fix if findings else "", unknown)
+
+    def _surely(self, piece: Piece, difference: _Difference, platform: Platform) -> bool:
+        """Whether everything up to the call would be done there as it was here, but for options."""
+        if platform.stack == self.here.stack:
+            return True
+        blamed = piece.calls[difference.at]
+        trails = [call.trail for call in piece.calls[: difference.at + 1] if call.verb != "set" and call.trail]
+        trails += [trail for option, trail in blamed.sock.options if option in piece.options.get(blamed.sock, ())]
+        return all(reading(places(trail), self.here.stack, platform.stack).made for trail in trails)
+
+    def _finding(self, piece: Piece, difference: _Difference, platform: Platform) -> Finding | None:
+        """What there is to say of a difference; None where it makes none to the code."""
+        call = piece.calls[difference.at]
+        if call.old:
+            return None
+        clause = _clause(platform, difference.clause)
+        option, trail, default = "", call.trail, ""
+        if difference.option >= 0:
+            chosen, trail = call.sock.options[difference.option]
+            option = chosen.name
+        elif call.verb == "set" and call.option is not None:
+            option = call.option.name
+        elif difference.listener >= 0:
+            default, trail = "IPV6_V6ONLY", piece.calls[difference.listener].trail
+        missing = bool(option) and self._missing(option, trail, platform)
+        ends = [
+            fate(places(call.trail if default else trail), "AttributeError" if missing else error)
+            for error in difference.outcomes
+            if error != "ok"
+        ]
+        if call.outcome == "ok":
+            if ends and all(end.quiet for end in ends):
+                return None
+            end = next((end for end in ends if end.handler is None), ends[0] if ends else NOBODY)
+        else:
+            end = fate(places(trail), call.outcome)
+            if ends and end.handler is not None and all(other.handler == end.handler for other in ends):
+                if "ok" not in difference.outcomes and not end.asked:
+                    return None
+        return Finding(
+            (), difference.step, call, call.outcome, difference.outcomes, clause, trail, option, missing, end, default
+        )
+
+
+def _by_call(findings: Sequence[Finding]) -> tuple[Finding, ...]:
+    """The findings, of which those at one call are one."""
+    groups: dict[tuple[Call, str, str], list[Finding]] = {}
+    for found in findings:
+        groups.setdefault((found.call, found.option, found.default), []).append(found)
+    return tuple(_joined([There(f.platforms, f.outcomes, f.clause) for f in group], group) for group in groups.values())
+
+
+def _joined(there: Sequence[There], group: Sequence[Finding]) -> Finding:
+    worst = next((found for found in group if not found.caught), group[0])
+    platforms = tuple(platform for part in there for platform in part.platforms)
+    outcomes = tuple(dict.fromkeys(outcome for part in there for outcome in part.outcomes))
+    return replace(worst, platforms=platforms, outcomes=outcomes, clause=there[0].clause, there=tuple(there))
+
+
+def first(comparisons: Sequence[Comparison], trace: Trace) -> list[Comparison]:
+    """The comparisons of one trace without what only follows from an earlier finding that nobody catches."""
+    at = {call: n for n, call in enumerate(trace.calls)}
+    ends: dict[Platform, int] = {}
+    for found in (found for comparison in comparisons for found in comparison.findings):
+        if found.here == "ok" and not found.caught:
+            for platform in found.platforms:
+                ends[platform] = min(ends.get(platform, len(at)), at.get(found.call, len(at)))
+    if not ends:
+        return list(comparisons)
+
+    def kept(found: Finding) -> Finding:
+        before = {p for p in found.platforms if at.get(found.call, 0) <= ends.get(p, len(at))}
+        parts = [replace(t, platforms=tuple(p for p in t.platforms if p in before)) for t in found.there]
+        parts = [part for part in parts if part.platforms]
+        return _joined(parts, [found]) if parts else replace(found, platforms=())
+
+    changed = [replace(it, findings=tuple(f for f in map(kept, it.findings) if f.platforms)) for it in comparisons]
+    return [it if it.findings else replace(it, remedy="") for it in changed]
+
+
+def _besides(mine: tuple[Option, ...], more: Sequence[Option]) -> tuple[Option, ...]:
+    names_ = {option.name for option in mine}
+    return (*mine, *(option for option in dict.fromkeys(more) if option.name not in names_))
+
+
+@lru_cache(512)
+def _clause(platform: Platform, name: str) -> Clause:
+    return next((clause for clause in clauses(platform) if clause.name == name), Clause(name, "", ""))
+
+
+@lru_cache(512)
+def refused(kind: str, option: Option, platform: Platform) -> str:
+    """The error with which a platform refuses an option of a new socket; empty if it takes it, or that is not known."""
+    sock = Traced(kind, options=[(option, ())])
+    (step,) = predict(Piece.of([Call("socket", sock)]).scenario, platform).steps
+    return "" if step.unknown or "ok" in step.outcomes else step.outcomes[0]
 
 
 def _difference(piece: Piece, platform: Platform) -> _Difference | str | None:
@@ -184,8 +345,24 @@ def _difference(piece: Piece, platform: Platform) -> _Difference | str | None:
         if call.sock.stranger:
             return "what another process or machine would do there is not known"
         outcomes = tuple(outcome for outcome in step.outcomes if outcome != "unreached")
-        return _Difference(at, step.step, outcomes, step.clause, _option(piece, at, platform))
+        listener = _dual(piece, at, platform) if call.verb in ("connect", "bind") else -1
+        return _Difference(at, step.step, outcomes, step.clause, _option(piece, at, platform), listener)
     return None
+
+
+def _dual(piece: Piece, at: int, platform: Platform) -> int:
+    """The bind of a listener that would take the connection if it had IPV6_V6ONLY off, as it is here; -1 if none."""
+    for n, call in enumerate(piece.calls[:at]):
+        sock = call.sock
+        if call.verb != "bind" or call.host != "::" or call.old or sock.stranger or sock.kind[-1] != "6":
+            continue
+        if any(option.name == "IPV6_V6ONLY" for option in piece.options[sock]):
+            continue
+        off = {**piece.options, sock: (*piece.options[sock], Option("IPV6_V6ONLY", "0"))}
+        changed = replace(piece, calls=piece.calls[: at + 1], options=off)
+        if piece.calls[at].outcome in predict(changed.scenario, platform).steps[-1].outcomes:
+            return n
+    return -1
 
 
 def _option(piece: Piece, at: int, platform: Platform) -> int:
@@ -193,7 +370,7 @@ def _option(piece: Piece, at: int, platform: Platform) -> int:
     sock = piece.calls[at].sock
     options = piece.options[sock] if piece.calls[at].verb == "socket" else ()
     for n, option in enumerate(options):
-        fewer = Piece(piece.calls[: at + 1], piece.names, {**piece.options, sock: options[: n + 1]})
+        fewer = replace(piece, calls=piece.calls[: at + 1], options={**piece.options, sock: options[: n + 1]})
         if predict(fewer.scenario, platform).steps[-1].outcomes != ("ok",):
             return [entry for entry, _ in sock.options].index(option)
     return -1

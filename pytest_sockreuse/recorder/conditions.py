@@ -1,207 +1,283 @@
-"""Calls that the code makes on some systems only: ``if os.name != "nt": sock.setsockopt(…)``.
+"""Whether a call would be made on another system, with the same values: by the code between the test and the call.
 
-What the code would do on another system is read from the conditions around the line. They are evaluated as far as they
-ask for nothing but the system; nothing of the project is run.
+The conditions around each line count, what stands before it and leaves the function, and what the arguments are made
+of. They are followed as far as they ask for nothing but the system; nothing of the project is run.
 """
 
 from __future__ import annotations
 
 import ast
-import inspect
-import operator
 import re
-import textwrap
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
 
-from .locations import Place, source
+from ..options import options
+from ..scenario import Option
+from .answers import Asker, Frame, Open, differs, frames
+from .events import INNER, staged, whose
+from .locations import Place
+from .syntax import Condition, Def, Scope, Step, conditions, innermost, there_are
+from .systems import ASKS, MODULES, SYSTEMS
 
-#: What Python calls the systems: os.name, sys.platform, platform.system().
-SYSTEMS = {
-    "linux": ("posix", "linux", "Linux"),
-    "gvisor": ("posix", "linux", "Linux"),
-    "macos": ("posix", "darwin", "Darwin"),
-    "windows": ("nt", "win32", "Windows"),
-    "freebsd": ("posix", "freebsd", "FreeBSD"),
-    "dragonfly": ("posix", "dragonfly", "DragonFly"),
-    "netbsd": ("posix", "netbsd", "NetBSD"),
-    "openbsd": ("posix", "openbsd", "OpenBSD"),
-    "illumos": ("posix", "sunos5", "SunOS"),
-    "wine": ("nt", "win32", "Windows"),
+_SKIPS = {"skip", "skipTest", "fail", "xfail", "exit", "abort", "_exit", "importorskip"}
+_HARMLESS = {
+    "print",
+    "debug",
+    "info",
+    "warning",
+    "warn",
+    "error",
+    "log",
+    "exception",
+    "cast",
+    "super",
+    "set_inheritable",
 }
-_NT = ("windows", "wine")
-#: The options that Python's socket module has on some of them only.
-_HAS = {
-    "SO_REUSEADDR": tuple(SYSTEMS),
-    "SO_REUSEPORT": tuple(name for name in SYSTEMS if name not in (*_NT, "illumos")),
-    "SO_REUSEPORT_LB": ("freebsd",),
-    "SO_EXCLUSIVEADDRUSE": _NT,
-    "IPV6_V6ONLY": tuple(SYSTEMS),
-    "IPPROTO_IPV6": tuple(SYSTEMS),
-    "AF_INET6": tuple(SYSTEMS),
-}
-_FLAGS = {  # names of flags that projects have for it
-    re.compile(r"_*(IS_|ON_)?(WIN|WIN32|WINDOWS|NT)", re.I): _NT,
-    re.compile(r"_*(IS_|ON_)?(LINUX)", re.I): ("linux", "gvisor"),
-    re.compile(r"_*(IS_|ON_)?(MAC|MACOS|OSX|DARWIN)", re.I): ("macos",),
-    re.compile(r"_*(IS_|ON_)?(POSIX|UNIX)", re.I): tuple(name for name in SYSTEMS if name not in _NT),
-}
-_ASKS = re.compile(r"platform|\bos\.name\b|hasattr|win32|windows|darwin|macos|linux|posix|bsd|cygwin", re.I)
-_CATCH = {"OSError", "error", "Exception", "BaseException", "EnvironmentError", "IOError"}
-_COMPARED: dict[type[ast.cmpop], Callable[[str, object], bool]] = {
-    ast.Eq: operator.eq,
-    ast.NotEq: operator.ne,
-    ast.In: lambda item, of: item in of,  # type: ignore[operator]
-    ast.NotIn: lambda item, of: item not in of,  # type: ignore[operator]
-}
-
-
-class _Open(Exception):
-    """A condition that asks for the system in a way that is not understood."""
-
-
-@lru_cache(1024)
-def caught(place: Place) -> bool:
-    """Whether the function around the line goes on if the call there raises OSError."""
-    tree = _parsed(place.file, place.start)
-    line = place.line - place.start + 1
-    for node in ast.walk(tree) if tree is not None else ():
-        if isinstance(node, ast.Try) and node.body[0].lineno <= line <= (node.body[-1].end_lineno or 0):
-            for handler in node.handlers:
-                names = set(re.findall(r"\w+", ast.unparse(handler.type))) if handler.type is not None else _CATCH
-                if names & _CATCH and not any(isinstance(inner, ast.Raise) for inner in ast.walk(handler)):
-                    return True
-    return False
 
 
 @dataclass(frozen=True, slots=True)
-class _Between:
-    """Two systems, and the function in which a condition stands."""
+class Verdict:
+    """Whether a call is made there (None: not known), and the options that its socket has there instead or besides."""
 
-    here: str
-    there: str
-    function: ast.AST
+    made: bool | None = True
+    options: tuple[Option, ...] = ()
+
+
+@dataclass(eq=False, slots=True)
+class _Reading:
+    """One trail read for two systems."""
+
+    asker: Asker
+    made: bool | None = True
+    options: list[Option] = field(default_factory=list)
+
+    def unknown(self) -> None:
+        if self.made:
+            self.made = None
+
+    # --- one frame ----------------------------------------------------------------------------------------------------
+
+    def frame(self, frame: Frame, steps: Sequence[Step]) -> None:
+        """The conditions around a line, and what stands before it."""
+        code, scope = frame.scope.code, Scope(frame.scope.code)
+        if not imports(code.tree, self.asker.there):
+            self.unknown()
+        inside = False
+        for step in steps:
+            if isinstance(step.parent, Def):
+                inside = step.parent is frame.scope.function
+                scope = frame.scope if inside else Scope(code, step.parent)
+            for condition in conditions(step, scope):
+                self.around(condition, step, frame)
+            if isinstance(step.parent, ast.For | ast.AsyncFor) and differs(self.asker.ask(step.parent.iter, scope)):
+                self.unknown()
+            if inside and step.field in ("body", "orelse", "finalbody"):
+                self.before([node for node in step.block[: step.at] if isinstance(node, ast.stmt)], frame, True, 0)
+
+    def around(self, condition: Condition, step: Step, frame: Frame) -> None:
+        try:
+            holds = self.asker.holds(condition.test, condition.held, condition.scope)
+        except Open:
+            self.unknown()
+            return
+        if holds is None or holds == condition.held:
+            return
+        instead = _other(step)
+        found = _set_there(instead, frame)
+        if instead and found is None:
+            self.unknown()  # something else is done there
+        else:
+            self.made = False
+            self.options += found or []
+
+    def before(self, block: Sequence[ast.stmt], frame: Frame, here: bool, deep: int) -> None:
+        """What statements before the line do otherwise there. `here`: whether break ends what the line is in."""
+        for node in block:
+            match node:
+                case ast.If(test=test, body=body, orelse=other):
+                    self.branch(test, body, other, frame, here, deep)
+                case ast.Try(body=body, handlers=handlers) if (there := there_are(node)) is not None:
+                    self.branch(there, body, handlers[0].body, frame, here, deep)
+                case ast.Try(body=body, orelse=other, finalbody=last):
+                    self.before([*body, *other, *last], frame, here, deep)
+                case ast.With(body=body) | ast.AsyncWith(body=body):
+                    self.before(body, frame, here, deep)
+                case ast.For(body=body) | ast.AsyncFor(body=body) | ast.While(body=body):
+                    self.before(body, frame, False, deep)
+                case ast.Assert(test=test):
+                    self.branch(test, [], [ast.Raise()], frame, here, deep)
+                case ast.Match(cases=cases) if differs(self.asker.ask(node.subject, frame.scope)):
+                    if not all(_harmless(case.body) for case in cases):
+                        self.unknown()
+                case ast.Expr(value=ast.Call(func=func)) if deep < 2 and (
+                    found := self.asker.function(func, frame.scope)
+                ):
+                    inner = Frame(frame.place, Scope(found[1].code, found[0]), None)
+                    self.helper(found[0], inner, deep + 1)
+
+    def helper(self, function: Def, frame: Frame, deep: int) -> None:
+        """A function that was called before: whether there it raises or skips, where it did not here."""
+        reading = _Reading(self.asker)
+        reading.before(function.body, frame, False, deep)
+        if reading.made is None:
+            self.unknown()
+
+    def branch(
+        self, test: ast.expr, body: Sequence[ast.stmt], other: Sequence[ast.stmt], frame: Frame, here: bool, deep: int
+    ) -> None:
+        try:
+            holds = self.asker.holds(test, None, frame.scope)
+        except Open:
+            if not (_harmless(body) and _harmless(other)):
+                self.unknown()
+            return
+        if holds is None:
+            self.before([*body, *other], frame, here, deep)
+            return
+        there = body if holds else other
+        if (there and isinstance(there[-1], ast.Raise)) or skips(there):
+            self.unknown()  # it ends with an error there, for all to see
+        elif there and isinstance(there[-1], ast.Return | ast.Break | ast.Continue) and not deep:
+            if isinstance(there[-1], ast.Return) or here:
+                self.made = False
+        elif (found := _set_there(there, frame)) is not None:
+            self.options += found
+        elif not _harmless(there):
+            self.unknown()
+
+
+def imports(tree: ast.Module, there: str) -> bool:
+    """Whether the system has the modules that a file cannot do without."""
+    for node in tree.body:
+        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        names += [node.module or ""] if isinstance(node, ast.ImportFrom) and not node.level else []
+        if any(there not in MODULES[name] for name in names if name in MODULES):
+            return False
+    return True
+
+
+def _other(step: Step) -> Sequence[ast.stmt]:
+    """What is done where a condition does not hold."""
+    match step.parent:
+        case ast.If(body=body, orelse=other):
+            return other if step.field == "body" else body
+        case ast.Try(body=body, handlers=handlers):
+            return handlers[0].body if step.field == "orelse" else body
+    return ()
+
+
+def _set_there(block: Sequence[ast.stmt], frame: Frame) -> list[Option] | None:
+    """The options that a block sets on the socket that the frame has to do with; None if it does anything else."""
+    mine = _receiver(frame)
+    found = []
+    for node in block:
+        match node:
+            case ast.Expr(value=ast.Call(func=ast.Attribute(value=sock, attr="setsockopt"), args=[_, name, value])):
+                option = _option(name, value)
+                if option is None:
+                    return None
+                if option and ast.unparse(sock) in mine:
+                    found.append(option[0])
+            case ast.Expr(value=ast.Constant()) | ast.Pass():
+                pass
+            case _:
+                return None
+    return found
+
+
+def _receiver(frame: Frame) -> set[str]:
+    """What the frame's call is made on or with."""
+    found = set()
+    for call in frame.calls:
+        if isinstance(call.func, ast.Attribute):
+            found.add(ast.unparse(call.func.value))
+        found |= {ast.unparse(argument) for argument in call.args if isinstance(argument, ast.Name | ast.Attribute)}
+    return found
+
+
+def _option(name: ast.expr, value: ast.expr) -> tuple[Option, ...] | None:
+    """An option that is set by name, in a tuple; an empty one for one that bears on no port; None if it is not read."""
+    text = name.attr if isinstance(name, ast.Attribute) else name.id if isinstance(name, ast.Name) else ""
+    if not re.fullmatch(r"[A-Z][A-Z0-9_]+", text) or not isinstance(value, ast.Constant):
+        return None
+    if text not in options() or not options()[text].ports:
+        return ()
+    return (Option(text),) if value.value in (1, True) else None
+
+
+def skips(block: Sequence[ast.stmt]) -> bool:
+    """Whether a block leaves the test."""
+    return any(isinstance(node, ast.Raise) and "Skip" in ast.unparse(node) for node in block) or any(
+        isinstance(node, ast.Call) and getattr(node.func, "attr", getattr(node.func, "id", "")) in _SKIPS
+        for statement in block
+        for node in ast.walk(statement)
+    )
+
+
+def _harmless(block: Sequence[ast.stmt]) -> bool:
+    """Whether a block does nothing but give names values, which is looked at where they are used."""
+    for statement in block:
+        if isinstance(statement, ast.FunctionDef | ast.ClassDef | ast.AsyncFunctionDef):
+            continue
+        for node in ast.walk(statement):
+            if isinstance(node, ast.Return | ast.Raise | ast.Break | ast.Continue | ast.Assert | ast.Yield | ast.Await):
+                return False
+            if isinstance(node, ast.Call) and isinstance(statement, ast.Expr):
+                name = getattr(node.func, "attr", getattr(node.func, "id", ""))
+                if name not in _HARMLESS:
+                    return False
+    return True
+
+
+@lru_cache(8192)
+def reading(trail: tuple[Place, ...], here: str, there: str) -> Verdict:
+    """What becomes of the call at the end of `trail` (innermost first) on the stack `there`, seen on `here`."""
+    if here == there or not trail or staged(trail):
+        return Verdict()
+    found = frames(trail)
+    asker = Asker(here, there, found)
+    if here not in SYSTEMS or there not in SYSTEMS:
+        return Verdict(True if not any(_asks(frame) for frame in found) else None)
+    read = _Reading(asker)
+    for frame in found:
+        inner = innermost(frame.place)
+        read.frame(frame, inner[1] if inner is not None else ())
+    for frame in found:
+        for argument in _arguments(frame, asker):
+            if argument not in asker.used:
+                read.unknown()
+    return Verdict(read.made, tuple(read.options))
+
+
+def _arguments(frame: Frame, asker: Asker) -> Iterator[ast.expr]:
+    """The arguments of a frame's call that differ."""
+    for call in frame.calls:
+        yield from asker.arguments(call, frame.scope)
+        if isinstance(call.func, ast.Attribute) and whose(frame.place.file) != INNER:
+            for it in frame.scope.code.attributes(call.func.attr):
+                if isinstance(it.value, Def) and it.conditions:
+                    try:
+                        different = asker.hold(it.conditions) is not None
+                    except Open:
+                        different = True
+                    if different:
+                        yield call.func
+
+
+def _asks(frame: Frame) -> bool:
+    function = frame.scope.function
+    first, last = (function.lineno, function.end_lineno) if function is not None else (1, None)
+    return bool(ASKS.search("".join(frame.scope.code.lines[first - 1 : last])))
 
 
 @lru_cache(4096)
-def made_on(place: Place, here: str, there: str) -> bool | None:
-    """Whether the call at `place`, seen on the stack `here`, would be made on the stack `there`, all else being equal.
-
-    None where that is not known.
-    """
-    answer: bool | None = True
-    if here == there:
-        return answer
-    for condition, then, alternative, function in _conditions(place.file, place.start, place.line):
-        try:
-            holds = _holds(condition, then, _Between(here, there, function))
-        except _Open:
-            answer = None
-            continue
-        if holds is None or holds == then:
-            continue
-        if not alternative:
-            return False
-        answer = None  # something else is done there instead
-    return answer
+def names(trail: tuple[Place, ...], name: str) -> bool:
+    """Whether the code of a trail has this name from Python's socket module."""
+    pattern = re.compile(rf"[^#]*(?:\b\w+\.{name}\b|\bimport\b.*\b{name}\b)")
+    return any(name in line and pattern.match(line) for frame in frames(trail) for line in frame.scope.code.lines)
 
 
-Condition = tuple[ast.expr, bool, bool, ast.AST]
-
-
-@lru_cache(1024)
-def _conditions(file: str, start: int, line: int) -> tuple[Condition, ...]:
-    """The conditions around a line: each with whether it held, whether there is another branch, and its function."""
-    tree = _parsed(file, start)
-    return tuple(_around(tree, line - start + 1, tree)) if tree is not None else ()
-
-
-@lru_cache(256)
-def _parsed(file: str, start: int) -> ast.Module | None:
-    """The function that begins at line `start`; of module level the whole file."""
-    lines = source(file)
-    try:
-        block = inspect.getblock(lines[start - 1 :]) if start > 1 else lines
-        return ast.parse(textwrap.dedent("".join(block)))
-    except (SyntaxError, ValueError, IndexError, RecursionError, MemoryError):
-        return None
-
-
-def _around(node: ast.AST, line: int, function: ast.AST) -> Iterator[Condition]:
-    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-        function = node
-    for name, child in ast.iter_fields(node):
-        for item in child if isinstance(child, list) else [child]:
-            if not isinstance(item, ast.stmt | ast.excepthandler | ast.match_case):
-                continue
-            first, last = (item.pattern, item.body[-1]) if isinstance(item, ast.match_case) else (item, item)
-            if not first.lineno <= line <= (last.end_lineno or 0):
-                continue
-            if isinstance(node, ast.If) and name in ("body", "orelse"):
-                yield node.test, name == "body", bool(node.orelse if name == "body" else node.body), function
-            yield from _around(item, line, function)
-
-
-def _holds(test: ast.expr, held: bool | None, between: _Between) -> bool | None:
-    """Whether a condition holds there; None where it asks for nothing that differs, and so is as it was here.
-
-    `held` is whether it held here, None if that is not known.
-    """
-    match test:
-        case ast.UnaryOp(op=ast.Not(), operand=inner):
-            answer = _holds(inner, None if held is None else not held, between)
-            return None if answer is None else not answer
-        case ast.BoolOp(op=op, values=values):
-            decides = isinstance(op, ast.Or)  # one of these decides alone
-            known = None if held == decides else held
-            answers = [_holds(value, known, between) for value in values]
-            if decides in answers:
-                return decides
-            if not any(answer is not None for answer in answers):
-                return None
-            if None in answers and known is None:
-                raise _Open
-            return not decides
-        case ast.Name(id=name) | ast.Attribute(attr=name):
-            return _flag(test, name, between)
-    if not _ASKS.search(ast.unparse(test)):
-        return None
-    return _differs(_asked(test, between.here), _asked(test, between.there))
-
-
-def _differs(here: bool | None, there: bool | None) -> bool | None:
-    """The answer there if it is another than here, else None. Raises _Open where one of them is not known."""
-    if here is None or there is None:
-        raise _Open
-    return there if there != here else None
-
-
-def _flag(test: ast.expr, name: str, between: _Between) -> bool | None:
-    """A name: what its function set it to, if that asks for the system, else what it says."""
-    for node in ast.walk(between.function) if isinstance(test, ast.Name) else ():
-        if isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == name for t in node.targets):
-            if _ASKS.search(ast.unparse(node.value)):
-                return _holds(node.value, None, replace(between, function=ast.Module([], [])))
-    for pattern, stacks in _FLAGS.items():
-        if pattern.fullmatch(name):
-            return _differs(between.here in stacks, between.there in stacks)
-    if _ASKS.search(name):
-        raise _Open
-    return None
-
-
-def _asked(test: ast.expr, stack: str) -> bool | None:
-    """The answer to a plain question for the system; None where it is another."""
-    try:
-        names = dict(zip(("os.name", "sys.platform", "platform.system()"), SYSTEMS[stack], strict=True))
-        match test:
-            case ast.Compare(left=left, ops=[op], comparators=[right]):
-                return _COMPARED[type(op)](names[ast.unparse(left)], ast.literal_eval(right))
-            case ast.Call(func=ast.Attribute(value=value, attr="startswith"), args=[start]):
-                return names[ast.unparse(value)].startswith(ast.literal_eval(start))
-            case ast.Call(func=ast.Name(id="hasattr"), args=[module, ast.Constant(value=str(name))]):
-                return stack in _HAS[name] if ast.unparse(module) in ("socket", "_socket") else None
-    except (KeyError, ValueError, TypeError):
-        pass
-    return None
+def made_on(trail: tuple[Place, ...], here: str, there: str) -> bool | None:
+    """Whether a call would be made there; None where that is not known."""
+    return reading(trail, here, there).made

@@ -11,14 +11,13 @@ from typing import Any, Protocol
 #: An event: the verb, the descriptor, what it was called with, its errno (0: ok, None: not known yet), its trail.
 #: A tuple, or a list where what came of it is entered later.
 Event = Any
-#: The calling code, innermost first: a code object and an offset in it, of the caller, and of the first caller outside
-#: of the standard library, and outside of installed packages, where these are others.
+#: The calling code, innermost first: a code object and an offset in it, of each frame up to the test.
 Trail = tuple[Any, ...]
 
 NO_ERRNO, NO_CALL = -1, -2  # an exception without one, a time-out; a name that was not found, so nothing was called
 
 INNER, LIBRARY, PROJECT, RUNNER, OURS = 1, 2, 3, 4, 5  # whose code a file is
-_DEPTH = 30  # frames: further out nobody looks for the caller
+_DEPTH = 60  # frames: further out nobody looks for the caller
 
 
 class Spool(Protocol):
@@ -33,7 +32,9 @@ class Known:
     nameless = False  # its port was chosen by the OS, and the program has not asked for it yet
     named = False  # its port was the program's choice
     connected = False
+    sent: frozenset[int] = frozenset()  # ports that datagrams went to
     pending: list[Any] | None = None  # the event of a connect that is under way
+    asked: list[Any] | None = None  # that of one which SO_ERROR has told of, and another connect may ask for again
 
 
 class Tape:
@@ -88,24 +89,24 @@ def trail(tape: Tape) -> Trail:
         tape.full()
     frame: Any = _frame(2)
     code = frame.f_code
-    of = _whose.get(code.co_filename) or whose(code.co_filename)
-    found: Trail = (code, frame.f_lasti)
-    if of == PROJECT:
-        return found
-    steps = 0
-    while of < PROJECT and steps < _DEPTH:
-        steps += 1
+    of = nearest = _whose.get(code.co_filename) or whose(code.co_filename)
+    if of == OURS:
+        return ()
+    found: list[Any] = []
+    for _ in range(_DEPTH):
+        found += (code, frame.f_lasti)
         frame = frame.f_back
         if frame is None:
             break
         code = frame.f_code
-        now = _whose.get(code.co_filename) or whose(code.co_filename)
-        if now > of:
-            if now >= RUNNER:
-                return () if now == OURS and of == INNER else found
-            found += (code, frame.f_lasti)
-            of = now
-    return () if of == OURS else found
+        of = _whose.get(code.co_filename) or whose(code.co_filename)
+        if of >= RUNNER:
+            if of == OURS and nearest == INNER:
+                return ()
+            break
+        if of > nearest:
+            nearest = of
+    return tuple(found)
 
 
 _frame = sys._getframe
@@ -114,11 +115,19 @@ _PACKAGES = tuple(f"{os.sep}{name}{os.sep}" for name in ("site-packages", "dist-
 _RUNNERS = tuple(f"{place}{name}{os.sep}" for place in _PACKAGES for name in ("_pytest", "pluggy", "pytest"))
 _STDLIB = tuple(os.path.join(sysconfig.get_path(name), "") for name in ("stdlib", "platstdlib"))
 _OURS = os.path.join(os.path.dirname(os.path.dirname(__file__)), "")
+_STAGED = os.path.join(_OURS, "endings.py")  # what our fixtures leave behind is part of what happens
+
+
+def staged(trail: Trail) -> bool:
+    """Whether a call was made for a test by a fixture of ours, on purpose."""
+    return bool(trail) and getattr(trail[0], "co_filename", getattr(trail[0], "file", "")) == _STAGED
 
 
 def whose(file: str) -> int:
     """Whose code `file` is: the standard library's, an installed package's, the project's, pytest's, or ours."""
-    if file.startswith(_OURS):
+    if file == _STAGED:
+        of = LIBRARY
+    elif file.startswith(_OURS):
         of = OURS
     elif any(name in file for name in _RUNNERS):
         of = RUNNER

@@ -169,7 +169,7 @@ class _Follower:
 
     def trail(self, call: Syscall) -> Trail:
         program = self.programs.get(call.pid) or self.programs.get(self.parents.get(call.pid, (0, False))[0], "process")
-        return (Process(f"<{program}>", call.line, "", 0, call.pid, self.log),)
+        return (Process(f"<{program}>", call.line, "", 0, pid=call.pid, log=self.log),)
 
     def known(self, call: Syscall) -> tuple[int, _Socket] | None:
         """The socket that a call is made on; what is none, or was made before the log began, is passed over."""

@@ -10,6 +10,7 @@ import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from itertools import islice
 from pathlib import Path
 from types import CodeType
 
@@ -25,16 +26,22 @@ _TELLS_NOTHING = re.compile(r"s|sock|socket|sock_|s\d|sk|ret|result|self|_*", re
 
 @dataclass(frozen=True)
 class Place:
-    """A line of code: its file, its number, the function that it is in, and where that begins."""
+    """A line of code: its file, its number, the function that it is in, where that begins, and what is called there.
+
+    Columns are bytes from 0; -1 where they are not known.
+    """
 
     file: str
     line: int
     function: str
     start: int
+    column: int = -1
+    end_line: int = 0
+    end_column: int = 0
 
     def __str__(self) -> str:
-        """``p2p.py:41``: below the working directory relative to it, of a package as it is imported."""
-        return f"{_shown(self.file)}:{self.line}"
+        """``p2p.py:41``: below the directory of the run relative to it, of a package as it is imported."""
+        return f"{_shown(self.file, _root[0])}:{self.line}"
 
     @property
     def source(self) -> str:
@@ -65,13 +72,21 @@ def source(file: str) -> list[str]:
     return linecache.getlines(file)
 
 
+_root = [os.getcwd()]  # where the run was started
+
+
+def start_at(directory: str) -> None:
+    """Show places relative to this directory, wherever a test goes."""
+    _root[0] = directory
+
+
 @lru_cache(4096)
-def _shown(file: str) -> str:
+def _shown(file: str, root: str) -> str:
     inside = _PACKAGES.match(file)
     if inside:
         file = file[inside.end() :]
     with contextlib.suppress(ValueError):
-        file = str(Path(file).relative_to(os.getcwd()))
+        file = str(Path(file).relative_to(root))
     return visible(file, 300)
 
 
@@ -92,7 +107,11 @@ def _place(code: CodeType, offset: int) -> Place:
     key = id(code), offset
     found = _known.get(key)
     if found is None:
-        place = Place(code.co_filename, _line(code, offset), code.co_qualname, code.co_firstlineno)
+        at = next(islice(code.co_positions(), offset // 2, None), (None,) * 4)
+        line, end, column, end_column = at if None not in at else (_line(code, offset), 0, -1, 0)
+        place = Place(
+            code.co_filename, line or 0, code.co_qualname, code.co_firstlineno, column or 0, end or 0, end_column or 0
+        )
         found = _known[key] = code, place
     return found[1]
 

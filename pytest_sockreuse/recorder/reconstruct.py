@@ -15,7 +15,7 @@ from typing import Any
 from ..scenario import Scenario
 from . import translate
 from .calls import FOREIGN, MATTERS, Call, Piece, Traced, pieces
-from .events import NO_CALL, NO_ERRNO, Event, Trail
+from .events import NO_CALL, NO_ERRNO, Event, Trail, staged
 from .translate import HOW, LOOPBACK, NOT_HERE, WILDCARD, Addresses, is_here, plain
 
 
@@ -25,16 +25,17 @@ class Trace:
 
     calls: tuple[Call, ...]
     left_out: Counter[str]
+    ephemeral: tuple[int, int] | None = None  # the ports that the OS chooses from, where a test has set that
 
     @property
     def scenario(self) -> Scenario:
         """All of it as one scenario."""
-        return Piece.of(self.calls).scenario
+        return Piece.of(self.calls, ephemeral=self.ephemeral).scenario
 
     @property
     def pieces(self) -> list[Piece]:
         """The pieces that have nothing to do with one another."""
-        return list(pieces(self.calls))
+        return list(pieces(self.calls, self.ephemeral))
 
 
 def reconstruct(events: Sequence[Event], old: int = 0) -> tuple[Trace, list[Event]]:
@@ -45,7 +46,7 @@ def reconstruct(events: Sequence[Event], old: int = 0) -> tuple[Trace, list[Even
         if at not in unused:
             reconstruction.at = at
             reconstruction.handlers[event[0]](event[1], event[2], event[3], event[4])
-    trace = Trace(tuple(reconstruction.kept()), reconstruction.left_out)
+    trace = Trace(tuple(reconstruction.kept()), reconstruction.left_out, reconstruction.ephemeral)
     return trace, [events[at] for at in sorted(reconstruction.still_of_interest())]
 
 
@@ -75,16 +76,19 @@ class _Reconstruction:
         self.chosen: dict[int, Traced] = {}  # port that the OS chose -> for whom
         self.outside: dict[tuple[str, int], Traced] = {}  # listeners that were not seen
         self.addresses = Addresses()
+        self.ephemeral: tuple[int, int] | None = None
         self.foreign: dict[tuple[str, int], int] = {}  # ports elsewhere
         self.handlers: dict[str, Callable[[int, Any, Any, Trail], None]] = {
             "socket": self.socket, "set": self.set, "bind": self.bind, "name": self.name, "listen": self.listen,
             "connect": self.connect, "accept": self.accept, "shutdown": self.shutdown, "close": self.close,
             "dup": self.dup, "left": self.left, "fork": self.fork,
+            "range": self.narrow, "kept": self.keep, "sent": self.sent,
         }  # fmt: skip
 
     def call(self, verb: str, sock: Traced, code: int | None = 0, trail: Trail = (), **more: object) -> Call:
         """Add a call; `code` is its errno."""
-        call = Call(verb, sock, "ok" if code == 0 else translate.outcome(code), trail, old=self.at < self.old, **more)  # type: ignore[arg-type]
+        old = self.at < self.old or staged(trail)
+        call = Call(verb, sock, "ok" if code == 0 else translate.outcome(code), trail, old=old, **more)  # type: ignore[arg-type]
         self.calls.append(call)
         sock.touched = verb != "socket"
         return call
@@ -172,7 +176,7 @@ class _Reconstruction:
         sock = self.known(fd)
         if sock is None:
             return
-        sock.number = what[1]
+        sock.number, sock.asked = what[1], not sock.role.startswith(("outgoing", "client"))
         self.chosen[sock.number] = sock
         if sock.binding is not None:
             sock.binding.number = sock.number
@@ -206,6 +210,8 @@ class _Reconstruction:
         connected = _is_stream(sock) and number == 0
         sock.role = "udp" if not _is_stream(sock) else "outgoing" if sock.host else "client"
         listener = self.listener(host, port)
+        for other in self.fds.values() if not number else ():
+            other.served |= other.number == port and other is not sock
         if connected and listener is None and sock.number != port:
             listener = self.stranger(f"{sock.kind[:-1]}{6 if ':' in host else 4}", host, port)
         self.call("connect", sock, number, trail, host=host, port=self.port(port), number=port)
@@ -237,7 +243,7 @@ class _Reconstruction:
         child = Traced(
             listener.kind, trail, role="child", parent=listener, peer=client, fds={child_fd}, events=[self.at]
         )
-        client.peer = child
+        client.peer, listener.served = child, True
         self.reused(child_fd)
         self.fds[child_fd] = child
         self.call("accept", child, 0, trail, number=listener.number)
@@ -304,6 +310,18 @@ class _Reconstruction:
             self.call("close", peer)
         if sock in self.listeners:
             self.listeners.remove(sock)
+
+    def narrow(self, fd: int, ports: tuple[int, int], number: int, trail: Trail) -> None:
+        if self.at >= self.old:
+            self.ephemeral = ports[0], ports[1]
+
+    def keep(self, fd: int, what: object, number: int, trail: Trail) -> None:
+        self.left_out["a bind to a port that held_port still keeps"] += 1
+
+    def sent(self, fd: int, address: tuple[str, int], number: int, trail: Trail) -> None:
+        """A datagram to a port of ours: whoever has it is no mere look whether it is free."""
+        for sock in self.fds.values():
+            sock.served |= sock.number == address[1]
 
     # --- what was not seen ----------------------------------------------------------------------------------------
 

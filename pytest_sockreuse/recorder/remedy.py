@@ -27,15 +27,15 @@ class Edit:
 
 
 class _Options(Edit):
-    def __init__(self, add: str, drop: str, socks: Sequence[Traced]) -> None:
+    def __init__(self, add: Option | None, drop: str, socks: Sequence[Traced]) -> None:
         self.add, self.drop, self.socks = add, drop, socks
 
     def __call__(self, piece: Piece) -> Piece | None:
         options = dict(piece.options)
         for sock in self.socks:
-            kept = tuple(option for option in options[sock] if option.name not in (self.add, self.drop))
-            options[sock] = (*kept, Option(self.add)) if self.add else kept
-        return Piece(piece.calls, piece.names, options)
+            kept = tuple(o for o in options[sock] if o.name not in (self.add and self.add.name, self.drop))
+            options[sock] = (*kept, self.add) if self.add is not None else kept
+        return replace(piece, options=options)
 
 
 class _Later(Edit):
@@ -51,7 +51,7 @@ class _Later(Edit):
             return None
         moved = [call for call in calls[first:to] if call.sock is self.sock]
         rest = [call for call in calls[first : to + 1] if call.sock is not self.sock]
-        return Piece((*calls[:first], *rest, *moved, *calls[to + 1 :]), piece.names, piece.options)
+        return replace(piece, calls=(*calls[:first], *rest, *moved, *calls[to + 1 :]))
 
 
 def remedy(failing: Sequence[Call], piece: Piece, pieces: Mapping[Platform, Piece]) -> str:
@@ -80,13 +80,16 @@ def remedy(failing: Sequence[Call], piece: Piece, pieces: Mapping[Platform, Piec
 
 
 def _replaced(piece: Piece, calls: Mapping[Call, Call]) -> Piece:
-    return Piece(tuple(calls.get(call, call) for call in piece.calls), piece.names, piece.options)
+    return replace(piece, calls=tuple(calls.get(call, call) for call in piece.calls))
 
 
 def _changes(piece: Piece, socks: Sequence[Traced]) -> Iterator[Change]:
     def names(some: Sequence[Traced]) -> str:
         return " and ".join(piece.names[sock] for sock in some)
 
+    dual = [sock for sock in socks if sock.kind[-1] == "6" and sock.host == "::"]
+    if dual:
+        yield f"set IPV6_V6ONLY to 0 on {names(dual)}", _Options(Option("IPV6_V6ONLY", "0"), "", dual)
     for sock, other in itertools.permutations(socks, 2):
         for call in piece.calls:
             if call.sock is other and call.verb in ("bind", "connect", "listen"):
@@ -99,10 +102,13 @@ def _changes(piece: Piece, socks: Sequence[Traced]) -> Iterator[Change]:
             has = [sock for sock in group if any(o.name == option for o in piece.options[sock])]
             other_name = next(name for name in _OPTIONS if name != option)
             if len(has) < len(group):
-                yield f"set {option} on {names(group)}", _Options(option, "", group)
+                yield f"set {option} on {names(group)}", _Options(Option(option), "", group)
             if has:
-                yield f"leave {option} away from {names(has)}", _Options("", option, has)
-                yield f"set {other_name} on {names(group)} instead of {option}", _Options(other_name, option, group)
+                yield f"leave {option} away from {names(has)}", _Options(None, option, has)
+                yield (
+                    f"set {other_name} on {names(group)} instead of {option}",
+                    _Options(Option(other_name), option, group),
+                )
 
 
 def _works(platform: Platform, piece: Piece, edits: Sequence[Edit]) -> bool:

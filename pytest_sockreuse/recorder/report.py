@@ -44,6 +44,8 @@ def _finding(found: Finding, comparison: Comparison) -> Record:
         "step": found.step,
         "at": _at(found.places),
         "option": found.option,
+        "missing": found.missing,
+        "default": found.default,
         "here": found.here,
         "caught": found.caught,
         "outcomes": list(found.outcomes),
@@ -82,11 +84,15 @@ def finding_text(found: Record) -> str:
     on = _list([_title(platform) for platform in found["platforms"]])
     failures = " or ".join(outcome for outcome in found["outcomes"] if outcome != "ok")
     what = f"would fail with {failures}" if failures else "would succeed"
+    if found.get("missing"):
+        what = f"would fail with AttributeError (the socket module has no {found['option']} there)"
     here = "" if found["here"] == "ok" else f" (here it fails with {found['here']})"
     goes_on = " (and the code would go on)" if found["caught"] and failures and not here else ""
     option = f" with {found['option']}" if found["option"] else ""
     lines = [f"on {on} `{found['step']}`{option}{_where(found)} {what}{here}{goes_on}"]
-    if found["because"]:
+    if found.get("default"):
+        lines.append("because IPV6_V6ONLY is on by default there, so that `::` takes no IPv4")
+    elif found["because"]:
         lines.append(f"because {_inside(found['because'])} ({found['rule']})")
     if found["remedy"]:
         lines.append(f"what would work on all targets: {found['remedy']}")

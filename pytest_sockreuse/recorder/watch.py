@@ -17,10 +17,12 @@ from contextlib import contextmanager
 from types import CodeType
 from typing import Any
 
+from ..live.port_blocks import given, keeps
 from .events import NO_CALL, NO_ERRNO, Known, Tape, trail
 from .method import in_place_of
 
 _UNDER_WAY = frozenset({errno.EINPROGRESS, errno.EWOULDBLOCK, errno.EALREADY})
+_ENDED = frozenset({errno.EPIPE, errno.ECONNRESET})  # it was connected, and what was sent came to nobody
 _INET = frozenset({-1, int(socket.AF_INET), int(socket.AF_INET6)})
 _PLAIN_HOSTS = frozenset({"127.0.0.1", "::1", "localhost", "", "0.0.0.0", "::"})  # those that no call is needed for
 
@@ -62,6 +64,8 @@ def _address(*arguments: Any) -> Any:
     match arguments:
         case [(str(), port, *_) as address] if type(port) is int:
             return address
+        case [(str() as host, int() as port, *rest)]:  # a held port is a number of a kind of its own
+            return (host, int.__int__(port), *rest)
         case [(bytes() | bytearray() as host, port, *rest)] if type(port) is int:
             return (host.decode("ascii", "replace"), port, *rest)
     return None
@@ -72,6 +76,7 @@ def _made(family: Any = -1, type: Any = -1, proto: Any = -1, fileno: Any = None)
 
 
 def _init(self: Any, *arguments: Any, **keywords: Any) -> None:
+    __tracebackhide__ = True
     _call["__init__"](self, *arguments, **keywords)
     tape = _tape
     if tape is None:
@@ -101,7 +106,15 @@ def _adopt(tape: Tape, sock: Any, fd: int) -> None:
         tape.note(("dup", original, fd, 0, ()))
 
 
+def narrowed(ports: str) -> None:
+    """Note that a fixture of ours has the OS choose from these ports only: ``40000 40007``, low and high."""
+    if (tape := _tape) is not None:
+        low, high = map(int, ports.split())
+        tape.note(("range", -1, (low, high), 0, ()))
+
+
 def _bind(self: Any, *arguments: Any, **keywords: Any) -> Any:
+    __tracebackhide__ = True
     if (seen := _seen(self)) is None:
         return _call["bind"](self, *arguments, **keywords)
     tape, fd, known = seen
@@ -109,7 +122,8 @@ def _bind(self: Any, *arguments: Any, **keywords: Any) -> Any:
         result = _call["bind"](self, *arguments, **keywords)
     except OSError as error:
         if (number := _number(error)) != NO_CALL and (address := _address(*arguments)) is not None:
-            tape.note(("bind", fd, (address, None), number, trail(tape)))
+            kept = number == errno.EADDRINUSE and address[1] in given and keeps(address[1], self.type)
+            tape.note(("kept" if kept else "bind", fd, (address, None), number, trail(tape)))
         raise
     address = _address(*arguments) or _sockname(self)
     known.named = address[1] != 0
@@ -120,6 +134,7 @@ def _bind(self: Any, *arguments: Any, **keywords: Any) -> Any:
 
 
 def _getsockname(self: Any, *arguments: Any, **keywords: Any) -> Any:
+    __tracebackhide__ = True
     own = _call["getsockname"](self, *arguments, **keywords)
     if (seen := _seen(self)) is not None:
         tape, fd, known = seen
@@ -130,6 +145,7 @@ def _getsockname(self: Any, *arguments: Any, **keywords: Any) -> Any:
 
 
 def _listen(self: Any, *arguments: Any, **keywords: Any) -> Any:
+    __tracebackhide__ = True
     if (seen := _seen(self)) is None:
         return _call["listen"](self, *arguments, **keywords)
     tape, fd, known = seen
@@ -144,12 +160,13 @@ def _listen(self: Any, *arguments: Any, **keywords: Any) -> Any:
 
 
 def _connect(self: Any, *arguments: Any, **keywords: Any) -> Any:
+    __tracebackhide__ = True
     if (seen := _seen(self)) is None:
         return _call["connect"](self, *arguments, **keywords)
     tape, fd, known = seen
     # Noted before it is done, since whoever accepts it may be noted before it returns.
-    event = known.pending or ["connect", fd, (_address(*arguments), None), None, trail(tape)]
-    if known.pending is None:
+    event = known.pending or known.asked or ["connect", fd, (_address(*arguments), None), None, trail(tape)]
+    if known.pending is None and known.asked is None:
         tape.note(event)
     try:
         result = _call["connect"](self, *arguments, **keywords)
@@ -164,11 +181,12 @@ def _connect(self: Any, *arguments: Any, **keywords: Any) -> Any:
 
 
 def _connect_ex(self: Any, *arguments: Any, **keywords: Any) -> Any:
+    __tracebackhide__ = True
     if (seen := _seen(self)) is None:
         return _call["connect_ex"](self, *arguments, **keywords)
     tape, fd, known = seen
-    event = known.pending or ["connect", fd, (_address(*arguments), None), None, trail(tape)]
-    if known.pending is None:
+    event = known.pending or known.asked or ["connect", fd, (_address(*arguments), None), None, trail(tape)]
+    if known.pending is None and known.asked is None:
         tape.note(event)
     number = NO_CALL
     try:
@@ -180,6 +198,9 @@ def _connect_ex(self: Any, *arguments: Any, **keywords: Any) -> Any:
 
 def _end(tape: Tape, known: Known, sock: Any, event: list[Any], number: int) -> None:
     """What came of a connect so far: maybe only that it is under way; asked by another connect, that it is done."""
+    if known.asked is event:  # it was known already what came of it
+        known.asked = None
+        return
     address = event[2][0]
     if address is None and number and number not in _UNDER_WAY:
         number = NO_CALL
@@ -202,6 +223,7 @@ def _end(tape: Tape, known: Known, sock: Any, event: list[Any], number: int) -> 
 
 
 def _accept(self: Any, *arguments: Any, **keywords: Any) -> Any:
+    __tracebackhide__ = True
     accepted = _call["accept"](self, *arguments, **keywords)
     if (seen := _seen(self)) is not None:
         tape, fd, known = seen
@@ -215,6 +237,7 @@ def _accept(self: Any, *arguments: Any, **keywords: Any) -> Any:
 
 
 def _dup(self: Any, *arguments: Any, **keywords: Any) -> Any:
+    __tracebackhide__ = True
     copy = _call["dup"](self, *arguments, **keywords)
     if (seen := _seen(self)) is not None:
         tape, fd, known = seen
@@ -224,6 +247,7 @@ def _dup(self: Any, *arguments: Any, **keywords: Any) -> Any:
 
 
 def _setsockopt(self: Any, *arguments: Any, **keywords: Any) -> Any:
+    __tracebackhide__ = True
     if (seen := _seen(self)) is None or not _worth_a_note(*arguments):
         return _call["setsockopt"](self, *arguments, **keywords)
     tape, fd, _ = seen
@@ -244,15 +268,29 @@ def _worth_a_note(level: Any = None, number: Any = None, value: Any = None, *len
 
 
 def _getsockopt(self: Any, *arguments: Any, **keywords: Any) -> Any:
+    __tracebackhide__ = True
     value = _call["getsockopt"](self, *arguments, **keywords)
     if arguments == (socket.SOL_SOCKET, socket.SO_ERROR) and (seen := _seen(self)) is not None:
         tape, _, known = seen
-        if known.pending is not None and (value or _peer(self)):
-            _end(tape, known, self, known.pending, value)
+        if (event := known.pending) is not None and (value or _peer(self)):
+            _end(tape, known, self, event, value)
+            known.asked = event if not value else None  # some ask by another connect as well
     return value
 
 
+def _sendto(self: Any, *arguments: Any, **keywords: Any) -> Any:
+    __tracebackhide__ = True
+    sent = _call["sendto"](self, *arguments, **keywords)
+    if (seen := _seen(self)) is not None and (address := _address(*arguments[-1:])) is not None:
+        tape, fd, known = seen
+        if address[1] not in known.sent:
+            known.sent = known.sent | {address[1]}
+            tape.note(("sent", fd, address, 0, ()))
+    return sent
+
+
 def _shutdown(self: Any, *arguments: Any, **keywords: Any) -> Any:
+    __tracebackhide__ = True
     if (seen := _seen(self)) is None or not (arguments and isinstance(arguments[0], int)):
         return _call["shutdown"](self, *arguments, **keywords)
     tape, fd, _ = seen
@@ -267,6 +305,7 @@ def _shutdown(self: Any, *arguments: Any, **keywords: Any) -> Any:
 
 
 def _real_close(self: Any, *arguments: Any, **keywords: Any) -> None:
+    __tracebackhide__ = True
     if (tape := _tape) is not None and (fd := _fileno(self)) in tape.fds:
         _closing(tape, self, fd)
     _call["_real_close"](self, *arguments, **keywords)
@@ -293,7 +332,11 @@ def _closing(tape: Tape, sock: Any, fd: int) -> None:
 def _settle(tape: Tape, sock: Any, known: Known) -> None:
     """The last chance to learn what came of a connect: nobody else asks for the socket's error any more."""
     number = 0 if _peer(sock) else _getsockopt_(sock, socket.SOL_SOCKET, socket.SO_ERROR)
-    if known.pending is not None and (number or _peer(sock)):
+    if number in _ENDED:
+        number = 0
+    elif not number and not _peer(sock):
+        return
+    if known.pending is not None:
         _end(tape, known, sock, known.pending, number)
 
 
@@ -339,7 +382,7 @@ def _peer_is_gone(sock: Any) -> bool:
 _WRAPPERS: dict[str, Callable[..., Any]] = {
     "__init__": _init, "_real_close": _real_close, "accept": _accept, "bind": _bind, "connect": _connect,
     "connect_ex": _connect_ex, "dup": _dup, "getsockname": _getsockname, "getsockopt": _getsockopt,
-    "listen": _listen, "setsockopt": _setsockopt, "shutdown": _shutdown,
+    "listen": _listen, "sendto": _sendto, "setsockopt": _setsockopt, "shutdown": _shutdown,
 }  # fmt: skip
 if hasattr(_Raw, "__del__"):  # CPython
     _WRAPPERS["__del__"] = _del
