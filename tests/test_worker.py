@@ -265,5 +265,5 @@ def test_where_no_thread_can_be_started_a_worker_performs_all_the_same(monkeypat
     monkeypatch.setattr(threading.Thread, "start", refuse)
     monkeypatch.setattr("pytest_sockreuse.live.sandbox.isolation", lambda: "none")
     answers = io.BytesIO()
-    serve(io.BytesIO(json.dumps(["A = tcp4()\nA.bind(127.0.0.1:0)", 10, None]).encode()), answers)
+    serve(io.BytesIO(json.dumps(["A = tcp4()\nA.bind(127.0.0.1:0)", 10, [], False]).encode()), answers)
     assert json.loads(answers.getvalue())[2:] == [None, None]

@@ -107,7 +107,7 @@ class DifferentialTest:
 
     def _ask(self, scenario: Scenario, prediction: Prediction) -> None:
         polls = [step.step for step in prediction.steps if _verb(step) in _WAITING and step.outcomes != ("ok",)]
-        self.runner.ask(scenario, HANG if may_hang(prediction) else TIME, polls)
+        self.runner.ask(scenario, HANG if may_hang(prediction) else TIME, polls, shared=True)
         self._asked.append((scenario, prediction))
 
     def answer(self) -> tuple[Observation, Disagreement | None]:

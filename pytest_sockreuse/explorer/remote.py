@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
-from ..live.sandbox import dealt
+from ..live.symbols import Dealer
 from ..model import ModelError, predict
 from ..parser import MAX_LINES, parse
 from ..platforms import Platform
@@ -99,7 +99,7 @@ def _dealt(scenario: Scenario, platform: Platform) -> dict[str, int]:
     """The ports that the runner deals to the symbols: none in the range from which this system chooses by itself."""
     environment = "".join(f"{setting}\n" for setting in scenario.environment)
     low, high = _range(environment, platform)
-    return dealt(scenario, low, high, _UNPRIVILEGED)
+    return Dealer(low, high, _UNPRIVILEGED).deal(scenario)
 
 
 @cache

@@ -15,7 +15,7 @@ import signal
 import socket
 import struct
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from ..platforms import current
 from ..scenario import Scenario, Setting
@@ -121,7 +121,12 @@ def enter(scenario: Scenario) -> None:
     new()
     if any(step.verb == "connect" for step in scenario.steps):
         quickack()
-    for setting in scenario.environment:
+    arrange(scenario.environment)
+
+
+def arrange(environment: Iterable[Setting]) -> None:
+    """Make the environment in this namespace. Raises NotRun."""
+    for setting in environment:
         try:
             _apply(setting)
         except OSError as error:
@@ -154,20 +159,6 @@ class Place:
 
     def close(self) -> None:
         os.close(self._handle)
-
-
-def change(setting: Setting) -> tuple[str, str]:
-    """Apply a ``sysctl`` or ``ephemeral`` line; returns the setting's name and what it was. Raises NotRun."""
-    name = setting.name or _RANGE
-    try:
-        with open("/proc/sys/" + name.replace(".", "/"), encoding="utf-8") as file:
-            before = file.read()
-        _apply(setting)
-    except FileNotFoundError:
-        raise NotRun(f"this kernel has no setting {name}") from None
-    except OSError as error:
-        raise NotRun(f"'{setting}' is refused ({name_of(error)})") from None
-    return name, before
 
 
 def _apply(setting: Setting) -> None:

@@ -70,16 +70,23 @@ class Performance:
     """One scenario under way; `outcomes` grows as its steps are done.
 
     At the steps labelled in `polls` accept and recv look once instead of waiting: on loopback what was sent is there
-    when the call that sent it returns, so whoever expects nothing there need not pay for `PATIENCE`.
+    when the call that sent it returns, so whoever expects nothing there need not pay for `PATIENCE`. A `settler` of
+    the namespace's saves making one.
     """
 
     def __init__(
-        self, scenario: Scenario, ports: Mapping[str, int], become: Become, polls: Container[str] = ()
+        self,
+        scenario: Scenario,
+        ports: Mapping[str, int],
+        become: Become,
+        polls: Container[str] = (),
+        settler: Settler | None = None,
     ) -> None:
         self.scenario, self.ports, self.become, self.polls = scenario, ports, become, polls
         self.names: dict[str, _Socket] = {}
         self.outcomes: list[Observed] = []
-        self.settler = Settler()
+        self.settler = settler or Settler()
+        self._settler_is_ours = settler is None
 
     def run(self) -> list[Observed]:
         """Do every step; when the time is up the step under way is `timeout` and all after it `unreached`."""
@@ -110,7 +117,8 @@ class Performance:
                     with contextlib.suppress(OSError):
                         held.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
                 held.sock.close()
-        self.settler.close()
+        if self._settler_is_ours:
+            self.settler.close()
 
     def _step(self, step: Step) -> None:
         if step.verb == "wait":

@@ -73,14 +73,16 @@ class Runner:
         self.ask(scenario)
         return self.answer()
 
-    def ask(self, scenario: Scenario, seconds: float | None = None, polls: Iterable[str] | None = None) -> None:
+    def ask(
+        self, scenario: Scenario, seconds: float | None = None, polls: Iterable[str] = (), shared: bool = False
+    ) -> None:
         """Hand a scenario to the worker, which begins at once; its answer is the next that was not yet fetched.
 
-        `seconds` is its time instead of `timeout`. With `polls` it is performed quickly: in a namespace that others
-        have used (see `shared_namespace`), and without waiting at the steps that `polls` names (see `Performance`).
+        `seconds` is its time instead of `timeout`. At the steps that `polls` names there is no waiting (see
+        `Performance`). With `shared` it may be performed in a namespace that others have used (see `sharing`).
         """
         seconds = self.timeout if seconds is None else seconds
-        request: list[object] = [scenario.bare, seconds, None if polls is None else [*polls]]
+        request: list[object] = [scenario.bare, seconds, [*polls], shared]
         self._after_fork()
         self._asked.append((request, seconds + scenario.waits))
         if self._worker is None:

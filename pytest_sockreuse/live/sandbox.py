@@ -8,10 +8,9 @@ from __future__ import annotations
 import contextlib
 import errno
 import ipaddress
-import itertools
 import socket
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from ..platforms import current
 from ..scenario import KINDS, Scenario
@@ -19,6 +18,9 @@ from . import NotRun
 from .errnos import name_of
 from .perform import Observed
 from .port_blocks import NO_LOOPBACK, HeldPorts, NoPort, has_loopback
+from .settle import Settler
+from .sharing import Sharing, sharing
+from .symbols import Dealer
 
 if sys.platform == "linux":
     from . import namespace, shared_namespace
@@ -80,26 +82,28 @@ class Sandbox:
         if sys.platform == "linux":
             self._namespaces = shared_namespace.SharedNamespaces()
         self._shared = False
+        self.settler: Settler | None = None  # that of the namespace, where others come after this scenario
 
     def enter(self, scenario: Scenario, shared: bool = False) -> dict[str, int]:
         """Make the scenario's environment and return the ports of its symbols. Raises NotRun.
 
-        With `shared` it need not be in a namespace of its own (see `shared_namespace`); call `leave` after it.
+        With `shared` it need not be in a namespace of its own (see `sharing`). Call `leave` after it.
         """
+        self._shared, self.settler = shared and self.isolation != "none" and sharing(scenario) is not Sharing.NONE, None
         if self.isolation == "none":
             ports = self._on_the_host(scenario)
         else:
-            ports = self._in_a_namespace(scenario, shared)
+            ports = self._in_a_namespace(scenario)
         if self._ipv6 is None and not _disables_ipv6(scenario):
             self._ipv6 = _has_ipv6()
         if self._ipv6 is False and _uses_ipv6(scenario):
             raise NotRun("this system has no IPv6")
         return ports
 
-    def enter_shared(self, symbols: Iterable[str]) -> dict[str, int]:
-        """The same, in a namespace, for one of many scenarios without environment that name ports by symbols only."""
+    def enter_shared(self, symbols: Sequence[str]) -> dict[str, int]:
+        """The same, in a namespace, for one of many scenarios that share by their ports, and have these symbols."""
         if sys.platform == "linux":
-            return self._namespaces.roomy(symbols)
+            return self._namespaces.enter_by_ports(symbols)
         raise AssertionError("only Linux has them")
 
     def become(self, user: str) -> contextlib.AbstractContextManager[None]:
@@ -113,20 +117,21 @@ class Sandbox:
         if sys.platform == "linux" and self._shared:
             self._namespaces.leave(outcomes)
 
-    def _in_a_namespace(self, scenario: Scenario, shared: bool) -> dict[str, int]:
+    def _in_a_namespace(self, scenario: Scenario) -> dict[str, int]:
         here = {"", "root"} if self.isolation == "netns" else {""}  # a user namespace's root is nobody's root outside
         for user in {step.user for step in scenario.steps} - here:
             self._try_user(user)
         if sys.platform == "linux":
-            self._shared = shared and shared_namespace.SharedNamespaces.takes(scenario)
             if self._shared:
-                return self._namespaces.enter(scenario)
+                ports = self._namespaces.enter(scenario)
+                self.settler = self._namespaces.settler
+                return ports
             namespace.enter(scenario)
             if not scenario.environment and self._defaults is not None:
-                return dealt(scenario, *self._defaults)
+                return Dealer(*self._defaults).deal(scenario)
             found = namespace.ports_in_force()
             self._defaults = self._defaults if scenario.environment else found
-            return dealt(scenario, *found)
+            return Dealer(*found).deal(scenario)
         raise AssertionError("only Linux has them")
 
     def _try_user(self, user: str) -> None:
@@ -150,17 +155,6 @@ class Sandbox:
             raise NotRun(
                 f"{why} outside the ephemeral range: narrow that, or make namespaces possible: {REMEDY}"
             ) from None
-
-
-def dealt(scenario: Scenario, low: int, high: int, start: int) -> dict[str, int]:
-    """Ports for the symbols, from `start` on and outside the ephemeral range. Raises NotRun."""
-    taken = {address.port for address in scenario.addresses}
-    likely = itertools.chain(range(10000, 65536), range(1024, 10000))
-    free = (port for port in likely if port >= start and not low <= port <= high and port not in taken)
-    ports = dict(zip(scenario.symbols, free, strict=False))
-    for symbol in scenario.symbols[len(ports) :]:
-        raise NotRun(f"no port outside the ephemeral range {low}-{high} is left for {symbol}")
-    return ports
 
 
 def _has_ipv6() -> bool:

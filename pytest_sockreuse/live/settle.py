@@ -31,7 +31,10 @@ def pair(sock: socket.socket) -> Pair | None:
 
 
 class Settler:
-    """Remembers the connections of one scenario that were ended, until each has left the passing states."""
+    """Remembers the connections of a scenario that were ended, until each has left the passing states.
+
+    It may serve several, one after another, in one network namespace: `forget` is between them.
+    """
 
     def __init__(self) -> None:
         self._ended: dict[Pair, None] = {}
@@ -41,6 +44,9 @@ class Settler:
     def ended(self, connection: Pair | None) -> None:
         if connection is not None:
             self._ended[connection] = None
+
+    def forget(self) -> None:
+        self._ended.clear()
 
     def close(self) -> None:
         if sys.platform == "linux":

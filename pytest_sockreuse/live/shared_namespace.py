@@ -1,110 +1,127 @@
-"""Linux: namespaces that many scenarios share, for exploration. A new one for each would cost more than the scenario.
-
-Scenarios do not influence each other. Where no port is named by its number, each gets port numbers of its own out of
-thousands, so the TIME_WAIT sockets of earlier ones do not matter (`_roomy`). Where a scenario changes settings or names
-a port by its number, the settings are put back, and the namespace is replaced once a connection was made in it
-(`_small`).
-"""
+"""Linux: namespaces that scenarios share, as `sharing` says. A new one for each would cost more than the scenario."""
 
 from __future__ import annotations
 
 import contextlib
+import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Sequence
+from io import FileIO
 
-from ..scenario import Scenario
+from ..scenario import Scenario, Setting
 from . import NotRun, namespace
 from .perform import Observed
+from .settle import Settler
+from .sharing import Sharing, sharing
+from .symbols import Dealer
 
 assert sys.platform == "linux"
 
 _MOST = 4000  # scenarios of one namespace: few enough for its port symbols, and for net.ipv4.tcp_max_tw_buckets
-_SYMBOLS = range(10000, 32768)  # below the default ephemeral range
+_KEPT = 16  # namespaces, of different environments
 _TIME_WAITS = "net.ipv4.tcp_max_tw_buckets"
+_IN_USE = re.compile(rb" (?:inuse|tw) (\d+)")
 
 
 class _Room:
-    """A new namespace: how many scenarios may yet be performed in it, the ports that symbols may yet stand for."""
+    """A namespace with this environment: the ports that it has left, and what scenarios left in it.
 
-    def __init__(self) -> None:
+    Raises NotRun, OSError.
+    """
+
+    def __init__(self, environment: Sequence[Setting]) -> None:
         namespace.new()
-        namespace.quickack()
-        self._here = namespace.Place()
+        self._place = namespace.Place()
+        self.settler = Settler()
         self.left = _MOST
-        self.ports: Iterator[int] = iter(_SYMBOLS)
-        self.before: dict[str, str] = {}  # settings as they were
         try:
-            namespace.write(_TIME_WAITS, "65536")
-        except NotRun:
-            self.left = 200
+            namespace.quickack()
+            namespace.arrange(environment)
+            self._dealer = Dealer(*namespace.ports_in_force())
+        except BaseException:
+            self._place.close()
+            raise
+        self._counts: list[FileIO] = []
+        for name in ("sockstat", "sockstat6"):
+            with contextlib.suppress(OSError):  # gVisor has neither
+                self._counts.append(FileIO(f"/proc/thread-self/net/{name}"))
 
-    def enter(self) -> None:
-        self._here.enter()
+    def enter(self, symbols: Sequence[str], numbers: Container[int | str]) -> dict[str, int]:
+        """Move there, for one scenario more; returns its ports. Raises NotRun where too few are left, OSError."""
         self.left -= 1
+        ports = self._dealer.deal_to(symbols, numbers)
+        self._place.enter()
+        return ports
+
+    def is_empty(self) -> bool:
+        """Whether the kernel shows no socket in use here, and no connection in TIME_WAIT."""
+        numbers: set[bytes] = set()
+        for file in self._counts:
+            file.seek(0)
+            numbers.update(_IN_USE.findall(file.read(1000)))
+        return numbers == {b"0"}
 
     def close(self) -> None:
-        self._here.close()
+        self.settler.close()
+        for file in self._counts:
+            file.close()
+        self._place.close()
 
 
 class SharedNamespaces:
-    """The two namespaces of a worker process. `enter` one, perform the scenario, tell `leave` what it did."""
+    """The namespaces of a worker process. `enter` one, perform the scenario, tell `leave` what it did."""
 
     def __init__(self) -> None:
-        self._roomy: _Room | None = None
-        self._small: _Room | None = None
-        self._in_small = False
+        self._rooms: dict[Sequence[Setting] | None, _Room] = {}  # by environment, the last used last; None: PORTS
+        self._now: Sequence[Setting] | None = None
 
-    @staticmethod
-    def takes(scenario: Scenario) -> bool:
-        """Whether a scenario can be performed here: further addresses and devices would stay."""
-        return all(setting.kind in ("sysctl", "ephemeral") for setting in scenario.environment)
+    @property
+    def settler(self) -> Settler:
+        """The one of the namespace that was entered."""
+        return self._rooms[self._now].settler
 
     def enter(self, scenario: Scenario) -> dict[str, int]:
         """Move to a namespace where nothing is in this scenario's way; returns its ports. Raises NotRun, OSError."""
-        if not scenario.environment and not _numbered(scenario):
-            return self.roomy(scenario.symbols)
-        self._in_small = True
-        self._small = room = _ready(self._small)
-        for setting in scenario.environment:
-            name, before = namespace.change(setting)
-            room.before.setdefault(name, before)
-        taken = {address.port for address in scenario.addresses}
-        free = (port for port in _SYMBOLS if port not in taken)
-        return {symbol: next(free) for symbol in scenario.symbols}
+        if sharing(scenario) is Sharing.PORTS:
+            return self.enter_by_ports(scenario.symbols)
+        return self._enter(scenario.environment, scenario.symbols, {address.port for address in scenario.addresses})
 
-    def roomy(self, symbols: Iterable[str]) -> dict[str, int]:
-        """The same for a scenario without settings and numbered ports, that has these symbols. Raises OSError."""
-        self._in_small = False
-        self._roomy = room = _ready(self._roomy)
-        return {symbol: next(room.ports) for symbol in symbols}
+    def enter_by_ports(self, symbols: Sequence[str]) -> dict[str, int]:
+        """The same for a scenario that shares by its ports, and has these symbols. Raises OSError."""
+        return self._enter(None, symbols, ())
+
+    def _enter(
+        self, key: Sequence[Setting] | None, symbols: Sequence[str], numbers: Container[int | str]
+    ) -> dict[str, int]:
+        self._now = key
+        room = self._rooms.pop(key, None)
+        if room is not None:
+            if room.left:
+                with contextlib.suppress(OSError, NotRun):  # setns is refused; or it has too few ports
+                    ports = room.enter(symbols, numbers)
+                    self._rooms[key] = room
+                    return ports
+            room.close()
+        self._rooms[key] = room = self._new(key)
+        return room.enter(symbols, numbers)
+
+    def _new(self, key: Sequence[Setting] | None) -> _Room:
+        if len(self._rooms) >= _KEPT:
+            self._rooms.pop(next(iter(self._rooms))).close()
+        room = _Room(key or ())
+        if key is None:
+            try:
+                namespace.write(_TIME_WAITS, "65536")
+            except NotRun:
+                room.left = 200
+        return room
 
     def leave(self, outcomes: Iterable[Observed]) -> None:
-        """The scenario is over: what it made is gone, or the namespace is."""
-        room = self._small
-        if not self._in_small or room is None:
+        """The scenario is over: what it made is gone, or bears on none that comes, or the namespace goes."""
+        room = self._rooms[self._now]
+        room.settler.forget()
+        if self._now is None:
             return
-        if any(outcome in ("ok", "timeout") and ".connect" in step for step, outcome, _ in outcomes):
-            room.left = 0
-        for name, value in reversed(room.before.items()):
-            namespace.write(name, value)
-        room.before.clear()
-
-
-def _ready(room: _Room | None) -> _Room:
-    """Enter this room for one scenario more, or a new one where it has had its share. Raises OSError."""
-    if room is not None and room.left:
-        with contextlib.suppress(OSError):  # where setns is refused it cannot be come back to
-            room.enter()
-            return room
-    if room is not None:
-        room.close()
-    room = _Room()
-    room.enter()
-    return room
-
-
-def _numbered(scenario: Scenario) -> bool:
-    """Whether it says which ports to use, so that what another left there would matter."""
-    if any(isinstance(address.port, int) and address.port for address in scenario.addresses):
-        return True
-    return any(option.name == "IP_LOCAL_PORT_RANGE" for step in scenario.steps for option in step.options)
+        stuck = any(outcome == "timeout" and ".connect" in step for step, outcome, _ in outcomes)
+        if stuck or not room.is_empty():
+            self._rooms.pop(self._now).close()

@@ -1,7 +1,7 @@
 """The worker process: reads scenarios from standard input, performs each, answers; ends with its input.
 
-One JSON array a line each way: ``[text, seconds, polls]``, and back ``[steps, ports, not_run, error]``; to ``null``
-how it isolates.
+One JSON array a line each way, ``[text, seconds, polls, shared]``, and back ``[steps, ports, not_run, error]``;
+to ``null`` how it isolates.
 """
 
 from __future__ import annotations
@@ -75,15 +75,15 @@ def heed_alarms() -> None:
 
 
 def _perform(
-    sandbox: Sandbox, scenario: Scenario, seconds: float, polls: list[str] | None, answer: Callable[[Any], None]
+    sandbox: Sandbox, scenario: Scenario, seconds: float, polls: list[str], shared: bool, answer: Callable[[Any], None]
 ) -> list[Any]:
     try:
-        ports = sandbox.enter(scenario, polls is not None)
+        ports = sandbox.enter(scenario, shared)
     except NotRun as why:
         return [[], {}, str(why), None]
     except OSError as error:
         return [[], {}, f"its environment cannot be made here ({name_of(error)})", None]
-    performance = Performance(scenario, ports, sandbox.become, polls or ())
+    performance = Performance(scenario, ports, sandbox.become, polls, sandbox.settler)
 
     def result(outcomes: Any) -> list[Any]:
         return [outcomes, ports, None, None]
@@ -115,12 +115,12 @@ def serve(requests: BinaryIO, answers: BinaryIO) -> None:
             answer(isolation())
             continue
         try:
-            text, seconds, polls = request
+            text, seconds, polls, shared = request
             if sandbox is None:
                 sandbox = Sandbox()  # before there are threads: they would bar it from a user namespace
                 with contextlib.suppress(RuntimeError):  # without it, it ends when its scenario's time is up
                     threading.Thread(target=_end_with, args=(requests,), daemon=True).start()
-            reply = _perform(sandbox, parse(text), seconds, polls, answer)
+            reply = _perform(sandbox, parse(text), seconds, polls, shared, answer)
         except Exception:
             reply = [[], {}, None, traceback.format_exc()]
         answer(reply)
