@@ -294,9 +294,9 @@ def test_a_broken_runner_fails_the_case_and_says_so(project: Project) -> None:
     project.pytester.makeconftest("""
 from pytest_sockreuse.live.runner import Broken, Runner
 asked, real_ask, real = [], Runner.ask, Runner.answer
-def ask(self, scenario):
+def ask(self, scenario, **rest):
     asked.append(scenario.lines)
-    real_ask(self, scenario)
+    real_ask(self, scenario, **rest)
 def answer(self):
     lines = asked.pop(0)
     if "A = tcp4()" in lines and len(lines) == 2:

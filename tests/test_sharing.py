@@ -30,6 +30,7 @@ STEP = 1 if int(os.environ.get("SOCKREUSE_REPEATS", "2")) >= 10 else 25
         (CONNECTED + "C.close()\nS.name()", Sharing.PORTS),
         ("A = udp4()\nA.sendto(127.0.0.1:P)", Sharing.PORTS),
         ("A = tcp4()\nA.bind(127.0.0.1:P)\nA.listen()\nB = tcp4()\nB.connect(127.0.0.1:A.port)", Sharing.PORTS),
+        ("A = udp4()\nA.bind(127.0.0.1:P)\nB = A.dup()\nC = udp4()\nC.connect(127.0.0.1:B.port)", Sharing.PORTS),
         ("A = tcp4()\nA.bind(127.0.0.1:P)?\nA.listen()\nB = tcp4()\nB.connect(127.0.0.1:A.port)", Sharing.EMPTY),
         ("A = tcp4()\nA.connect(127.0.0.1:P)\nB = tcp4()\nB.bind(127.0.0.1:A.port)", Sharing.EMPTY),
         ("A = tcp4()\nA.bind(127.0.0.1:0)", Sharing.EMPTY),
@@ -108,8 +109,11 @@ def test_every_variant_does_the_same_in_a_namespace_of_its_own_and_in_a_shared_o
     variants = [v for rule in rule_ids() for v in load(rules=[rule]).variants[::STEP] if not v.scenario.waits]
     with Runner() as runner:
         alone = results(runner, variants, shared=False)
-    for seed in range(3):
-        random.Random(seed).shuffle(variants)
-        with Runner() as runner:
-            found = results(runner, variants, shared=True)
-        assert {id_: seen for id_, seen in found.items() if seen != alone[id_]} == {}
+        for seed in range(3):
+            random.Random(seed).shuffle(variants)
+            with Runner() as sharing_one:
+                found = results(sharing_one, variants, shared=True)
+            for variant in variants:
+                seen = found[variant.id]
+                if seen != alone[variant.id]:  # where the kernel chooses, it does so in a namespace of its own too
+                    assert any(result(variant, runner.run(variant.scenario)) == seen for _ in range(50)), seen

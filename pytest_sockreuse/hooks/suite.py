@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ import pytest
 from .. import loader, output
 from ..data import DataError
 from ..expected import expected as expectation
-from ..live.runner import Broken, Runner
+from ..live.runner import Broken
 from ..platforms import CONFORMANCE, current, describe
 from ..report.mismatch import mismatch_text
 from ..report.results import Result, Results, write
@@ -23,6 +22,7 @@ from ..scenario import Observation
 from ..suite import Expectation, Rule, Suite, Variant
 from ..text import visible
 from ..verdict import FAILURES, Verdict, judge, shown
+from .ahead import Ahead
 
 _ISOLATION = {
     "netns": "network namespace",
@@ -44,16 +44,15 @@ class SuiteSession:
             raise pytest.UsageError(
                 f"sockreuse_timeout: {config.getini('sockreuse_timeout')!r} is no number of seconds"
             ) from None
-        self.runner = Runner(seconds)
         self.root = Path(config.getini("sockreuse_conformance") or CONFORMANCE)
         self.suite = self._load()
         self.select = self._nodes()
         self.report = self._report_path()
+        self.ahead = Ahead(seconds, shared=not self.select)  # what somebody asks to look at is performed alone
         try:
-            self.isolation = self.runner.isolation()
+            self.isolation = self.ahead.isolation()
         except Broken as error:
             raise pytest.UsageError(f"sockreuse: {error}") from None
-        self.ahead = _Ahead(self.runner)
         self.results: dict[str, Results] = {}
         self.selected = 0
         self.unwritten = ""  # why the report is not
@@ -123,7 +122,7 @@ class SuiteSession:
         variants = [item.variant for item in session.items if isinstance(item, SuiteItem)]
         self.selected = len(variants)
         if not hasattr(self.config, "workerinput"):  # an xdist worker is told of its next case only
-            self.ahead.coming.extend(variants)
+            self.ahead.expect(variants)
 
     # --- running --------------------------------------------------------------------------------------------------
 
@@ -131,19 +130,23 @@ class SuiteSession:
     def pytest_runtest_protocol(self, item: pytest.Item, nextitem: pytest.Item | None) -> None:
         """Have the worker process perform the coming cases while pytest is busy with reports."""
         if isinstance(item, SuiteItem):
+            self.ahead.fill()
             self.ahead.ask(item.variant)
             if isinstance(nextitem, SuiteItem):
                 self.ahead.ask(nextitem.variant)
-            self.ahead.fill()
 
     def observe(self, variant: Variant) -> tuple[Observation | None, Verdict, Expectation | None]:
-        """Perform a variant, or fetch what was performed ahead, and judge it."""
+        """Perform a variant, or fetch what was performed ahead, and judge it.
+
+        What is not as expected is performed again, in a namespace of its own, and only that is believed.
+        """
         try:
-            observation = self.ahead.fetch(variant)
+            found = _judged(variant, self.ahead.fetch(variant))
+            if found[1].state not in ("match", "unsupported") and self.ahead.shared:
+                found = _judged(variant, self.ahead.fetch_alone(variant))
         except Broken as error:
             return None, Verdict("broken", reason=str(error)), None
-        expected = expectation(variant, current(), observation)
-        return observation, judge(expected.outcome if expected else None, observation), expected
+        return found
 
     # --- reporting ------------------------------------------------------------------------------------------------
 
@@ -175,7 +178,7 @@ class SuiteSession:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        self.runner.close()
+        self.ahead.close()
         if hasattr(self.config, "workeroutput"):
             self.config.workeroutput["sockreuse"] = json.dumps(self._about())
             return
@@ -210,45 +213,12 @@ class SuiteSession:
             terminalreporter.write_line(self.unwritten, red=True)
 
     def pytest_unconfigure(self) -> None:
-        self.runner.close()
+        self.ahead.close()
 
 
-class _Ahead:
-    """A queue of scenarios that the worker process performs while nobody waits for them.
-
-    It is filled from `coming` by the dozen: one at a time would wake the worker, and lose the processor to it, each
-    time.
-    """
-
-    def __init__(self, runner: Runner) -> None:
-        self.coming: deque[Variant] = deque()
-        self._runner = runner
-        self._asked: dict[str, None] = {}  # ids, in order
-        self._answers: dict[str, Observation | Broken] = {}
-
-    def ask(self, variant: Variant) -> None:
-        if variant.id not in self._asked and variant.id not in self._answers:
-            self._runner.ask(variant.scenario)
-            self._asked[variant.id] = None
-
-    def fill(self) -> None:
-        if len(self._asked) < 4:
-            while self.coming and len(self._asked) < 16:
-                self.ask(self.coming.popleft())
-
-    def fetch(self, variant: Variant) -> Observation:
-        self.ask(variant)
-        while variant.id not in self._answers:
-            asked = next(iter(self._asked))
-            del self._asked[asked]
-            try:
-                self._answers[asked] = self._runner.answer()
-            except Broken as error:
-                self._answers[asked] = error
-        answer = self._answers.pop(variant.id)
-        if isinstance(answer, Broken):
-            raise answer
-        return answer
+def _judged(variant: Variant, seen: Observation) -> tuple[Observation, Verdict, Expectation | None]:
+    expected = expectation(variant, current(), seen)
+    return seen, judge(expected.outcome if expected else None, seen), expected
 
 
 def _under(nodeid: str, node: str) -> bool:

@@ -51,7 +51,7 @@ def _symbols_only(scenario: Scenario) -> bool:
     for step in scenario.steps:
         if any(option.name == "IP_LOCAL_PORT_RANGE" for option in step.options):
             return False
-        if step.verb == "accept" and step.listener in symbols:
+        if step.of in symbols:  # accept() and dup() give it to another
             symbols.add(step.name)
         address = step.address
         if address is None:
