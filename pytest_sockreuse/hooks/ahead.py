@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import itertools
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator
 
+from ..live.perform import PATIENCE
 from ..live.runner import Broken, Runner
 from ..platforms import current
 from ..scenario import Observation, Scenario
 from ..suite import Case, Table, Variant
 from ..verdict import Outcome
 
-_BESIDE = 3  # lanes at the most for scenarios that wait: they take no processor time, some 15 s of waiting in all
+_BESIDE = 5  # lanes at the most for scenarios that wait, some 20 s in all and next to no processor time
 
 
 class _Lane:
@@ -65,13 +65,15 @@ class Ahead:
 
     def expect(self, variants: Collection[Variant]) -> None:
         """These will be fetched, in this order."""
-        waiting = list(_waiting(variants))
-        beside = [_Lane(self._timeout, 64) for _ in waiting[:_BESIDE]]
+        waiting = dict(_waiting(variants))
+        beside = {_Lane(self._timeout, 64): 0.0 for _ in range(min(_BESIDE, len(waiting)))}
         self._lanes += beside
-        for variant, lane in zip(waiting, itertools.cycle(beside), strict=False):
+        for variant in variants:
+            lane = self._main
+            if seconds := waiting.get(variant.id):
+                lane = min(beside, key=beside.__getitem__)
+                beside[lane] += seconds
             lane.coming.append(variant)
-        apart = set(map(id, waiting))
-        self._main.coming.extend(variant for variant in variants if id(variant) not in apart)
 
     def ask(self, variant: Variant) -> None:
         """Have a variant performed, unless it is under way."""
@@ -119,18 +121,19 @@ class Ahead:
         return answer
 
 
-def _waiting(variants: Iterable[Variant]) -> Iterator[Variant]:
-    """Those that are known to wait: for the time, or for what does not come."""
+def _waiting(variants: Iterable[Variant]) -> Iterator[tuple[str, float]]:
+    """Those that are known to wait, for the time or for what does not come, and some seconds that it takes."""
     cases: dict[tuple[str, str], bool] = {}
     for variant in variants:
         case = variant.case
         known = cases.get((case.rule, case.id))
         if known is None:
-            known = cases[case.rule, case.id] = any(map(_times_out, _outcomes(case)))
-        if variant.scenario.waits or (
-            known and (stated := variant.expected(current())) is not None and _times_out(stated.outcome)
-        ):
-            yield variant
+            known = cases[case.rule, case.id] = any(map(_patience, _outcomes(case)))
+        seconds = variant.scenario.waits
+        if known and (stated := variant.expected(current())) is not None:
+            seconds += _patience(stated.outcome)
+        if seconds:
+            yield variant.id, seconds
 
 
 def _outcomes(case: Case) -> Iterator[Outcome]:
@@ -139,5 +142,6 @@ def _outcomes(case: Case) -> Iterator[Outcome]:
         yield from case.cells.values() if isinstance(statement.outcome, Table) else [statement.outcome]
 
 
-def _times_out(outcome: Outcome) -> bool:
-    return any("timeout" in text for text in outcome.values())
+def _patience(outcome: Outcome) -> float:
+    """Seconds that calls wait for what does not come; until ETIMEDOUT it is a first retransmission's."""
+    return sum(1.0 if "ETIMEDOUT" in text else PATIENCE for text in outcome.values() if "time" in text.lower())
