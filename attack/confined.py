@@ -16,22 +16,25 @@ import resource
 import socket
 import struct
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any
 
-assert sys.platform != "win32", "attacks are made on POSIX"
+if sys.platform == "win32":
+    raise SystemExit("attacks are made on POSIX")
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
 _LOAD, _EQUAL, _ANY_BIT, _RETURN = 0x20, 0x15, 0x45, 0x06  # BPF
 _NUMBER, _ARGUMENT = 0, 16  # where they stand in struct seccomp_data
 _KILL, _ERRNO, _ALLOW = 0x80000000, 0x00050000, 0x7FFF0000
-_NO_NEW_PRIVILEGES, _SECCOMP, _FILTER = 38, 22, 2
+_NO_NEW_PRIVILEGES, _SECCOMP, _FILTER = 38, 317, 1
 _NEWNS, _NEWNET, _NEWTIME, _NEWUSER = 0x20000, 0x40000000, 0x80, 0x10000000
 _SIOCSIFFLAGS = 0x8914
 _BIND, _READ_ONLY, _REMOUNT, _RECURSIVE, _PRIVATE, _DETACH = 0x1000, 0x1, 0x20, 0x4000, 0x40000, 2
 
 Before = Callable[[], object]
+Line = tuple[int, int, int, int]  # of a program for BPF
 _When = tuple[int, int, int]  # compared how, with what, and whether it is refused where that does not hold
 _ALWAYS: _When = (0, 0, 0)
 
@@ -73,10 +76,10 @@ def refused(name: str, error: int = errno.EPERM) -> Before:
     """Refuse a call by an error, 0 to end the process that makes it."""
     verdict = _ERRNO | error if error else _KILL
     programs = [_program(number, when, verdict) for number, when in CALLS[name].items()]
-    return lambda: [*map(_install, programs)]
+    return lambda: [*map(install, programs)]
 
 
-def _program(number: int, when: _When, verdict: int) -> list[tuple[int, int, int, int]]:
+def _program(number: int, when: _When, verdict: int) -> list[Line]:
     how, value, otherwise = when
     if number == 435:  # clone3, whose arguments cannot be seen: the C library then takes clone
         verdict = _ERRNO | errno.ENOSYS
@@ -90,17 +93,24 @@ def _program(number: int, when: _When, verdict: int) -> list[tuple[int, int, int
     ]
 
 
-def _install(program: list[tuple[int, int, int, int]]) -> None:
+def install(program: Sequence[Line], flags: int = 0) -> int:
+    """Have a program judge the calls of this process and its children, besides those that do. Raises OSError."""
     code = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *line) for line in program))
     filter_ = ctypes.create_string_buffer(struct.pack("@HP", len(program), ctypes.addressof(code)))
     _checked(_libc.prctl(_NO_NEW_PRIVILEGES, 1, 0, 0, 0))
-    _checked(_libc.prctl(_SECCOMP, _FILTER, filter_, 0, 0))
+    return call(_SECCOMP, _FILTER, flags, filter_)
 
 
-def _checked(result: int) -> None:
-    if result:
+def call(number: int, *arguments: Any) -> int:
+    """Make a system call by its number. Raises OSError."""
+    return _checked(_libc.syscall(number, *arguments))
+
+
+def _checked(result: int) -> int:
+    if result < 0:
         code = ctypes.get_errno()
         raise OSError(code, os.strerror(code))
+    return result
 
 
 # --- file systems and clocks, of a namespace ------------------------------------------------------------------------

@@ -1,6 +1,5 @@
 """What strangers give: scenario files, names and arguments, results and answers, the suite's data; a table for each."""
 
-# ruff: noqa: E402
 from __future__ import annotations
 
 import json
@@ -11,8 +10,10 @@ import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
-assert sys.platform != "win32", "attacks are made on POSIX"
+if sys.platform == "win32":
+    raise SystemExit("attacks are made on POSIX")
 
 from confined import limit
 from promises import Attack, Place
@@ -158,7 +159,7 @@ PLACES: dict[str, Place] = {
 }
 NAMES = ("\x1b[31mx", "a\nsockreuse: all is well", "\u202ex", "x" * 255, "-x", "\udcff", "a b'\"")
 FILES = (*READERS, *(f"sockreuse results {verb} {{}}" for verb in ("check", "apply", "import", "compact")))
-FILES += ("sockreuse report {}", "sockreuse diff {} {}")
+FILES += ("sockreuse report {}", "sockreuse diff {} {}", "sockreuse trace --read {}")
 OUTPUTS = (
     "sockreuse export {}",
     "pytest --sockreuse=lost-ports --sockreuse-only --sockreuse-report {} -k ip4 -p no:cacheprovider",
@@ -322,6 +323,6 @@ def _copy(path: Path, file: str, text: str) -> None:
     (path / "conformance" / file).write_text(text, encoding="utf-8")
 
 
-def _of(command: str, name: str, files: dict[str, bytes | Place], **more: object) -> Attack:
+def _of(command: str, name: str, files: dict[str, bytes | Place], **more: Any) -> Attack:
     words = [word.replace("{}", "given") for word in command.split()]
-    return Attack(f"{' '.join(words[:3])}: {name}", words, files, **more)  # type: ignore[arg-type]
+    return Attack(f"{' '.join(words[:3])}: {name}", words, files, **more)

@@ -20,7 +20,10 @@ from pathlib import Path
 
 import psutil
 
-assert sys.platform != "win32", "attacks are made on POSIX"
+if sys.platform == "win32":
+    raise SystemExit("attacks are made on POSIX")
+
+from witness import witnessed
 
 PROCESSOR = 60  # seconds of processor time that one command may take
 MEMORY = 600  # MiB
@@ -57,12 +60,13 @@ class Attack:
     before: Callable[[], object] | None = None
     kill: Kill | None = None
     makes: frozenset[str] = frozenset()
+    binds: frozenset[str] = frozenset()
     says: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What a command did. `left` are processes and files, `changed` what is no longer as it was."""
+    """What a command did. `left` are processes and files, `changed` what is no longer as it was, `bound` addresses."""
 
     status: int | None
     out: str
@@ -71,6 +75,7 @@ class Seen:
     memory: int
     left: Sequence[str]
     changed: Sequence[str]
+    bound: Sequence[str] = ()
 
 
 def perform(attack: Attack, work: Path) -> Seen:
@@ -90,20 +95,21 @@ def perform(attack: Attack, work: Path) -> Seen:
     before, settings = _standing(here), _settings()
     own = {"SOCKREUSE_ATTACK": tag, "TMPDIR": str(temporary), "PYTHONDONTWRITEBYTECODE": "1", "PYTHONUNBUFFERED": "1"}
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("PYTEST", "COV", "TOX"))}
-    with open(work / "stdin", "rb") as stdin, open(work / "out", "wb") as out, open(work / "err", "wb") as err:
-        process = subprocess.Popen(
-            _words(attack.command), stdin=stdin, stdout=out, stderr=err, cwd=here, start_new_session=True,
-            env={**environment, **own, **attack.environment}, preexec_fn=lambda: _prepare(attack.before),
-        )  # fmt: skip
-    status, usage = _end(process, attack.kill, work / "out")
-    left = [*_processes(tag), *(path.name for path in temporary.iterdir() if not path.name.startswith("pytest-of-"))]
+    with witnessed() as (ask, bound):
+        with open(work / "stdin", "rb") as stdin, open(work / "out", "wb") as out, open(work / "err", "wb") as err:
+            process = subprocess.Popen(
+                _words(attack.command), stdin=stdin, stdout=out, stderr=err, cwd=here, start_new_session=True,
+                env={**environment, **own, **attack.environment}, preexec_fn=lambda: _prepare(ask, attack.before),
+            )  # fmt: skip
+        status, processor, memory = _end(process, attack.kill, work / "out")
+        left = _processes(tag)
+    left += [path.name for path in temporary.iterdir() if not path.name.startswith("pytest-of-")]
     after = _standing(here)
     names = {name for name in before.keys() | after.keys() if name.split("/")[0] not in attack.makes}
     changed = [name for name in sorted(names) if before.get(name) != after.get(name)]
     changed += [name for name, value in _settings().items() if settings.get(name, value) != value]
     out_, err_ = ((work / name).read_bytes().decode(errors="surrogateescape") for name in ("out", "err"))
-    memory = usage.ru_maxrss >> (20 if sys.platform == "darwin" else 10)
-    return Seen(status, out_, err_, usage.ru_utime + usage.ru_stime, memory, left, changed)
+    return Seen(status, out_, err_, processor, memory, left, changed, bound)
 
 
 def _words(command: Sequence[str]) -> list[str]:
@@ -111,16 +117,17 @@ def _words(command: Sequence[str]) -> list[str]:
     return [sys.executable, *(["-m", _MODULES[program]] if program in _MODULES else []), *rest]
 
 
-def _prepare(before: Callable[[], object] | None) -> None:
+def _prepare(*before: Callable[[], object] | None) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (_ADDRESS_SPACE, _ADDRESS_SPACE))
     for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
         signal.signal(number, signal.SIG_DFL)  # whatever ours is
-    if before is not None:
-        before()
+    for each in before:
+        if each is not None:
+            each()
 
 
-def _end(process: subprocess.Popen[bytes], kill: Kill | None, out: Path) -> tuple[int | None, resource.struct_rusage]:
-    """The exit status, none of a process that had to be ended, and what it used."""
+def _end(process: subprocess.Popen[bytes], kill: Kill | None, out: Path) -> tuple[int | None, float, int]:
+    """The exit status, none of a process that had to be ended; the processor's seconds and the MiB that it took."""
     over = threading.Event()
     late: list[None] = []
 
@@ -137,7 +144,8 @@ def _end(process: subprocess.Popen[bytes], kill: Kill | None, out: Path) -> tupl
     striker.join()
     hung.cancel()
     process.returncode = os.waitstatus_to_exitcode(code)
-    return None if late else process.returncode, usage
+    memory = usage.ru_maxrss >> (20 if sys.platform == "darwin" else 10)
+    return None if late else process.returncode, usage.ru_utime + usage.ru_stime, memory
 
 
 def _strike(process: subprocess.Popen[bytes], kill: Kill | None, out: Path, over: threading.Event) -> None:
@@ -240,13 +248,21 @@ def _changes_nothing(attack: Attack, seen: Seen) -> str:
     return f"changes {', '.join(map(ascii, seen.changed))}" if seen.changed else ""
 
 
+def _binds_loopback(attack: Attack, seen: Seen) -> str:
+    found = sorted(set(seen.bound) - attack.binds)
+    return f"binds {', '.join(found)}" if found else ""
+
+
 PROMISES: dict[str, Callable[[Attack, Seen], str]] = {
     "It ends by itself, with an exit status that is documented.": _ends,
-    "It says what is wrong in one line, never a traceback; of the suite's data, in a line a mistake.": _says_in_a_line,
+    "It says what is wrong in one line, never a traceback; of the suite's data, in a line a mistake; "
+    f"in at most {MESSAGE:,} characters.": _says_in_a_line,
     "It prints no control characters, and nothing that turns the reading direction.": _prints_what_is_safe,
     f"It takes at most {PROCESSOR} seconds of processor time and {MEMORY} MiB of memory.": _is_bounded,
     "It leaves no process, and so no socket and no namespace, and no temporary file.": _leaves_nothing,
     "It changes no file but the one that it is told to write, and no setting of the host.": _changes_nothing,
+    "It binds loopback addresses only, but in network namespaces of its own; `explain` also binds what it is asked "
+    "about.": _binds_loopback,
 }
 
 

@@ -1,6 +1,5 @@
 """Around the commands: ends ahead of time, what hosts allow, streams that are shut, tests with sockets of their own."""
 
-# ruff: noqa: E402
 from __future__ import annotations
 
 import os
@@ -10,7 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 
-assert sys.platform != "win32", "attacks are made on POSIX"
+if sys.platform == "win32":
+    raise SystemExit("attacks are made on POSIX")
 
 import confined
 from confined import Before, limit
@@ -30,19 +30,25 @@ LONG: dict[str, dict[str, bytes | Place]] = {
     "pytest --sockreuse-explore=100000 -p no:cacheprovider": {},
     "pytest --sockreuse-record -p no:cacheprovider test_it.py": {"test_it.py": _SOCKETS},
     "pytest -p no:cacheprovider test_it.py": {"test_it.py": _NAMESPACE},
+    "sockreuse hold -- sleep 600 {}": {},
+    "sockreuse hold --count 20 --release -- sleep 600 {}": {},
+    "sockreuse trace -- sleep 600": {},
 }
+RUNS_A_COMMAND = ("hold", "trace")  # whose children are somebody's, and heed what they do
 
 
 def ends(chance: Random) -> Iterator[Attack]:
     """Commands that are ended at a random moment, or a process of theirs; nothing of theirs stays."""
     for command, files in LONG.items():
-        own = command.split()[0] == "sockreuse"
+        program, name = command.split()[:2]
         for number in SIGNALS:
-            for whom in ("command", "all", "child") if own else ("command", "all"):
-                if (number, whom) == (signal.SIGINT, "child") or (number, whom) == (signal.SIGALRM, "child"):
+            for whom in ("command", "all", "child") if program == "sockreuse" else ("command", "all"):
+                runs = name in RUNS_A_COMMAND
+                if whom == "child" and number in (signal.SIGINT, signal.SIGALRM) and not runs:
                     continue  # which it does not heed
-                moment = chance.uniform(0.1, 1)
-                yield Attack(f"{command} {number.name} {whom}", command.split(), files, kill=(number, moment, whom))
+                kill = (number, chance.uniform(0.1, 1), whom)
+                status = (0, 1, 2, 128 + number) if runs else (0, 1, 2)
+                yield Attack(f"{command} {number.name} {whom}", command.split(), files, status, kill=kill)
 
 
 # --- what the host allows ---------------------------------------------------------------------------------------------
@@ -89,7 +95,8 @@ def test_netns(port_range): port_range(40000, 40007)
 @pytest.mark.sockreuse_requires("ordering-quirk")
 def test_guard(connected_pair): pass
 """
-HOSTED = ("sockreuse run given", "sockreuse compare --help", "sockreuse check ordering-quirk",
+HOSTED = ("sockreuse run given", "sockreuse explain 127.0.0.1:8000", "sockreuse hold -- true {}",
+          "sockreuse compare --help", "sockreuse check ordering-quirk",
           "sockreuse explore --count 5 --on linux-6.18",
           "sockreuse explore --exhaustive 1 --processes 2 --on linux-6.18",
           "pytest --sockreuse=lost-ports --sockreuse-only -p no:cacheprovider -k ip4",
@@ -140,7 +147,7 @@ PRINTING = ("--help", "--version", "run --help", "run given", "run given --json"
             "compare given --on linux-6.6,windows-11", "clauses --on linux-6.18", "rules", "platform", "export",
             "check ordering-quirk", "explore --count 5 --on linux-6.18", "resemble --on linux-6.18,windows-11",
             "distinguish linux-6.18 windows-11", "explore --exhaustive 1 --processes 1 --on linux-6.18",
-            "results check")  # fmt: skip
+            "results check", "explain 127.0.0.1:8000", "explain --range")  # fmt: skip
 WRITING = (
     "sockreuse export full/given",
     "sockreuse explore --exhaustive 2 --on linux-6.18 --resume full/given",
@@ -178,6 +185,7 @@ def streams() -> Iterator[Attack]:
 # --- tests with sockets of their own ----------------------------------------------------------------------------------
 
 WATCHED = sorted((Path(__file__).parent / "watched").glob("*.py"))
+OWN = frozenset({"0.0.0.0", "::", "a wildcard address, by listen()"})  # which the tests themselves bind
 WITH = ("", "--sockreuse-record", "--sockreuse-explain", "--sockreuse-record --sockreuse-explain",
         "--sockreuse=lost-ports --sockreuse-report results.jsonl -k test_ --sockreuse-record")  # fmt: skip
 
@@ -189,4 +197,4 @@ def tests() -> Iterator[Attack]:
         for options in WITH:
             words = ["pytest", *plain, *options.split(), path.name]
             made = frozenset({"results.jsonl"})
-            yield Attack(f"{path.stem} {options}", words, {path.name: path.read_bytes()}, (0,), makes=made)
+            yield Attack(f"{path.stem} {options}", words, {path.name: path.read_bytes()}, (0,), makes=made, binds=OWN)

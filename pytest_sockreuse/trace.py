@@ -22,6 +22,7 @@ from .recorder.misuse import misuses
 from .recorder.reconstruct import Trace, reconstruct
 from .recorder.report import Record, record, report
 from .recorder.strace import End, Log, LogError, Syscall
+from .running import passed_on, waited
 from .text import visible
 
 MAX_LOG = 64 * 1024 * 1024  # bytes
@@ -48,26 +49,27 @@ class Heard:
 def run(command: Sequence[str]) -> Heard:
     """Run a command under strace, until it has ended, and hear its log. Its output goes to our standard error.
 
+    With -D the process that is started becomes the command, and strace its grandchild: a signal meets the command.
     Raises TraceError.
     """
     _able(command)
     reader, writer = os.pipe()
-    try:
-        process = subprocess.Popen(
-            [*STRACE, "-o", f"/dev/fd/{writer}", "--", *command], pass_fds=[writer], stdout=sys.stderr.fileno()
-        )
-    except OSError as error:
-        os.close(reader)
-        raise TraceError(f"strace cannot be started: {error.strerror}") from None
-    finally:
-        os.close(writer)
-    with open(reader, encoding="utf-8", errors="replace", newline="\n") as lines:
+    words = [*STRACE, "-D", "-o", f"/dev/fd/{writer}", "--", *command]
+    with passed_on() as start:
         try:
-            return heard(lines)
-        except LogError as error:
-            raise TraceError(f"this strace writes what is not understood, line {error}") from None
+            process = start(words, pass_fds=[writer], stdout=sys.stderr.fileno())
+        except OSError as error:
+            os.close(reader)
+            raise TraceError(f"strace cannot be started: {error.strerror}") from None
         finally:
-            _waited(process)
+            os.close(writer)
+        with open(reader, encoding="utf-8", errors="replace", newline="\n") as lines:
+            try:
+                return heard(lines)
+            except LogError as error:
+                raise TraceError(f"this strace writes what is not understood, line {error}") from None
+            finally:
+                waited(process)
 
 
 def _able(command: Sequence[str]) -> None:
@@ -88,16 +90,6 @@ def _able(command: Sequence[str]) -> None:
             f"processes cannot be traced here ({visible(why, 200)}): a container needs --cap-add=SYS_PTRACE, "
             "a process that is traced already cannot trace"
         )
-
-
-def _waited(process: subprocess.Popen[bytes]) -> None:
-    """Wait for the end of strace, and so of what it runs, which the terminal interrupts by itself."""
-    while True:
-        try:
-            process.wait()
-            return
-        except KeyboardInterrupt:
-            continue
 
 
 def read(path: str) -> Heard:

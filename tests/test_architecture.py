@@ -26,7 +26,7 @@ FLOORS = {
         "options settings",
         "parser runtimes verdict",
         "arguments suite live model",
-        "diagnosis encounters expected loader pins ports recorder",
+        "diagnosis encounters expected loader pins ports recorder running",
         "endings guard hold trace",
         "report",
         "answers matrix",

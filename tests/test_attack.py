@@ -24,6 +24,7 @@ from pytest_sockreuse.report import results
 if sys.platform == "win32":
     pytest.skip("attacks are made on POSIX", allow_module_level=True)
 else:
+    import confined
     from attacks import groups
     from mutants import mutant
     from promises import PROMISES, Attack, Place, broken
@@ -81,6 +82,25 @@ def test_the_harness_sees_a_promise_broken(code: str, why: str, monkeypatch: pyt
     files: dict[str, bytes | Place] = {"given": b"x", "there": b"y", "pipe": os.mkfifo}
     found = broken(Attack("a lie", ["python", "-c", code], files, status=(0, 1)))
     assert any(re.match(why if "MiB" in why else re.escape(why), line) for line in found), found
+
+
+@pytest.mark.skipif(not confined.calls_are_known(), reason="the kernel cannot be had to ask about these calls")
+@pytest.mark.parametrize(
+    ("code", "why"),
+    [
+        ("socket.create_server(('127.0.0.1', 0))", []),
+        ("socket.create_server(('', 0))", ["binds 0.0.0.0"]),
+        ("socket.socket(socket.AF_INET6).bind(('::ffff:0.0.0.0', 0))", ["binds ::ffff:0:0"]),
+        ("socket.socket().listen()", ["binds a wildcard address, by listen()"]),
+        (
+            "socket.socket(type=socket.SOCK_DGRAM).sendto(b'x', ('127.0.0.1', 9))",
+            ["binds a wildcard address, by sendto()"],
+        ),
+        ("a, b = socket.socketpair(); a.sendall(b'x')", []),
+    ],
+)
+def test_the_harness_sees_what_is_bound(code: str, why: list[str]) -> None:
+    assert broken(Attack("bound", ["python", "-c", f"import socket; {code}"])) == why
 
 
 def test_the_harness_ends_what_hangs(monkeypatch: pytest.MonkeyPatch) -> None:

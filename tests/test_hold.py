@@ -171,3 +171,13 @@ def test_who_is_killed_leaves_no_placeholder() -> None:
         process.kill()
         process.wait()
         assert can_be_had(port)  # the command never had a copy
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the kernel cannot end a process with another")
+def test_the_command_ends_with_who_is_killed() -> None:
+    code = "import time; print('runs', flush=True); time.sleep(600)"
+    with held("--", sys.executable, "-c", code, "{}") as process:
+        assert line(process) == "runs"
+        process.kill()
+        assert process.stdout is not None
+        assert process.stdout.read() == ""  # the command had it too

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
@@ -12,8 +14,13 @@ import pytest
 from arrivals import Arrival, arrivals
 from arriving import arrive, mismatch, suite, unsupported, variants
 
+from pytest_sockreuse.loader import load
+from pytest_sockreuse.matrix import claims_page
+from pytest_sockreuse.matrix.build import build
+from pytest_sockreuse.matrix.kept import Stack, keep
+from pytest_sockreuse.platforms import named
 from pytest_sockreuse.report.measured import Run
-from pytest_sockreuse.report.results import Result
+from pytest_sockreuse.report.results import Result, Results, write
 
 LEGS = [legs.named(name) for name in ("ubuntu-24.04", "ubuntu-24.04-root", "ubuntu-26.04")]
 
@@ -57,6 +64,26 @@ def test_only_results_that_the_diff_rests_on_are_filed(tmp_path: Path, monkeypat
     assert proposal.proposed(runs, [], suite()) == ("", [])
 
 
+def test_what_follows_from_the_results_is_proposed_with_them(conformance: Callable[..., Path], tmp_path: Path) -> None:
+    root, into = conformance(), tmp_path / "proposed"
+    small, platforms = load(root), [named("linux-6.18"), named("macos-15")]
+    list(keep(small, platforms, root / "predictions"))
+    first = small.variants[0]
+    mine = Results({"platform": "linux-6.9.1", "suite": small.version, "selected": 1})
+    mine.results[first.id] = Result(first.id, first.content, "match", {})
+    (into / "conformance/results").mkdir(parents=True)
+    write(into / "conformance/results/linux-6.9.1.jsonl", [mine], small)
+    made = proposal.anew(tmp_path, into, {"linux"})
+    assert made == ["conformance/predictions/linux.jsonl", "docs/claims.md"]
+    stack = Stack("linux", small, into / "conformance/predictions")
+    assert len(stack.column(named("linux-6.9.1"))) == len(small.variants)
+    assert not stack.anew
+    page = (into / "docs/claims.md").read_text(encoding="utf-8")
+    assert page == claims_page.text(build([into / "conformance/results/linux-6.9.1.jsonl"], suite=small))
+    shutil.copytree(into, tmp_path, dirs_exist_ok=True)
+    assert proposal.anew(tmp_path, into, {"linux"}) == []  # what is there already
+
+
 @pytest.mark.parametrize(
     "name",
     [
@@ -64,12 +91,14 @@ def test_only_results_that_the_diff_rests_on_are_filed(tmp_path: Path, monkeypat
         "conformance/rules/../x.toml",
         "conformance/lab/run.py",
         "conformance/results/x",
+        "conformance/predictions/../x.jsonl",
+        "docs/ci.md",
         "a.py",
     ],
 )
-def test_nothing_but_rules_and_results_is_proposed(name: str, tmp_path: Path) -> None:
-    (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+def test_nothing_but_what_a_measurement_changes_is_proposed(name: str, tmp_path: Path) -> None:
     (tmp_path / "conformance/rules").mkdir(parents=True, exist_ok=True)
+    (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
     (tmp_path / name).touch()
-    with pytest.raises(ValueError, match="is neither a rule nor a results file"):
+    with pytest.raises(ValueError, match="is nothing that a measurement changes"):
         propose.files(tmp_path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -172,3 +173,25 @@ def test_a_program_and_its_child_are_one_trace() -> None:
     again = subprocess.run([*command, "run", "--json", "-"], input=piece["scenario"], capture_output=True, text=True)
     steps = {step["step"]: step["outcome"] for step in json.loads(again.stdout)["steps"]}
     assert steps == piece["outcomes"]
+
+
+@linux_only
+@traced
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGKILL"])
+def test_a_signal_meets_the_command_too(name: str) -> None:
+    number = getattr(signal, name)
+    code = "import sys, time; print('runs', file=sys.stderr, flush=True); time.sleep(600)"
+    command = [sys.executable, "-m", "pytest_sockreuse.cli", "trace", "--", sys.executable, "-c", code]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as process:
+        assert process.stderr is not None
+        first = process.stderr.readline()
+        if "cannot be traced here" in first:
+            pytest.skip(first)
+        assert first == "runs\n"
+        process.send_signal(number)
+        out, _ = process.communicate()  # which waits until the command, which has it too, has closed standard error
+    killed = name == "SIGKILL"
+    assert process.returncode == (-number if killed else 0)
+    assert out.endswith("# no socket had to do with a port\n") != killed

@@ -6,11 +6,17 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterable, Sequence
+import tempfile
+from collections.abc import Container, Iterable, Sequence
 from pathlib import Path
 
 from arrivals import Arrival, platforms
 
+from pytest_sockreuse.loader import load
+from pytest_sockreuse.matrix import claims_page
+from pytest_sockreuse.matrix.build import build
+from pytest_sockreuse.matrix.kept import keep
+from pytest_sockreuse.platforms import known
 from pytest_sockreuse.report.measured import Run, proposal, runs
 from pytest_sockreuse.report.results import write
 from pytest_sockreuse.suite import Suite
@@ -62,4 +68,30 @@ def lay_out(new: Sequence[Run], suite: Suite, checkout: Path, into: Path) -> lis
     for run in needed:
         names.append(f"conformance/results/{run.platform}.jsonl")
         write(into / names[-1], [run.results], suite)
+    return names + anew(checkout, into, {run.platform.stack for run in needed})
+
+
+def anew(checkout: Path, into: Path, stacks: Container[str]) -> list[str]:
+    """Put beside what is proposed what follows from it; the names of the files that differ from the checkout's.
+
+    They are what `sockreuse results predict` would keep of these stacks, and `sockreuse report --claims` write.
+    """
+    with tempfile.TemporaryDirectory() as place:
+        root = Path(place, "conformance")
+        for folder in (checkout, into):
+            shutil.copytree(folder / "conformance", root, dirs_exist_ok=True)
+        suite, filed = load(root), sorted((root / "results").glob("*.jsonl"))
+        asked = [*known(), *(run.platform for run in runs(filed, suite))]
+        list(keep(suite, [one for one in asked if one.stack in stacks], root / "predictions"))
+        page = Path(place, "docs", "claims.md")
+        page.parent.mkdir()
+        page.write_text(claims_page.text(build(filed, suite=suite)), encoding="utf-8")
+        names = []
+        for path in (*sorted((root / "predictions").glob("*.jsonl")), page):
+            name = path.relative_to(place).as_posix()
+            before = checkout / name
+            if not before.exists() or path.read_bytes() != before.read_bytes():
+                (into / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(path, into / name)
+                names.append(name)
     return names

@@ -1,6 +1,7 @@
 """``python propose.py DIRECTORY BASE SHA LINK``: one pull request with what the merge laid out, kept up to date.
 
-The commit is made by the service, so this job has no credentials on its disk, and only results and rules are taken.
+The commit is made by the service, so this job has no credentials on its disk, and nothing but
+data and the page of claims is taken.
 """
 
 from __future__ import annotations
@@ -13,15 +14,18 @@ from hosting import Hosting, HostingError
 
 BRANCH = "measured-by-the-weekly-run"
 TITLE = "Measured by the weekly run"
-_OURS = re.compile(r"conformance/(rules/[a-z0-9-]+\.toml|results/[a-z0-9]+-[A-Za-z0-9._-]{1,60}\.jsonl)")
+_OURS = re.compile(
+    r"conformance/(rules/[a-z0-9-]+\.toml|results/[a-z0-9]+-[A-Za-z0-9._-]{1,60}\.jsonl|predictions/[a-z0-9]+\.jsonl)"
+    r"|docs/claims\.md"
+)
 
 
 def files(directory: Path) -> dict[str, str]:
-    """What is proposed, by the names in the repository. Raises ValueError for what is no rule and no results file."""
+    """What is proposed, by the names in the repository. Raises ValueError for what no measurement changes."""
     found = {path.relative_to(directory).as_posix(): path for path in sorted(directory.rglob("*")) if path.is_file()}
     for name in found:
         if not _OURS.fullmatch(name):
-            raise ValueError(f"{name!r} is neither a rule nor a results file")
+            raise ValueError(f"{name!r} is nothing that a measurement changes")
     return {name: path.read_text(encoding="utf-8") for name, path in found.items()}
 
 
@@ -52,7 +56,8 @@ def _message(texts: dict[str, str]) -> str:
     return (
         f"{TITLE}\n\nWhat these runs show of every cell is stated as measured: {', '.join(results) or 'those filed'}.\n"
         f"Rules that change: {', '.join(rules)}. Each diff is that of `sockreuse results apply`.\n"
-        "Before it is merged, `sockreuse report --claims docs/claims.md` writes that page anew."
+        "Predictions and the page of claims are those that `sockreuse results predict` and "
+        "`sockreuse report --claims docs/claims.md` write after that."
     )
 
 

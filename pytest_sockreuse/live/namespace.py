@@ -42,9 +42,9 @@ def _unshare(flags: int) -> None:
         raise OSError(code, os.strerror(code))
 
 
-def end_with_parent() -> None:
-    """Have the kernel end this process, a child just forked, with the thread that forked it."""
-    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+def end_with_parent(number: int = signal.SIGKILL) -> None:
+    """Have the kernel end this process, a child just forked, with the thread that forked it, by this signal."""
+    _libc.prctl(_PR_SET_PDEATHSIG, number)
 
 
 def own_user_namespace(as_root: bool = True) -> None:

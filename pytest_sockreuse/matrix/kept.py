@@ -145,10 +145,14 @@ class Stack:
 
 
 def keep(suite: Suite, platforms: Iterable[Platform], folder: Path) -> Iterator[str]:
-    """Predict the suite for all modelled platforms, as far as that is not kept, and keep it. Raises OSError."""
+    """Predict the suite for these platforms, where they are modelled and it is not kept, and keep it. Raises OSError.
+
+    Yields a line for each stack.
+    """
     folder.mkdir(exist_ok=True)
     platforms = list(platforms)
-    for name in families():
+    stacks = {platform.stack for platform in platforms}
+    for name in filter(stacks.__contains__, families()):
         stack = Stack(name, suite, folder)
         for platform in platforms:
             if platform.stack == name:
