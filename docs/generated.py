@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, cast
 
 from pytest_sockreuse import arguments, cli, endings, plugin, ports
@@ -19,11 +20,12 @@ from pytest_sockreuse.hooks import fixtures
 from pytest_sockreuse.hooks.netns import Netns
 from pytest_sockreuse.loader import load
 from pytest_sockreuse.options import options
-from pytest_sockreuse.platforms import CONFORMANCE, known, registry
+from pytest_sockreuse.platforms import CONFORMANCE, known, registry, version
 from pytest_sockreuse.report.clauses import Entry, book
 from pytest_sockreuse.settings import settings
 from pytest_sockreuse.suite import Guard, ranges
 
+DOCS = Path(__file__).parent
 _MARK = re.compile(r"^<!-- generated: (\S+)((?: \S+)*) -->$", re.M)
 _COMMIT = re.compile(r"\b[0-9a-f]{12}\b")
 _KNOWN = {"measured": "measured", "source": "read in the source", "documented": "documented", "inferred": "inferred"}
@@ -95,6 +97,19 @@ def clauses(stack: str, *names: str) -> Lines:
         yield from ("", f"{{#{stack}-{name} .clause}}", f"**{name}** {said(clause.sentence)}")
         yield f"[{' · '.join(filter(None, where))}]{{.where}}"
     yield ""
+
+
+def history(stack: str) -> Lines:
+    """The clauses that began or ended with a version, by that version."""
+    rows = []
+    for name, entry in _book()[stack].items():
+        for what, labels in (("since", entry.clause.span.since), ("until", entry.clause.span.until)):
+            if labels:
+                newest = max(labels, key=version)
+                others = f" ({', '.join(label for label in labels if label != newest)})" if len(labels) > 1 else ""
+                sentence = f"[{name}](systems/{stack}.md#{stack}-{name}): {said(entry.clause.sentence)}"
+                rows.append((version(newest), newest + others, "began" if what == "since" else "ended", sentence))
+    yield from table("version (and earlier lines)", "", "clause", rows=(row[1:] for row in sorted(rows)))
 
 
 def all_clauses() -> Lines:
@@ -192,8 +207,8 @@ def pytest_options() -> Lines:
 
 
 def ini() -> Lines:
-    kinds = {"args": "words", "": "text"}
-    rows = [(code(name), kinds[how.get("type", "")], said(about)) for name, about, how in added().settings]
+    kinds = {"args": "words", "bool": "true or false"}
+    rows = [(code(name), kinds.get(how.get("type", ""), "text"), said(about)) for name, about, how in added().settings]
     yield from table("setting", "form", "what it says", rows=rows)
 
 
@@ -360,6 +375,7 @@ def _form(schema: Any) -> str:
 
 PARTS: dict[str, Callable[..., Lines]] = {
     "clauses": clauses,
+    "history": history,
     "all-clauses": all_clauses,
     "commands": commands,
     "pytest-options": pytest_options,

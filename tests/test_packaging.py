@@ -31,7 +31,7 @@ def data_files() -> dict[str, bytes]:
 
 
 def setup_commands() -> list[str]:
-    section = re.search(r"^## Set up a clone\n(.*?)^## ", (ROOT / "README.md").read_text(), re.M | re.S)
+    section = re.search(r"^## Set up a clone\n(.*?)(?:^## |\Z)", (ROOT / "README.md").read_text(), re.M | re.S)
     assert section
     return [line for block in re.findall(r"^```sh\n(.*?)^```", section[1], re.M | re.S) for line in block.splitlines()]
 

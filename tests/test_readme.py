@@ -40,13 +40,27 @@ def test_this_machine_does_with_the_example_what_its_model_says(runner: Runner) 
 
 
 def test_every_command_is_listed() -> None:
-    listed = re.findall(r"^sockreuse ((?:results )?\w+)", README, re.M)
+    page = (ROOT / "docs" / "reference" / "commands.md").read_text(encoding="utf-8")
+    listed = re.findall(r"^sockreuse ((?:results )?\w+)", page, re.M)
     assert set(listed) == set(cli.COMMANDS)
 
 
 def test_every_file_that_is_named_is_there() -> None:
     for link in re.findall(r"\]\(([^)#:]+)\)", README):
         assert (ROOT / link).exists(), link
-    for row in re.findall(r"^\| (`pytest_sockreuse/.*?) \|", README, re.M):
+    page = (ROOT / "docs" / "source.md").read_text(encoding="utf-8")
+    for row in re.findall(r"^\| (`pytest_sockreuse/.*?) \|", page, re.M):
         for name in re.findall(r"`(.*?)`", row):
             assert (ROOT / name).exists() or (ROOT / "pytest_sockreuse" / name).exists(), name
+
+
+def test_it_is_read_in_sixty_seconds() -> None:
+    """At 150 words a minute, to where one goes next; a line of code takes as long as two words, the picture is seen."""
+    text = re.sub(r"!\[.*?\)", "", README.partition("## Where to go next")[0])
+    code = re.findall(r"^```.*?^```", text, re.M | re.S)
+    words = len(re.sub(r"^```.*?^```", "", text, flags=re.M | re.S).split()) + 2 * sum(map(_lines, code))
+    assert 100 < words <= 150
+
+
+def _lines(fence: str) -> int:
+    return fence.count("\n") - 1

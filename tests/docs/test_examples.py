@@ -10,7 +10,8 @@
 | `toml`, `ini`, `yaml`, `json` | it can be read; settings and inputs that are ours exist |
 | `text` | what programs print, and drawings |
 
-A comment in the line before says what is special: `<!-- file: NAME -->`, that the project has it from there on;
+A comment in the line before says what is special: `<!-- in a clone -->`, that the rest of the page is performed in one;
+`<!-- file: NAME -->`, that the project has it from there on; `<!-- lines 3-5 of NAME -->`, that they are this now;
 `<!-- performed by PATH -->`, that this test does it; `<!-- not performed: WHY -->`.
 """
 
@@ -20,9 +21,11 @@ import configparser
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
+import venv
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -51,6 +54,7 @@ PAGES = sorted(
     for pattern in ("*.md", "docs/**/*.md", "conformance/README.md", "examples/*/README.md")
     for path in ROOT.glob(pattern)
 )
+FRESH = "SOCKREUSE_FRESH" in os.environ  # then what sets an environment up is performed too
 _BY = re.compile(r"<!-- (?:.*, )?(?:performed|checked) by (\S+) -->")
 _ALL_BY = re.compile(r"<!-- each (\w+) block is performed by (\S+) -->")
 
@@ -58,43 +62,74 @@ _ALL_BY = re.compile(r"<!-- each (\w+) block is performed by (\S+) -->")
 class Desk:
     """Where the examples of one page are performed, in their order."""
 
-    def __init__(self, page: Path, project: Path, performed: Callable[[Scenario], Observation | None]) -> None:
-        self.page, self.project, self.performed = page, project, performed
+    def __init__(self, page: Path, top: Path, performed: Callable[[Scenario], Observation | None]) -> None:
+        self.page, self.top, self.performed = page, top, performed
+        self.project = top / "project"
         self.prelude = "import pytest\n"  # the page's Python so far
         self.observed: Observation | None = None
-        for name in ("examples", "conformance"):
-            (project / name).symlink_to(ROOT / name)
-        (project / "pytest.ini").write_text("[pytest]\naddopts = -p no:cacheprovider -p no:random_order\n")
+        self.project.mkdir()
+        if re.search(r"^\$ .*examples/", page.read_text(encoding="utf-8"), re.M):
+            (self.project / "examples").symlink_to(ROOT / "examples")
+        (self.project / "pytest.ini").write_text("[pytest]\naddopts = -p no:cacheprovider -p no:random_order\n")
 
     def __call__(self, example: Example) -> str | None:
         """Perform an example; what is wrong with it, or nothing."""
-        before = example.document.text[: example.start].rstrip().rpartition("\n")[2]
+        before = re.search(r"(?:^<!-- .* -->\n)*\Z", example.document.text[: example.start], re.M)
+        comments = before[0].splitlines() if before else []
         language = example.region.lexemes["arguments"]
         pages = dict(_ALL_BY.findall(example.document.text))
-        if found := _BY.fullmatch(before):
-            return self._elsewhere(found[1])
         if language in pages:
             return self._elsewhere(pages[language])
-        if before.startswith("<!-- not performed: "):
-            return None
-        if found := re.fullmatch(r"<!-- file: (\S+) -->", before):
+        for comment in comments:
+            if found := _BY.fullmatch(comment):
+                return self._elsewhere(found[1])
+            if comment.startswith("<!-- not performed: "):
+                return None
+            if comment == "<!-- in a clone -->":
+                self.project = self._clone()
+            elif self._wrote(comment, example):
+                return None
+        wrong: str | None = getattr(self, f"do_{language}")(example.parsed)
+        return wrong
+
+    def _wrote(self, comment: str, example: Example) -> bool:
+        """Whether the comment says that a file of the project is this, or has it."""
+        if found := re.fullmatch(r"<!-- file: (\S+) -->", comment):
             path = self.project / found[1]
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(example.parsed, encoding="utf-8")
-            return None
-        wrong: str | None = getattr(self, f"do_{language}")(example.parsed)
-        return wrong
+        elif found := re.fullmatch(r"<!-- lines (\d+)-(\d+) of (\S+) -->", comment):
+            path = self.project / found[3]
+            lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+            fence = example.document.text[example.start : example.end]  # with its indentation
+            lines[int(found[1]) - 1 : int(found[2])] = [f"{line}\n" for line in fence.splitlines()[1:-1]]
+            path.write_text("".join(lines), encoding="utf-8")
+        return found is not None
 
     def _elsewhere(self, name: str) -> str | None:
         told = self.page.name in (ROOT / name).read_text(encoding="utf-8")
         return None if told else f"{name} does not name {self.page.name}"
 
+    def _clone(self) -> Path:
+        """A clone of this repository beside the project; where nothing is set up, of the suite alone."""
+        clone = self.top / "pytest-sockreuse"
+        if FRESH and not clone.exists():
+            subprocess.run(["git", "clone", "-q", ROOT, clone], check=True)
+        elif not clone.exists():
+            left_out = shutil.ignore_patterns("results", "predictions", "lab")
+            shutil.copytree(ROOT / "conformance", clone / "conformance", ignore=left_out)
+            (clone / "pytest.ini").write_text(
+                "[pytest]\naddopts = -p no:cacheprovider -p no:random_order\nsockreuse_conformance = conformance\n"
+            )
+        return clone
+
     def _run(self, *command: str) -> subprocess.CompletedProcess[str]:
-        paths = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+        places = [self.project / ".venv" / "bin", self.top / "venv" / "bin", Path(sys.executable).parent]
+        paths = os.pathsep.join([*map(str, places), os.environ["PATH"]])
         env = {**os.environ, "PATH": paths, "COLUMNS": "110", "PYTHONDONTWRITEBYTECODE": "1"}
         return subprocess.run(
             command, cwd=self.project, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT, text=True, timeout=120,
+            stderr=subprocess.STDOUT, text=True, timeout=600,
         )  # fmt: skip
 
     def do_console(self, text: str) -> str | None:
@@ -105,8 +140,11 @@ class Desk:
         return None
 
     def do_sh(self, text: str) -> str | None:
-        if "SOCKREUSE_FRESH" not in os.environ:
-            return None  # `tox run -e fresh` does
+        if not FRESH:
+            return None
+        self._clone()
+        if not (self.top / "venv").exists():
+            venv.create(self.top / "venv", with_pip=True)
         done = self._run("sh", "-euxc", text)
         return done.stdout if done.returncode else None
 
@@ -191,9 +229,9 @@ def _steps(data: Any) -> list[dict[str, Any]]:
 
 
 def plain(text: str) -> str:
-    """Output without what differs from run to run: seconds, the version of this machine, how words are spaced."""
+    """Output without what differs from run to run: seconds, the version of this machine, how wide it is."""
     text = re.sub(r"\bin \d+\.\d+s\b", "in N s", " ".join(text.split()))
-    return re.sub(r"\blinux-\d[\w.-]*", "linux", text)
+    return re.sub(r"\blinux-\d[\w.-]*", "linux", re.sub("={3,}", "===", text))
 
 
 LANGUAGES = [name.removeprefix("do_") for name in vars(Desk) if name.startswith("do_")]
