@@ -27,6 +27,7 @@ from typing import Any
 
 from .live.holders import holders
 from .live.placeholder import KINDS, LOOPBACK, PROTOCOLS, STRICT, TECHNIQUES, Placeholders, Protocol, Technique
+from .live.plain import Plain
 from .live.port_blocks import NO_LOOPBACK, ROW, HeldPorts, NoPort, bound, given, has_loopback, let_go, row_of
 from .live.processes import is_ours
 from .live.service import not_served
@@ -79,7 +80,7 @@ class Lease(int):
         self.open = True
         self._reserved = reserved  # the OS gives this number to nobody
         self._ports = ports
-        self._held: dict[tuple[Protocol, int], list[socket.socket]] = {}
+        self._held: dict[tuple[Protocol, int], list[Plain]] = {}
         try:
             for protocol in protocols:
                 for family, socks in ports.placeholders.make(protocol, port).items():

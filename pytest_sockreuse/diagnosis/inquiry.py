@@ -14,6 +14,7 @@ from ..live.census import census
 from ..live.errnos import name_of
 from ..live.holders import Holder, holders, served
 from ..live.options import apply
+from ..live.plain import Plain
 from ..live.processes import Process
 from ..live.users import this_user, user_name, user_number
 from ..model import StepPrediction
@@ -128,7 +129,7 @@ def _uid(user: str | None) -> int | None:
 def _v6only(family: int) -> bool:
     """Whether a new socket of this family has IPV6_V6ONLY set."""
     try:
-        with socket.socket(family, socket.SOCK_STREAM) as sock:
+        with Plain(family, socket.SOCK_STREAM) as sock:
             return bool(sock.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY))
     except OSError:
         return False
@@ -285,9 +286,9 @@ def _tried(asked: Asked) -> str:
     return "ok"
 
 
-def _made(asked: Asked) -> socket.socket:
+def _made(asked: Asked) -> Plain:
     """A socket as it is asked about, not bound yet. Raises QuestionError where an option cannot be set here."""
-    sock = socket.socket(asked.family, socket.SOCK_DGRAM if asked.protocol == "udp" else socket.SOCK_STREAM)
+    sock = Plain(asked.family, socket.SOCK_DGRAM if asked.protocol == "udp" else socket.SOCK_STREAM)
     text = ""
     try:
         for text in (*asked.options, *([f"{_DEVICE}{asked.device}"] if asked.device else [])):

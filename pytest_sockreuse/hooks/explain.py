@@ -30,7 +30,7 @@ from ..live.holders import device, flags
 from ..live.port_blocks import descriptors
 from ..live.users import this_user
 from ..platforms import current
-from ..recorder.method import in_place_of
+from ..recorder.method import in_place_of, is_displaced
 from . import children
 
 _NUMBERS = (errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES, errno.EAGAIN, errno.ENOBUFS)
@@ -84,11 +84,18 @@ class Explainer:
             else:
                 setattr(self._class, verb, before)
 
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> Iterator[None]:
         self._seen.clear()
         self._count = 0
         self._test = item.name
+        result = yield
+        self._look_again()
+        return result
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_fixture_setup(self) -> None:
+        self._look_again()
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(self, call: pytest.CallInfo[None]) -> Iterator[None]:
@@ -123,6 +130,12 @@ class Explainer:
         return f"{said}the last one of this test that failed so:\n{latest}"
 
     # --- watching -------------------------------------------------------------------------------------------------
+
+    def _look_again(self) -> None:
+        """Put back what another plugin has displaced, before the recorder does so: its wrappers are around these."""
+        for verb, (wrapper, _) in self._wrapped.items():
+            if is_displaced(wrapper, vars(self._class).get(verb), verb):
+                self._watch(verb)
 
     def _watch(self, verb: str) -> None:
         call = getattr(self._class, verb)

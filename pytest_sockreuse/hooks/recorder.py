@@ -22,7 +22,7 @@ from ..recorder.reconstruct import Trace, reconstruct
 from ..recorder.report import Record, fails, finding_text, record, report, summarize
 from ..recorder.skips import skipped
 from ..recorder.translate import bearing
-from ..recorder.watch import Unwatchable, recording
+from ..recorder.watch import Unwatchable, look_again, recording
 from ..scenario import Scenario
 
 LIMIT = 5_000  # calls of one test that are recorded
@@ -192,8 +192,12 @@ class RecordSession:
         self.reported.clear()
         return (yield)
 
+    def pytest_fixture_setup(self) -> None:
+        look_again()
+
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_call(self) -> Iterator[None]:
+        look_again()
         result = yield
         if self.fail:
             entry: Record = {}

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from .options import numbers
+from .plain import Plain
 from .port_blocks import ephemeral
 from .processes import Process, related
 
@@ -139,7 +140,7 @@ def _merged(mine: Iterable[Holder], told: list[Holder]) -> list[Holder]:
 def own() -> Iterator[Holder]:
     """The bound TCP and UDP sockets of this process in this network namespace, each once."""
     done = set()
-    with socket.socket() as sock:
+    with Plain() as sock:
         here = _namespace(sock)
     for fd in _descriptors():
         with contextlib.suppress(OSError):

@@ -21,6 +21,7 @@ from ..platforms import current
 from ..scenario import Scenario, Setting
 from . import NotRun, netlink
 from .errnos import name_of
+from .plain import Plain
 
 assert sys.platform == "linux"
 
@@ -64,7 +65,7 @@ def new() -> None:
     """Make a network namespace and move into it. Raises OSError."""
     _unshare(_NEWNET)
     Place.last = None
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+    with Plain(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         try:
             fcntl.ioctl(sock, _SIOCSIFFLAGS, struct.pack("16sH14x", b"lo", _UP_AND_RUNNING))
         except OSError as error:

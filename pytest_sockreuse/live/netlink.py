@@ -10,6 +10,8 @@ import socket
 import struct
 import sys
 
+from .plain import Plain
+
 assert sys.platform == "linux"
 
 _REQUEST, _ACK, _REPLACE, _EXCL, _CREATE, _DUMP = 1, 4, 0x100, 0x200, 0x400, 0x300
@@ -23,11 +25,11 @@ _sequence = itertools.count(1)
 
 def _ask(protocol: int, kind: int, flags: int, body: bytes) -> bytes:
     """Send one request and return the body of its answer. Raises OSError."""
-    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, protocol) as link:
+    with Plain(socket.AF_NETLINK, socket.SOCK_RAW, protocol) as link:
         return _exchange(link, kind, flags, body)
 
 
-def _exchange(link: socket.socket, kind: int, flags: int, body: bytes) -> bytes:
+def _exchange(link: Plain, kind: int, flags: int, body: bytes) -> bytes:
     link.send(struct.pack("=IHHII", 16 + len(body), kind, _REQUEST | flags, next(_sequence), 0) + body)
     answer = link.recv(8192)
     if struct.unpack_from("=H", answer, 4)[0] == 2:  # NLMSG_ERROR, which is also the acknowledgement
@@ -82,7 +84,7 @@ def _local_route(family: int, bits: int, host: str) -> bytes:
 def acknowledge_at_once() -> None:
     """Set the quickack metric on the loopback routes of this namespace, with which no FIN waits for a delayed
     acknowledgement (up to 40 ms each). Raises OSError."""
-    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as link:
+    with Plain(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as link:
         for host, bits in (("127.0.0.0", 8), ("127.0.0.1", 32), ("::1", 128)):
             v6 = ":" in host
             family = socket.AF_INET6 if v6 else socket.AF_INET
@@ -98,7 +100,7 @@ class Diag:
     """Tells the state of single TCP sockets in the namespace where it was made. Raises OSError without inet_diag."""
 
     def __init__(self) -> None:
-        self._link = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 4)  # NETLINK_SOCK_DIAG
+        self._link = Plain(socket.AF_NETLINK, socket.SOCK_RAW, 4)  # NETLINK_SOCK_DIAG
 
     def close(self) -> None:
         self._link.close()

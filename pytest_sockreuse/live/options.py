@@ -36,7 +36,7 @@ def _where(name: str) -> tuple[int, int]:
     return numbers()[name]
 
 
-def apply(sock: socket.socket, option: Option) -> None:
+def apply(sock: socket.SocketType, option: Option) -> None:
     """setsockopt(2). Raises OSError, ENOPROTOOPT where this OS does not have the option."""
     level, number = _where(option.name)
     form, value, raw = options()[option.name].form, option.value or "1", option.raw
@@ -53,7 +53,7 @@ def apply(sock: socket.socket, option: Option) -> None:
         sock.setsockopt(level, number, int(value))
 
 
-def read(sock: socket.socket, option: Option) -> str:
+def read(sock: socket.SocketType, option: Option) -> str:
     """getsockopt(2), in the form that `apply` takes; a flag is 0 or 1. Raises OSError."""
     level, number = _where(option.name)
     match options()[option.name].form:

@@ -12,6 +12,7 @@ import sys
 from dataclasses import dataclass
 from typing import Literal
 
+from .plain import Plain
 from .port_blocks import DISCARD, bound, keeping, let_go
 
 Protocol = Literal["tcp", "udp"]
@@ -56,11 +57,11 @@ class Placeholders:
 
     def __init__(self, technique: Technique) -> None:
         self.technique = technique
-        self._keepers: dict[int, socket.socket] = {}
+        self._keepers: dict[int, Plain] = {}
 
-    def make(self, protocol: Protocol, port: int) -> dict[int, list[socket.socket]]:
+    def make(self, protocol: Protocol, port: int) -> dict[int, list[Plain]]:
         """Keep `port`, at each address that the system has; returns the sockets by family. Raises OSError."""
-        made: dict[int, list[socket.socket]] = {}
+        made: dict[int, list[Plain]] = {}
         try:
             for family, host in self.technique.hosts:
                 socks = made[family] = []
@@ -81,9 +82,9 @@ class Placeholders:
         let_go(self._keepers.values())
         self._keepers.clear()
 
-    def _make(self, protocol: Protocol, family: int, address: tuple[str, int], socks: list[socket.socket]) -> None:
+    def _make(self, protocol: Protocol, family: int, address: tuple[str, int], socks: list[Plain]) -> None:
         if self.technique.reuse == "before":
-            sock = socket.socket(family, KINDS[protocol])
+            sock = Plain(family, KINDS[protocol])
             socks.append(sock)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             sock.bind(address)
@@ -99,7 +100,7 @@ class Placeholders:
                 sock.connect((address[0], DISCARD))
         keeping(*socks)
 
-    def _connect(self, sock: socket.socket) -> socket.socket:
+    def _connect(self, sock: Plain) -> Plain:
         """Connect a placeholder; returns the other end. Neither leaves a TIME_WAIT."""
         keeper = self._keepers.get(sock.family)
         if keeper is None:

@@ -20,6 +20,8 @@ import weakref
 from collections import deque
 from collections.abc import Collection, Iterable, Sequence
 
+from .plain import Plain
+
 if sys.platform == "linux":
     import fcntl
 
@@ -40,10 +42,10 @@ _NO_FILES = (errno.EMFILE, errno.ENFILE)
 _SIOCGIFFLAGS, _UP = 0x8913, 0x1
 
 
-_keeping: weakref.WeakSet[socket.socket] = weakref.WeakSet()
+_keeping: weakref.WeakSet[Plain] = weakref.WeakSet()
 
 
-def keeping(*socks: socket.socket) -> None:
+def keeping(*socks: Plain) -> None:
     """Note sockets of ours that keep a port. A forked child closes its copies, which would outlast the release."""
     _keeping.update(socks)
 
@@ -66,7 +68,7 @@ def keeps(port: int, kind: int) -> bool:
     return False
 
 
-def let_go(socks: Iterable[socket.socket]) -> None:
+def let_go(socks: Iterable[Plain]) -> None:
     """Close sockets of ours; a program may have closed their descriptors, as daemons do."""
     for sock in socks:
         with contextlib.suppress(OSError):
@@ -130,9 +132,9 @@ def ephemeral() -> tuple[int, int]:
     return (int(values[0]), int(values[1])) if values and all(value.isdigit() for value in values) else _IANA
 
 
-def bound(family: int, kind: int, address: tuple[str, int]) -> socket.socket:
+def bound(family: int, kind: int, address: tuple[str, int]) -> Plain:
     """A new socket, bound to what nobody else has. Raises OSError."""
-    sock = socket.socket(family, kind)
+    sock = Plain(family, kind)
     try:
         if sys.platform == "win32":
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
@@ -148,7 +150,7 @@ def has_loopback() -> bool:
 
     Nothing is sent.
     """
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+    with Plain(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         try:
             sock.connect(("127.0.0.1", DISCARD))
         except OSError as error:
@@ -220,7 +222,7 @@ class HeldPorts:
         else:
             self._blocks = outside(_UNLIKELY, _LIKELY) + outside(_LIKELY, 65536)  # taken from the end
             self._blocks = self._blocks or outside(1024, _UNLIKELY)
-        self._locks: list[socket.socket] = []
+        self._locks: list[Plain] = []
         self._left: list[int] = []
         self._returned: deque[int] = deque()
 

@@ -12,6 +12,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from . import netlink
+from .plain import Plain
 
 assert sys.platform == "linux"
 
@@ -71,7 +72,7 @@ def _dump(family: int, protocol: int, port: int, states: int) -> Iterator[bytes]
     """The messages of the kernel's answer, each from its struct inet_diag_msg on."""
     identity = struct.pack("!HH", port, 0) + bytes(32) + struct.pack("=III", 0, _ALL, _ALL)
     body = struct.pack("=BBBxI", family, protocol, 0, states) + identity
-    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 4) as link:  # NETLINK_SOCK_DIAG
+    with Plain(socket.AF_NETLINK, socket.SOCK_RAW, 4) as link:  # NETLINK_SOCK_DIAG
         link.send(struct.pack("=IHHII", 16 + len(body), _BY_FAMILY, _REQUEST_DUMP, next(_sequence), 0) + body)
         while True:
             data = link.recv(65536)

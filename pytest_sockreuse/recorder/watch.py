@@ -19,7 +19,7 @@ from typing import Any
 
 from ..live.port_blocks import given, keeps
 from .events import NO_CALL, NO_ERRNO, Known, Tape, trail
-from .method import in_place_of
+from .method import in_place_of, is_displaced
 
 _UNDER_WAY = frozenset({errno.EINPROGRESS, errno.EWOULDBLOCK, errno.EALREADY})
 _ENDED = frozenset({errno.EPIPE, errno.ECONNRESET})  # it was connected, and what was sent came to nobody
@@ -408,21 +408,35 @@ def _watched() -> type[Any]:
 def _install() -> None:
     global _class
     _class = _watched()
-    for name, wrapper in _WRAPPERS.items():
+    for name in _WRAPPERS:
         stands = vars(_class).get(name)
         if (stands and stands is _ours.get(name)) or (name in _under and stands is not _before[name]):
             continue  # it is there still, and calls what it did
-        _before[name], _call[name] = stands, getattr(_class, name)
-        _ours[name] = in_place_of(_call[name], wrapper)
-        setattr(_class, name, _ours[name])
+        _put(name, stands)
     _under.clear()
     for call in (inspect.unwrap(_call[name]) for name in ("accept", "dup")):  # below what others have wrapped around it
         _MAKERS.update([call.__code__] if hasattr(call, "__code__") else [])
 
 
+def _put(name: str, stands: Any) -> None:
+    _before[name], _call[name] = stands, getattr(_class, name)
+    _ours[name] = in_place_of(_call[name], _WRAPPERS[name])
+    setattr(_class, name, _ours[name])
+
+
+def look_again() -> None:
+    """While somebody records: put back what another plugin has displaced."""
+    for name in _ours if _tape is not None else ():
+        if is_displaced(_ours[name], stands := vars(_class).get(name), name):
+            _put(name, stands)
+
+
 def _remove() -> None:
     for name in _WRAPPERS:
-        if vars(_class).get(name) is not _ours[name]:  # someone has wrapped it since, and calls ours
+        stands = vars(_class).get(name)
+        if is_displaced(_ours[name], stands, name):
+            continue
+        if stands is not _ours[name]:  # someone has wrapped it since, and calls ours
             _under.add(name)
         elif _before[name] is None:
             delattr(_class, name)
