@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from operator import attrgetter
 from typing import NoReturn
 
@@ -35,6 +35,7 @@ _VALUE = {
     "range": (r"\d{1,5}-\d{1,5}", "LOW-HIGH, each 0 to 65535"),
     "text": (r"[A-Za-z0-9_.\-]{1,15}", "an interface name"),
 }
+_DEVICE = r"[A-Za-z][\w.\-]{0,14}(?![\w.\-])"
 
 
 class _Wrong(Exception):
@@ -119,9 +120,14 @@ def _setting(scan: _Scan, word: str) -> Setting:
                 scan.fail("LOW-HIGH with 1 <= LOW <= HIGH <= 65535", scan.start)
             return setting
         case "address":
-            return Setting("address", _host(scan, 6 if ":" in scan.text else 4))
+            host = _host(scan, 6 if ":" in scan.text else 4)
+            at = scan.at
+            device = _of_device(scan)
+            if device and not (":" in host and ip_address(host).is_link_local):
+                scan.fail("a device of a link-local address only", at)
+            return Setting("address", host + device)
         case _:
-            return Setting("device", scan.take(r"[A-Za-z][\w.\-]{0,14}(?![\w.\-])", "an interface name"))
+            return Setting("device", scan.take(_DEVICE, "an interface name"))
 
 
 def _step(scan: _Scan, name: str) -> Step:
@@ -196,9 +202,15 @@ def _host(scan: _Scan, family: int) -> str:
     return host
 
 
+def _of_device(scan: _Scan) -> str:
+    """The device of an IPv6 address, ``%lo``; empty where none is named."""
+    return "%" + scan.take(_DEVICE, "an interface name") if scan.maybe("%") else ""
+
+
 def _address(scan: _Scan) -> Address:
     if scan.maybe(r"\["):
         host = _host(scan, 6)
+        host += _of_device(scan)
         scan.take(r"\]", "']'")
     else:
         host = _host(scan, 4)
@@ -329,6 +341,9 @@ class _Builder:
         if isinstance(item, Setting):
             if self.open:
                 raise _Wrong(0, "expected environment lines before the first socket")
+            device = item.value.partition("%")[2] if item.kind == "address" else ""
+            if device not in ("", "lo", *(other.value for other in self.environment if other.kind == "device")):
+                raise _Wrong(text.index("%") + 1, f"expected lo or a device made above, {device} is not")
             self.environment.append(item)
             return
         if item.verb == "wait":

@@ -70,9 +70,14 @@ ENVIRONMENT = (
     Line(
         "address",
         ("address ADDRESS",),
-        "one more local address; `127.0.0.0/8` is local as a whole on Linux, gVisor and Windows only",
+        "one more local address of `lo`, or as in `fe80::1%d1` of a device; on Linux, gVisor and Windows all of "
+        "`127.0.0.0/8` is local",
     ),
-    Line("device", ("device NAME",), "one more interface, for `SO_BINDTODEVICE`; `lo` is always there"),
+    Line(
+        "device",
+        ("device NAME",),
+        "one more interface, for `SO_BINDTODEVICE` and link-local addresses; `lo` is always there",
+    ),
 )
 
 
@@ -102,7 +107,8 @@ class Option:
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """A local or foreign address: `host` is a literal without brackets, `port` a number, a symbol or ``NAME.port``."""
+    """A local or foreign address: `host` is a literal without brackets, of IPv6 perhaps with a device, ``fe80::1%lo``;
+    `port` is a number, a symbol or ``NAME.port``."""
 
     host: str
     port: int | str

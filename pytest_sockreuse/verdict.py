@@ -21,7 +21,10 @@ FAILURES = frozenset({"mismatch", "broken"})
 
 _OUTCOME = re.compile(r"ok|timeout|unreached|E[A-Z0-9]{1,30}")
 #: By the verb of a step, what it may record.
-_VALUES = {"name": re.compile(r"([0-9.]{1,40}|\[[0-9a-f:.]{1,40}\]):[0-9]{1,5}"), "get": re.compile(r"[ -~]{0,100}")}
+_VALUES = {
+    "name": re.compile(r"([0-9.]{1,40}|\[[0-9a-f:.]{1,40}(%[A-Za-z0-9_.\-]{1,15})?\]):[0-9]{1,5}"),
+    "get": re.compile(r"[ -~]{0,100}"),
+}
 #: Errors of socket() that say what a system lacks.
 ABSENT = {"EPROTONOSUPPORT": "protocol", "ESOCKTNOSUPPORT": "socket type", "EAFNOSUPPORT": "address family"}
 

@@ -22,6 +22,7 @@ ephemeral 40000-40007
 address 127.0.0.2
 address fd00::2
 device d1
+address fe80::1%d1
 
 listener = tcp4(SO_REUSEADDR, SO_REUSEPORT=0)
 listener.set(SO_LINGER=off)
@@ -53,6 +54,7 @@ def test_every_construct_prints_back_identically() -> None:
         "child = listener.accept()\nother = listener.accept()?\nwait 0.25\nchild.shutdown(RD)\nchild.shutdown(WR)\n"
         "child.shutdown(RDWR)\nchild.eof()\nchild.send()\nchild.recv()\nchild.close()\nD = udp4()\n"
         "E = D.dup()\nD.sendto(0.0.0.0:9)\nD.sendto([::]:0)\nD.bind(127.0.0.1:child.port)\nD.name()\n"
+        "F = udp6()\nF.bind([fe80::1%lo]:P)\nF.connect([::1%d-1.2]:F.port)\n"
         "S[1-8] = tcp4()\nS[1-8].bind(127.0.0.[1-8]:0)\nS[3-5].connect(127.0.0.1:S[1-3].port)\n"
     )
     assert str(parse(text)) == text
@@ -160,6 +162,12 @@ BAD = [
     ("A.listen()", 1, 1, "made above"),
     ("A = tcp4()\nB = C.accept()", 2, 5, "made above"),
     ("A = tcp4()\nB = A.listen()", 2, 7, "accept() or dup()"),
+    ("address fd00::2%lo", 1, 16, "a device of a link-local address only"),
+    ("address 169.254.1.1%lo", 1, 20, "a device of a link-local address only"),
+    ("address fe80::2%d1", 1, 17, "lo or a device made above, d1 is not"),
+    ("A = tcp6()\nA.bind([fe80::1%]:P)", 2, 17, "an interface name"),
+    ("A = tcp6()\nA.bind([fe80::1%lo.port)", 2, 24, "']'"),
+    ("A = tcp4()\nA.bind(127.0.0.1%lo:P)", 2, 17, "':' and a port"),
     ("A = tcp4()\nA.dup()", 2, 3, "NAME = OTHER.dup()"),
     ("A = tcp4()\nA = A.dup()", 2, 1, "a new name"),
     ("A = tcp4()\nA.close()\nB = A.dup()", 3, 5, "made above"),
@@ -285,7 +293,9 @@ def test_foreign_digits_are_no_numbers() -> None:
 
 # --- properties -------------------------------------------------------------------------------------------------------
 
-HOSTS = st.sampled_from(["127.0.0.1", "0.0.0.0", "[::1]", "[::]", "[::ffff:127.0.0.1]", "[fd00::2]", "127.255.0.7"])
+HOSTS = st.sampled_from(
+    ["127.0.0.1", "0.0.0.0", "[fe80::1%lo]", "[::1]", "[::]", "[::ffff:127.0.0.1]", "[fd00::2]", "127.255.0.7"]
+)
 VALUES = {
     "flag": st.integers(-(2**31), 2**31 - 1).map(str),
     "int": st.integers(-(2**31), 2**31 - 1).map(str),

@@ -57,6 +57,7 @@ typedef SOCKET sock;
 #include <poll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <net/if.h>
 #include <sys/time.h>
 #include <sys/utsname.h>
 #include <sys/wait.h>
@@ -69,7 +70,6 @@ typedef int sock;
 #include <linux/inet_diag.h>
 #include <linux/rtnetlink.h>
 #include <linux/sock_diag.h>
-#include <net/if.h>
 #include <sched.h>
 #include <sys/ioctl.h>
 #elif defined(__FreeBSD__) || defined(__NetBSD__)
@@ -78,7 +78,6 @@ typedef int sock;
 #include <sys/ioctl.h>
 #include <sys/socketvar.h>
 #include <sys/sysctl.h>
-#include <net/if.h>
 #include <netinet/in_var.h>
 #include <netinet/tcp_fsm.h>
 #if defined(__FreeBSD__)
@@ -279,6 +278,7 @@ struct option {
 struct address {
 	int family;                  /* 4 or 6; 0: none */
 	unsigned char bytes[16];
+	const char *device;          /* of fe80::1%lo; NULL: none is named */
 	struct name *symbol, *owner; /* of P and of NAME.port; without either, */
 	int port;
 };
@@ -558,6 +558,20 @@ static size_t take_host(struct address *address, int family)
 	return length;
 }
 
+static size_t device_length(const char *at)
+{
+	return strspn(at, LETTER) ? span(at, IDENT ".-", 15, IDENT ".-") : 0;
+}
+
+/* The device of an IPv6 address. Returns the length of what was read. */
+static size_t take_device(struct address *address)
+{
+	if (!maybe("%"))
+		return 0;
+	address->device = take(device_length(next()), "an interface name");
+	return strlen(address->device) + 1;
+}
+
 static void take_address(struct step *step)
 {
 	static const char expected[] = "a port: a number, a symbol such as P, or NAME.port";
@@ -565,6 +579,7 @@ static void take_address(struct step *step)
 
 	if (maybe("[")) {
 		host = take_host(&step->address, 6) + 2;
+		host += take_device(&step->address);
 		NEED(maybe("]"), "']'");
 	} else {
 		host = take_host(&step->address, 4);
@@ -690,6 +705,8 @@ static const char *take_words(void)
 static void read_environment(struct step *step)
 {
 	static const char name_expected[] = "the name of a setting, such as net.ipv4.tcp_tw_reuse";
+	char words[MAX_LINE];
+	const char *at;
 	size_t first, length, more;
 
 	switch (step->verb) {
@@ -710,11 +727,25 @@ static void read_environment(struct step *step)
 	case ADDRESS:
 		length = take_host(&step->address, strchr(line.text, ':') ? 6 : 4);
 		step->text = keep_text(line.token, length);
+		at = line.at;
+		if (take_device(&step->address)) {
+			NEED_AT(at, step->address.family == 6 && step->address.bytes[0] == 0xFE &&
+				(step->address.bytes[1] & 0xC0) == 0x80, "a device of a link-local address only");
+			step->text = keep_text(words, (size_t)sprintf(words, "%s%%%s", step->text, step->address.device));
+		}
 		break;
 	default:
-		length = strspn(next(), LETTER) ? span(line.at, IDENT ".-", 15, IDENT ".-") : 0;
-		step->text = take(length, "an interface name");
+		step->text = take(device_length(next()), "an interface name");
 	}
+}
+
+/* Whether a line above makes an interface. */
+static bool is_made(const char *device)
+{
+	FOR_EACH_STEP(step)
+		if (step->verb == DEVICE && !strcmp(step->text, device))
+			return true;
+	return !strcmp(device, "lo");
 }
 
 /* A socket may have the name `wait` too, but then `=` or `.` follows. */
@@ -796,6 +827,9 @@ static void read_step(void)
 		find_names(&step);
 	else
 		NEED_AT(line.text, step.verb == WAIT || !the.name_count, "environment lines before the first socket");
+	if (step.verb == ADDRESS && step.address.device)
+		NEED_AT(strchr(line.text, '%') + 1, is_made(step.address.device), "lo or a device made above, %s is not",
+			step.address.device);
 	*the.end++ = step;
 }
 
@@ -1130,6 +1164,26 @@ static void *address_in(const union endpoint *endpoint)
 		: offsetof(struct sockaddr_in6, sin6_addr));
 }
 
+/* The number of an interface; one that none has where there is none of that name. `lo` is the loopback interface. */
+static uint32_t index_of(const char *device)
+{
+	static const char *const loopback[] = { "lo", "lo0", "loopback_0" };
+	uint32_t index = if_nametoindex(device);
+
+	for (size_t i = 0; !index && !strcmp(device, "lo") && i < COUNT(loopback); i++)
+		index = if_nametoindex(loopback[i]);
+	return index ? index : INT32_MAX;
+}
+
+static const char *device_of(uint32_t index)
+{
+	static char name[IF_NAMESIZE + 16];
+
+	if (!if_indextoname(index, name))
+		sprintf(name, "%u", (unsigned)index);
+	return index == index_of("lo") ? "lo" : name;
+}
+
 static socklen_t fill(union endpoint *to, const struct address *address, int port)
 {
 	bool four = address->family == 4;
@@ -1138,6 +1192,8 @@ static socklen_t fill(union endpoint *to, const struct address *address, int por
 	to->any.sa_family = four ? AF_INET : AF_INET6;
 	to->four.sin_port = htons((uint16_t)port); /* of either family */
 	memcpy(address_in(to), address->bytes, four ? 4 : 16);
+	if (address->device)
+		to->six.sin6_scope_id = index_of(address->device);
 	return four ? sizeof to->four : sizeof to->six;
 }
 
@@ -1402,8 +1458,8 @@ static int add_device(const char *name)
 	return error;
 }
 
-/* A route of the table `local` by lo, made or deleted. */
-static struct request local_route(int type, const struct address *address, int bits)
+/* A route of the table `local` by a device, made or deleted. */
+static struct request local_route(int type, int flags, const struct address *address, int bits, uint32_t device)
 {
 	bool four = address->family == 4;
 	struct rtmsg body = {
@@ -1411,20 +1467,20 @@ static struct request local_route(int type, const struct address *address, int b
 		.rtm_table = RT_TABLE_LOCAL, .rtm_protocol = RTPROT_KERNEL, .rtm_type = RTN_LOCAL,
 		.rtm_scope = four ? RT_SCOPE_HOST : RT_SCOPE_UNIVERSE,
 	};
-	int flags = type == RTM_NEWROUTE ? NLM_F_ACK | NLM_F_CREATE | NLM_F_REPLACE : NLM_F_ACK;
-	struct request request = request_of(type, flags, &body, sizeof body);
+	struct request request = request_of(type, NLM_F_ACK | flags, &body, sizeof body);
 
 	put_attribute(&request, RTA_DST, address->bytes, four ? 4 : 16);
-	put_attribute(&request, RTA_OIF, &(uint32_t) { 1 }, 4);
+	put_attribute(&request, RTA_OIF, &device, sizeof device);
 	return request;
 }
 
 static int add_address(const struct address *address)
 {
 	bool four = address->family == 4;
+	uint32_t device = if_nametoindex(address->device ? address->device : "lo");
 	struct ifaddrmsg body = {
 		.ifa_family = four ? AF_INET : AF_INET6, .ifa_prefixlen = four ? 32 : 128,
-		.ifa_flags = four ? 0 : IFA_F_NODAD, .ifa_index = if_nametoindex("lo"),
+		.ifa_flags = four ? 0 : IFA_F_NODAD, .ifa_index = device,
 	};
 	struct request request = request_of(RTM_NEWADDR, NLM_F_ACK | NEW, &body, sizeof body);
 	int error;
@@ -1434,8 +1490,9 @@ static int add_address(const struct address *address)
 	error = ask(-1, &request, NULL, 0);
 	if (four || (error && error != EEXIST))
 		return error == EEXIST ? 0 : error;
-	request = local_route(RTM_NEWROUTE, address, 128); /* which the kernel enters later, from a work queue */
-	return ask(-1, &request, NULL, 0);
+	request = local_route(RTM_NEWROUTE, NLM_F_CREATE, address, 128, device); /* which the kernel enters later */
+	error = ask(-1, &request, NULL, 0);
+	return error == EEXIST ? 0 : error;
 }
 
 /* Have loopback acknowledge at once, where the kernel lets it: no FIN then waits for a delayed acknowledgement. */
@@ -1448,7 +1505,7 @@ static void hurry(void)
 	struct { struct rtattr head; uint32_t on; } quickack = { { sizeof quickack, RTAX_QUICKACK }, 1 };
 
 	for (size_t i = 0; i < COUNT(routes); i++) {
-		struct request request = local_route(RTM_NEWROUTE, routes[i].to, routes[i].bits);
+		struct request request = local_route(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, routes[i].to, routes[i].bits, 1);
 
 		if (routes[i].to->family == 4)
 			put_attribute(&request, RTA_PREFSRC, loopback4.bytes, 4);
@@ -1456,7 +1513,7 @@ static void hurry(void)
 		if (ask(-1, &request, NULL, 0))
 			return;
 	}
-	struct request own = local_route(RTM_DELROUTE, &loopback6, 128); /* which has a better metric */
+	struct request own = local_route(RTM_DELROUTE, 0, &loopback6, 128, 1); /* which has a better metric */
 	ask(-1, &own, NULL, 0);
 }
 
@@ -1800,6 +1857,8 @@ static enum entered apply_setting(const struct step *step)
 		error = change_safely(step->setting, step->text);
 	else if (step->verb == EPHEMERAL)
 		error = change_range(keep_text(step->text, strcspn(step->text, "-")), strchr(step->text, '-') + 1);
+	else if (step->verb == ADDRESS && step->address.device)
+		return because(NOT_RUN, "a link-local address is given to a device on Linux only");
 	else if (step->verb == ADDRESS)
 		error = add_address(&step->address, step->address.family == 4 ? 32 : 128);
 	else
@@ -2564,7 +2623,8 @@ static int call_close(struct step *step, struct name *name)
 
 static int call_name(struct step *step, struct name *name)
 {
-	char host[INET6_ADDRSTRLEN], text[INET6_ADDRSTRLEN + 16];
+	char host[INET6_ADDRSTRLEN], text[INET6_ADDRSTRLEN + IF_NAMESIZE + 32];
+	const char *device = "";
 	union endpoint local;
 	socklen_t size = sizeof local;
 	int error = check(getsockname(name->sock, &local.any, &size));
@@ -2574,7 +2634,10 @@ static int call_name(struct step *step, struct name *name)
 		return error;
 	four = local.any.sa_family == AF_INET;
 	inet_ntop(local.any.sa_family, address_in(&local), host, sizeof host);
-	size = (socklen_t)sprintf(text, four ? "%s:%d" : "[%s]:%d", host, ntohs(local.four.sin_port));
+	if (!four && local.six.sin6_scope_id)
+		device = device_of(local.six.sin6_scope_id);
+	size = (socklen_t)sprintf(text, four ? "%s%s%s:%d" : "[%s%s%s]:%d", host, *device ? "%" : "", device,
+		ntohs(local.four.sin_port));
 	step->value = keep_text(text, size);
 	return 0;
 }

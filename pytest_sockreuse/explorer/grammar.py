@@ -95,7 +95,11 @@ class _Draft:
         if dice.chance(4):
             self.lines.append("device d1")
             self.devices = ("d1",)
-            self.scene(scenes.DEVICES)
+            if 6 in self.families and self.stack == "linux":
+                self.lines += ["address fe80::1", "address fe80::1%d1"]
+                self.scene(dice.pick((scenes.DEVICES, scenes.LINKS)))
+            else:
+                self.scene(scenes.DEVICES)
         if dice.chance(1) and dice.chance(25):
             self.scene(dice.pick(scenes.SLOW))
         elif plot.scene and dice.chance(60):

@@ -252,6 +252,21 @@ $c = <tcp|udp>{f}(<|SO_BINDTODEVICE=<lo|d1>>)
 <$a.listen()?|>
 <$c.connect({lo}:R)?|$c.sendto({lo}:R)?>
 """
+#: Link-local addresses of two devices.
+LINKS = """
+$a = <tcp|udp>6(<|{reuse}|SO_BINDTODEVICE=<lo|d1>>)
+$a.bind(<[fe80::1%<lo|d1|nosuch>]|[fe80::1%<lo|d1>]|[fe80::1]|[fe80::2%d1]|[::]>:<R|0>)?
+$a.name()
+<$a.listen()?|$a.listen()?|>
+$b = <tcp|udp>6({reuse})
+$b.bind(<[fe80::1%<lo|d1>]|[fe80::1%<lo|d1>]|[::]|[::1]>:<R|$a.port>)?
+$c = <tcp|udp>6(<||SO_BINDTODEVICE=<lo|d1>>)
+<||$c.bind(<[fe80::1%<lo|d1>]|[::1]>:0)?>
+$c.<connect|connect|sendto>(<[fe80::1%<lo|d1|nosuch>]|[fe80::1%<lo|d1>]|[fe80::1]|[fe80::2%lo]>:<R|$a.port>)?
+$c.name()
+<$c.disconnect()?|$s = $a.accept()\n$s.name()|$b.recv()?|$a.recv()?>
+$c.<connect(<[fe80::1%<lo|d1>]|[::1]>:<R|$a.port>)|send()|name()>?
+"""
 #: No answer comes, and connect() gives up after a second.
 SILENCE = """
 $l = tcp{f}({reuse})

@@ -169,7 +169,8 @@ def _apply(setting: Setting) -> None:
         case "ephemeral":
             write(_RANGE, "{} {}".format(*setting.ports))
         case "address":
-            netlink.add_address(setting.value)
+            host, _, device = setting.value.partition("%")
+            netlink.add_address(host, device or "lo")
         case _:
             netlink.add_device(setting.value)
 

@@ -3,6 +3,7 @@ TCP socket."""
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import itertools
 import os
@@ -70,15 +71,16 @@ def add_address(host: str, device: str = "lo") -> None:
         if error.errno != errno.EEXIST:
             raise
     if family == socket.AF_INET6:  # whose route the kernel enters later, from a work queue
-        route = _local_route(family, 128, host)
-        _ask(socket.NETLINK_ROUTE, _NEWROUTE, _ACK | _CREATE | _REPLACE, route)
+        route = _local_route(family, 128, host, socket.if_nametoindex(device))
+        with contextlib.suppress(FileExistsError):
+            _ask(socket.NETLINK_ROUTE, _NEWROUTE, _ACK | _CREATE, route)  # beside that of another device
 
 
-def _local_route(family: int, bits: int, host: str) -> bytes:
-    """A route of table local to `host`/`bits` by lo."""
+def _local_route(family: int, bits: int, host: str, device: int = 1) -> bytes:
+    """A route of table local to `host`/`bits` by a device, lo unless another is given."""
     table, kernel, scope, kind = 255, 2, 0 if family == socket.AF_INET6 else 254, 2  # RTPROT_KERNEL, host, RTN_LOCAL
     route = struct.pack("=BBBBBBBBI", family, bits, 0, 0, table, kernel, scope, kind, 0)
-    return route + _attribute(1, socket.inet_pton(family, host)) + _attribute(4, struct.pack("=I", 1))
+    return route + _attribute(1, socket.inet_pton(family, host)) + _attribute(4, struct.pack("=I", device))
 
 
 def acknowledge_at_once() -> None:

@@ -18,6 +18,8 @@ from typing import TypeVar
 
 from ..scenario import KINDS, Address, Scenario, Step
 from . import options
+from .devices import index_of
+from .devices import name_of as name_of_device
 from .errnos import name_of
 from .ready import readable
 from .settle import Settler, pair
@@ -38,7 +40,8 @@ _HOW = {"RD": socket.SHUT_RD, "WR": socket.SHUT_WR, "RDWR": socket.SHUT_RDWR}
 Become = Callable[[str], contextlib.AbstractContextManager[None]]
 Observed = tuple[str, str, str | None]  # what a `StepOutcome` is made of: of tens of thousands a second none is kept
 T = TypeVar("T")
-_Aimed = Callable[[socket.socket, tuple[str, int]], object]
+_Target = tuple[str, int] | tuple[str, int, int, int]
+_Aimed = Callable[[socket.socket, _Target], object]
 
 
 class TimeUp(BaseException):
@@ -201,7 +204,10 @@ class Performance:
         """A call with the step's address, on a view of the socket for which Python passes the literal's family."""
         address = step.address
         assert address is not None
-        target = address.host, self._port(address)
+        target: _Target = (address.host, self._port(address))
+        if "%" in address.host:
+            host, _, device = address.host.partition("%")
+            target = host, target[1], 0, index_of(device)
         if address.family == held.family:
             call(sock, target)
             return
@@ -293,9 +299,10 @@ class Performance:
         self.settler.wait(self._streams)
 
     def _name(self, step: Step, held: _Socket, sock: socket.socket) -> str:
-        host, port = sock.getsockname()[:2]
+        host, port, *more = sock.getsockname()
         host = host.partition("%")[0]
-        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        device = f"%{name_of_device(more[1])}" if len(more) > 1 and more[1] else ""
+        return f"[{host}{device}]:{port}" if ":" in host else f"{host}:{port}"
 
     def _streams(self) -> list[socket.socket]:
         return [held.sock for held in self.names.values() if held.sock is not None and held.proto == "tcp"]

@@ -15,8 +15,12 @@ def canonical(host: str) -> IPv4Address | IPv6Address:
 
 @lru_cache(4096)
 def parsed(host: str) -> tuple[str, int, str]:
-    """The canonical address, its family (4 for v4-mapped) and its kind, such as any, loopback or other."""
-    address = canonical(host)
+    """The canonical address, its family (4 for v4-mapped) and its kind, such as any, loopback or other.
+
+    The device of ``fe80::1%lo`` stays only where it tells: at addresses that mean something on one link.
+    """
+    bare, _, device = host.partition("%")
+    address = canonical(bare)
     kind = "other"
     if address.is_unspecified:
         kind = "any"
@@ -28,4 +32,15 @@ def parsed(host: str) -> tuple[str, int, str]:
         kind = "broadcast"
     elif address.is_link_local:
         kind = "linklocal"
-    return str(address), address.version, kind
+    text = str(address)
+    return f"{text}%{device}" if device and of_one_link(text) else text, address.version, kind
+
+
+def of_one_link(address: str) -> bool:
+    """Whether a canonical address means something on one link only: link-local, or such a group of IPv6."""
+    return address[:2] in ("fe", "ff") and (IPv6Address(address).is_link_local or address[3:4] in ("1", "2"))
+
+
+def arrives_by(address: str) -> str:
+    """The device by which what this host sends to an address of its own arrives."""
+    return address.partition("%")[2] or "lo"

@@ -11,6 +11,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from ..options import options
 from ..scenario import KINDS, Address, Observation, Option, Scenario, Step, StepOutcome
+from .address import parsed
 from .clause import PLAIN, Declared, Errno, ModelError, TimeUp, Unknown
 from .memory import digest
 from .ports import Contradiction, PortSpace, Value
@@ -56,6 +57,7 @@ class Family(Protocol[S]):
     silence: Declared
     no_option: Declared
     shared: Declared
+    scopes: bool  # whether it knows what an address is on another device
 
     def begin(self, m: Machine[S]) -> S: ...
     def elapse(self, m: Machine[S]) -> None: ...
@@ -129,7 +131,7 @@ class Machine(Generic[S]):
         self.other: Sock | None = None
         for setting in scenario.environment:
             if setting.kind == "address":
-                self.addresses.add(setting.value)
+                self.addresses.add(setting.value if "%" in setting.value else parsed(setting.value)[0])
             elif setting.kind == "device":
                 self.devices.add(setting.value)
             else:
@@ -193,6 +195,8 @@ class Machine(Generic[S]):
         address, host, port = step.address, "", 0
         if address is not None:
             host, number = address.host, self.port(address)
+            if "%" in host and not self.family.scopes:
+                raise Unknown("an address of one device")
             if number is None:
                 return _UNREACHED
             port = number

@@ -74,6 +74,7 @@ class Bsd:
     """The calls on a BSD."""
 
     silence = PEER
+    scopes = False
     no_option = options.NO_OPTION
     shared = SHARED
 

@@ -51,6 +51,7 @@ class Gvisor:
     """The calls on gVisor."""
 
     silence = stream.PEER
+    scopes = False
     no_option = options.NO_OPTION
     shared = SHARED
 

@@ -46,6 +46,7 @@ class Illumos:
     """The calls on illumos."""
 
     silence = NOTHING
+    scopes = False
     no_option = options.NO_OPTION
     shared = SHARED
 

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from ipaddress import IPv6Address
-
-from ..address import parsed
+from ..address import of_one_link, parsed
 from ..clause import Book, Declared, Errno
 from ..sock import TIME_WAIT, Sock
 from .state import Bucket, Machine
@@ -26,7 +23,7 @@ NOT_LOCAL = BOOK(
 )
 OTHER_DEVICE = BOOK(
     "address-of-another-device",
-    "A socket bound to a device cannot bind ::1 of another one, EADDRNOTAVAIL; IPv4 does not look.",
+    "A socket bound to a device cannot bind an IPv6 address of another one, EADDRNOTAVAIL; IPv4 does not look.",
     "net/ipv6/af_inet6.c __inet6_bind (ipv6_chk_addr with dev)",
 )
 MAPPED_ON_V6ONLY = BOOK(
@@ -187,6 +184,22 @@ SCOPE = BOOK(
     "A link-local or interface-local IPv6 address is EINVAL for bind() and connect() of a socket without device.",
     "net/ipv6/af_inet6.c __inet6_bind; net/ipv6/datagram.c; net/ipv6/tcp_ipv6.c (sin6_scope_id)",
 )
+SCOPE_BINDS = BOOK(
+    "scope-binds-to-device",
+    "bind() and connect() to a link-local address of a device bind the socket to it, and it stays so where they fail.",
+    "net/ipv6/af_inet6.c __inet6_bind (sk_bound_dev_if); net/ipv6/tcp_ipv6.c tcp_v6_connect; net/ipv6/datagram.c",
+)
+SCOPE_ONCE = BOOK(
+    "scope-of-another-device",
+    "connect() of a socket that is bound to a device to a link-local address of another one is EINVAL.",
+    "net/ipv6/tcp_ipv6.c tcp_v6_connect, net/ipv6/datagram.c (sk_dev_equal_l3scope)",
+)
+DEVICE_GONE = BOOK(
+    "scope-without-device",
+    "Where the device that a socket is bound to does not exist, bind() of an AF_INET6 socket, but to ::, and what IPv4 "
+    "sends are ENODEV.",
+    "net/ipv6/af_inet6.c __inet6_bind; net/ipv4/route.c ip_route_output_key_hash_rcu (dev_get_by_index_rcu)",
+)
 
 
 def kind_of(address: str) -> str:
@@ -198,21 +211,39 @@ def is_local(m: Machine, address: str) -> bool:
     """Whether the address is this host's, in the isolated environment."""
     if ":" in address and m.env.get("net.ipv6.conf.all.disable_ipv6", m.env.get(_LO_DISABLED, "0")) != "0":
         return False
-    return kind_of(address) == "loopback" or address in m.addresses
+    return kind_of(address) == "loopback" or address in m.addresses or address.removesuffix("%lo") in m.addresses
 
 
-def needs_scope(sk: Sock, address: str) -> bool:
-    """Whether an IPv6 address means something on one device only, and `sk` is bound to none."""
-    if ":" not in address or sk.device:
-        return False
-    return IPv6Address(address).is_link_local or re.match("ff.[12]:", address) is not None
+def on_its_link(m: Machine, sk: Sock, host: str) -> str:
+    """The address of a literal that bind() or connect() gets, with its device if it means something on one only.
+
+    Of `sk` that is the device from then on. Raises Errno.
+    """
+    address, _, kind = parsed(host)
+    bare, _, device = address.partition("%")
+    if not of_one_link(bare) or (sk.proto == "tcp" and kind == "multicast"):
+        return address
+    if device and SCOPE_BINDS in m.on:
+        sk.device = device
+    if not sk.device and SCOPE in m.on:
+        raise Errno("EINVAL", SCOPE)
+    return f"{bare}%{sk.device}" if sk.device else bare
 
 
 def check_scope(m: Machine, sk: Sock, host: str) -> None:
     """A destination of connect() that means something on one device only. Raises Errno."""
     address, _, kind = parsed(host)
-    if needs_scope(sk, address) and (kind != "multicast" or sk.proto != "tcp") and SCOPE in m.on:
-        raise Errno("EINVAL", SCOPE)
+    device = address.partition("%")[2]
+    elsewhere = device and sk.device not in ("", device) and (kind != "multicast" or sk.proto != "tcp")
+    if elsewhere and SCOPE_ONCE in m.on:
+        raise Errno("EINVAL", SCOPE_ONCE)
+    on_its_link(m, sk, host)
+
+
+def check_device(m: Machine, sk: Sock) -> None:
+    """Raises Errno where the device that a socket is bound to does not exist."""
+    if sk.device and sk.device not in m.devices and DEVICE_GONE in m.on:
+        raise Errno("ENODEV", DEVICE_GONE)
 
 
 def check_group(m: Machine, sk: Sock, host: str) -> None:
@@ -227,13 +258,16 @@ def check_local(m: Machine, sk: Sock, host: str) -> str:
     address, family, kind = parsed(host)
     if sk.family == 6 and family == 4 and sk.v6only and MAPPED_ON_V6ONLY in m.on:
         raise Errno("EINVAL", MAPPED_ON_V6ONLY)
+    if family == 6 and kind != "any":
+        address = on_its_link(m, sk, host)
+    if sk.family == 6 and (family, kind) != (6, "any"):
+        check_device(m, sk)
     anywhere = sk.nonlocal_ or m.env.get(f"net.ipv{family}.ip_nonlocal_bind", "0") != "0"
-    if family == 6 and kind == "loopback" and sk.device not in ("", "lo") and OTHER_DEVICE in m.on and not anywhere:
+    away = sk.device not in ("", "lo") and is_local(m, address) and not of_one_link(address)
+    if family == 6 and away and OTHER_DEVICE in m.on and not anywhere:
         raise Errno("EADDRNOTAVAIL", OTHER_DEVICE)
     if kind == "any" or is_local(m, address) or (family == 4 and kind_of(address) == "broadcast"):
         return address
-    if needs_scope(sk, address) and SCOPE in m.on:
-        raise Errno("EINVAL", SCOPE)
     if kind == "multicast" and MULTICAST in m.on:
         return address
     if NOT_LOCAL in m.on and not anywhere:

@@ -94,6 +94,7 @@ class Linux:
     """The calls on Linux."""
 
     silence = PEER
+    scopes = True
     no_option = options.NO_OPTION
     shared = SHARED
 
@@ -141,6 +142,8 @@ class Linux:
     def bind(self, m: Machine, sk: Sock, host: str, port: int) -> None:
         """__inet_bind, __inet6_bind."""
         if sk.proto == "sctp":
+            if "%" in host:
+                sctp.lose(m)
             address = sctp.check(m, sk, host)
             self._privilege(m, sk, port)
             sctp.bind(m, sk, address, port)
@@ -345,6 +348,8 @@ def _covered(m: Machine, sk: Sock, host: str = "") -> None:
         sctp.lose(m)
     if not sk.mptcp:
         return
+    if "%" in host:
+        raise Unknown("an address of one device on MPTCP")
     if (sk.connected or sk.queue) and mptcp.AFTER not in m.on:
         raise Unknown(_BEFORE)
     if (sk.tried and mptcp.AGAIN not in m.on) or (sk.connected and sk.state == CLOSE):

@@ -207,6 +207,8 @@ def _device(m: Machine, sk: Sock, option: Option) -> None:
         raise Errno("ENODEV", NO_DEVICE)
     if sk.device and sk.user != "root":
         raise Errno("EPERM", PRIVILEGED)
+    if "%" in sk.laddr and name != sk.device:
+        raise Unknown("a link-local address without its device")
     sk.device = name
 
 
@@ -221,6 +223,8 @@ def read(m: Machine, sk: Sock, option: Option) -> str | None:
     if name == "SO_LINGER":
         return linger(sk)
     if name == "SO_BINDTODEVICE":
+        if sk.device and sk.device not in m.devices:
+            raise Errno("ENODEV", NO_DEVICE)
         return sk.device
     if name == "TCP_LINGER2":
         return str(sk.linger2 or _fin_timeout(m))

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from ..address import parsed
+from ..address import arrives_by, of_one_link, parsed
 from ..clause import Book, Errno, Unknown
 from ..sock import Sock
-from .address import FAMILY, LOOPBACK4, MAPPED_ON_V6ONLY, is_local, kind_of
+from .address import FAMILY, LOOPBACK4, MAPPED_ON_V6ONLY, check_device, is_local, kind_of
 from .state import Machine
 
 BOOK = Book()
@@ -79,7 +79,8 @@ def connected(m: Machine, sk: Sock) -> Route:
     kind = kind_of(sk.raddr)
     broadcast = (kind == "broadcast" and BROADCAST in m.on) or (kind == "multicast" and MULTICAST_TO in m.on)
     lost = not is_local(m, source) and FOREIGN in m.on
-    away = (sk.device not in ("", "lo") and BY_DEVICE in m.on) or (kind == "multicast" and sk.raddr != ALL_HOSTS)
+    elsewhere = sk.device not in ("", "lo") and not of_one_link(sk.raddr)
+    away = (elsewhere and BY_DEVICE in m.on) or (kind == "multicast" and sk.raddr != ALL_HOSTS)
     return Route(source, sk.raddr, broadcast, lost, away)
 
 
@@ -103,6 +104,7 @@ def sends_from(m: Machine, sk: Sock) -> str:
 
 def _over_ipv4(m: Machine, sk: Sock, destination: str, once: bool) -> Route:
     """ip_route_output_key_hash_rcu."""
+    check_device(m, sk)
     source, kind = sends_from(m, sk), kind_of(destination)
     if source == LOOPBACK4 and sk.proto == "tcp" and ":" in sk.laddr:
         raise Unknown("IPv4 from a TCP socket at an IPv6 address")
@@ -141,16 +143,38 @@ def _over_ipv4(m: Machine, sk: Sock, destination: str, once: bool) -> Route:
     return Route(source or _preferred(destination), destination, lost=foreign)
 
 
+def _of_a_link(m: Machine, sk: Sock, destination: str) -> str:
+    """A link-local address, with the device on which it is this host's. Raises Errno, Unknown."""
+    bare, _, device = destination.partition("%")
+    device = device or sk.device
+    homes = [at for at in m.addresses if at.partition("%")[0] == bare]
+    if device and device not in m.devices:
+        raise Errno("ENETUNREACH", NO_ROUTE)
+    if (not device and len(homes) > 1) or (sk.device and sk.device != device):
+        raise Unknown("by which of several devices something is sent")
+    device = device or (arrives_by(homes[0]) if homes else "lo")
+    if is_local(m, f"{bare}%{device}"):
+        if sk.proto == "tcp" and not sk.any_ and not of_one_link(sk.laddr):
+            raise Unknown("a connection to a link-local address from another one")
+        return f"{bare}%{device}"
+    if len(m.devices) > 1 and device != "lo":
+        raise Unknown("another host on a link")
+    raise Errno("ENETUNREACH", NO_ROUTE)
+
+
 def _over_ipv6(m: Machine, sk: Sock, destination: str) -> Route:
     """ip6_route_output_flags, after tcp_v6_connect."""
     if sk.proto == "tcp" and parsed(destination)[2] == "multicast":
         raise Errno("ENETUNREACH", NO_ROUTE)
     if not is_local(m, "::1") and NO_IPV6 in m.on:
-        raise Errno("EADDRNOTAVAIL" if sk.laddr == "::" else "ENETUNREACH", NO_IPV6)
+        fixed = sk.laddr != "::" and kind_of(sk.laddr) != "multicast"
+        raise Errno("ENETUNREACH" if fixed else "EADDRNOTAVAIL", NO_IPV6)
     kind = parsed(destination)[2]
-    if (sk.device or len(m.devices) > 1) and kind in ("multicast", "linklocal"):
-        raise Unknown("multicast and link-local IPv6 addresses by a device")
-    if not is_local(m, destination) or sk.device not in ("", "lo"):
+    if (sk.device or len(m.devices) > 1) and kind == "multicast":
+        raise Unknown("multicast IPv6 addresses by a device")
+    if kind == "linklocal":
+        destination = _of_a_link(m, sk, destination)
+    elif not is_local(m, destination) or sk.device not in ("", "lo"):
         raise Errno("ENETUNREACH", NO_ROUTE)
     if ":" not in sk.laddr:
         raise Errno("EAFNOSUPPORT", FAMILY)

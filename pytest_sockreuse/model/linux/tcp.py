@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NoReturn
 
 from .. import stream
+from ..address import arrives_by, of_one_link
 from ..clause import Book, Declared, Errno, TimeUp, Unknown
 from ..sock import CLOSE, ESTABLISHED, LISTEN, TIME_WAIT, Sock
 from .address import MAPPED_V6ONLY, kind_of
@@ -418,6 +419,8 @@ class Tcp:
             self._unanswered(m, sk, BACKLOG)
         child = Sock("tcp", listener.family, listener.user)
         _inherit(child, listener)
+        if of_one_link(sk.laddr):
+            child.device = child.device or arrives_by(sk.laddr)
         child.mptcp = listener.mptcp and sk.mptcp
         child.twofold = sk.twofold = child.mptcp and FINS_CROSS in m.on
         child.laddr, child.port, child.raddr, child.rport = sk.raddr, sk.rport, sk.laddr, sk.port
@@ -433,14 +436,14 @@ class Tcp:
 
     def _listener(self, m: Machine, sk: Sock) -> Sock | None:
         """inet_lookup_listener, inet6_lookup_listener: the socket that gets the connection."""
-        v4 = ":" not in sk.raddr
+        v4, device = ":" not in sk.raddr, arrives_by(sk.raddr)
         found: list[Sock] = []
         for other in m.listeners.get(sk.rport, ()):
             if v4 and other.v6only and MAPPED_V6ONLY in m.on:
                 continue
             any_ = other.any_
             wild = any_ and (not other.v6only if v4 else other.laddr == "::")
-            if other.device in ("", "lo") and (wild or (other.laddr == sk.raddr and not (v4 and any_))):
+            if other.device in ("", device) and (wild or (other.laddr == sk.raddr and not (v4 and any_))):
                 found.append(other)
         if len(found) > 1 and SPECIFIC in m.on and any(not other.any_ for other in found):
             found = [other for other in found if not other.any_]

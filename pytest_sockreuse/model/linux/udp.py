@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..address import parsed
+from ..address import arrives_by, parsed
 from ..clause import PLAIN, Book, Errno, Unknown
 from ..sock import CLOSE, ESTABLISHED, Sock
 from . import address as at
@@ -231,6 +231,8 @@ class Udp:
 
     def disconnect(self, m: Machine, sk: Sock) -> None:
         """__udp_disconnect."""
+        if "%" in sk.laddr and sk.addr_lock:
+            raise Unknown("a link-local address without its device")
         if sk.family == 6 and PAST_PEER in m.on:
             sk.past = sk.raddr or sk.past
         sk.state, sk.raddr, sk.rport, sk.device = CLOSE, "", 0, ""
@@ -297,18 +299,18 @@ class Udp:
             if other.laddr in (destination, "0.0.0.0", "::")
             and not other.v6only
             and (other.family == 4 or at.kind_of(destination) != "multicast")
-            and other.device in ("", "lo")
+            and other.device in ("", arrives_by(destination))
             and (not other.raddr or (other.raddr == source and other.rport in (0, sport)))
         ]
 
     @staticmethod
     def _candidates(m: Machine, source: str, sport: int, destination: str, dport: int, lite: bool) -> list[Sock]:
         """The sockets that a datagram fits, the newest first; those at the wildcard only if there are no others."""
-        v4, found = ":" not in destination, []
+        v4, device, found = ":" not in destination, arrives_by(destination), []
         for other in sorted(owners(m, dport, lite), key=lambda other: other.bound_at, reverse=NEWEST in m.on):
             if other.laddr != destination and not (other.any_ and (":" in other.laddr or v4)):
                 continue
-            if (v4 and other.v6only) or other.device not in ("", "lo"):
+            if (v4 and other.v6only) or other.device not in ("", device):
                 continue
             peer = other.raddr or ("" if v4 else other.past)
             if not peer or (peer == source and other.rport in (0, sport)):
@@ -321,7 +323,7 @@ class Udp:
         if not lite and CONNECTED_TABLE in m.on:
             for other in m.state.connected.get(dport, []):
                 if (other.laddr, other.raddr, other.rport) == (destination, source, sport) and (
-                    other.device in ("", "lo")
+                    other.device in ("", arrives_by(destination))
                 ):
                     return other
         v6 = ":" in destination

@@ -85,6 +85,7 @@ class Windows:
     """The calls on Windows."""
 
     silence = NOTHING
+    scopes = False
     no_option = options.NO_OPTION
     shared = SHARED
 

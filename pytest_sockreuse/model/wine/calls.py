@@ -147,6 +147,7 @@ _HOST = frozenset("IPV6_V6ONLY SO_LINGER SO_BROADCAST SO_KEEPALIVE SO_DONTROUTE 
 class Wine(linux.Linux):
     """The calls on Wine: what its server decides, then the host's."""
 
+    scopes = False
     no_option = NO_OPTION
     shared = LAST_HANDLE
 
