@@ -76,10 +76,12 @@ def systems(names: Iterable[str]) -> str:
 
 
 def _book() -> dict[str, dict[str, Entry]]:
-    """Each system's clauses by name."""
+    """Each system's clauses by name; of Wine, whose calls Linux performs in the end, its own."""
     if not _BOOK:
         for entry in book(None):
             _BOOK.setdefault(entry.platform.stack, {})[entry.clause.name] = entry
+        linux = {entry.clause for entry in _BOOK["linux"].values()}
+        _BOOK["wine"] = {name: entry for name, entry in _BOOK["wine"].items() if entry.clause not in linux}
     return _BOOK
 
 
@@ -123,6 +125,27 @@ def all_clauses() -> Lines:
         links = [f"[{registry()[stack]['title']}](../systems/{stack}.md#{stack}-{name})" for stack in stacks]
         rows.append((f"`{name}`", said(sentence), ", ".join(links)))
     yield from table("clause", "what it says", "systems", rows=rows)
+
+
+def verdicts() -> Lines:
+    """How many sentences of each document hold on Linux, by docs/claims.md: newest version, and elsewhere in all."""
+    rows = []
+    for part in re.split(r"^## ", (DOCS / "claims.md").read_text(encoding="utf-8"), flags=re.M)[1:]:
+        claims = re.split(r"^### ", part, flags=re.M)
+        words = [_on_linux(claim) for claim in claims[1:]]
+        counts = (str(words.count(word)) for word in ("holds", "depends", "refuted"))
+        elsewhere = sum(bool(re.search(r"\*\*(depends|refuted)", claim)) for claim in claims[1:])
+        rows.append((claims[0].strip(), str(len(words)), *counts, str(elsewhere)))
+    head = ("document", "sentences", "hold on Linux", "depend", "are refuted", "do not hold on some system")
+    yield from table(*head, rows=rows)
+
+
+def _on_linux(claim: str) -> str:
+    """What becomes of a claim on the newest Linux, which is in the one range that has no end."""
+    for word, systems_ in re.findall(r"^\| \*\*(\w+)\*\* \| (.*?) \|", claim, re.M):
+        if re.search(r"\bLinux(?: since [\d.]+)? [A-Z]\b", systems_):
+            return str(word)
+    return ""
 
 
 # --- the command ------------------------------------------------------------------------------------------------------
@@ -376,6 +399,7 @@ def _form(schema: Any) -> str:
 PARTS: dict[str, Callable[..., Lines]] = {
     "clauses": clauses,
     "history": history,
+    "verdicts": verdicts,
     "all-clauses": all_clauses,
     "commands": commands,
     "pytest-options": pytest_options,

@@ -45,7 +45,8 @@ def test_every_clause_of_a_system_is_on_its_page_once(stack: str) -> None:
     shown = re.findall(rf"^{{#{stack}-(\S+) \.clause}}", generated.filled(page), re.M)
     newest = [platform for platform in known() if platform.stack == stack][-1]
     assert len(shown) == len(set(shown))
-    assert {clause.name for clause in clauses(newest)} <= set(shown)
+    host = clauses([platform for platform in known() if platform.stack == "linux"][-1]) if stack == "wine" else ()
+    assert {clause.name for clause in clauses(newest) if clause not in host} <= set(shown)
     assert f"]({'../systems/'}{stack}.md#{stack}-{shown[0]})" in text("all-clauses")
 
 
