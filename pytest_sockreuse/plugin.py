@@ -12,7 +12,11 @@ if TYPE_CHECKING:
     from .hooks.recorder import Recording
 
 
-_BARE = {"--sockreuse": "--sockreuse=all", "--sockreuse-record": "--sockreuse-record="}
+_BARE = {
+    "--sockreuse": "--sockreuse=all",
+    "--sockreuse-record": "--sockreuse-record=",
+    "--sockreuse-record-fail": "--sockreuse-record-fail=",
+}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -54,7 +58,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="PLATFORMS",
         help="watch the tests' sockets and report what their calls would do on other platforms",
     )
-    group.addoption("--sockreuse-record-fail", action="store_true", help="fail a test if a call would fail there")
+    group.addoption(
+        "--sockreuse-record-fail",
+        nargs="?",
+        const="",
+        metavar="IDS",
+        help="fail a test if a call would fail there; with ids if one of these is found (findings or misuse)",
+    )
+    group.addoption(
+        "--sockreuse-record-accept", action="store_true", help="write what is found into the file sockreuse_baseline"
+    )
+    parser.addini("sockreuse_baseline", "a file of what --sockreuse-record finds and is accepted", default="")
     parser.addini("sockreuse_targets", "the platforms that --sockreuse-record compares with", type="args", default=[])
     parser.addini("sockreuse_rules", "the rules that a bare --sockreuse runs (all)", type="args", default=[])
     parser.addini("sockreuse_ports", "the numbers of held ports, such as 20000-20999 (any)", type="args", default=[])
@@ -97,6 +111,9 @@ def pytest_configure(config: pytest.Config) -> None:
         "where it does not the test is skipped, fails (mode='fail') or is expected to fail (mode='xfail')",
     )
     config.addinivalue_line(
+        "markers", "sockreuse_accept(*ids): what --sockreuse-record finds in this test under these ids is accepted"
+    )
+    config.addinivalue_line(
         "markers",
         "sockreuse_netns(port_range=(low, high), sysctls={name: value}): run the test in a private network namespace",
     )
@@ -134,7 +151,11 @@ def _register(config: pytest.Config) -> None:
         from .hooks.explain import Explainer
 
         config.pluginmanager.register(Explainer(config), "sockreuse-explain")
-    if option.sockreuse_record is not None or option.sockreuse_record_fail:
+    if (
+        option.sockreuse_record is not None
+        or option.sockreuse_record_fail is not None
+        or option.sockreuse_record_accept
+    ):
         from .hooks.recorder import RecordSession
 
         config.pluginmanager.register(RecordSession(config), "sockreuse-record")

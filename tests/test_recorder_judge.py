@@ -262,10 +262,8 @@ def test_the_summary_tells_each_thing_once() -> None:
         "  on macOS 15 and FreeBSD 15.0 `listener.bind` would fail with EADDRINUSE\n"
         f"    because {clause.sentence.rstrip('.')} ({clause.name})\n"
         "    what would work on all targets: call listener.bind after outgoing.connect\n"
-        "not known:\n"
-        "      1  macOS 15: why\n"
-        "left out:\n"
-        "      2  a thing\n"
+        "not known: 1 test on macOS 15: why\n"
+        "left out: 2  a thing\n"
     )
 
 
@@ -305,8 +303,9 @@ def test_nothing():
 FINDING = [
     "tests with sockets: 2, compared with *",
     "test_punch.py::test_punch",
-    "  on * `bound.bind` at test_punch.py:17 would fail with EADDRINUSE",
-    "    because * (bind-conflict)",
+    "  on * `outgoing.bind(listener.getsockname())` (bind to",
+    "    127.0.0.1:PORT) at test_punch.py:17 would fail with EADDRINUSE",
+    "*(bind-conflict)",
 ]
 
 
@@ -336,7 +335,7 @@ def test_the_platforms_that_are_asked_for(project: pytest.Pytester) -> None:
     result.stdout.no_fnmatch_line("*would*")
     project.makeini("[pytest]\nsockreuse_targets = openbsd")
     project.runpytest_inprocess("--sockreuse-record", "test_punch.py").stdout.fnmatch_lines(
-        ["tests with sockets: 2, compared with OpenBSD 7.9", "*on OpenBSD 7.9 `bound.bind` at *"]
+        ["tests with sockets: 2, compared with OpenBSD 7.9", "*on OpenBSD 7.9 `outgoing.bind(*"]
     )
     project.runpytest_inprocess("--sockreuse-record=macos-15").stdout.fnmatch_lines(["*compared with macOS 15"])
 
@@ -344,7 +343,7 @@ def test_the_platforms_that_are_asked_for(project: pytest.Pytester) -> None:
 def test_a_finding_fails_the_test_if_it_shall(project: pytest.Pytester) -> None:
     result = project.runpytest_inprocess("--sockreuse-record-fail")
     result.assert_outcomes(passed=2, failed=1)
-    result.stdout.fnmatch_lines(["* `bound.bind` at * would fail *", "*bound.bind(127.0.0.1:listener.port)"])
+    result.stdout.fnmatch_lines(["* `outgoing.bind(*)` * would fail *", "*bound.bind(127.0.0.1:listener.port)"])
     assert "Traceback" not in str(result.stdout)
 
 
@@ -429,7 +428,7 @@ def test_a_wrong_platform_is_one_clear_line(
 def test_what_is_cut_is_said(project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recorder, "LIMIT", 6)
     result = project.runpytest_inprocess("--sockreuse-record")
-    result.stdout.fnmatch_lines(["left out:", "*  calls beyond the first 6 of a test"])
+    result.stdout.fnmatch_lines(["left out: *  calls beyond the first 6 of a test"])
 
 
 def test_a_mistake_of_the_recorder_fails_no_test(project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -439,7 +438,7 @@ def test_a_mistake_of_the_recorder_fails_no_test(project: pytest.Pytester, monke
     monkeypatch.setattr(recorder, "reconstruct", mistaken)
     result = project.runpytest_inprocess("--sockreuse-record", "--sockreuse-record-fail")
     result.assert_outcomes(passed=3)
-    result.stdout.fnmatch_lines(["* 2 *could not follow*ZeroDivisionError*"])
+    result.stdout.fnmatch_lines(["left out: 2 *could not follow*", "*ZeroDivisionError*"])
 
 
 def test_the_explainer_beside_it_is_right(project: pytest.Pytester) -> None:

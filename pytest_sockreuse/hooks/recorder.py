@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import astuple
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ..expected import honours
-from ..guard import GuardError, find
+from ..data import DataError
+from ..model import clauses
 from ..platforms import Platform, PlatformError, asked_for, current, newest, registry
+from ..recorder.accepted import Entry, accept, all_found, load, save
 from ..recorder.children import Children
 from ..recorder.compare import DEFAULT, Comparer, Comparison, Finding, first
 from ..recorder.events import LIBRARY, PROJECT, Event, Tape, Trail, whose
 from ..recorder.locations import start_at
-from ..recorder.misuse import Found, guesses, misuses
+from ..recorder.misuse import MISUSES, Found, guesses, misuses
 from ..recorder.reconstruct import Trace, reconstruct
-from ..recorder.report import Record, fails, finding_text, record, report, summarize
+from ..recorder.report import Record, fails, record, report, summarize, text
 from ..recorder.skips import skipped
 from ..recorder.translate import bearing
 from ..recorder.watch import Unwatchable, look_again, recording
@@ -116,16 +120,25 @@ def _skipped(item: pytest.Item, targets: list[Platform]) -> dict[Platform, bool 
     classes = [one for one in class_.__mro__ if one is not object] if class_ is not None else []
     answers: dict[Platform, bool | None] = {}
     rules = [name for mark in item.iter_markers("sockreuse_requires") for name in mark.args]
-    for name in [*rules, *item.config.getini("sockreuse_require")]:
-        with suppress(GuardError):
-            for platform, honoured in honours(find(name), targets).items():
-                if not honoured and answers.get(platform) is not True:
-                    answers[platform] = True if honoured is False else None
+    for platform, honoured in _honoured([*rules, *item.config.getini("sockreuse_require")], targets):
+        if not honoured and answers.get(platform) is not True:
+            answers[platform] = True if honoured is False else None
     for platform in targets:
         answer = skipped([f for f in functions if f is not None], classes, current().stack, platform.stack)
         if answer is not False and answers.get(platform) is not True:
             answers[platform] = answer
     return answers
+
+
+def _honoured(rules: list[str], targets: list[Platform]) -> Iterator[tuple[Platform, bool | None]]:
+    """Whether the targets honour the rules that a test needs; those that are misspelled are not ours to tell."""
+    if rules:
+        from ..expected import honours
+        from ..guard import GuardError, find
+
+        for name in rules:
+            with suppress(GuardError):
+                yield from honours(find(name), targets).items()
 
 
 class Recording:
@@ -167,13 +180,55 @@ class RecordSession:
 
     def __init__(self, config: pytest.Config) -> None:
         self.config = config
-        text: str = config.option.sockreuse_record or ""
-        names = [name for name in text.split(",") if name]
+        asked: str = config.option.sockreuse_record or ""
+        names = [name for name in asked.split(",") if name]
         self.recorder = Recorder(wanted(config, names), config.invocation_params.dir)
-        self.fail: bool = config.option.sockreuse_record_fail
+        fail: str | None = config.option.sockreuse_record_fail
+        self.fail = fail is not None
+        self.ids = [name.strip() for name in (fail or "").split(",") if name.strip()]
+        self._known(self.ids, "--sockreuse-record-fail")
+        self.baseline, self.accepted = self._baseline(config)
         self.reported: set[str] = set()  # what the test was failed for already
         self.records: dict[str, Record] = {}
         self.open = ExitStack()
+
+    def _baseline(self, config: pytest.Config) -> tuple[Path | None, dict[Entry, str]]:
+        """The file of what is accepted, and what it says."""
+        name: str = config.getini("sockreuse_baseline")
+        if not name:
+            if config.option.sockreuse_record_accept:
+                raise pytest.UsageError("--sockreuse-record-accept: the ini file names no file (sockreuse_baseline)")
+            return None, {}
+        path = (config.inipath.parent if config.inipath is not None else config.rootpath) / name
+        if config.option.sockreuse_record_accept and not path.exists():
+            return path, {}
+        try:
+            found = load(path)
+        except DataError as error:
+            raise pytest.UsageError(f"sockreuse_baseline: {error}") from None
+        self._known(sorted({one.id for one in found}), f"sockreuse_baseline: {path.name}")
+        return path, found
+
+    def _known(self, ids: list[str], whose: str) -> None:
+        """Raises pytest.UsageError if an id is none."""
+        if ids and (wrong := [id_ for id_ in ids if id_ not in known_ids(tuple(self.recorder.targets))]):
+            close = difflib.get_close_matches(wrong[0], known_ids(tuple(self.recorder.targets)), 3)
+            hint = f", perhaps {' or '.join(close)}" if close else "; docs/recorder.md lists them"
+            raise pytest.UsageError(f"{whose}: nothing is found under the id {wrong[0]!r}{hint}")
+
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        for item in items:
+            for mark in item.iter_markers("sockreuse_accept"):
+                self._known(list(map(str, mark.args)) or [""], f"{item.nodeid}: sockreuse_accept")
+
+    def _accept(self, entry: Record) -> Record:
+        """Note what is accepted."""
+        item = self.recorder.item
+        marks = item.iter_markers("sockreuse_accept") if item is not None else ()
+        used = accept(entry, [name for mark in marks for name in mark.args], self.accepted)
+        if used:
+            entry["baseline"] = sorted(map(astuple, used))
+        return entry
 
     def pytest_sessionstart(self) -> None:
         if not self.config.pluginmanager.hasplugin("dsession"):  # with xdist the workers run the tests
@@ -203,7 +258,7 @@ class RecordSession:
             entry: Record = {}
             with suppress(Exception):  # what goes wrong here will go wrong at the end, and is told then
                 traces, _ = self.recorder.traces()
-                entry = record(traces, *self.recorder.compared(traces))
+                entry = self._accept(record(traces, *self.recorder.compared(traces)))
             self._fail(entry)
         return result
 
@@ -247,17 +302,18 @@ class RecordSession:
         tape.go_on(rest)
         recorder.old = len(rest)
         comparisons, found = recorder.compared(traces)
-        entry = record(traces, comparisons, found)
+        entry = self._accept(record(traces, comparisons, found))
         for trace in traces:
             recorder.guesses.update(guesses(trace))
         return entry, bool(comparisons or entry)
 
     def _fail(self, entry: Record) -> None:
         """Fail the test for what it was not failed for yet, with the calls in question."""
-        new = {text: found["piece"] for found in fails(entry) if (text := finding_text(found)) not in self.reported}
+        found = fails(entry, self.ids)
+        new = {said: one["piece"] for one in found if (said := text(one)) not in self.reported}
         self.reported.update(new)
         if new:
-            pytest.fail("\n\n".join(f"{text}\n\n{piece}" for text, piece in new.items()), pytrace=False)
+            pytest.fail("\n\n".join(f"{said}\n\n{piece}" for said, piece in new.items()), pytrace=False)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.when == "teardown" and not hasattr(self.config, "workerinput"):
@@ -274,7 +330,33 @@ class RecordSession:
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         if not hasattr(self.config, "workerinput"):
-            summarize(terminalreporter, self.records, [platform.name for platform in self.recorder.targets])
+            targets = [platform.name for platform in self.recorder.targets]
+            met = {Entry(*one) for entry in self.records.values() for one in entry.get("baseline", ())}
+            unmet = sorted(str(one) for one in self.accepted.keys() - met)
+            width: int = terminalreporter._tw.fullwidth
+            if self.config.option.sockreuse_record_accept and self.baseline is not None:
+                unmet = []
+                self._write(terminalreporter, self.baseline)
+            summarize(terminalreporter, self.records, targets, width, unmet, self.config.option.verbose > 0)
+
+    def _write(self, terminalreporter: pytest.TerminalReporter, path: Path) -> None:
+        """Accept what was found."""
+        found = all_found(self.records.values())
+        try:
+            count = save(path, found, self.accepted)
+        except OSError as error:
+            terminalreporter.write_line(f"sockreuse: {path.name} cannot be written: {error.strerror}")
+            return
+        for one in found:
+            one["accepted"] = "baseline"
+        terminalreporter.write_line(f"sockreuse: {count} entries are in {path.name}")
+
+
+@cache
+def known_ids(targets: tuple[Platform, ...]) -> tuple[str, ...]:
+    """The ids under which anything can be found."""
+    found = (clause.name for platform in targets for clause in clauses(platform))
+    return tuple(dict.fromkeys((*(misuse.id for misuse in MISUSES), "missing-name", "dual-stack-default", *found)))
 
 
 def wanted(config: pytest.Config, names: list[str]) -> list[Platform]:

@@ -23,6 +23,7 @@ from .walk import Walk
 
 __all__ = [
     "DEPARTED",
+    "STACKS",
     "Clause",
     "ModelError",
     "Prediction",
@@ -51,23 +52,33 @@ _FAMILIES = {  # stack -> module of this package
 }
 
 
+#: The stacks that are modelled.
+STACKS = frozenset(_FAMILIES)
+
+
 @cache
 def families() -> dict[str, ModuleType]:
     """The family module of each stack that is modelled."""
-    return {stack: importlib.import_module(f".{name}", __name__) for stack, name in _FAMILIES.items()}
+    return {stack: _family(stack) for stack in _FAMILIES}
+
+
+@cache
+def _family(stack: str) -> ModuleType:
+    """One of them: who asks of few stacks loads no others."""
+    return importlib.import_module(f".{_FAMILIES[stack]}", __name__)
 
 
 def clauses(platform: Platform) -> tuple[Clause, ...]:
     """The clauses that hold on `platform`, in the order of its family's files; none where it is not modelled."""
     if platform.stack not in _FAMILIES:
         return ()
-    book, on = families()[platform.stack].BOOK, _on(platform)
+    book, on = _family(platform.stack).BOOK, _on(platform)
     return tuple(clause for name, clause in book.clauses.items() if book.declared[name] in on)
 
 
 @lru_cache(256)
 def _on(platform: Platform) -> frozenset[Declared]:
-    on: frozenset[Declared] = families()[platform.stack].BOOK.on(platform)
+    on: frozenset[Declared] = _family(platform.stack).BOOK.on(platform)
     return on
 
 
@@ -76,7 +87,7 @@ def _asked(platform: Platform, inverted: frozenset[str]) -> tuple[str, Family[An
     """Why nothing is known of a platform; else what answers for it, and the clauses that hold."""
     if why := not_modelled(platform):
         return why, None, frozenset()
-    module = families()[platform.stack]
+    module = _family(platform.stack)
     if lost := inverted - module.BOOK.clauses.keys():
         raise ModelError(f"no clause {', '.join(sorted(lost))} in the model of {platform.stack}")
     on = _on(platform) ^ module.BOOK.called(inverted)
@@ -108,7 +119,7 @@ def not_modelled(platform: Platform) -> str:
     """Why nothing is known of a platform; empty if it is modelled."""
     if platform.stack not in _FAMILIES:
         return f"there is no model of {platform.stack}"
-    why: str = families()[platform.stack].covers(platform)
+    why: str = _family(platform.stack).covers(platform)
     return why
 
 
@@ -138,7 +149,7 @@ class _Noting(frozenset[Declared]):
 def _asking(scenario: Scenario, platform: Platform) -> tuple[Prediction, set[Declared]]:
     noting = _Noting(_on(platform))
     noting.asked = set()
-    family = families()[platform.stack].family(platform, noting)
+    family = _family(platform.stack).family(platform, noting)
     walk = Walk(scenario, platform.stack, family, noting, None)
     return _prediction(scenario, platform, walk), noting.asked
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
-from ..model import ModelError, clauses, families, predict
+from ..model import STACKS, ModelError, clauses, predict
 from ..model.clause import Clause
 from ..platforms import Platform
 from ..scenario import Option
@@ -58,6 +58,11 @@ class Finding:
     fate: Fate = NOBODY  # of the error: there, or here where it fails here
     default: str = ""  # an option that is another by default there, and is to blame
     there: tuple[There, ...] = ()
+
+    @property
+    def id(self) -> str:
+        """What it is called where it is accepted: as the clause, but for what is Python's or a default's."""
+        return "missing-name" if self.missing else "dual-stack-default" if self.default else self.clause.name
 
     @property
     def places(self) -> tuple[Place, ...]:
@@ -199,7 +204,7 @@ class Comparer:
 
     def _not_understood(self, piece: Piece) -> str:
         """Why nothing is said of the piece: what was seen here is not what the model of this platform says."""
-        if self.here.stack not in families():
+        if self.here.stack not in STACKS:
             return ""
         seen = piece.observation(self.here.name)
         prediction = predict(piece.scenario, self.here, seen)

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from ..platforms import named, registry
-from .compare import Comparison, Finding
+from ..text import visible
+from .calls import Call, Piece
+from .compare import Comparison, Finding, There
+from .events import INNER, PROJECT, whose
 from .locations import Place, shown_places
 from .misuse import Found
 from .reconstruct import Trace
 
 _TESTS = 3  # of those that showed the same thing, so many are named
+_LONG = 100  # characters of a line of code
+_SAYS = {"bind": "bind to", "connect": "connect to"}
 
 Record = dict[str, Any]
 
@@ -28,9 +34,8 @@ class Terminal(Protocol):
 def record(traces: Sequence[Trace], comparisons: Iterable[Comparison], misuse: Iterable[Found]) -> Record:
     """What was found in one test, ready for JSON; what is empty is left out."""
     compared = list(comparisons)
-    findings = [_finding(found, comparison) for comparison in compared for found in comparison.findings]
     entry: Record = {
-        "findings": findings,
+        "findings": [_finding(found, comparison) for comparison in compared for found in comparison.findings],
         "misuse": [_misuse(found) for found in misuse],
         "unknown": {platform: why for comparison in compared for platform, why in comparison.unknown.items()},
         "left_out": dict(sum((trace.left_out for trace in traces), Counter())),
@@ -40,74 +45,140 @@ def record(traces: Sequence[Trace], comparisons: Iterable[Comparison], misuse: I
 
 def _finding(found: Finding, comparison: Comparison) -> Record:
     return {
+        "id": found.id,
         "platforms": [platform.name for platform in found.platforms],
         "step": found.step,
-        "at": _at(found.places),
+        **_at(found.places),
+        "call": _call(found.call),
         "option": found.option,
-        "missing": found.missing,
-        "default": found.default,
         "here": found.here,
         "caught": found.caught,
         "outcomes": list(found.outcomes),
+        "there": [_there(found, part) for part in found.there],
         "rule": found.clause.name,
-        "because": found.clause.sentence,
+        "because": _because(found, found.clause.sentence),
         "remedy": comparison.remedy,
+        "sockets": _sockets(comparison.remedy, comparison.piece),
         "piece": str(comparison.piece.scenario),
     }
+
+
+def _there(found: Finding, part: There) -> Record:
+    return {
+        "platforms": [platform.name for platform in part.platforms],
+        "outcomes": list(part.outcomes),
+        "rule": part.clause.name,
+        "because": _because(found, part.clause.sentence),
+    }
+
+
+def _because(found: Finding, sentence: str) -> str:
+    if found.missing:
+        return f"the socket module has no {found.option} there"
+    if found.default:
+        return "IPV6_V6ONLY is on by default there, so that `::` takes no IPv4"
+    return sentence
+
+
+def _call(call: Call) -> str:
+    """What was called, with the address; a number that the OS or chance chose says nothing."""
+    if not call.host or call.verb not in _SAYS:
+        return ""
+    number = "PORT" if not isinstance(call.port, int) or call.port >= 1024 else call.port
+    return f"{_SAYS[call.verb]} {f'[{call.host}]' if ':' in call.host else call.host}:{number}"
+
+
+def _sockets(remedy: str, piece: Piece) -> dict[str, str]:
+    """Where the sockets were made that a remedy names."""
+    words = set(re.findall(r"\w+", remedy))
+    return {name: str(sock.place) for sock, name in piece.names.items() if name in words and sock.place is not None}
 
 
 def _misuse(found: Found) -> Record:
     misuse = found.misuse
     return {
-        "id": misuse.id, "step": found.step, "at": _at(found.places), "sentence": misuse.sentence,
-        "remedy": misuse.remedy, "piece": str(found.piece.scenario),
+        "id": misuse.id, "step": found.step, **_at(found.places), "sentence": misuse.sentence, "remedy": misuse.remedy,
+        "piece": str(found.piece.scenario),
     }  # fmt: skip
 
 
-def _at(places: Sequence[Place]) -> list[str]:
-    return [str(place) for place in shown_places(places)]
+def _at(found: Sequence[Place]) -> Record:
+    """The line to blame: its place, then the project's where that is another; its text, and the test's own line."""
+    shown = shown_places(found)
+    project = next((place for place in shown if whose(place.file) == PROJECT), None)
+    places = dict.fromkeys(str(place) for place in (*shown[:1], project) if place is not None)
+    outer = [place for place in found if whose(place.file) != INNER]
+    return {
+        "at": list(places),
+        "source": visible(shown[0].source.strip(), _LONG) if shown else "",
+        "test": str(outer[-1]) if outer else "",
+        "comments": sorted({id_ for place in outer for id_ in _comments(place.source)}),
+    }
 
 
-def fails(entry: Record) -> list[Record]:
-    """The findings that are a failure: what works here and would not elsewhere, and nobody catches."""
-    return [found for found in entry.get("findings", ()) if found["here"] == "ok" and not found["caught"]]
+_ACCEPTED = re.compile(r"#\s*sockreuse:\s*accept\s*[=:]\s*([\w, -]+)")
+
+
+def _comments(line: str) -> list[str]:
+    """The ids that a comment on a line accepts: ``# sockreuse: accept=guessed-port``."""
+    found = _ACCEPTED.search(line) if "#" in line else None
+    return re.findall(r"[\w-]+", found[1]) if found else []
+
+
+# --- as text ----------------------------------------------------------------------------------------------------------
+
+
+def fails(entry: Record, ids: Collection[str] = ()) -> list[Record]:
+    """What fails a test: what works here and would not elsewhere, and nobody catches; with `ids` what has one of them.
+
+    What is accepted fails none.
+    """
+    findings = [f for f in entry.get("findings", ()) if f["here"] == "ok" and not f["caught"]]
+    found = [f for f in (*findings, *entry.get("misuse", ())) if f["id"] in ids] if ids else findings
+    return [one for one in found if not one.get("accepted")]
 
 
 def report(entry: Record) -> str:
     """What there is to say about one test, as text."""
-    texts = [finding_text(found) for found in entry.get("findings", ())]
-    return "\n".join([*texts, *(_misuse_text(found) for found in entry.get("misuse", ()))])
+    return "\n".join(text(found) for found in (*entry.get("findings", ()), *entry.get("misuse", ())))
 
 
-def finding_text(found: Record) -> str:
-    """One finding: where and what; then, indented, why, and what would work on all targets."""
-    on = _list([_title(platform) for platform in found["platforms"]])
-    failures = " or ".join(outcome for outcome in found["outcomes"] if outcome != "ok")
-    what = f"would fail with {failures}" if failures else "would succeed"
-    if found.get("missing"):
-        what = f"would fail with AttributeError (the socket module has no {found['option']} there)"
+def text(found: Record) -> str:
+    """One finding, or misuse: where and what; then, indented, why, and what to do."""
+    if "sentence" in found:
+        return f"{found['id']}{_where(found)}: {found['sentence']}\n  {found['remedy']}"
     here = "" if found["here"] == "ok" else f" (here it fails with {found['here']})"
-    goes_on = " (and the code would go on)" if found["caught"] and failures and not here else ""
     option = f" with {found['option']}" if found["option"] else ""
-    lines = [f"on {on} `{found['step']}`{option}{_where(found)} {what}{here}{goes_on}"]
-    if found.get("default"):
-        lines.append("because IPV6_V6ONLY is on by default there, so that `::` takes no IPv4")
-    elif found["because"]:
-        lines.append(f"because {_inside(found['because'])} ({found['rule']})")
+    call = f" ({found['call']})" if found["call"] and found["source"] else ""
+    parts = [_says(part, found) for part in found["there"]]
+    caught = " (the code catches it)" if found["caught"] and not here else ""
+    what = found["source"] or found["step"]
+    lines = [f"on {'; on '.join(parts)}{here}{caught}".replace("\0", f"`{what}`{option}{call}{_where(found)} ", 1)]
+    lines[0] = lines[0].replace("\0", "")
+    because = dict.fromkeys(part["because"] for part in found["there"] if part["because"])
+    lines += [f"because {_inside(sentence)} ({found['id']})" for sentence in because]
     if found["remedy"]:
-        lines.append(f"what would work on all targets: {found['remedy']}")
+        sockets = ", ".join(f"{name}: {place}" for name, place in found["sockets"].items())
+        lines.append(f"what would work on all targets: {found['remedy']}{f' ({sockets})' if sockets else ''}")
     return "\n  ".join(lines)
 
 
-def _misuse_text(found: Record) -> str:
-    return f"{found['id']}{_where(found)}: {found['sentence']}\n  {found['remedy']}"
+def _says(part: Record, found: Record) -> str:
+    failures = " or ".join(outcome for outcome in part["outcomes"] if outcome != "ok")
+    failures = "AttributeError" if found["id"] == MISSING else failures
+    what = f"would fail with {failures}" if failures else "would succeed"
+    return f"{_list([_title(platform) for platform in part['platforms']])} \0{what}"
+
+
+MISSING = "missing-name"
 
 
 def _where(found: Record) -> str:
     if not found["at"]:
         return ""
     first, *rest = found["at"]
-    return f" at {first}" + (f" (from {rest[-1]})" if rest else "")
+    more = [place for place in dict.fromkeys((*rest, found["test"])) if place and place != first]
+    return f" at {first}" + (f" (from {', '.join(more)})" if more else "")
 
 
 def _title(platform: str) -> str:
@@ -125,31 +196,89 @@ def _inside(sentence: str) -> str:
     return start + sentence[1:].rstrip(".")
 
 
-def summarize(terminal: Terminal, records: Mapping[str, Record], targets: Sequence[str]) -> None:
-    """Print what was found, each thing once with the tests that showed it, and what could not be said."""
-    tests: dict[tuple[str, ...], list[str]] = {}
-    texts: dict[tuple[str, ...], str] = {}
-    unknown: Counter[str] = Counter()
-    left_out: Counter[str] = Counter()
-    for test, entry in records.items():
+# --- the summary ------------------------------------------------------------------------------------------------------
+
+
+class _Summary:
+    """What all tests showed, each thing once."""
+
+    def __init__(self, records: Mapping[str, Record]) -> None:
+        self.records = records
+        self.tests: dict[tuple[str, ...], list[str]] = {}
+        self.found: dict[tuple[str, ...], Record] = {}
+        self.accepted: Counter[str] = Counter()
+        self.unknown: dict[str, tuple[dict[str, None], set[str]]] = {}
+        self.left_out: Counter[str] = Counter()
+        for test, entry in records.items():
+            self._take(test, entry)
+
+    def _take(self, test: str, entry: Record) -> None:
         for found in (*entry.get("findings", ()), *entry.get("misuse", ())):
-            key = tuple(str(found.get(name)) for name in ("id", "platforms", "at", "here", "outcomes", "rule"))
-            texts.setdefault(key, finding_text(found) if "platforms" in found else _misuse_text(found))
-            tests.setdefault(key, []).append(test)
-        unknown.update(f"{_title(platform)}: {why}" for platform, why in entry.get("unknown", {}).items())
-        left_out.update(entry.get("left_out", {}))
+            if found.get("accepted"):
+                self.accepted[found["id"]] += 1
+                continue
+            key = tuple(str(found.get(name)) for name in ("id", "platforms", "at", "here", "outcomes", "option"))
+            self.found.setdefault(key, found)
+            tests = self.tests.setdefault(key, [])
+            if test not in tests[-1:]:
+                tests.append(test)
+        for platform, why in entry.get("unknown", {}).items():
+            platforms, tests_of = self.unknown.setdefault(why, ({}, set()))
+            platforms[platform] = None
+            tests_of.add(test)
+        self.left_out.update(entry.get("left_out", {}))
+
+
+def summarize(
+    terminal: Terminal,
+    records: Mapping[str, Record],
+    targets: Sequence[str],
+    width: int = 0,
+    unmet: Sequence[str] = (),
+    verbose: bool = False,
+) -> None:
+    """Print what was found, each thing once with the tests that showed it, and what could not be said.
+
+    Lines are wrapped at `width` columns, 0: not at all. `unmet` are entries of a baseline that nothing matched.
+    """
+    seen = _Summary(records)
+
+    def write(line: str, indent: int = 0) -> None:
+        for part in _wrapped(line, width, indent):
+            terminal.write_line(part)
+
     terminal.section("sockreuse: the recorder")
-    on = _list([_title(platform) for platform in targets])
-    terminal.write_line(f"tests with sockets: {len(records)}, compared with {on}")
+    write(f"tests with sockets: {len(records)}, compared with {_list([_title(platform) for platform in targets])}")
     before: list[str] = []
-    for key, showed in tests.items():
+    for key, showed in seen.tests.items():
         if showed != before:
             more = f" and {len(showed) - _TESTS} more" if len(showed) > _TESTS else ""
-            terminal.write_line(f"{', '.join(showed[:_TESTS])}{more}")
+            write(f"{', '.join(showed[:_TESTS])}{more}")
         before = showed
-        terminal.write_line(textwrap.indent(texts[key], "  "))
-    for title, counted in (("not known:", unknown), ("left out:", left_out)):
-        if counted:
-            terminal.write_line(title)
-            for what, count in counted.most_common():
-                terminal.write_line(f"  {count:>5}  {what}")
+        for line in text(seen.found[key]).split("\n"):
+            write(line.strip(), 4 if line.startswith(" ") else 2)
+    for why, (platforms, tests) in seen.unknown.items():
+        write(f"not known: {_count(len(tests))} on {_list([_title(name) for name in platforms])}: {why}")
+        for test in sorted(tests) if verbose else ():
+            write(test, 2)
+    for what, count in seen.left_out.most_common():
+        write(f"left out: {count}  {what}")
+    for what, count in seen.accepted.items():
+        write(f"accepted: {count}  {what}")
+    for line in unmet:
+        write(f"the baseline accepts what this run did not show: {line}")
+    if not seen.found:
+        write("nothing found" + ("; what is not known is above" if seen.unknown else ""))
+
+
+def _count(tests: int) -> str:
+    return "1 test" if tests == 1 else f"{tests} tests"
+
+
+def _wrapped(line: str, width: int, indent: int) -> list[str]:
+    room = max(width, 40) if width else 1 << 20
+    more = " " * (indent + 2)
+    wrapper = textwrap.TextWrapper(
+        room, initial_indent=" " * indent, subsequent_indent=more, break_long_words=False, break_on_hyphens=False
+    )
+    return wrapper.wrap(line) or [""]
