@@ -21,7 +21,7 @@
 #define _NETBSD_SOURCE
 #elif defined(__sun)
 #define __EXTENSIONS__ /* what C99 alone does not have */
-#elif defined(_WIN32)
+#elif defined(_WIN32) && !defined(_WIN32_WINNT)
 #define _WIN32_WINNT 0x0600
 #endif
 
@@ -244,7 +244,7 @@ static const struct { const char *name; int type, number; } protocols[] = {
 	{ "tcp", SOCK_STREAM, 0 }, { "udp", SOCK_DGRAM, 0 }, { "mptcp", SOCK_STREAM, 262 },
 	{ "sctp", SOCK_STREAM, 132 }, { "udplite", SOCK_DGRAM, 136 },
 };
-enum user { NOBODY, USER1, USER2, ROOT, USERS };
+enum account { NOBODY, USER1, USER2, ROOT, USERS };
 static const char *const user_names[USERS] = { "", "user1", "user2", "root" };
 
 enum verb {
@@ -266,7 +266,7 @@ struct name {
 	bool failed;                 /* this and the rest while performing */
 	sock sock;
 	int protocol, port;          /* `port`: the last that it reported */
-	enum user user;
+	enum account user;
 };
 
 struct option {
@@ -289,7 +289,7 @@ struct step {
 	struct name *name, *of;      /* `of`: on which ACCEPT and DUP, which make `name`, are called */
 	int occurrence;              /* of its label */
 	int protocol, family;        /* CREATE */
-	enum user user;
+	enum account user;
 	struct option *options;
 	int option_count;
 	struct address address;
@@ -1916,31 +1916,31 @@ static void restore(void)
 #endif
 
 #ifdef _WIN32
-static int become(enum user user)
+static int become(enum account user)
 {
 	return user == NOBODY ? 0 : WSAEACCES;
 }
 
-static void become_root_again(enum user user)
+static void become_root_again(enum account user)
 {
 	(void)user;
 }
 #else
-static int become(enum user user)
+static int become(enum account user)
 {
 	static const uid_t uids[USERS] = { [USER1] = 64001, [USER2] = 64002, [ROOT] = 0 };
 
 	return user != NOBODY && seteuid(uids[user]) ? errno : 0;
 }
 
-static void become_root_again(enum user user)
+static void become_root_again(enum account user)
 {
 	if (user != NOBODY && seteuid(0))
 		abort();
 }
 #endif
 
-static enum entered try_user(enum user user)
+static enum entered try_user(enum account user)
 {
 	int error;
 
