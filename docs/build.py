@@ -1,8 +1,7 @@
 """The site: ``python docs/build.py SITE`` writes the pages, the matrix and, where it was built, the playground.
 
-Sphinx is strict: a dead link within the documents, or an unknown name, ends it. Beside the pages lie `matrix.html`
-(`--matrix FILE`: this one, in place of that of the results that ship) and `playground/` (`--playground DIR`, which is
-what its build wrote).
+Sphinx is strict: a dead link within the documents, or an unknown name, ends it. Beside the pages lie `matrix.html`, of
+the results that ship unless SITE has one of others already, and `playground/`, a copy of DIR (`--playground DIR`).
 """
 
 from __future__ import annotations
@@ -15,6 +14,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import generated
+
 ROOT = Path(__file__).parents[1]
 DOOR = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>pytest-sockreuse</title>
@@ -23,16 +24,14 @@ DOOR = """<!doctype html>
 """
 
 
-def build(site: Path, matrix: Path | None, playground: Path | None) -> None:
+def build(site: Path, playground: Path | None) -> None:
     """Write the site to a directory. Raises CalledProcessError, OSError."""
-    told = {"SOCKREUSE_PLAYGROUND": "1" if playground else ""}
+    told = {generated.HAS_PLAYGROUND: "yes" if playground else ""}
     strict = ["-n", "-W", "--keep-going", "-q", "-d", str(site / ".doctrees"), "-c", str(ROOT / "docs")]
     _python("sphinx", *strict, str(ROOT), str(site), **told)
     shutil.rmtree(site / ".doctrees")
-    if matrix is None:
+    if not (site / "matrix.html").exists():
         _python("pytest_sockreuse.cli", "report", "--html", str(site / "matrix.html"))
-    else:
-        shutil.copyfile(matrix, site / "matrix.html")
     if playground is not None:
         shutil.copytree(playground, site / "playground", dirs_exist_ok=True)
     (site / "index.html").write_text(DOOR, encoding="utf-8")
@@ -45,11 +44,10 @@ def _python(module: str, *arguments: str, **told: str) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser("build", description="Build the site.")
     parser.add_argument("site", type=Path, metavar="SITE")
-    parser.add_argument("--matrix", type=Path, metavar="FILE")
     parser.add_argument("--playground", type=Path, metavar="DIR")
     asked = parser.parse_args(arguments)
     try:
-        build(asked.site, asked.matrix, asked.playground)
+        build(asked.site, asked.playground)
     except subprocess.CalledProcessError as error:
         return error.returncode
     print(f"the site is at {asked.site / 'index.html'}")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import inspect
 import json
+import os
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -25,6 +26,7 @@ from pytest_sockreuse.report.clauses import Entry, book
 from pytest_sockreuse.settings import settings
 from pytest_sockreuse.suite import Guard, ranges
 
+HAS_PLAYGROUND = "SOCKREUSE_SITE_HAS_PLAYGROUND"  # in the environment of a build
 DOCS = Path(__file__).parent
 _MARK = re.compile(r"^<!-- generated: (\S+)((?: \S+)*) -->$", re.M)
 _COMMIT = re.compile(r"\b[0-9a-f]{12}\b")
@@ -305,6 +307,20 @@ def _signature(function: Callable[..., Any], name: str = "") -> str:
     )
 
 
+# --- what lies beside the documents ---------------------------------------------------------------------------------
+
+
+def beside() -> Lines:
+    """Links to what is no document."""
+    yield from (
+        "",
+        '- <a href="../matrix.html">The matrix</a>: every case of the suite on every system, and how it is known',
+    )
+    if os.environ.get(HAS_PLAYGROUND):
+        yield '- <a href="../playground/index.html">The playground</a>: every model answers as you type'
+    yield ""
+
+
 # --- data -------------------------------------------------------------------------------------------------------------
 
 
@@ -406,6 +422,7 @@ PARTS: dict[str, Callable[..., Lines]] = {
     "ini": ini,
     "markers": markers,
     "fixtures": the_fixtures,
+    "beside": beside,
     "socket-options": socket_options,
     "settings": the_settings,
     "platforms": platforms,

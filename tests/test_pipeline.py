@@ -207,7 +207,7 @@ def test_the_page_has_what_arrived(merged: Bench) -> None:
     assert runs[str(current())] == sorted([f"{USER}.jsonl", *([] if os.geteuid() else [f"{ROOTS}.jsonl"])])
     assert runs["linux-7.3.4"] == [f"{DRIFTING}.jsonl"]
     assert matrix["left_out"] == []
-    page = (merged.root / "merged/page/index.html").read_text()
+    page = (merged.root / "merged/page/matrix.html").read_text()
     assert page.lower().startswith("<!doctype html>")
     assert f"{DRIFTING}.jsonl" in page
     assert "What was run" in (merged.root / "merged/summary.md").read_text()

@@ -151,7 +151,7 @@ def _allow_namespaces(one: Block, desk: Desk) -> None:
 
 @performs("ci/required/Compare", "conformance/required/Compare")
 def _compare(one: Block, desk: Desk) -> None:
-    needed = 3 if one.place.startswith("ci") else 6
+    needed = 3 if one.place.startswith("ci") else 7
     for results, complete, passes in (
         (["success"] * needed, "true", True),
         (["success"] * (needed - 1) + ["failure"], "true", False),
@@ -261,6 +261,24 @@ def _merge(one: Block, desk: Desk) -> None:
     text = (desk.bin / "GITHUB_STEP_SUMMARY").read_text()
     assert "0 whole, 0 truncated, " in text
     assert "stray.jsonl belongs to no leg" in text
+
+
+@performs("conformance/site/Install the wheel, and what builds the site")
+def _install_what_builds_the_site(one: Block, desk: Desk) -> None:
+    wheel = f"dist/{EXPRESSIONS['needs.build.outputs.wheel']}"
+    assert desk.passes(one) == [f"python -m pip install {wheel} --group source/pyproject.toml:docs"]
+
+
+@performs("conformance/site/Build the playground", "conformance/site/Build the site around the matrix")
+def _build_the_site(one: Block, desk: Desk) -> None:
+    """What the scripts do is tried by `tox run -e docs`, and `-e playground`; here, that they take these arguments."""
+    (call,) = _calls_with_help(one, desk)
+    assert call.split()[:2] == ["python", one.text.split()[1]]
+
+
+def _calls_with_help(one: Block, desk: Desk) -> list[str]:
+    tool(desk.bin, "python", f'exec "{sys.executable}" "$@" --help >/dev/null')
+    return desk.passes(one)
 
 
 def _hosted(desk: Desk) -> Path:

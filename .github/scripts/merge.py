@@ -98,7 +98,7 @@ def page(out: Path) -> str:
     """What is deployed: what arrived and what is filed, with the models. Returns the matrix for the summary."""
     files = [*sorted((CHECKOUT / "conformance" / "results").glob("*.jsonl")), *sorted((out / "whole").glob("*.jsonl"))]
     (out / "page").mkdir(exist_ok=True)
-    forms = {"html": "page/index.html", "json": "page/matrix.json", "badges": "page/badges", "markdown": "matrix.md"}
+    forms = {"html": "page/matrix.html", "json": "page/matrix.json", "badges": "page/badges", "markdown": "matrix.md"}
     options = [word for form, name in forms.items() for word in (f"--{form}", out / name)]
     command = [sys.executable, "-m", "pytest_sockreuse.cli", "report", "--keep-going", *options, "--", *files]
     subprocess.run([*map(str, command)], check=True)
