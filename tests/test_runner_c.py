@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -13,6 +14,7 @@ from itertools import islice
 from pathlib import Path
 
 import pytest
+from here import linux_only
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -32,6 +34,7 @@ from pytest_sockreuse.verdict import Verdict, judge
 SOURCE = Path(__file__).parent.parent / "conformance" / "lab" / "runner.c"
 FLAGS = ["-std=c99", "-Wall", "-Wextra", "-pedantic", "-Werror"]
 LIMIT = 120  # seconds until a program that does not end is killed
+KILL = getattr(signal, "SIGKILL", signal.SIGTERM)
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="it is built and run on POSIX here")
 
@@ -300,9 +303,46 @@ def test_each_answer_is_there_before_the_next_scenario_is_over(program: Path) ->
         running.kill()
 
 
+SHARED = ["order-dependence", "autobind-reuse", "users", "mptcp", "dual-stack", "lost-ports"]
+
+
+@pytest.mark.parametrize("rule", SHARED)
+def test_by_several_processes_that_share_networks_every_answer_is_the_same_and_in_its_place(
+    rule: str, program: Path
+) -> None:
+    suite = loader.load(rules=[rule])
+    text = "".join(export(suite))
+    one, several = ([answer(line, line) for line in performed(program, text, *how)] for how in ([], ["-j", "3"]))
+    assert [title for title, _ in several] == [variant.id for variant in suite.variants]
+    for variant, (_, alone), (_, shared) in zip(suite.variants, one, several, strict=True):
+        at = variant.scenario, variant.id
+        assert alike(variant, of_scenario(alone, *at), of_scenario(shared, *at)), variant.id
+
+
+@linux_only
+def test_a_process_that_is_killed_costs_the_scenario_that_it_has_in_hand(program: Path) -> None:
+    text = "--- before\nA = tcp4()\n--- waits\nwait 3600\nA = tcp4()\n--- after\nA = tcp4()\n"
+    with subprocess.Popen(
+        [program, "-j", "1"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as running:
+        assert running.stdin is not None and running.stdout is not None and running.stderr is not None
+        running.stdin.write(text)
+        running.stdin.close()
+        assert json.loads(running.stdout.readline())["title"] == "before"
+        (child,) = Path(f"/proc/{running.pid}/task/{running.pid}/children").read_text().split()
+        while "nanosleep" not in Path(f"/proc/{child}/wchan").read_text():
+            assert running.poll() is None
+        os.kill(int(child), KILL)
+        assert [json.loads(line)["title"] for line in running.stdout] == ["after"]
+        assert running.stderr.read() == "runner: waits: the process that performs it was ended\n"
+    assert running.returncode == 1
+
+
 @pytest.mark.parametrize(
-    "arguments", [["-t"], ["-t", "x"], ["-p", "-1"], ["-t", "1s"], ["-x", "1"], ["file"], ["-p", "1e9"]]
-)
+    "arguments",
+    [["-t"], ["-t", "x"], ["-p", "-1"], ["-t", "1s"], ["-x", "1"], ["file"], ["-p", "1e9"],
+     ["-j"], ["-j", "0"], ["-j", "65"], ["-j", "2x"]],
+)  # fmt: skip
 def test_arguments_that_are_none(program: Path, arguments: list[str]) -> None:
     done = subprocess.run([program, *arguments], input=b"", capture_output=True, timeout=LIMIT, check=False)
     assert (done.returncode, done.stdout, done.stderr.count(b"\n")) == (2, b"", 1)
@@ -425,5 +465,5 @@ def test_both_parsers_take_the_same_texts(
 
 def test_no_scenario_makes_it_read_what_it_must_not(sample: list[str], checked: Path) -> None:
     drawn = [*sample, *islice(random_texts(1, False), 80)]
-    lines = performed(checked, "".join(f"--- {n}\n{text}\n" for n, text in enumerate(drawn)), "-p", "0")
+    lines = performed(checked, "".join(f"--- {n}\n{text}\n" for n, text in enumerate(drawn)), "-p", "0", "-j", "2")
     assert [json.loads(line)["title"] for line in lines] == [str(n) for n in range(len(drawn))]

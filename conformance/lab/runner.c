@@ -1,5 +1,5 @@
 /*
- * Performs scenarios on a machine that has no Python: `runner [-t SECONDS] [-p SECONDS] [-m] <FILE`.
+ * Performs scenarios on a machine that has no Python: `runner [-t SECONDS] [-p SECONDS] [-m] [-j NUMBER] <FILE`.
  *
  * Reads a text of the scenario language, version 1, from standard input and prints what `sockreuse run --json` prints,
  * one object a line for each scenario. All of the text is read and checked before the first scenario is performed. Its
@@ -8,6 +8,8 @@
  *   -t SECONDS   what a scenario may take beside its waits (10)
  *   -p SECONDS   how long accept and recv wait for something to return (0.2); 0: one look
  *   -m           this machine is there for this alone: scenarios that cannot be isolated use its network
+ *   -j NUMBER    (Linux) by so many processes; each has several scenarios share a network where they cannot meet there,
+ *                as live/sharing.py says. Without it, and elsewhere, each has a network of its own.
  *
  * Exit status: 0; 1 if a scenario could not be performed though it should have been; 2 if text or arguments are wrong.
  *
@@ -72,6 +74,8 @@ typedef int sock;
 #include <linux/sock_diag.h>
 #include <sched.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
 #elif defined(__FreeBSD__) || defined(__NetBSD__)
 #define HAS_SETTINGS /* that this program can make */
 #include <sys/param.h>
@@ -104,6 +108,7 @@ enum {
 	MAX_TEXT = 16 * 1024 * 1024,  /* bytes, those of a line counted as often as it stands for a step */
 	MAX_LINES = 300000,           /* of the text, counted so too */
 	MAX_WAIT = 3600,              /* seconds, all waits of a scenario together */
+	MAX_PROCESSES = 64,
 };
 
 /* --- errnos ------------------------------------------------------------------------------------------------------- */
@@ -261,6 +266,7 @@ struct name {
 	const char *text;
 	bool is_symbol;
 	unsigned slot;               /* its place in `the.slots` */
+	bool at_symbol;              /* for `sharing`: a socket whose port is a symbol's */
 	bool open;                   /* while reading: made above and not closed */
 	int labels[VERBS];           /* while reading: how often each occurred */
 	bool failed;                 /* this and the rest while performing */
@@ -282,6 +288,8 @@ struct address {
 	struct name *symbol, *owner; /* of P and of NAME.port; without either, */
 	int port;
 };
+
+enum { TIMEOUT = -1, UNREACHED = -2 }; /* what a step comes to, if not to 0 or an errno */
 
 /* A line, or one of those that it stands for: a step, or of the environment. */
 struct step {
@@ -1132,6 +1140,9 @@ static void find_platform(void)
  * makes; in a jail with a network of its own; in the machine's network, which is there for this alone. */
 static enum { HOST, USERNS, NETNS, JAIL, OWN_MACHINE } isolation;
 static bool machine_is_ours; /* option -m */
+static int processes; /* option -j */
+
+static int last_port; /* that was dealt to a symbol, 0: none in this network */
 
 enum entered { READY, NOT_RUN, BROKEN };
 static char why[2 * MAX_LINE]; /* the scenario in hand is not run, or broke */
@@ -1615,8 +1626,162 @@ static enum entered apply_setting(const struct step *step)
 	return error ? refused(step, error) : READY;
 }
 
+/* How scenarios may share a network; live/sharing.py has the argument. */
+enum sharing { ALONE, IF_EMPTY, BY_PORTS };
+
+static enum sharing sharing(void)
+{
+	enum sharing found = BY_PORTS;
+
+	FOR_EACH_STEP(step) {
+		const struct address *address = &step->address;
+
+		if (step->verb == CREATE && !strcmp(protocols[step->protocol].name, "sctp"))
+			return ALONE;
+		for (int i = 0; i < step->option_count; i++)
+			if (step->options[i].known->form == PORTS)
+				found = IF_EMPTY;
+		if (step->of && step->of->at_symbol)
+			step->name->at_symbol = true;
+		if (step->text || (address->family && !address->symbol && !(address->owner && address->owner->at_symbol)))
+			found = IF_EMPTY;
+		if (step->verb == BIND && !step->survives)
+			step->name->at_symbol = true;
+	}
+	return found;
+}
+
+/* A network that scenarios with the same environment share. */
+static struct network {
+	enum sharing how;
+	char environment[1000];
+	int place, counts[2]; /* descriptors: of it, and of what the kernel counts in it */
+	int left, last_port;  /* scenarios and ports that it has yet for symbols; the last of them */
+	unsigned used;        /* when, 0: not made */
+} networks[16], *network, *here; /* that of the scenario in hand; where this process is */
+
+static void leave_for_good(struct network *old)
+{
+	if (old->used) {
+		close(old->place);
+		close(old->counts[0]);
+		close(old->counts[1]);
+	}
+	if (here == old)
+		here = NULL;
+	old->used = 0;
+	old->left = 0;
+}
+
+/* Whether the kernel shows no socket in use here, and no connection in TIME_WAIT. */
+static bool is_empty(const struct network *network)
+{
+	char text[1000];
+
+	for (size_t i = 0; i < COUNT(network->counts); i++) {
+		ssize_t size = pread(network->counts[i], text, sizeof text - 1, 0);
+
+		if (size <= 0 && i == 0)
+			return false;
+		text[size > 0 ? size : 0] = 0;
+		for (const char *at = text; (at = strchr(at, ' ')); at++)
+			if ((!strncmp(at, " inuse ", 7) && at[7] != '0') || (!strncmp(at, " tw ", 4) && at[4] != '0'))
+				return false;
+	}
+	return true;
+}
+
+/* The lines of the environment, and whether there is room for them. */
+static bool describe(char *environment, size_t room)
+{
+	size_t size = 0;
+
+	*environment = 0;
+	FOR_EACH_STEP(step)
+		if (step->text && size < room)
+			size += (size_t)snprintf(environment + size, room - size, "%s %s %s\n", verb_names[step->verb],
+				step->verb == SYSCTL ? step->setting : "", step->text);
+	return size < room;
+}
+
+static enum entered make_network(struct network *new)
+{
+	enum entered entered = READY;
+	int error = new_network();
+
+	here = NULL;
+	if (error)
+		return because(BROKEN, "no network can be made for a scenario (%s)", errno_name(error));
+	hurry();
+	FOR_EACH_STEP(step)
+		if (step->text && entered == READY)
+			entered = apply_setting(step);
+	if (entered != READY)
+		return entered;
+	new->place = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+	new->counts[0] = open("/proc/self/net/sockstat", O_RDONLY | O_CLOEXEC);
+	new->counts[1] = open("/proc/self/net/sockstat6", O_RDONLY | O_CLOEXEC);
+	new->last_port = 0;
+	new->left = 20000;
+	if (new->how == BY_PORTS && write_file("/proc/sys/net/ipv4/tcp_max_tw_buckets", "65536", 0))
+		new->left = 200;
+	here = new;
+	return READY;
+}
+
+/* Move to a network that scenarios share, if this one may; `network` says whether. */
+static enum entered enter_shared(void)
+{
+	static unsigned time;
+	char environment[sizeof networks->environment];
+	enum sharing how = sharing();
+	struct network *old = networks, *known = NULL;
+	enum entered entered = READY;
+	int needs = 1;
+
+	if (how == ALONE || !describe(environment, sizeof environment))
+		return READY;
+	FOR_EACH_NAME(name)
+		needs += name->is_symbol;
+	for (struct network *each = networks; each < networks + COUNT(networks); each++) {
+		if (each->used && each->how == how && !strcmp(each->environment, environment))
+			known = each;
+		if (each->used < old->used)
+			old = each;
+	}
+	if (known && (known->left < needs || (here != known && setns(known->place, CLONE_NEWNET)))) {
+		old = known;
+		known = NULL;
+	}
+	if (!known) {
+		leave_for_good(old);
+		old->how = how;
+		strcpy(old->environment, environment);
+		entered = make_network(old);
+		if (entered != READY)
+			return entered;
+		known = old;
+	}
+	network = here = known;
+	network->used = ++time;
+	network->left -= needs;
+	last_port = network->last_port;
+	return READY;
+}
+
+/* The scenario is over: what it left bears on none that comes, or goes with its network. */
 static void restore(void)
 {
+	bool is_stuck = false;
+
+	if (!network)
+		return;
+	network->last_port = last_port;
+	FOR_EACH_STEP(step)
+		is_stuck |= step->verb == CONNECT && step->result == TIMEOUT;
+	if (network->how == IF_EMPTY && (is_stuck || !is_empty(network)))
+		leave_for_good(network);
+	network = NULL;
 }
 
 #elif defined(HAS_SETTINGS)
@@ -1954,26 +2119,25 @@ static enum entered try_user(enum account user)
 	return READY;
 }
 
-/* Ports for the symbols: not privileged, outside the ephemeral range, and not among those that have a number. In the
- * machine's network those come next that no scenario before had, lest one has left something behind. */
+/* Ports for the symbols: not privileged, outside the ephemeral range, and not among those that have a number. In a
+ * network that others had before, those that none of them had. */
 static enum entered deal_ports(void)
 {
 	static bool taken[1 << 16];
-	static int port;
 	int low, high, start = first_unprivileged(), left = (1 << 16) - 1024;
 
 	find_ephemeral(&low, &high);
-	if (isolation != OWN_MACHINE || !port)
-		port = 9999;
+	if (!last_port)
+		last_port = 9999;
 	memset(taken, 0, sizeof taken);
 	FOR_EACH_STEP(step)
 		taken[step->address.port] = true;
 	FOR_EACH_NAME(name) {
 		while (name->is_symbol && !name->port && left--) {
-			port = port == 65535 ? 1024 : port + 1;
-			if (port >= start && !(port >= low && port <= high) && !taken[port] &&
-			    (isolation != OWN_MACHINE || is_free(port)))
-				name->port = port;
+			last_port = last_port == 65535 ? 1024 : last_port + 1;
+			if (last_port >= start && !(last_port >= low && last_port <= high) && !taken[last_port] &&
+			    (isolation != OWN_MACHINE || is_free(last_port)))
+				name->port = last_port;
 		}
 		if (name->is_symbol && !name->port)
 			return because(NOT_RUN, "no port outside the ephemeral range %d-%d is left for %s", low, high,
@@ -2023,8 +2187,18 @@ static enum entered in_a_network(void)
 		if (step->user && entered == READY)
 			entered = try_user(step->user);
 	}
+	if (isolation != OWN_MACHINE)
+		last_port = 0;
 	if (entered != READY)
 		return entered;
+#ifdef __linux__
+	if (processes && isolation != OWN_MACHINE) {
+		entered = enter_shared();
+		if (network || entered != READY)
+			return entered == READY ? deal_ports() : entered;
+		here = NULL;
+	}
+#endif
 	error = isolation == OWN_MACHINE ? 0 : new_network();
 	if (error)
 		return because(BROKEN, "no network can be made for a scenario (%s)", errno_name(error));
@@ -2054,8 +2228,6 @@ static enum entered enter(void)
 }
 
 /* --- perform ------------------------------------------------------------------------------------------------------ */
-
-enum { TIMEOUT = -1, UNREACHED = -2 }; /* what a step comes to, if not to 0 or an errno */
 
 static double scenario_seconds = 10, patience = 0.2;
 
@@ -2761,6 +2933,15 @@ static void print_text(const char *text)
 	putchar('"');
 }
 
+static void flush(void)
+{
+	if (fflush(stdout)) {
+		if (errno != EPIPE)
+			fprintf(stderr, "runner: the output cannot be written: %s\n", strerror(errno));
+		exit(1);
+	}
+}
+
 static void print_step(const struct step *step)
 {
 	static const char *const results[] = { [0] = "ok", [-TIMEOUT] = "timeout", [-UNREACHED] = "unreached" };
@@ -2797,11 +2978,7 @@ static void print_scenario(bool was_run)
 		separator = ", ";
 	}
 	printf(was_run ? "]}\n" : "}\n");
-	if (fflush(stdout)) {
-		if (errno != EPIPE)
-			fprintf(stderr, "runner: the output cannot be written: %s\n", strerror(errno));
-		exit(1);
-	}
+	flush();
 }
 
 /* --- the program -------------------------------------------------------------------------------------------------- */
@@ -2817,6 +2994,11 @@ static void read_arguments(int count, char **arguments)
 			machine_is_ours = true;
 			continue;
 		}
+		if (!strcmp(option, "-j") && i + 1 < count && strspn(arguments[i + 1], DIGIT) == strlen(arguments[i + 1]) &&
+		    strlen(arguments[i + 1]) < 4 && (processes = atoi(arguments[i + 1])) > 0 && processes <= MAX_PROCESSES) {
+			i++;
+			continue;
+		}
 		if (!strcmp(option, "-t"))
 			seconds = &scenario_seconds;
 		if (!strcmp(option, "-p"))
@@ -2826,7 +3008,8 @@ static void read_arguments(int count, char **arguments)
 		if (seconds && strspn(text, DIGIT ".") == strlen(text))
 			*seconds = strtod(text, &end);
 		if (!end || end == text || *end || *seconds > 86400) {
-			fprintf(stderr, "runner: %s %s: usage: runner [-t SECONDS] [-p SECONDS] [-m] <FILE\n", option, text);
+			fprintf(stderr, "runner: %s %s: usage: runner [-t SECONDS] [-p SECONDS] [-m] [-j NUMBER] <FILE\n", option,
+				text);
 			exit(2);
 		}
 	}
@@ -2871,6 +3054,161 @@ static int perform_scenario(void)
 	return 1;
 }
 
+#ifdef __linux__
+/* A process that performs scenarios, and what it said of them that is not yet a line. */
+struct worker {
+	pid_t process;
+	int from;                    /* a pipe, -1: it has ended */
+	char *said;
+	size_t size, room;
+};
+
+/* What the workers share: the next scenario to perform, and the one that each has in hand. */
+static struct hands { int next, has[MAX_PROCESSES]; } *hands;
+
+/* Perform scenarios until none is left; each answer has its number before it, and is empty where it broke. */
+static NORETURN void work(int me, const char *const *starts, int count)
+{
+	pid_t parent = getppid();
+
+	while (getppid() == parent && (hands->has[me] = __sync_fetch_and_add(&hands->next, 1)) < count) {
+		struct place place = { starts[hands->has[me]], 1, 0, 0 };
+
+		prctl(PR_SET_PDEATHSIG, SIGKILL); /* a change of user had cleared it */
+		read_scenario(&place);
+		printf("%d ", hands->has[me]);
+		if (perform_scenario()) {
+			putchar('\n');
+			fflush(stdout);
+		}
+	}
+	exit(0);
+}
+
+static bool start_worker(struct worker *workers, int me, const char *const *starts, int count)
+{
+	struct worker *worker = &workers[me];
+	int ends[2];
+
+	if (hands->next >= count || pipe(ends))
+		return false;
+	worker->process = fork();
+	if (!worker->process) {
+		for (int i = 0; i < processes; i++) /* else they would outlive their reader */
+			if (workers[i].from >= 0)
+				close(workers[i].from);
+		close(ends[0]);
+		dup2(ends[1], 1);
+		close(ends[1]);
+		work(me, starts, count);
+	}
+	close(ends[1]);
+	worker->from = worker->process < 0 ? -1 : ends[0];
+	if (worker->process < 0)
+		close(ends[0]);
+	return worker->process > 0;
+}
+
+/* Take what a worker says; false: it has ended. */
+static bool listen_to(struct worker *worker, char **answers)
+{
+	ssize_t got;
+	char *end;
+
+	if (worker->room - worker->size < 1 << 16)
+		worker->said = allocated(realloc(worker->said, worker->room = worker->room * 2 + (1 << 17)));
+	got = read(worker->from, worker->said + worker->size, worker->room - worker->size);
+	if (got <= 0)
+		return false;
+	worker->size += (size_t)got;
+	while ((end = memchr(worker->said, '\n', worker->size))) {
+		char *answer = strchr(worker->said, ' ') + 1;
+		size_t length = (size_t)(end + 1 - worker->said), size = (size_t)(end + 1 - answer);
+		char **kept = &answers[atoi(worker->said)];
+
+		*kept = allocated(malloc(size + 1));
+		memcpy(*kept, answer, size);
+		(*kept)[size] = 0;
+		worker->size -= length;
+		memmove(worker->said, end + 1, worker->size);
+	}
+	return true;
+}
+
+/* Say of which scenario a worker ended, if in the midst of one; that has no answer then. */
+static void bury(struct worker *worker, int me, const char *const *starts, int count, char **answers)
+{
+	int index = hands->has[me];
+
+	close(worker->from);
+	free(worker->said);
+	waitpid(worker->process, NULL, 0);
+	*worker = (struct worker) { .from = -1 };
+	if (index >= count || answers[index])
+		return;
+	struct place place = { starts[index], 1, 0, 0 };
+
+	read_scenario(&place);
+	fprintf(stderr, "runner: %s%sthe process that performs it was ended\n", the.title ? the.title : "",
+		the.title ? ": " : "");
+	answers[index] = allocated(calloc(1, 2));
+	*answers[index] = '\n';
+}
+
+/* Print the answers that are there, as far as none before them is missing. */
+static int print_answers(char **answers, int count, int *printed)
+{
+	int status = 0;
+
+	for (; *printed < count && answers[*printed]; ++*printed) {
+		char *answer = answers[*printed];
+
+		if (*answer == '\n')
+			status = 1;
+		else
+			fputs(answer, stdout);
+		free(answer);
+	}
+	flush();
+	return status;
+}
+
+/* Perform the scenarios that begin at `starts` by several processes; answers come in their order. */
+static int perform_by_several(const char *const *starts, int count)
+{
+	struct worker workers[MAX_PROCESSES];
+	struct pollfd asked[MAX_PROCESSES];
+	char **answers = allocated(calloc((size_t)count + 1, sizeof *answers));
+	int printed = 0, status = 0, running = 0;
+
+	hands = mmap(NULL, sizeof *hands, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	allocated(hands == MAP_FAILED ? NULL : hands);
+	fflush(stdout);
+	for (int i = 0; i < processes; i++)
+		workers[i] = (struct worker) { .from = -1 };
+	for (int i = 0; i < processes; i++)
+		running += start_worker(workers, i, starts, count);
+	while (running) {
+		for (int i = 0; i < processes; i++)
+			asked[i] = (struct pollfd) { .fd = workers[i].from, .events = POLLIN };
+		poll(asked, (nfds_t)processes, -1);
+		for (int i = 0; i < processes; i++) {
+			if (!asked[i].revents || listen_to(&workers[i], answers))
+				continue;
+			bury(&workers[i], i, starts, count, answers);
+			running += start_worker(workers, i, starts, count) - 1;
+		}
+		status |= print_answers(answers, count, &printed);
+	}
+	if (printed < count) {
+		fprintf(stderr, "runner: no process can be made to perform scenarios: %s\n", strerror(errno));
+		status = 1;
+	}
+	free(answers);
+	return status;
+}
+#endif
+
 #ifdef __FreeBSD__
 /* The same in a process of its own, with which its jail ends. */
 static int perform_in_a_child(void)
@@ -2894,7 +3232,8 @@ static int perform_in_a_child(void)
 int main(int count, char **arguments)
 {
 	struct place place;
-	int status = 0;
+	int status = 0, scenarios = 0, room = 0;
+	const char **starts = NULL;
 	char *text;
 
 #ifdef _WIN32
@@ -2903,14 +3242,26 @@ int main(int count, char **arguments)
 #endif
 	read_arguments(count, arguments);
 	text = read_input();
-	for (place = (struct place) { text, 1, 0, 0 }; place.at; )
-		read_scenario(&place);
-	prepare();
 	for (place = (struct place) { text, 1, 0, 0 }; place.at; ) {
+		if (scenarios == room)
+			starts = allocated(realloc(starts, (size_t)(room = room * 2 + 1000) * sizeof *starts));
+		starts[scenarios++] = place.at;
+		read_scenario(&place);
+	}
+	prepare();
+	place = (struct place) { text, 1, 0, 0 };
+#ifdef __linux__
+	if (processes && isolation != OWN_MACHINE) {
+		status = perform_by_several(starts, scenarios);
+		place.at = NULL;
+	}
+#endif
+	while (place.at) {
 		read_scenario(&place);
 		status |= isolation == JAIL ? perform_in_a_child() : perform_scenario();
 	}
 	begin_scenario();
+	free(starts);
 	free(text);
 	return status;
 }
