@@ -19,6 +19,8 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from samples import samples
+
 ROOT = Path(__file__).parents[1]
 SOURCE = Path(__file__).parent / "source"
 PAGE = ROOT / "pytest_sockreuse" / "page" / "source"
@@ -29,7 +31,7 @@ NEEDED = ("pyodide.mjs", "pyodide.asm.mjs", "pyodide.asm.wasm", "python_stdlib.z
 LOCK = "pyodide-lock.json"
 
 #: What the bridge imports, and what that reads.
-MODULES = ("answers",)
+MODULES = ("answers", "completion")
 DATA = ("options.toml", "platforms.toml", "settings.toml")
 #: Of the scripts of the page of `sockreuse report --html`, what the playground draws with too.
 SHARED = {"dom": "el outside hidden announce bounded copyable choice plural", "outcome": "saidCell signed"}
@@ -51,6 +53,8 @@ def build(out: Path, packed: Path | None = None) -> None:
         script = f"{needs}{_read(PAGE / f'{name}.js')}\nexport {{ {', '.join(exported.split())} }};\n"
         (out / f"{name}.js").write_text(script, "utf-8")
     _package(out / "package.zip")
+    groups = [{"title": title, "examples": [one._asdict() for one in some]} for title, some in samples().items()]
+    (out / "examples.json").write_text(json.dumps(groups), "utf-8")
     _pyodide(out / "pyodide", packed)
     _run("node", str(Path(__file__).with_name("compile.mjs")), str(out))
 

@@ -15,6 +15,7 @@ from typing import Any
 from .model import Clause, ModelError, Prediction, families, predictions
 from .parser import decode, parse
 from .platforms import Platform, known, registry
+from .report.python import program
 from .report.ranges import folded
 from .scenario import Scenario, ScenarioError
 
@@ -41,7 +42,7 @@ def answer(text: str) -> dict[str, Any]:
     try:
         scenario = _scenario(text)
     except ScenarioError as error:
-        found["error"] = {"line": error.line, "column": error.column, "expected": error.expected}
+        found["error"] = _mistake(error)
         scenario = _scenario("\n".join(text.split("\n")[: error.line - 1]))
     if len(scenario.steps) > MAX_STEPS:
         return found | {"refused": f"{len(scenario.steps)} steps are more than the {MAX_STEPS} that fit on this page"}
@@ -50,6 +51,18 @@ def answer(text: str) -> dict[str, Any]:
     except ModelError as error:
         return found | {"refused": str(error)}
     return found | _Answer(scenario, predicted).to_json()
+
+
+def python(text: str) -> dict[str, Any]:
+    """The scenario of a text as a Python program: ``python``, or ``error`` as in an answer."""
+    try:
+        return {"python": program(_scenario(text))}
+    except ScenarioError as error:
+        return {"error": _mistake(error)}
+
+
+def _mistake(error: ScenarioError) -> dict[str, Any]:
+    return {"line": error.line, "column": error.column, "expected": error.expected}
 
 
 def _scenario(text: str) -> Scenario:

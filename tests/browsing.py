@@ -16,6 +16,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+if sys.platform != "win32":
+    import fcntl
+
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
@@ -55,14 +58,19 @@ class _Quiet(SimpleHTTPRequestHandler):
 
 @pytest.fixture(scope="session")
 def playground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of the playground, which is built, or lies where SOCKREUSE_PLAYGROUND says, and is served here."""
+    """The address of the playground, which is built once for all workers, or lies where SOCKREUSE_PLAYGROUND says."""
     built = os.environ.get("SOCKREUSE_PLAYGROUND")
-    out = Path(built or tmp_path_factory.mktemp("playground"))
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    out = Path(built or shared / "playground")
     if not built:
         if not shutil.which("npm"):
             pytest.skip("needs Node.js and npm: apt-get install npm")
-        script = Path(__file__).parents[1] / "playground" / "make.py"
-        subprocess.run([sys.executable, script, out], check=True)
+        with open(shared / "playground.lock", "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not (out / "index.html").exists():
+                script = Path(__file__).parents[1] / "playground" / "make.py"
+                subprocess.run([sys.executable, script, out], check=True)
     with ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(out))) as server:
         serving = threading.Thread(target=server.serve_forever, args=(0.05,))
         serving.start()

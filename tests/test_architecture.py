@@ -25,7 +25,7 @@ FLOORS = {
         "platforms",
         "options settings",
         "parser runtimes verdict",
-        "arguments suite live model",
+        "arguments completion suite live model",
         "diagnosis encounters expected loader pins ports recorder running",
         "endings guard hold trace",
         "report",

@@ -1,10 +1,11 @@
-"""Between the worker and the models: JSON in, JSON out."""
+"""Between the worker and the package: JSON in, JSON out."""
 
 import json
 
-from pytest_sockreuse.answers import answer
+from pytest_sockreuse.answers import answer, python
+from pytest_sockreuse.completion import complete
 
-ASKED = {"answer": answer}
+ASKED = {"answer": answer, "python": python, "complete": complete}
 
 
 def answers(ask, given):

@@ -54,6 +54,14 @@ export class Editor {
     this.number(this.lines.length);
   }
 
+  /** How wide a letter is, in pixels. */
+  letter() {
+    const context = document.createElement("canvas").getContext("2d");
+    const { fontSize, fontFamily } = getComputedStyle(this.area);
+    context.font = `${fontSize} ${fontFamily}`;
+    return context.measureText("x".repeat(100)).width / 100;
+  }
+
   /** Puts the caret at a line and column, which count characters from 1. */
   go(line, column) {
     const lines = this.lines;

@@ -1,9 +1,10 @@
 // The playground: what is typed is asked of the models, and what they say is drawn.
 
 import { Asker } from "./asker.js";
-import { announce, el, plural } from "./dom.js";
+import { announce, choice, copyable, el, plural } from "./dom.js";
 import { Editor } from "./editor.js";
 import { fragmentOf, textOf } from "./link.js";
+import { Offers } from "./offers.js";
 import { answerTable, reasons, telling } from "./results.js";
 
 const FIRST = `# Everybody knows that SO_REUSEADDR lets a server restart. Does it?
@@ -23,7 +24,7 @@ new.listen()
 `;
 
 const part = (id) => document.getElementById(id);
-const shown = { answer: null, source: [], chosen: "" }; // chosen: the label of the line that the reader wants explained
+const shown = { answer: null, source: [], chosen: "", examples: [] }; // chosen: the label of the line that the reader wants explained
 let later = 0;
 
 const asker = new Asker((state, words) => {
@@ -32,6 +33,7 @@ const asker = new Asker((state, words) => {
   if (state === "failed") say(el("p", { class: "wrong" }, `Python could not be loaded: ${words}`));
 });
 const editor = new Editor(part("editor"), changed);
+new Offers(editor, part("list"), (text, line, column) => asker.ask("complete", { text, line, column }), changed);
 
 function say(...nodes) {
   part("message").replaceChildren(...nodes);
@@ -85,22 +87,69 @@ function changed() {
 /** Says in a sentence what the table shows, to whoever does not see it. */
 function summarise() {
   const { answer } = shown;
-  if (!answer?.groups || answer.error) return;
+  if (answer?.error || answer?.refused) return announce(part("message").textContent);
+  if (!answer) return;
   const line = answer.lines[answer.differ];
   announce(line
     ? `${plural(answer.groups.length, "group")} of systems. They differ first in ${line.labels[0]}: ${line.says.join(", ")}`
     : "All systems do the same");
 }
 
+/** The scenario, or the same calls as Python. */
+async function view(name) {
+  for (const button of part("views").children) button.setAttribute("aria-pressed", String(button.dataset.view === name));
+  part("editor").hidden = part("keys").hidden = name === "python";
+  part("python").hidden = name !== "python";
+  if (name !== "python") return;
+  const found = await asker.ask("python", { text: editor.text });
+  part("python").replaceChildren(found?.python
+    ? copyable(found.python, "the program", true)
+    : found?.error ? complaint(found.error) : el("p", { class: "wrong" }, "The program took too long to write."));
+}
+
+/** The examples that one can begin with; each is a step in the history, from which one comes back. */
+async function bar() {
+  const response = await fetch(new URL("examples.json", import.meta.url));
+  const groups = response.ok ? await response.json() : [];
+  const all = (shown.examples = groups.flatMap(({ examples }) => examples));
+  const pick = choice("Begin with", [["", "an example …"]], "", (at) => all[at] && (location.hash = fragmentOf(all[at].text)));
+  let number = 0;
+  pick.querySelector("select").append(...groups.map(({ title, examples }) =>
+    el("optgroup", { label: title }, examples.map((one) => el("option", { value: number++ }, one.title)))));
+  const link = el("button", { type: "button", click: copyLink }, "Copy a link to this scenario");
+  part("bar").replaceChildren(pick, link);
+  tellAbout();
+}
+
+/** What an example is about, if it is one that stands there. */
+function tellAbout() {
+  part("about").textContent = shown.examples.find(({ text }) => text === editor.text)?.about ?? "";
+}
+
+async function copyLink() {
+  history.replaceState(null, "", fragmentOf(editor.text));
+  try {
+    await navigator.clipboard.writeText(location.href);
+    announce("Copied the link");
+  } catch {
+    announce("The link is the address of this page");
+  }
+}
+
 function open() {
   editor.text = textOf(location.hash) ?? FIRST;
   shown.chosen = "";
+  tellAbout();
+  view("scenario");
   ask();
 }
 
+part("views").append(...[["scenario", "Scenario"], ["python", "Python"]].map(([name, title]) =>
+  el("button", { type: "button", "data-view": name, click: () => view(name) }, title)));
 addEventListener("hashchange", () => textOf(location.hash) !== null && open());
 document.querySelector(".skip").addEventListener("click", (event) => {
   event.preventDefault();
   part("main").focus();
 });
 open();
+bar();

@@ -10,8 +10,11 @@ import pytest
 pytest.importorskip("axe_playwright_python", reason="needs Playwright and axe: tox run -e browser")
 
 from browsing import opening
+from samples import situations
 
 from pytest_sockreuse.answers import answer
+from pytest_sockreuse.parser import parse
+from pytest_sockreuse.report.python import program
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -99,6 +102,60 @@ def test_a_link_carries_the_scenario_in_its_fragment(page: Page, visit: Open, pl
     other = visit(playground, fragment)
     assert other.get_by_role("textbox").input_value() == text
     assert "(" not in fragment  # where links are pasted, brackets end them
+
+
+def test_words_are_offered_and_taken_by_keyboard(page: Page) -> None:
+    type_in(page, "server = tcp4()\n")
+    area, offers = page.get_by_role("textbox"), page.get_by_role("listbox")
+    area.focus()
+    page.keyboard.press("Control+End")
+    page.keyboard.type("ser")
+    offers.get_by_role("option", name="server.").wait_for()
+    assert page.evaluate(
+        "document.getElementById(document.activeElement.getAttribute('aria-activedescendant')).innerText"
+    )
+    page.keyboard.press("Tab")
+    page.keyboard.type("bi")
+    offers.get_by_role("option", name="bind(").wait_for()
+    page.keyboard.press("Enter")
+    offers.get_by_role("option", name="0.0.0.0:").wait_for()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    offers.get_by_role("option", name="P)").wait_for()
+    page.keyboard.press("Enter")
+    assert area.input_value() == "server = tcp4()\nserver.bind(0.0.0.0:P)"
+    page.keyboard.press("Control+ ")
+    page.keyboard.press("Enter")
+    page.keyboard.press("Control+ ")
+    offers.get_by_role("option", name="server.").wait_for()
+    page.keyboard.press("Escape")
+    assert offers.is_hidden()
+    page.keyboard.press("Tab")  # leads on, where no word is offered
+    assert page.evaluate("document.activeElement.id") != "text"
+
+
+def test_the_same_calls_are_shown_as_python(page: Page) -> None:
+    type_in(page, ORDER)
+    page.get_by_role("button", name="Python").click()
+    page.locator("#python pre").wait_for()
+    assert page.locator("#python pre").inner_text() == program(parse(ORDER))
+    assert page.get_by_role("button", name="Python").get_attribute("aria-pressed") == "true"
+    page.get_by_role("button", name="Scenario", exact=True).click()
+    assert page.get_by_role("textbox").input_value() == ORDER
+
+
+def test_one_begins_with_an_example_and_comes_back(page: Page) -> None:
+    type_in(page, ORDER)
+    page.wait_for_function("() => location.hash.includes('outgoing')")
+    some = situations()[3]
+    page.get_by_label("Begin with").select_option(label=some.title)
+    page.wait_for_function("text => document.documentElement.dataset.answered === String(text.length)", arg=some.text)
+    assert page.get_by_role("textbox").input_value() == some.text
+    assert page.locator("#about").inner_text() == some.about
+    groups = page.locator("optgroup").all()
+    assert [group.locator("option").count() > 9 for group in groups] == [True] * 3
+    page.go_back()
+    page.wait_for_function("text => document.querySelector('textarea').value === text", arg=ORDER)
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

@@ -1,0 +1,102 @@
+// The words that are offered while one types: a list below the caret. The keys that take a word mean so only while it is shown.
+
+import { el, hidden } from "./dom.js";
+
+const INVITES = /[\w.([:]$|[=,] ?$|\bas $/; // what one has typed before words are offered unasked
+
+export class Offers {
+  /** `wanted(line, column)` gives a completion, later; `changed()` is called when a word was taken. */
+  constructor(editor, list, wanted, changed) {
+    Object.assign(this, { editor, area: editor.area, list, wanted, changed, at: -1 });
+    this.area.addEventListener("input", (event) => this.offer(!event.inputType?.startsWith("insert")));
+    this.area.addEventListener("keydown", (event) => this.key(event));
+    for (const kind of ["blur", "click", "scroll"]) this.area.addEventListener(kind, () => this.close());
+    list.addEventListener("mousedown", (event) => event.preventDefault()); // the text keeps the focus
+    list.addEventListener("click", (event) => this.take([...list.children].indexOf(event.target.closest("li"))));
+  }
+
+  get open() {
+    return !this.list.hidden;
+  }
+
+  /** Where the caret is: its line and column, from 1, and what stands before it on its line. */
+  place() {
+    const above = this.area.value.slice(0, this.area.selectionStart).split("\n");
+    const before = above.at(-1);
+    return { line: above.length, column: [...before].length + 1, before };
+  }
+
+  async offer(deleted, asked = false) {
+    const { line, column, before } = this.place();
+    if (!asked && (deleted ? !this.open : !INVITES.test(before))) return this.close();
+    const text = this.area.value;
+    const found = await this.wanted(text, line, column);
+    const now = this.place();
+    if (!found || this.area.value !== text || now.line !== line || now.column !== column) return;
+    const [start, offers] = found;
+    if (!offers.length || document.activeElement !== this.area) return this.close();
+    this.start = [...before].slice(0, start - 1).join("").length - before.length + this.area.selectionStart;
+    this.list.replaceChildren(...offers.map(([word, about], at) =>
+      el("li", { role: "option", id: `offer-${at}`, "data-word": word }, el("code", null, word), about && el("span", null, hidden(", "), about))));
+    this.list.hidden = false;
+    this.choose(0);
+    this.put(line, this.start - (this.area.selectionStart - before.length));
+  }
+
+  /** Puts the list below the word that is being written. */
+  put(line, column) {
+    const style = getComputedStyle(this.area);
+    const high = parseFloat(style.lineHeight);
+    const letter = this.editor.letter();
+    const left = this.area.offsetLeft + parseFloat(style.paddingLeft) + column * letter - this.area.scrollLeft;
+    this.list.style.top = `${parseFloat(style.paddingTop) + line * high - this.area.scrollTop + 2}px`;
+    this.list.style.left = `${Math.max(0, Math.min(left, this.area.parentNode.clientWidth - this.list.offsetWidth))}px`;
+  }
+
+  choose(at) {
+    const all = [...this.list.children];
+    this.at = (at + all.length) % all.length;
+    all.forEach((one, index) => one.setAttribute("aria-selected", String(index === this.at)));
+    all[this.at].scrollIntoView({ block: "nearest" });
+    this.area.setAttribute("aria-activedescendant", all[this.at].id);
+  }
+
+  take(at) {
+    const word = this.list.children[at]?.dataset.word;
+    this.close();
+    if (word === undefined) return;
+    const end = this.area.selectionStart;
+    const rest = this.area.value.slice(end);
+    const typed = word.endsWith(")") && rest.startsWith(")") ? word.slice(0, -1) : word;
+    this.area.setSelectionRange(this.start, end);
+    if (!document.execCommand("insertText", false, typed)) { // which the reader can undo
+      this.area.setRangeText(typed, this.start, end, "end");
+      this.changed();
+    }
+  }
+
+  close() {
+    this.list.hidden = true;
+    this.area.removeAttribute("aria-activedescendant");
+  }
+
+  key(event) {
+    if (event.ctrlKey && event.key === " ") {
+      event.preventDefault();
+      this.offer(false, true);
+      return;
+    }
+    if (!this.open || event.ctrlKey || event.altKey || event.metaKey) return;
+    const does = {
+      ArrowDown: () => this.choose(this.at + 1),
+      ArrowUp: () => this.choose(this.at - 1),
+      Enter: () => this.take(this.at),
+      Tab: () => this.take(this.at),
+      Escape: () => this.close(),
+    }[event.key];
+    if (does && !event.shiftKey) {
+      event.preventDefault();
+      does();
+    } else if (/^(Arrow|Home|End|Page)/.test(event.key)) this.close();
+  }
+}
