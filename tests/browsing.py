@@ -67,7 +67,8 @@ def playground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         if not shutil.which("npm"):
             pytest.skip("needs Node.js and npm: apt-get install npm")
         with open(shared / "playground.lock", "w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            if sys.platform != "win32":
+                fcntl.flock(lock, fcntl.LOCK_EX)
             if not (out / "index.html").exists():
                 script = Path(__file__).parents[1] / "playground" / "make.py"
                 subprocess.run([sys.executable, script, out], check=True)

@@ -13,7 +13,6 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
-from here import LINUX
 from performing import in_namespaces
 
 from pytest_sockreuse.live.runner import Runner
@@ -24,7 +23,7 @@ from pytest_sockreuse.platforms import current
 from pytest_sockreuse.report.python import program
 from pytest_sockreuse.scenario import Observation, Scenario
 
-if LINUX:
+if sys.platform == "linux":
     from pytest_sockreuse.live import namespace
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "restart.scenario"
@@ -76,7 +75,7 @@ def performed(code: str, scenario: Scenario) -> str:
     """What a program prints in a namespace with the environment of the scenario."""
     reader, writer = os.pipe()
     with open(reader, "rb") as said:
-        if not (child := os.fork()):
+        if not (child := os.fork()):  # type: ignore[attr-defined,unused-ignore]
             try:
                 with contextlib.redirect_stdout(io.StringIO()) as out:
                     _enter(scenario)
@@ -93,9 +92,10 @@ def performed(code: str, scenario: Scenario) -> str:
 
 
 def _enter(scenario: Scenario) -> None:
-    if namespace.isolation() == "userns":
-        namespace.own_user_namespace()
-    namespace.enter(scenario)
+    if sys.platform == "linux":
+        if namespace.isolation() == "userns":
+            namespace.own_user_namespace()
+        namespace.enter(scenario)
 
 
 def lines(observation: Observation) -> list[str]:

@@ -2,6 +2,7 @@
 
 import { el, hidden } from "./dom.js";
 
+const SHOWN = 9; // words at once
 const INVITES = /[\w.([:]$|[=,] ?$|\bas $/; // what one has typed before words are offered unasked
 
 export class Offers {
@@ -11,8 +12,9 @@ export class Offers {
     this.area.addEventListener("input", (event) => this.offer(!event.inputType?.startsWith("insert")));
     this.area.addEventListener("keydown", (event) => this.key(event));
     for (const kind of ["blur", "click", "scroll"]) this.area.addEventListener(kind, () => this.close());
+    addEventListener("resize", () => this.close());
     list.addEventListener("mousedown", (event) => event.preventDefault()); // the text keeps the focus
-    list.addEventListener("click", (event) => this.take([...list.children].indexOf(event.target.closest("li"))));
+    list.addEventListener("click", (event) => this.take(this.first + [...list.children].indexOf(event.target.closest("li"))));
   }
 
   get open() {
@@ -36,8 +38,7 @@ export class Offers {
     const [start, offers] = found;
     if (!offers.length || document.activeElement !== this.area) return this.close();
     this.start = [...before].slice(0, start - 1).join("").length - before.length + this.area.selectionStart;
-    this.list.replaceChildren(...offers.map(([word, about], at) =>
-      el("li", { role: "option", id: `offer-${at}`, "data-word": word }, el("code", null, word), about && el("span", null, hidden(", "), about))));
+    this.offers = offers;
     this.list.hidden = false;
     this.choose(0);
     this.put(line, this.start - (this.area.selectionStart - before.length));
@@ -53,18 +54,22 @@ export class Offers {
     this.list.style.left = `${Math.max(0, Math.min(left, this.area.parentNode.clientWidth - this.list.offsetWidth))}px`;
   }
 
+  /** Chooses one, counted from 0, and shows it with some of its neighbours. */
   choose(at) {
-    const all = [...this.list.children];
-    this.at = (at + all.length) % all.length;
-    all.forEach((one, index) => one.setAttribute("aria-selected", String(index === this.at)));
-    all[this.at].scrollIntoView({ block: "nearest" });
-    this.area.setAttribute("aria-activedescendant", all[this.at].id);
+    const many = this.offers.length;
+    this.at = (at + many) % many;
+    this.first = Math.max(0, Math.min(this.at - SHOWN + 2, many - SHOWN));
+    this.list.replaceChildren(...this.offers.slice(this.first, this.first + SHOWN).map(([word, about], index) =>
+      el("li", {
+        role: "option", id: `offer-${index}`, "aria-selected": String(this.first + index === this.at),
+        "aria-setsize": many, "aria-posinset": this.first + index + 1,
+      }, el("code", null, word), about && el("span", null, hidden(", "), about))));
+    this.area.setAttribute("aria-activedescendant", `offer-${this.at - this.first}`);
   }
 
   take(at) {
-    const word = this.list.children[at]?.dataset.word;
+    const [word] = this.offers[at];
     this.close();
-    if (word === undefined) return;
     const end = this.area.selectionStart;
     const rest = this.area.value.slice(end);
     const typed = word.endsWith(")") && rest.startsWith(")") ? word.slice(0, -1) : word;
