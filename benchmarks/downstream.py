@@ -1,118 +1,192 @@
-"""The recorder over projects that live on sockets: ``python benchmarks/downstream.py [PAIRS] [PROJECT …]``.
+"""The recorder over projects that live on sockets: ``python benchmarks/downstream.py [--pairs N] [NAME …]``.
 
-Their own tests are run with and without it, in turn, PAIRS times (1). Fails where a result is another with it, or where
-it names a misuse that is not known to be one; prints what recording costs.
+Each project of downstream.toml is fetched from PyPI, and its own tests are run with the recorder and without, in turn,
+where that is allowed in a network namespace from which nothing leaves. Fails where a result is another with it, or
+where it finds what nobody has judged (judged.toml) or judged to be false. Prints what it found and what it cost.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import resource
+import shutil
 import statistics
 import subprocess
 import sys
+import tarfile
 import tempfile
 import time
-from collections.abc import Sequence
+import tomllib
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 assert sys.platform != "win32", "the processor's time of child processes"
 
-HERE = Path(__file__).parent / "projects"
-SUITES = {
-    "tornado": ["--pyargs", "tornado", "-p", "tornado_logs"],
-    "cheroot": ["--pyargs", "cheroot.test", "-p", "cheroot.test._pytest_plugin"],
-    # Its releases have no tests: these hold it to what it promises.
-    "ephemeral-port-reserve": [str(HERE / "test_ephemeral_port_reserve.py")],
-}
-#: Misuse that is one: by project the id, the place and the reason.
-KNOWN = {
-    "cheroot": {
-        (
-            "guessed-port",
-            "portend.py",
-        ): "a test takes a port of portend's, which binds it, closes it and gives its number",
-    },
-}
-_LONG = 5  # seconds: a share of less says nothing
+HERE = Path(__file__).parent
+PROJECTS: dict[str, dict[str, Any]] = tomllib.loads((HERE / "downstream.toml").read_text())
+JUDGED = HERE / "judged.toml"
 _AGAIN = 3  # times that a test whose result changed is run again, in turn
+_PATIENCE = 900  # seconds for one run
+_NETWORK = (
+    "ip link set lo up; ip link add d0 type dummy 2>/dev/null && ip addr add 10.11.12.13/24 dev d0 && "
+    'ip link set d0 up multicast on && ip route add default dev d0; exec "$@"'
+)
 
 
 @dataclass
 class Run:
-    """One run of a suite: results by test, misuse that was named, seconds of the clock and of the processor."""
+    """One run of a suite: results by test, what was found, seconds of the clock and of the processor."""
 
     results: dict[str, str]
-    misuse: set[tuple[str, str]]
+    found: dict[str, int]  # "id at place", and how many tests showed it
+    unknown: dict[str, int]
+    sockets: int
     wall: float
     cpu: float
 
 
-def run(arguments: Sequence[str], record: bool) -> Run:
-    """Run pytest in a process of its own."""
-    with tempfile.TemporaryDirectory() as name:
-        out = Path(name, "results.json")
-        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "-p", "results"]
-        command += [*arguments, *(["--sockreuse-record"] if record else [])]
-        before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(HERE), *_python_path()]), "RESULTS": str(out)}
-        subprocess.run(command, cwd=name, env=environment, stdout=subprocess.DEVNULL, check=False)
-        wall, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
-        found = json.loads(out.read_text())
-    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return Run(found["results"], {(id_, at) for id_, at in found["misuse"]}, wall, cpu)
+class Project:
+    """A project's source and what its tests need, below a directory that stays."""
+
+    def __init__(self, name: str, work: Path) -> None:
+        self.name, self.about = name, PROJECTS[name]
+        self.work = work / name
+        self.packages = self.work / "site-packages"
+
+    def prepare(self) -> None:
+        """Fetch what is not there yet. Raises subprocess.CalledProcessError."""
+        if (self.work / "done").exists():
+            return
+        shutil.rmtree(self.work, ignore_errors=True)
+        self.work.mkdir(parents=True)
+        release = f"{self.name}=={self.about['version']}"
+        pip = [sys.executable, "-m", "pip", "-q", "--disable-pip-version-check"]
+        subprocess.run([*pip, "download", "--no-deps", "--no-binary", self.name, "-d", self.work, release], check=True)
+        (archive,) = self.work.glob("*.tar.gz")
+        with tarfile.open(archive) as files:
+            files.extractall(self.work, filter="data")
+        archive.unlink()
+        subprocess.run([*pip, "install", "-t", self.packages, release, *self.about["requires"]], check=True)
+        (self.work / "done").touch()
+
+    def run(self, *options: str) -> Run:
+        """Run its tests in a process of its own, and what it starts in the namespace ends with it."""
+        source = next(path for path in self.work.iterdir() if path.is_dir() and path != self.packages)
+        with tempfile.TemporaryDirectory() as name:
+            out = Path(name, "results.json")
+            tests = [text.replace("HERE", str(HERE / "projects")) for text in self.about["tests"]]
+            command = [
+                sys.executable,
+                "-m",
+                "pytest",
+                "-q",
+                "-p",
+                "no:cacheprovider",
+                "-p",
+                "results",
+                "-o",
+                "addopts=",
+            ]
+            command += ["-W", "ignore", "-p", "no:randomly", "-p", "no:random-order", *tests, *options]
+            path = [str(HERE / "projects"), str(self.packages), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
+            environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, path)), "RESULTS": str(out)}
+            before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+            with open(self.work / "last.log", "w") as log:
+                subprocess.run(
+                    [*_alone(), *command], cwd=source, env=environment, stdin=subprocess.DEVNULL, stdout=log,
+                    stderr=subprocess.STDOUT, timeout=_PATIENCE, check=False,
+                )  # fmt: skip
+            wall, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
+            said = json.loads(out.read_text())
+        cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+        return Run(said["results"], said["found"], said["unknown"], said["sockets"], wall, cpu)
 
 
-def _python_path() -> list[str]:
-    return [os.environ["PYTHONPATH"]] if os.environ.get("PYTHONPATH") else []
+def _alone() -> list[str]:
+    """What runs a command in a network namespace of its own; nothing where that is forbidden."""
+    for options in (["-n"], ["-rn"]):
+        unshare = ["unshare", *options, "--kill-child", "--fork", "sh", "-c", _NETWORK, "sh"]
+        if subprocess.run([*unshare, "true"], capture_output=True, check=False).returncode == 0:
+            return unshare
+    return []
 
 
-def changed(project: str, without: Run, with_: Run) -> list[str]:
+def changed(project: Project, without: Run, with_: Run) -> list[str]:
     """The tests whose result is another with the recorder, each time of some; chance has a part in such suites."""
     lines = []
     for test in sorted(without.results.keys() | with_.results.keys()):
         one, other = without.results.get(test), with_.results.get(test)
         if one == other:
             continue
-        again = [*SUITES[project], "-k", test.rpartition("::")[2].partition("[")[0]]
-        pairs = [(run(again, False).results.get(test), run(again, True).results.get(test)) for _ in range(_AGAIN)]
+        again = ["-k", test.rpartition("::")[2].partition("[")[0]]
+        pairs = [
+            (project.run(*again).results.get(test), project.run(*again, "--sockreuse-record").results.get(test))
+            for _ in range(_AGAIN)
+        ]
         if not any(a == b for a, b in pairs):
             lines.append(f"{test}: {one} without, {other} with the recorder")
     return lines
 
 
-def unknown_misuse(project: str, run_: Run) -> list[str]:
-    """Misuse that nobody has looked at yet."""
-    known = KNOWN.get(project, {})
-    return [
-        f"{id_} at {at}"
-        for id_, at in sorted(run_.misuse)
-        if not any(id_ == name and at.startswith(place) for name, place in known)
-    ]
+def judged(name: str) -> dict[str, str]:
+    """What is known of the messages of a project: each with true, false or noise."""
+    table = tomllib.loads(JUDGED.read_text()) if JUDGED.exists() else {}
+    return {f"{one['id']} at {one['at']}": one["verdict"] for one in table.get("message", ()) if one["project"] == name}
+
+
+def tried(project: Project, pairs: int) -> tuple[dict[str, Any], list[str]]:
+    """The numbers of a project, and what is wrong."""
+    project.prepare()
+    runs = [(project.run(), project.run("--sockreuse-record")) for _ in range(pairs)]
+    without, with_ = runs[0]
+    known = judged(project.name)
+    wrong = changed(project, without, with_)
+    wrong += [f"not judged: {what} ({n} tests)" for what, n in with_.found.items() if what not in known]
+    wrong += [f"judged to be {known[what]}: {what}" for what in with_.found if known.get(what) not in ("true", None)]
+    outcomes = Counter(without.results.values())
+    numbers = {
+        "results": {name: outcomes[name] for name in ("passed", "failed", "skipped")},
+        "sockets": with_.sockets,
+        "wall": round(statistics.median(b.wall / a.wall for a, b in runs), 2),
+        "cpu": round(statistics.median(b.cpu / a.cpu for a, b in runs), 2),
+        "seconds": round(statistics.median(a.cpu for a, _ in runs), 1),
+        "found": with_.found,
+        "unknown": with_.unknown,
+    }
+    return numbers, wrong
 
 
 def main() -> int:
-    pairs = int(sys.argv[1]) if len(sys.argv) > 1 else 1
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--pairs", type=int, default=1, help="runs without and with the recorder, in turn")
+    parser.add_argument("--into", type=Path, help="write the numbers into this file, JSON")
+    parser.add_argument("--work", type=Path, default=Path(sys.prefix, "downstream"), help="where projects are kept")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"projects: {', '.join(PROJECTS)}")
+    arguments = parser.parse_args()
+    if unknown := set(arguments.names) - PROJECTS.keys():
+        parser.error(f"no project {min(unknown)!r}")
     status = 0
-    for project in sys.argv[2:] or SUITES:
-        runs = [(run(SUITES[project], False), run(SUITES[project], True)) for _ in range(pairs)]
-        wrong = changed(project, *runs[0]) + unknown_misuse(project, runs[0][1])
-        wall = statistics.median(with_.wall / without.wall for without, with_ in runs) - 1
-        cpu = statistics.median(with_.cpu / without.cpu for without, with_ in runs) - 1
-        without = runs[0][0]
-        print(f"{project}: {len(without.results)} results, {'NOT ' if wrong else ''}the same with the recorder")
-        if without.wall > _LONG:
-            print(
-                f"  it adds {wall:.1%} to {without.wall:.0f} s (at most 3 %), {cpu:.1%} to the processor's "
-                f"{without.cpu:.0f} s; medians of {pairs}"
-            )
-        for line in wrong:
-            print(f"  {line}")
-        for (id_, place), why in KNOWN.get(project, {}).items():
-            print(f"  {id_} at {place} is one: {why}")
+    numbers = json.loads(arguments.into.read_text()) if arguments.into and arguments.into.exists() else {}
+    for name in arguments.names or PROJECTS:
+        project = Project(name, arguments.work)
+        try:
+            found, wrong = tried(project, arguments.pairs)
+        except (subprocess.SubprocessError, OSError) as error:
+            print(f"{name}: could not be run: {error}")
+            status = 1
+            continue
+        numbers[name] = found
+        results = ", ".join(f"{count} {what}" for what, count in found["results"].items())
+        print(f"{name}: {results}; {found['sockets']} with sockets; time {found['wall']}, processor {found['cpu']}")
+        for line in [*(f"{n} tests: {what}" for what, n in found["found"].items()), *wrong]:
+            print(f"  {line}", flush=True)
         status |= bool(wrong)
+        if arguments.into:
+            arguments.into.write_text(json.dumps(numbers, indent=1, sort_keys=True) + "\n")
     return status
 
 

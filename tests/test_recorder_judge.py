@@ -431,6 +431,15 @@ def test_what_is_cut_is_said(project: pytest.Pytester, monkeypatch: pytest.Monke
     result.stdout.fnmatch_lines(["left out: *  calls beyond the first 6 of a test"])
 
 
+def test_processes_that_are_not_seen_are_counted(project: pytest.Pytester) -> None:
+    project.makepyfile(
+        test_child="import subprocess, sys\ndef test_child(): subprocess.run([sys.executable, '-c', ''], check=True)"
+    )
+    project.runpytest_inprocess("--sockreuse-record", "test_child.py", "test_punch.py").stdout.fnmatch_lines(
+        ["tests with sockets: 2, *", "not seen: the other processes that 1 test started"]
+    )
+
+
 def test_a_mistake_of_the_recorder_fails_no_test(project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
     def mistaken(*_: object) -> None:
         raise ZeroDivisionError

@@ -1,15 +1,18 @@
-"""A pytest plugin: the results of a run, and the misuse that the recorder named, as JSON into the file $RESULTS."""
+"""A pytest plugin: the results of a run, and what the recorder found, as JSON into the file $RESULTS."""
 
 from __future__ import annotations
 
 import json
 import os
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
 _results: dict[str, str] = {}
-_misuse: set[tuple[str, str]] = set()
+_found: Counter[str] = Counter()
+_unknown: Counter[str] = Counter()
+_records: dict[str, object] = {}
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
@@ -17,8 +20,15 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
         _results[report.nodeid] = "xfailed" if hasattr(report, "wasxfail") else report.outcome
     for name, value in report.user_properties if report.when == "teardown" else ():
         if name == "sockreuse_record":
-            _misuse.update((found["id"], found["at"][0]) for found in json.loads(str(value)).get("misuse", ()))
+            entry = json.loads(str(value))
+            _records[report.nodeid] = entry
+            both = (*entry.get("findings", ()), *entry.get("misuse", ()))
+            _found.update({f"{one['id']} at {one['at'][0] if one['at'] else ''}" for one in both})
+            _unknown.update({f"{platform}: {why}" for platform, why in entry.get("unknown", {}).items()})
 
 
 def pytest_unconfigure() -> None:
-    Path(os.environ["RESULTS"]).write_text(json.dumps({"results": _results, "misuse": sorted(_misuse)}))
+    said = {"results": _results, "found": _found, "unknown": _unknown, "sockets": len(_records)}
+    Path(os.environ["RESULTS"]).write_text(json.dumps(said))
+    if "RECORDS" in os.environ:
+        Path(os.environ["RECORDS"]).write_text(json.dumps(_records))

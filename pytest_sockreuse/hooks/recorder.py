@@ -16,6 +16,7 @@ import pytest
 from ..data import DataError
 from ..model import clauses
 from ..platforms import Platform, PlatformError, asked_for, current, newest, registry
+from ..recorder import children
 from ..recorder.accepted import Entry, accept, all_found, load, save
 from ..recorder.children import Children
 from ..recorder.compare import DEFAULT, Comparer, Comparison, Finding, first
@@ -54,6 +55,7 @@ class Recorder:
         self.options = frozenset(bearing())
         self.old = 0  # events that were there when the test began
         self.guesses: dict[int, Trail] = {}  # ports that were found free before this test
+        self.started = 0  # processes, when the test began
         self.children: Children | None = None
         self.item: pytest.Item | None = None  # the test that runs
         self._skipped: tuple[pytest.Item | None, dict[Platform, bool | None]] = None, {}
@@ -72,7 +74,7 @@ class Recorder:
     @property
     def idle(self) -> bool:
         """Whether nothing was done since the test began."""
-        nobody = self.children is None or not self.children.any()
+        nobody = (self.children is None or not self.children.any()) and children.started == self.started
         return nobody and len(self.tape.events) == self.old and not self.tape.cut
 
     def traces(self, last: bool = False) -> tuple[list[Trace], list[Event]]:
@@ -80,8 +82,8 @@ class Recorder:
         trace, rest = reconstruct(list(self.tape.events), self.old)
         if self.tape.cut:
             trace.left_out[f"calls beyond the first {self.tape.limit} of a test"] += self.tape.cut
-        children = self.children.collect(last) if self.children is not None else ()
-        return [trace, *(reconstruct(events, old)[0] for events, old in children)], rest
+        forked = self.children.collect(last) if self.children is not None else ()
+        return [trace, *(reconstruct(events, old)[0] for events, old in forked)], rest
 
     def compared(self, traces: list[Trace]) -> tuple[list[Comparison], list[Found]]:
         """What the targets would do, and the misuse."""
@@ -233,6 +235,7 @@ class RecordSession:
     def pytest_sessionstart(self) -> None:
         if not self.config.pluginmanager.hasplugin("dsession"):  # with xdist the workers run the tests
             try:
+                children.count_started()
                 self.open.enter_context(self.recorder.running())
             except Unwatchable as error:
                 raise pytest.UsageError(f"--sockreuse-record: {error}") from None
@@ -243,6 +246,7 @@ class RecordSession:
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
         self.recorder.item = item
+        self.recorder.started = children.started
         self.recorder.old = len(self.recorder.tape.events)
         self.reported.clear()
         return (yield)
@@ -305,6 +309,8 @@ class RecordSession:
         entry = self._accept(record(traces, comparisons, found))
         for trace in traces:
             recorder.guesses.update(guesses(trace))
+        if processes := children.started - recorder.started:
+            entry |= {"processes": processes, "sockets": bool(comparisons)}
         return entry, bool(comparisons or entry)
 
     def _fail(self, entry: Record) -> None:

@@ -7,44 +7,21 @@ OPEN where it has, in a way that is not followed.
 from __future__ import annotations
 
 import ast
-import enum
-import operator
 import os
 import platform
-import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Final
 
-from .events import INNER, LIBRARY, PROJECT, whose
-from .locations import Place, source
-from .syntax import Code, Condition, Def, Definition, Scope, call_at, imported, innermost, parsed
+from .frames import Frame, default, given_to, keyword, outer, parameters
+from .loaded import elsewhere, is_stdlib, value_of
+from .syntax import Code, Condition, Def, Definition, Scope, imported
 from .systems import ASKS, FLAGS, HAS, MODULES, QUESTIONS, SYSTEMS
-
-
-class Vague(enum.Enum):
-    """The answers that are no values."""
-
-    SAME = "same"
-    OPEN = "open"
-
-
-SAME: Final = Vague.SAME
-OPEN: Final = Vague.OPEN
-Answer = tuple[object, object] | Vague
+from .values import COMPARED, OPEN, SAME, Answer, Open, Vague, compare, differs, either_or_all, together
 
 _DEEP = 12  # names and functions that are followed, one from another
 _METHODS = {"startswith", "endswith", "lower", "upper", "casefold", "strip", "capitalize", "title"}
 _BUILTINS: dict[str, Callable[..., object]] = {"bool": bool, "any": any, "all": all, "len": len, "str": str}
-_COMPARED: dict[type[ast.cmpop], Callable[[object, object], object]] = {
-    ast.Eq: operator.eq,
-    ast.NotEq: operator.ne,
-    ast.Is: operator.is_,
-    ast.IsNot: operator.is_not,
-    ast.In: lambda item, of: item in of,  # type: ignore[operator]
-    ast.NotIn: lambda item, of: item not in of,  # type: ignore[operator]
-}
 _NAMES_HERE = {os.name: 0, sys.platform: 1, platform.system(): 2}
 
 
@@ -52,32 +29,6 @@ _Key = tuple[ast.expr, Def | None, int]
 #: Answers that no argument of a call has a part in, by the two systems.
 _remembered: dict[tuple[str, str], dict[_Key, Answer]] = {}
 _MOST = 100_000
-
-
-class Open(Exception):
-    """A condition that asks for the system in a way that is not followed."""
-
-
-@dataclass(frozen=True, slots=True)
-class Frame:
-    """A function that was running: where, in which code, and the call that it was making."""
-
-    place: Place
-    scope: Scope
-    call: ast.expr | None
-
-    @property
-    def calls(self) -> Iterator[ast.Call]:
-        """That call, and what is around it in the same expression: ``await f()``."""
-        return (node for node in ast.walk(self.call) if isinstance(node, ast.Call)) if self.call else iter(())
-
-
-def differs(answer: Answer) -> bool:
-    """Whether it is, or may be, another on the other system."""
-    if isinstance(answer, Vague):
-        return answer is OPEN
-    here, there = answer
-    return type(here) is not type(there) or here != there
 
 
 @dataclass(eq=False, slots=True)
@@ -105,7 +56,7 @@ class Asker:
             case ast.BoolOp(op=op, values=values):
                 decides = isinstance(op, ast.Or)  # one of these decides alone
                 known = None if held == decides else held
-                return self._together([self._one(value, known, scope) for value in values], decides, known)
+                return together([self._one(value, known, scope) for value in values], decides, known)
         found = self.ask(test, scope)
         if found is SAME:
             return None
@@ -123,17 +74,6 @@ class Asker:
             return self.holds(test, held, scope)
         except Open:
             return OPEN
-
-    def _together(self, answers: Sequence[bool | Vague | None], decides: bool, known: bool | None) -> bool | None:
-        if decides in answers:
-            return decides
-        if OPEN in answers:
-            raise Open
-        if not any(answer is not None for answer in answers):
-            return None
-        if None in answers and known is None:
-            raise Open
-        return not decides
 
     def hold(self, conditions: Sequence[Condition]) -> bool | None:
         """Whether all conditions hold there; None where they are as they were here. Raises Open."""
@@ -182,11 +122,11 @@ class Asker:
                 found = self.ask(operand, scope)
                 return found if isinstance(found, Vague) else (not found[0], not found[1])
             case ast.BoolOp(op=op, values=values):
-                return self._bool(isinstance(op, ast.Or), [self.ask(value, scope) for value in values])
+                return either_or_all(isinstance(op, ast.Or), [self.ask(value, scope) for value in values])
             case ast.IfExp(test=test, body=body, orelse=other):
                 return self._choice(self.ask(test, scope), body, other, scope)
-            case ast.Compare(left=left, ops=ops, comparators=right) if all(type(op) in _COMPARED for op in ops):
-                return self._compare([self.ask(part, scope) for part in (left, *right)], ops)
+            case ast.Compare(left=left, ops=ops, comparators=right) if all(type(op) in COMPARED for op in ops):
+                return compare([self.ask(part, scope) for part in (left, *right)], ops)
             case ast.Tuple(elts=elements) | ast.List(elts=elements) | ast.Set(elts=elements):
                 found_all = [self.ask(element, scope) for element in elements]
                 if any(isinstance(found, Vague) for found in found_all):
@@ -234,33 +174,6 @@ class Asker:
                 return f"{inner}[{key}]" if inner else ""
         return ""
 
-    def _compare(self, parts: list[Answer], ops: Sequence[ast.cmpop]) -> Answer:
-        if any(isinstance(part, Vague) for part in parts):
-            return OPEN if any(map(differs, parts)) else SAME
-        sides = []
-        for side in (0, 1):
-            values = [part[side] for part in parts]  # type: ignore[index]
-            sides.append(all(_COMPARED[type(op)](a, b) for op, a, b in zip(ops, values, values[1:], strict=False)))
-        return sides[0], sides[1]
-
-    def _bool(self, is_or: bool, parts: list[Answer]) -> Answer:
-        sides: list[object] = []
-        for side in (0, 1):
-            value: object = not is_or
-            for part in parts:
-                if isinstance(part, Vague):
-                    value = part
-                    continue
-                if bool(part[side]) == is_or:
-                    value = part[side]
-                    break
-                if not isinstance(value, Vague):
-                    value = part[side]
-            sides.append(value)
-        if OPEN in sides or (SAME in sides and sides != [SAME, SAME]):
-            return OPEN
-        return SAME if SAME in sides else (sides[0], sides[1])
-
     def _choice(self, test: Answer, body: ast.expr, other: ast.expr, scope: Scope) -> Answer:
         one, two = self.ask(body, scope), self.ask(other, scope)
         if test is OPEN:
@@ -290,14 +203,14 @@ class Asker:
         function = scope.function
         found: Answer | None = None
         if function is not None:
-            if name in _parameters(function):
+            if name in parameters(function):
                 found = self._argument(name, scope)
             line = self.frames[scope.at].place.line if 0 <= scope.at < len(self.frames) else 1 << 30
             assigned = [it for it in self._locals(name, scope) if it.line <= line]
             if assigned:
                 found = self._last(assigned, found, scope)
-            if found is None and (outer := _outer(scope)) is not None:
-                return self._name(name, outer)
+            if found is None and (around := outer(scope)) is not None:
+                return self._name(name, around)
         if found is None:
             found = self._global(name, scope.code)
         return self._flag(name) if found is None else found
@@ -366,7 +279,7 @@ class Asker:
 
     def _live(self, name: str, code: Code) -> Answer | None:
         """A name that stands for this very system, by what the module that is loaded has for it."""
-        value = _value(code.file, name)
+        value = value_of(code.file, name)
         if isinstance(value, str) and value in _NAMES_HERE:
             at = _NAMES_HERE[value]
             return SYSTEMS[self.here][at], SYSTEMS[self.there][at]
@@ -407,7 +320,7 @@ class Asker:
     def _members(self, attr: str, scope: Scope) -> Iterator[Definition]:
         """What an attribute stands for, in the files of the trail; else in all that this process has loaded."""
         near = [frame.scope.code for frame in self.frames] if scope.at >= 0 else []
-        codes = [c for c in {id(c): c for c in (scope.code, *near)}.values() if not _is_stdlib(c.file)]
+        codes = [c for c in {id(c): c for c in (scope.code, *near)}.values() if not is_stdlib(c.file)]
         found = [it for code in codes for it in code.attributes(attr)]
         yield from found
         if not any(isinstance(it.value, ast.expr) for it in found):
@@ -434,15 +347,15 @@ class Asker:
         for frame in self.frames[scope.at + 1 :] if scope.at >= 0 else ():
             nearest = frame is self.frames[scope.at + 1]
             for call in frame.calls:
-                given = _given(call, function, name) if nearest else _keyword(call, name)
+                given = given_to(call, function, name) if nearest else keyword(call, name)
                 if given is not None:
                     answer = self.ask(given, frame.scope)
                     self.used.add(given)
                     return answer
-            if not any(keyword.arg is None for call in frame.calls for keyword in call.keywords):
+            if not any(given.arg is None for call in frame.calls for given in call.keywords):
                 break  # nothing is passed on
-        default = _default(function, name)
-        return self.ask(default, _outer(scope) or Scope(scope.code)) if default is not None else SAME
+        otherwise = default(function, name)
+        return self.ask(otherwise, outer(scope) or Scope(scope.code)) if otherwise is not None else SAME
 
     def _call(self, node: ast.Call, scope: Scope) -> Answer:
         match node:
@@ -473,7 +386,7 @@ class Asker:
 
     def arguments(self, call: ast.Call, scope: Scope) -> list[ast.expr]:
         """The arguments of a call that differ."""
-        given = [*call.args, *(keyword.value for keyword in call.keywords)]
+        given = [*call.args, *(one.value for one in call.keywords)]
         return [argument for argument in given if differs(self.ask(argument, scope))]
 
     def _result(self, func: ast.expr, scope: Scope) -> Answer:
@@ -499,7 +412,7 @@ class Asker:
                     code, name = imported(it.value[0]), it.value[1]
         elif isinstance(func, ast.Attribute):
             code, name = imported(self.dotted(func.value, scope)) or self._beside(func.value, scope), func.attr
-        for it in code.globals.get(name, ()) if code is not None and not _is_stdlib(code.file) else ():
+        for it in code.globals.get(name, ()) if code is not None and not is_stdlib(code.file) else ():
             if isinstance(it.value, Def):
                 return it.value, it.scope
         return None
@@ -570,101 +483,3 @@ def _joined(module: str, name: str) -> str:
 def _framed(condition: Condition, scope: Scope) -> Condition:
     """A condition whose names are looked up in the frame that its function has."""
     return Condition(condition.test, condition.held, scope) if condition.scope.function is scope.function else condition
-
-
-def _parameters(function: Def) -> set[str]:
-    given = function.args
-    return {arg.arg for arg in (*given.posonlyargs, *given.args, *given.kwonlyargs)}
-
-
-def _default(function: Def, name: str) -> ast.expr | None:
-    given = function.args
-    positional = [*given.posonlyargs, *given.args]
-    for arg, default in zip(positional[len(positional) - len(given.defaults) :], given.defaults, strict=True):
-        if arg.arg == name:
-            return default
-    return next((d for a, d in zip(given.kwonlyargs, given.kw_defaults, strict=True) if a.arg == name), None)
-
-
-def _keyword(call: ast.Call, name: str) -> ast.expr | None:
-    return next((keyword.value for keyword in call.keywords if keyword.arg == name), None)
-
-
-def _given(call: ast.Call, function: Def, name: str) -> ast.expr | None:
-    """The argument that a call gives to a parameter of a function."""
-    if (found := _keyword(call, name)) is not None:
-        return found
-    names = [arg.arg for arg in (*function.args.posonlyargs, *function.args.args)]
-    if names[:1] in (["self"], ["cls"]):
-        del names[0]
-    if name not in names or any(isinstance(argument, ast.Starred) for argument in call.args):
-        return None
-    at = names.index(name)
-    called = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
-    fits = called == function.name or function.name == "__init__"
-    return call.args[at] if fits and at < len(call.args) else None
-
-
-def _outer(scope: Scope) -> Scope | None:
-    """The function around a function; None where that is the module."""
-    if scope.function is None:
-        return None
-    outer = None
-    for step in scope.code.steps(scope.function.lineno):
-        if step.node is scope.function:
-            break
-        if isinstance(step.node, Def):
-            outer = step.node
-    return Scope(scope.code, outer) if outer is not None else None
-
-
-def _is_stdlib(file: str) -> bool:
-    return whose(file) == INNER
-
-
-def _value(file: str, name: str) -> object:
-    """What a module that is loaded has under a name."""
-    module = _loaded().get(file)
-    return vars(module).get(name) if module is not None else None
-
-
-_by_file: tuple[int, dict[str, object]] = (0, {})
-
-
-def _loaded() -> dict[str, object]:
-    """The modules of this process by their files."""
-    global _by_file
-    if _by_file[0] != len(sys.modules):
-        modules = list(sys.modules.values())
-        _by_file = len(modules), {str(vars(m).get("__file__")): m for m in modules if hasattr(m, "__dict__")}
-    return _by_file[1]
-
-
-_ASSIGNED = re.compile(
-    r"^[ \t]+(?:\w+\.)?(\w+)[ \t]*(?::[^=\n]+)?=(?!=)[^\n]*(?:platform|os\.name|hasattr|win|posix|linux)", re.I | re.M
-)
-_looked: set[str] = set()  # files
-_elsewhere: dict[str, list[str]] = {}
-_MANY = 3_000  # files
-
-
-def elsewhere(attr: str) -> list[Code]:
-    """The code of projects and packages in which something like ``attr = …`` asks for the system."""
-    for file in _loaded().keys() - _looked if len(_looked) < _MANY else ():
-        _looked.add(file)
-        if file.endswith(".py") and whose(file) in (LIBRARY, PROJECT):
-            for name in set(_ASSIGNED.findall("".join(source(file)))):
-                _elsewhere.setdefault(name, []).append(file)
-    return [code for file in _elsewhere.get(attr, ()) if (code := parsed(file)) is not None]
-
-
-def frames(trail: Sequence[Place]) -> list[Frame]:
-    """The frames of a trail, innermost first; those whose code cannot be read are left out."""
-    found: list[Frame] = []
-    for place in trail:
-        inner = innermost(place)
-        if inner is not None and inner[1]:
-            code, steps, function = inner
-            calls = call_at(steps[-1].node, place)
-            found.append(Frame(place, Scope(code, function, len(found)), calls[-1] if calls else None))
-    return found

@@ -67,6 +67,25 @@ class Children:
         self._file.close()
 
 
+#: How many processes this one has started by other programs since it counts; nothing is seen of those.
+started = 0
+_counts = False
+
+
+def count_started() -> None:
+    """Count from now on, as long as this process lives: an audit hook cannot be taken away."""
+    global _counts
+    if not _counts:
+        _counts = True
+        sys.addaudithook(_hear)
+
+
+def _hear(event: str, _: object) -> None:
+    global started
+    if event in ("subprocess.Popen", "os.posix_spawn", "os.spawn"):
+        started += 1
+
+
 class _Spool:
     """The file as one child writes it: the child's name, the number of an event, the event; first how many are old."""
 

@@ -14,11 +14,13 @@ from functools import lru_cache
 
 from ..options import options
 from ..scenario import Option
-from .answers import Asker, Frame, Open, differs, frames
+from .answers import Asker
 from .events import INNER, staged, whose
+from .frames import Frame, frames
 from .locations import Place
 from .syntax import Condition, Def, Scope, Step, conditions, innermost, there_are
 from .systems import ASKS, MODULES, SYSTEMS
+from .values import Open, differs
 
 _SKIPS = {"skip", "skipTest", "fail", "xfail", "exit", "abort", "_exit", "importorskip"}
 _HARMLESS = {

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from .answers import Frame, frames
+from .frames import Frame, frames
 from .locations import Place
 from .syntax import Def, Scope, Step, innermost
 

@@ -209,6 +209,8 @@ class _Summary:
         self.accepted: Counter[str] = Counter()
         self.unknown: dict[str, tuple[dict[str, None], set[str]]] = {}
         self.left_out: Counter[str] = Counter()
+        self.starters = sum("processes" in entry for entry in records.values())
+        self.sockets = sum(entry.get("sockets", True) for entry in records.values())
         for test, entry in records.items():
             self._take(test, entry)
 
@@ -248,7 +250,7 @@ def summarize(
             terminal.write_line(part)
 
     terminal.section("sockreuse: the recorder")
-    write(f"tests with sockets: {len(records)}, compared with {_list([_title(platform) for platform in targets])}")
+    write(f"tests with sockets: {seen.sockets}, compared with {_list([_title(platform) for platform in targets])}")
     before: list[str] = []
     for key, showed in seen.tests.items():
         if showed != before:
@@ -263,6 +265,8 @@ def summarize(
             write(test, 2)
     for what, count in seen.left_out.most_common():
         write(f"left out: {count}  {what}")
+    if seen.starters:
+        write(f"not seen: the other processes that {_count(seen.starters)} started")
     for what, count in seen.accepted.items():
         write(f"accepted: {count}  {what}")
     for line in unmet:

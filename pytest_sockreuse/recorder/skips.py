@@ -7,9 +7,10 @@ import inspect
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from .answers import Asker, Open, differs
+from .answers import Asker
 from .conditions import imports, skips
 from .syntax import Code, Condition, Def, Definition, Scope, Step, conditions, imported, parsed
+from .values import Open, differs
 
 _SET_UP = (
     "setUp",

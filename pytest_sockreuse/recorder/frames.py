@@ -1,0 +1,82 @@
+"""The functions that were running when a call was made: their code, and what they were called with."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from .locations import Place
+from .syntax import Def, Scope, call_at, innermost
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """A function that was running: where, in which code, and the call that it was making."""
+
+    place: Place
+    scope: Scope
+    call: ast.expr | None
+
+    @property
+    def calls(self) -> Iterator[ast.Call]:
+        """That call, and what is around it in the same expression: ``await f()``."""
+        return (node for node in ast.walk(self.call) if isinstance(node, ast.Call)) if self.call else iter(())
+
+
+def parameters(function: Def) -> set[str]:
+    given = function.args
+    return {arg.arg for arg in (*given.posonlyargs, *given.args, *given.kwonlyargs)}
+
+
+def default(function: Def, name: str) -> ast.expr | None:
+    given = function.args
+    positional = [*given.posonlyargs, *given.args]
+    for arg, default in zip(positional[len(positional) - len(given.defaults) :], given.defaults, strict=True):
+        if arg.arg == name:
+            return default
+    return next((d for a, d in zip(given.kwonlyargs, given.kw_defaults, strict=True) if a.arg == name), None)
+
+
+def keyword(call: ast.Call, name: str) -> ast.expr | None:
+    return next((one.value for one in call.keywords if one.arg == name), None)
+
+
+def given_to(call: ast.Call, function: Def, name: str) -> ast.expr | None:
+    """The argument that a call gives to a parameter of a function."""
+    if (found := keyword(call, name)) is not None:
+        return found
+    names = [arg.arg for arg in (*function.args.posonlyargs, *function.args.args)]
+    if names[:1] in (["self"], ["cls"]):
+        del names[0]
+    if name not in names or any(isinstance(argument, ast.Starred) for argument in call.args):
+        return None
+    at = names.index(name)
+    called = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+    fits = called == function.name or function.name == "__init__"
+    return call.args[at] if fits and at < len(call.args) else None
+
+
+def outer(scope: Scope) -> Scope | None:
+    """The function around a function; None where that is the module."""
+    if scope.function is None:
+        return None
+    found = None
+    for step in scope.code.steps(scope.function.lineno):
+        if step.node is scope.function:
+            break
+        if isinstance(step.node, Def):
+            found = step.node
+    return Scope(scope.code, found) if found is not None else None
+
+
+def frames(trail: Sequence[Place]) -> list[Frame]:
+    """The frames of a trail, innermost first; those whose code cannot be read are left out."""
+    found: list[Frame] = []
+    for place in trail:
+        inner = innermost(place)
+        if inner is not None and inner[1]:
+            code, steps, function = inner
+            calls = call_at(steps[-1].node, place)
+            found.append(Frame(place, Scope(code, function, len(found)), calls[-1] if calls else None))
+    return found

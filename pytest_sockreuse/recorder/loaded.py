@@ -1,0 +1,50 @@
+"""What this process has loaded: modules by their files, and where an attribute is given what asks for the system."""
+
+from __future__ import annotations
+
+import re
+import sys
+
+from .events import INNER, LIBRARY, PROJECT, whose
+from .locations import source
+from .syntax import Code, parsed
+
+
+def is_stdlib(file: str) -> bool:
+    return whose(file) == INNER
+
+
+def value_of(file: str, name: str) -> object:
+    """What a module that is loaded has under a name."""
+    module = _loaded().get(file)
+    return vars(module).get(name) if module is not None else None
+
+
+_by_file: tuple[int, dict[str, object]] = (0, {})
+
+
+def _loaded() -> dict[str, object]:
+    """The modules of this process by their files."""
+    global _by_file
+    if _by_file[0] != len(sys.modules):
+        modules = list(sys.modules.values())
+        _by_file = len(modules), {str(vars(m).get("__file__")): m for m in modules if hasattr(m, "__dict__")}
+    return _by_file[1]
+
+
+_ASSIGNED = re.compile(
+    r"^[ \t]+(?:\w+\.)?(\w+)[ \t]*(?::[^=\n]+)?=(?!=)[^\n]*(?:platform|os\.name|hasattr|win|posix|linux)", re.I | re.M
+)
+_looked: set[str] = set()  # files
+_elsewhere: dict[str, list[str]] = {}
+_MANY = 3_000  # files
+
+
+def elsewhere(attr: str) -> list[Code]:
+    """The code of projects and packages in which something like ``attr = …`` asks for the system."""
+    for file in _loaded().keys() - _looked if len(_looked) < _MANY else ():
+        _looked.add(file)
+        if file.endswith(".py") and whose(file) in (LIBRARY, PROJECT):
+            for name in set(_ASSIGNED.findall("".join(source(file)))):
+                _elsewhere.setdefault(name, []).append(file)
+    return [code for file in _elsewhere.get(attr, ()) if (code := parsed(file)) is not None]
