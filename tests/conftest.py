@@ -21,6 +21,9 @@ pytest_plugins = ["pytester", "browsing"]
 # What goes through the whole suite, or many rounds, and takes more processor time than all else: marked `slow`.
 SLOW = "audit contention determinism explorer fake_kernel kept measured pinned runner_c walk".split()
 
+# Told of Linux, and a mark that says so would be read by what is tested there.
+collect_ignore = [] if current().stack in ("linux", "gvisor") else ["test_recorder_kinds.py"]
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import pairwise
 
 from ..options import options
 from ..scenario import Option
@@ -18,7 +19,7 @@ from .answers import Asker
 from .events import INNER, staged, whose
 from .frames import Frame, frames
 from .locations import Place
-from .syntax import Condition, Def, Scope, Step, conditions, innermost, there_are
+from .syntax import Condition, Def, Scope, Step, call_at, conditions, innermost, there_are
 from .systems import ASKS, MODULES, SYSTEMS
 from .values import Open, differs
 
@@ -71,13 +72,16 @@ class _Reading:
                 inside = step.parent is frame.scope.function
                 scope = frame.scope if inside else Scope(code, step.parent)
             for condition in conditions(step, scope):
-                self.around(condition, step, frame)
+                self.around(condition, _other(step), frame)
             if isinstance(step.parent, ast.For | ast.AsyncFor) and differs(self.asker.ask(step.parent.iter, scope)):
                 self.unknown()
             if inside and step.field in ("body", "orelse", "finalbody"):
                 self.before([node for node in step.block[: step.at] if isinstance(node, ast.stmt)], frame, True, 0)
+        for condition, instead in _within(steps[-1].node, frame) if steps else ():
+            self.around(condition, instead, frame)
 
-    def around(self, condition: Condition, step: Step, frame: Frame) -> None:
+    def around(self, condition: Condition, instead: Sequence[ast.stmt], frame: Frame) -> None:
+        """A condition of the call, and what is done where it does not hold."""
         try:
             holds = self.asker.holds(condition.test, condition.held, condition.scope)
         except Open:
@@ -85,7 +89,6 @@ class _Reading:
             return
         if holds is None or holds == condition.held:
             return
-        instead = _other(step)
         found = _set_there(instead, frame)
         if instead and found is None:
             self.unknown()  # something else is done there
@@ -147,6 +150,21 @@ class _Reading:
             self.options += found
         elif not _harmless(there):
             self.unknown()
+
+
+def _within(statement: ast.AST, frame: Frame) -> Iterator[tuple[Condition, Sequence[ast.stmt]]]:
+    """What has to hold within a statement so that the call in it is made: ``wanted and sock.bind(…)``.
+
+    Each with what is done instead.
+    """
+    chain = call_at(statement, frame.place)
+    for outer, inner in pairwise(chain):
+        match outer:
+            case ast.IfExp(test=test, body=body, orelse=other) if inner is not test:
+                yield Condition(test, inner is body, frame.scope), [ast.Expr(other if inner is body else body)]
+            case ast.BoolOp(op=op, values=values) if inner in values:
+                for value in values[: values.index(inner)]:
+                    yield Condition(value, isinstance(op, ast.And), frame.scope), ()
 
 
 def imports(tree: ast.Module, there: str) -> bool:

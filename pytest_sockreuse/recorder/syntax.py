@@ -17,6 +17,7 @@ from .locations import Place, source
 from .systems import MODULES
 
 Def = ast.FunctionDef | ast.AsyncFunctionDef
+_FILL = {"append", "add", "update", "extend", "setdefault", "insert", "pop", "remove", "discard", "clear"}
 _MOST = 20  # definitions of one name that are looked at
 
 
@@ -204,10 +205,15 @@ def _collect(
             case ast.ImportFrom(names=names):
                 for alias in names:
                     add(alias.asname or alias.name, (_module(node, scope.code.file), alias.name), node.lineno)
+            case ast.Expr(value=ast.Call(func=ast.Attribute(value=ast.Name(id=name), attr=attr)) as call) if (
+                attr in _FILL
+            ):
+                add(name, call, node.lineno)
             case _:
                 for target, value in _assigned(node):
-                    if isinstance(target, ast.Name):
-                        add(target.id, value, node.lineno)
+                    base = target.value if isinstance(target, ast.Subscript) else target
+                    if isinstance(base, ast.Name):
+                        add(base.id, value, node.lineno)
         for field, child in ast.iter_fields(node):
             if not isinstance(child, list) or not child:
                 continue
@@ -241,17 +247,22 @@ def _conditions(step: Step, scope: Scope) -> list[Condition]:
             return [Condition(test, step.field == "body", scope)]
         case ast.Try() as node if (there := there_are(node)) is not None and step.field in ("handlers", "orelse"):
             return [Condition(there, step.field == "orelse", scope)]
-        case ast.Match(subject=subject) if isinstance(case := step.node, ast.match_case):
-            return [Condition(_matches(subject, case.pattern), True, scope)]
+        case ast.Match(subject=subject, cases=cases):
+            before = [
+                Condition(_matches(subject, case.pattern), False, scope) for case in cases[: step.at] if not case.guard
+            ]
+            pattern = cases[step.at].pattern
+            anything = isinstance(pattern, ast.MatchAs) and pattern.pattern is None
+            return before if anything else [*before, Condition(_matches(subject, pattern), True, scope)]
     return []
 
 
 def _matches(subject: ast.expr, pattern: ast.pattern) -> ast.expr:
-    """A pattern of texts as a comparison; of any other the subject alone, which says whether it asks for the system."""
+    """A pattern of texts as a comparison; any other as one with what nobody knows."""
     options = pattern.patterns if isinstance(pattern, ast.MatchOr) else [pattern]
     values = [option.value for option in options if isinstance(option, ast.MatchValue)]
     if len(values) < len(options):
-        return ast.Tuple([subject], ast.Load())
+        return ast.Compare(subject, [ast.Eq()], [ast.Name("_", ast.Load())])
     return ast.Compare(subject, [ast.In()], [ast.Tuple(values, ast.Load())])
 
 
