@@ -3,6 +3,8 @@
 conftest.py leaves this file out where it is not Linux: a mark would say that its tests are skipped elsewhere.
 """
 
+# mypy: disable-error-code="attr-defined, assignment, misc"
+
 from __future__ import annotations
 
 import asyncio
@@ -39,7 +41,7 @@ if sys.platform == "win32":
 try:
     from socket import SO_REUSEPORT
 except ImportError:
-    SO_REUSEPORT = None  # type: ignore[misc, assignment]
+    SO_REUSEPORT = None
 HOSTS = {"nt": "127.0.0.1", "posix": "0.0.0.0"}
 skipped_on_windows = pytest.mark.skipif(IS_WINDOWS, reason="not there")
 
