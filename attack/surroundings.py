@@ -95,15 +95,16 @@ def test_netns(port_range): port_range(40000, 40007)
 @pytest.mark.sockreuse_requires("ordering-quirk")
 def test_guard(connected_pair): pass
 """
-HOSTED = ("sockreuse run given", "sockreuse explain 127.0.0.1:8000", "sockreuse hold -- true {}",
-          "sockreuse compare --help", "sockreuse check ordering-quirk",
+HOSTED = ("sockreuse run given", "sockreuse explain 127.0.0.1:8000", "sockreuse hold -- /bin/true {}",
+          "sockreuse trace -- /bin/true", "sockreuse compare --help", "sockreuse check ordering-quirk",
           "sockreuse explore --count 5 --on linux-6.18",
           "sockreuse explore --exhaustive 1 --processes 2 --on linux-6.18",
           "pytest --sockreuse=lost-ports --sockreuse-only -p no:cacheprovider -k ip4",
           "pytest -p no:cacheprovider -q --tb=line --sockreuse-record --sockreuse-explain test_own.py")  # fmt: skip
 STATUS = {"sockreuse": (0, 1, 2, 3), "pytest": (0, 1, 2, 4, 5)}
-#: What pytest itself cannot do without.
+#: What pytest and strace cannot do without.
 _PYTEST_NEEDS = ("no-output", "nothing-open", "no-files", "no-temporary", "no-ioctl", "no dev")
+_STRACE_NEEDS = ("no-killing",)
 
 
 def hosts() -> Iterator[Attack]:
@@ -111,12 +112,14 @@ def hosts() -> Iterator[Attack]:
     files = {"given": SCENARIO, "test_own.py": _OWN}
     for command in HOSTED:
         words = command.split()
+        status = (*STATUS[words[0]], *((126,) if "hold" in words else ()))  # where its command cannot be started
+        needs = _PYTEST_NEEDS if words[0] == "pytest" else _STRACE_NEEDS if words[1] == "trace" else ()
         for name, environment in ENVIRONMENTS.items():
-            if words[0] == "sockreuse" or name not in _PYTEST_NEEDS:
-                yield Attack(f"{command[:40]} {name}", words, files, STATUS[words[0]], environment=environment)
+            if name not in needs:
+                yield Attack(f"{command[:40]} {name}", words, files, status, environment=environment)
         for name, before in PRELUDES.items():
-            if words[0] == "sockreuse" or name not in _PYTEST_NEEDS:
-                yield Attack(f"{command[:40]} {name}", words, files, STATUS[words[0]], before=before)
+            if name not in needs:
+                yield Attack(f"{command[:40]} {name}", words, files, status, before=before)
 
 
 # --- again and again --------------------------------------------------------------------------------------------------

@@ -153,7 +153,9 @@ def _listed(local: Address, foreign: Address) -> str | None:
             if found.raddr and (found.laddr, found.raddr) == (local, foreign):
                 return str(found.status)
     except (psutil.Error, OSError):
-        listing = subprocess.run(["netstat", "-an", "-p", "tcp"], capture_output=True, text=True, check=False).stdout
+        listing = subprocess.run(
+            ["netstat", "-an", "-p", "tcp"], capture_output=True, encoding="utf-8", errors="replace", check=False
+        ).stdout
         for words in map(str.split, listing.splitlines()):
             if len(words) > 5 and [_address(word) for word in words[3:5]] == [local, foreign]:
                 return words[5].replace("WAIT_2", "WAIT2")

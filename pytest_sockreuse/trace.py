@@ -81,7 +81,13 @@ def _able(command: Sequence[str]) -> None:
     if shutil.which(command[0]) is None:
         raise TraceError(f"no command '{visible(command[0])}'")
     try:
-        tried = subprocess.run(["strace", "-f", "-o", os.devnull, "true"], capture_output=True, text=True, timeout=60)
+        tried = subprocess.run(
+            ["strace", "-f", "-o", os.devnull, "true"],
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            timeout=60,
+        )
     except (OSError, subprocess.TimeoutExpired):
         raise TraceError("strace does not run here") from None
     if tried.returncode:

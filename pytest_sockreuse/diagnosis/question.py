@@ -90,7 +90,7 @@ def too_low(port: int, uid: int | None, platform: Platform) -> bool:
 
 
 def _may_bind_low() -> bool:
-    with contextlib.suppress(OSError), open("/proc/self/status") as file:
+    with contextlib.suppress(OSError), open("/proc/self/status", encoding="utf-8", errors="replace") as file:
         for line in file:
             if line.startswith("CapEff:"):
                 return bool(int(line.split()[1], 16) & _BIND_SERVICE)

@@ -16,6 +16,7 @@ if sys.platform == "linux":
     from .processes import owners
     from .sockdiag import in_range
 
+_RESERVED = "/proc/sys/net/ipv4/ip_local_reserved_ports"
 _NETSH = ("netsh", "interface", "ipv4", "show", "excludedportrange", "protocol=tcp")
 
 
@@ -104,11 +105,15 @@ def _by_psutil(protocol: str) -> list[Seat]:
 def reserved_ports() -> set[int]:
     """The ports that the OS never chooses, as far as it tells: a setting of Linux, the excluded ranges of Windows."""
     if sys.platform == "linux":
-        with contextlib.suppress(OSError), open("/proc/sys/net/ipv4/ip_local_reserved_ports") as file:
+        with contextlib.suppress(OSError), open(_RESERVED, encoding="ascii") as file:
             return _listed(file.read())
     elif sys.platform == "win32":
         with contextlib.suppress(OSError, subprocess.SubprocessError):
-            return excluded(subprocess.run(_NETSH, capture_output=True, text=True, timeout=10, check=False).stdout)
+            return excluded(
+                subprocess.run(
+                    _NETSH, capture_output=True, encoding="utf-8", errors="replace", timeout=10, check=False
+                ).stdout
+            )
     return set()
 
 

@@ -98,8 +98,8 @@ if sys.platform != "win32":
         if _forking.ends:
             ours, its = _forking.ends
             its.close()
-            ours.settimeout(_PATIENCE)
             with contextlib.suppress(OSError):
+                ours.settimeout(_PATIENCE)
                 ours.recv(1)
             ours.close()
 
@@ -126,7 +126,9 @@ def ephemeral() -> tuple[int, int]:
             return low, high
     names = next((names for system, names in _SYSCTLS.items() if sys.platform.startswith(system)), ())
     values = [
-        subprocess.run(["sysctl", "-n", name], capture_output=True, text=True, check=False).stdout.strip()
+        subprocess.run(
+            ["sysctl", "-n", name], capture_output=True, encoding="utf-8", errors="replace", check=False
+        ).stdout.strip()
         for name in names
     ]
     return (int(values[0]), int(values[1])) if values and all(value.isdigit() for value in values) else _IANA

@@ -78,7 +78,7 @@ def program(pid: int) -> str:
 
 
 def _text(path: str) -> str:
-    with open(path, errors="replace") as file:
+    with open(path, encoding="utf-8", errors="replace") as file:
         return file.read(65536)
 
 

@@ -102,5 +102,7 @@ def _any_passing() -> bool:
     try:
         return any(c.status in _PASSING_NAMES for c in psutil.net_connections("tcp"))
     except (psutil.Error, OSError):
-        listing = subprocess.run(["netstat", "-an"], capture_output=True, text=True, check=False).stdout
+        listing = subprocess.run(
+            ["netstat", "-an"], capture_output=True, encoding="utf-8", errors="replace", check=False
+        ).stdout
         return any(line.split()[-1] in _PASSING_NAMES for line in listing.splitlines() if line.startswith("tcp"))
