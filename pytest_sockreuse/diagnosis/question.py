@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 import sys
 from dataclasses import dataclass
@@ -11,6 +12,9 @@ from ..live.options import numbers
 from ..live.users import this_user
 from ..platforms import Platform, knobs
 from ..settings import settings
+
+if sys.platform == "linux":
+    import fcntl
 
 Address = tuple[str, int]
 SHARING = ("SO_REUSEADDR", "SO_REUSEPORT")
@@ -23,6 +27,7 @@ _DEFAULTS = {
     "net.ipv4.tcp_timestamps": "1",
 }
 _BIND_SERVICE = 1 << 10  # CAP_NET_BIND_SERVICE
+_NS_GET_USERNS = 0xB701  # ioctl: the user namespace that owns a namespace
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,11 +95,27 @@ def too_low(port: int, uid: int | None, platform: Platform) -> bool:
 
 
 def _may_bind_low() -> bool:
+    if not _rules_here():
+        return False
     with contextlib.suppress(OSError), open("/proc/self/status", encoding="utf-8", errors="replace") as file:
         for line in file:
             if line.startswith("CapEff:"):
                 return bool(int(line.split()[1], 16) & _BIND_SERVICE)
     return this_user() == 0
+
+
+def _rules_here() -> bool:
+    """Whether the capabilities of this process count in its network namespace: not where a user namespace further out
+    owns that, as under a rootless container with the host's network."""
+    if sys.platform == "linux":
+        try:
+            with open("/proc/thread-self/ns/net", "rb") as file:
+                os.close(fcntl.ioctl(file, _NS_GET_USERNS))
+        except PermissionError:
+            return False
+        except OSError:  # no /proc, or another kernel
+            pass
+    return True
 
 
 def is_local(host: str) -> bool:

@@ -133,6 +133,9 @@ def _privilege(asked: Asked) -> Iterator[str]:
     port = asked.local[1]
     yield f"use a port from 1024 on, and forward {port} to it"
     yield f"set net.ipv4.ip_unprivileged_port_start={port} or lower, so that every user may bind it"
+    if asked.uid == 0:
+        yield "bind as root of the host, or in a network that this container owns: its root has no rights over this one"
+        return
     yield "give the program CAP_NET_BIND_SERVICE (setcap, or AmbientCapabilities= in its systemd unit)"
     yield "bind as root, or have a socket unit pass the socket, before the user is changed"
 

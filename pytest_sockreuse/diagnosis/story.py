@@ -89,7 +89,8 @@ def _users(asked: Asked, others: Sequence[Holder]) -> Mapping[int | None, str]:
     uids = [asked.uid, *(it.uid for it in others if it.uid is not None and not it.ended)]
     if not asked.low and len(set(uids)) < 2:
         return {}
-    strangers = [uid for uid in dict.fromkeys(uids) if uid]
+    rootless = asked.low and asked.uid == 0  # its user namespace does not own the network
+    strangers = [uid for uid in dict.fromkeys(uids) if uid or rootless]
     return {0: "root", **{uid: f"user{min(number, 2)}" for number, uid in enumerate(strangers, 1)}}
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ..live.holders import Holder
-from ..live.processes import Process, is_ours, program
+from ..live.processes import Process, is_contained, is_ours, program
 from ..live.users import user_name
 from ..platforms import Platform
 from .question import Asked, shown
@@ -160,6 +160,11 @@ def _waits(holder: Holder) -> bool:
     return holder.state == "ESTABLISHED" and not holder.inode and holder.fd is None and holder.uid is not None
 
 
+def _outside(holder: Holder) -> bool:
+    """Whether it is a process's, of a PID namespace that is not seen from this one."""
+    return bool(holder.inode) and not holder.processes and not holder.hidden and is_contained()
+
+
 def _owner(holder: Holder, scene: Scene) -> str:
     """Who has it: all processes, and how each came by it; or nobody, and why."""
     user = f" of user {user_name(holder.uid)}" if holder.uid is not None else ""
@@ -168,6 +173,8 @@ def _owner(holder: Holder, scene: Scene) -> str:
     if not holder.processes:
         if holder.hidden:
             return f"a process{user} that cannot be seen"
+        if _outside(holder):
+            return f"a process{user} outside of this container, in another or on the host"
         return f"no process that can be seen,{user}" if user else "no process that can be seen"
     parts = []
     for process in holder.processes[:6]:
@@ -239,7 +246,8 @@ or has closed it"
     elif proxy := _proxy(holder):
         yield proxy
     elif not holder.processes:
-        yield f"ask who has it as root: {scene.ask}" if holder.hidden and scene.ask else scene.another
+        where = " as root" if holder.hidden else ", as root, outside of this container" if _outside(holder) else ""
+        yield f"ask who has it{where}: {scene.ask}" if where and scene.ask else scene.another
     else:
         if _perhaps_inherited(holder, scene):
             yield f"if {names} only inherited the socket, end it, and have who starts it leave the socket close-on-exec"

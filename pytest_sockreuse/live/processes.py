@@ -13,6 +13,7 @@ from ..text import visible
 
 _PIDFD_GETFD = 438  # a system call since Linux 5.6, of the same number everywhere but on Alpha
 _MOST_PARENTS = 64
+_FIRST_PIDS = 0xEFFFFFFC  # the inode of the PID namespace in which a Linux begins
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,14 @@ def is_ours(pid: int | None) -> bool:
     if pid is None or pid == os.getpid():
         return pid is not None
     return os.getpid() in parents(pid)
+
+
+def is_contained() -> bool:
+    """Whether processes outside of this PID namespace of Linux may have sockets that are seen in it."""
+    try:
+        return os.stat("/proc/self/ns/pid").st_ino != _FIRST_PIDS
+    except OSError:
+        return False
 
 
 def parents(pid: int) -> list[int]:
@@ -118,20 +127,26 @@ if sys.platform == "linux":
                     mine = found.setdefault(inode, [])
                     if not mine or mine[-1].pid != int(pid):  # of copies the first descriptor
                         mine.append(Process(int(pid), int(name)))
+            except PermissionError:  # one's own user's, from a user namespace that may not look into it
+                hidden += 1
             finally:
                 os.close(place)
         return found, hidden
 
     def _sockets(place: int, wanted: Mapping[str, int]) -> Iterator[tuple[str, int]]:
-        """The descriptors in a directory of /proc that are wanted sockets, with their inodes."""
+        """The descriptors in a directory of /proc that are wanted sockets, and inodes. Raises PermissionError."""
+        names: list[str] = []
         with contextlib.suppress(OSError):  # it has ended
-            for name in os.listdir(place):
-                try:
-                    inode = wanted.get(os.readlink(name, dir_fd=place))
-                except OSError:
-                    continue
-                if inode is not None:
-                    yield name, inode
+            names = os.listdir(place)
+        for name in names:
+            try:
+                inode = wanted.get(os.readlink(name, dir_fd=place))
+            except PermissionError:
+                raise
+            except OSError:
+                continue
+            if inode is not None:
+                yield name, inode
 
     def passes_on(process: Process) -> bool | None:
         """Whether a process's descriptor stays open in what it executes; None where that cannot be seen."""

@@ -11,7 +11,7 @@ from ..diagnosis.inquiry import Answer, Question, answers_to
 from ..diagnosis.question import changed_settings
 from ..diagnosis.words import Row, text
 from ..live.census import census
-from ..platforms import current
+from ..platforms import current, knobs
 
 
 def of(question: Question, as_json: bool) -> int:
@@ -33,7 +33,10 @@ def of_range(protocol: str, as_json: bool) -> int:
     if as_json:
         print(json.dumps({"protocol": protocol, "ok": left, **exhaustion.to_json(found), "reliefs": reliefs}))
     else:
-        rows = [*exhaustion.rows(found), ("answer", "a port is left" if left else "no port is left")]
+        rows = [*exhaustion.rows(found)]
+        if current().stack == "linux" and "net.ipv4.ip_local_port_range" not in knobs("linux"):
+            rows.append(("unseen", "the range itself, without /proc: this one is IANA's"))
+        rows += [("answer", "a port is left" if left else "no port is left")]
         print(text([*rows, *(("relief", relief) for relief in reliefs)], _width()))
     return 0 if left else 1
 
