@@ -9,7 +9,7 @@ from functools import cache
 from .data import DataError, line_of, read, records
 from .platforms import CONFORMANCE
 
-FORMS = ("flag", "int", "linger", "range", "text")
+FORMS = ("flag", "int", "linger", "range", "text", "group", "device")
 LEVELS = ("SOL_SOCKET", "IPPROTO_IP", "IPPROTO_IPV6", "IPPROTO_TCP")
 
 

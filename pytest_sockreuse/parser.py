@@ -34,6 +34,7 @@ _VALUE = {
     "linger": (r"off|\d{1,5}", "seconds or 'off'"),
     "range": (r"\d{1,5}-\d{1,5}", "LOW-HIGH, each 0 to 65535"),
     "text": (r"[A-Za-z0-9_.\-]{1,15}", "an interface name"),
+    "device": (r"[A-Za-z][\w.\-]{0,14}", "an interface name"),
 }
 _DEVICE = r"[A-Za-z][\w.\-]{0,14}(?![\w.\-])"
 
@@ -174,7 +175,7 @@ def _option_name(scan: _Scan) -> str:
 def _option(scan: _Scan) -> Option:
     name = _option_name(scan)
     form = options()[name].form
-    pattern, expected = _VALUE[form]
+    pattern, expected = _VALUE.get(form, ("", "a group's address, such as 224.0.0.251%lo"))
     if not scan.maybe("="):
         if form not in ("flag", "int"):
             scan.fail(f"'=' and {expected}")
@@ -184,6 +185,9 @@ def _option(scan: _Scan) -> Option:
         if len(digits) % 2:
             scan.fail("an even number of hexadecimal digits")
         return Option(name, f"raw:{digits}")
+    if form == "group":
+        host = _host(scan, 6 if name.startswith("IPV6_") else 4)
+        return Option(name, host + _of_device(scan))
     value = scan.take(rf"(?:{pattern})(?![\w.])", expected)
     if form == "range" and max(map(int, value.split("-"))) > 65535:
         scan.fail(expected, scan.start)

@@ -30,6 +30,10 @@ listener.set(SO_LINGER=0)
 listener.set(IP_LOCAL_PORT_RANGE=40000-40007)
 listener.set(IP_LOCAL_PORT_RANGE=0-40007)
 listener.set(SO_BINDTODEVICE=d1)
+listener.set(IP_ADD_MEMBERSHIP=224.0.0.251)
+listener.set(IP_ADD_MEMBERSHIP=224.0.0.251%d1)
+listener.set(IPV6_JOIN_GROUP=ff02::fb%lo)
+listener.set(IP_MULTICAST_IF=lo)
 listener.set(TCP_LINGER2=-1)
 listener.set(SO_REUSEADDR=raw:)
 listener.set(SO_REUSEADDR=raw:01000000)
@@ -68,7 +72,9 @@ def test_every_kind_of_socket(kind: str) -> None:
 
 @pytest.mark.parametrize("option", options())
 def test_every_option(option: str) -> None:
-    value = {"linger": "=0", "range": "=1-2", "text": "=lo"}.get(options()[option].form, "")
+    group = "=ff02::1%lo" if option.startswith("IPV6") else "=224.0.0.1"
+    values = {"linger": "=0", "range": "=1-2", "text": "=lo", "group": group, "device": "=lo"}
+    value = values.get(options()[option].form, "")
     text = f"A = tcp4({option}{value})\nA.get({option})\n"
     assert str(parse(text)) == text
     assert parse(f"A = tcp4({option}=raw:0aFF)").steps[0].options[0].raw == b"\x0a\xff"
@@ -162,6 +168,10 @@ BAD = [
     ("A.listen()", 1, 1, "made above"),
     ("A = tcp4()\nB = C.accept()", 2, 5, "made above"),
     ("A = tcp4()\nB = A.listen()", 2, 7, "accept() or dup()"),
+    ("A = udp4()\nA.set(IP_ADD_MEMBERSHIP)", 2, 24, "'=' and a group's address, such as 224.0.0.251%lo"),
+    ("A = udp4()\nA.set(IP_ADD_MEMBERSHIP=ff02::1)", 2, 25, "an address, such as"),
+    ("A = udp4()\nA.set(IPV6_JOIN_GROUP=224.0.0.1)", 2, 23, "an IPv6 address"),
+    ("A = udp4()\nA.set(IP_MULTICAST_IF=1)", 2, 23, "an interface name"),
     ("address fd00::2%lo", 1, 16, "a device of a link-local address only"),
     ("address 169.254.1.1%lo", 1, 20, "a device of a link-local address only"),
     ("address fe80::2%d1", 1, 17, "lo or a device made above, d1 is not"),
@@ -301,6 +311,8 @@ VALUES = {
     "int": st.integers(-(2**31), 2**31 - 1).map(str),
     "linger": st.one_of(st.just("off"), st.integers(0, 99999).map(str)),
     "range": st.tuples(st.integers(0, 65535), st.integers(0, 65535)).map(lambda ends: f"{ends[0]}-{ends[1]}"),
+    "group": st.sampled_from(["raw:"]),
+    "device": st.from_regex(r"[A-Za-z][A-Za-z0-9_]{0,9}", fullmatch=True),
     "text": st.from_regex(r"[A-Za-z0-9_.\-]{1,15}", fullmatch=True).filter(lambda text: not text.startswith("raw:")),
 }
 COMMENTS = st.one_of(st.just(""), st.text("abc #()=[]-é", min_size=1).map(lambda text: f"  # {text}x"))
@@ -312,6 +324,8 @@ def option_texts(draw: st.DrawFn) -> str:
     form = options()[name].form
     if form in ("flag", "int") and draw(st.booleans()):
         return name
+    if form == "group" and draw(st.booleans()):
+        return f"{name}={'ff02::fb' if name.startswith('IPV6') else '224.0.0.251'}{draw(st.sampled_from(['', '%lo']))}"
     return f"{name}={draw(st.one_of(VALUES[form], st.binary(max_size=20).map(lambda data: 'raw:' + data.hex())))}"
 
 

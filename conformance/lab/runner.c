@@ -173,10 +173,11 @@ static int failure(void)
 
 /* --- options ------------------------------------------------------------------------------------------------------ */
 
-enum form { FLAG, WHOLE, LINGERING, PORTS, INTERFACE_NAME };
+enum form { FLAG, WHOLE, LINGERING, PORTS, INTERFACE_NAME, GROUP, INTERFACE };
 
 static const char *const form_expected[] = {
 	"a whole number", "a whole number", "seconds or 'off'", "LOW-HIGH, each 0 to 65535", "an interface name",
+	"a group's address, such as 224.0.0.251%lo", "an interface name",
 };
 
 /* A number on Linux, FreeBSD, DragonFly BSD, macOS, NetBSD, OpenBSD, illumos and Windows; 0: no such option there. */
@@ -241,6 +242,16 @@ static const struct known { const char *name; enum form form; int level, number;
 	{ "TCP_NODELAY", FLAG, IPPROTO_TCP, ON(1, 1, 1, 1, 1, 1, 1, 1) },
 	{ "TCP_SYNCNT", WHOLE, IPPROTO_TCP, ON(7, 0, 0, 0, 0, 0, 0, 0) },
 	{ "TCP_USER_TIMEOUT", WHOLE, IPPROTO_TCP, ON(18, 0, 0, 0, 0, 0, 0, 0) },
+	{ "IP_ADD_MEMBERSHIP", GROUP, IPPROTO_IP, ON(35, 12, 12, 12, 12, 12, 19, 12) },
+	{ "IP_DROP_MEMBERSHIP", GROUP, IPPROTO_IP, ON(36, 13, 13, 13, 13, 13, 20, 13) },
+	{ "IP_MULTICAST_IF", INTERFACE, IPPROTO_IP, ON(32, 9, 9, 9, 9, 9, 16, 9) },
+	{ "IP_MULTICAST_LOOP", FLAG, IPPROTO_IP, ON(34, 11, 11, 11, 11, 11, 18, 11) },
+	{ "IP_MULTICAST_ALL", FLAG, IPPROTO_IP, ON(49, 0, 0, 0, 0, 0, 0, 0) },
+	{ "IPV6_JOIN_GROUP", GROUP, IPPROTO_IPV6, ON(20, 12, 12, 12, 12, 12, 9, 12) },
+	{ "IPV6_LEAVE_GROUP", GROUP, IPPROTO_IPV6, ON(21, 13, 13, 13, 13, 13, 10, 13) },
+	{ "IPV6_MULTICAST_IF", INTERFACE, IPPROTO_IPV6, ON(17, 9, 9, 9, 9, 9, 6, 9) },
+	{ "IPV6_MULTICAST_LOOP", FLAG, IPPROTO_IPV6, ON(19, 11, 11, 11, 11, 11, 8, 11) },
+	{ "IPV6_MULTICAST_ALL", FLAG, IPPROTO_IPV6, ON(29, 0, 0, 0, 0, 0, 0, 0) },
 };
 
 /* --- a scenario --------------------------------------------------------------------------------------------------- */
@@ -275,12 +286,6 @@ struct name {
 	enum account user;
 };
 
-struct option {
-	const struct known *known;
-	const char *value;           /* what follows '='; NULL: the name stands alone and means 1 */
-	bool raw;                    /* `value` is the digits after "raw:" */
-};
-
 struct address {
 	int family;                  /* 4 or 6; 0: none */
 	unsigned char bytes[16];
@@ -290,6 +295,13 @@ struct address {
 };
 
 enum { TIMEOUT = -1, UNREACHED = -2 }; /* what a step comes to, if not to 0 or an errno */
+
+struct option {
+	const struct known *known;
+	const char *value;           /* what follows '='; NULL: the name stands alone and means 1 */
+	bool raw;                    /* `value` is the digits after "raw:" */
+	struct address group;        /* of GROUP */
+};
 
 /* A line, or one of those that it stands for: a step, or of the environment. */
 struct step {
@@ -508,6 +520,8 @@ static size_t value_length(const char *at, enum form form)
 		return pair_length(at, 5, IDENT ".");
 	case INTERFACE_NAME:
 		return span(at, IDENT ".-", 15, IDENT ".");
+	case INTERFACE:
+		return strspn(at, LETTER) ? span(at, IDENT ".-", 15, IDENT ".") : 0;
 	default:
 		digits = span(at + sign, DIGIT, 10, IDENT ".");
 		return digits ? sign + digits : 0;
@@ -523,35 +537,6 @@ static const struct known *take_option_name(void)
 			return &options[i];
 	NEED_AT(line.token, false, "an option of the language, such as SO_REUSEADDR, not %s", name);
 	return NULL;
-}
-
-static struct option take_option(void)
-{
-	struct option option = { take_option_name(), NULL, false };
-	enum form form = option.known->form;
-	long long number;
-	size_t length;
-
-	if (!maybe("=")) {
-		NEED(form == FLAG || form == WHOLE, "'=' and %s", form_expected[form]);
-		return option;
-	}
-	option.raw = maybe("raw:");
-	if (option.raw) {
-		length = strspn(next(), HEX);
-		NEED(length <= 512 && !strspn(line.at + length, LETTER DIGIT), "hexadecimal digits, at most 512");
-		option.value = keep_text(line.at, length);
-		line.at += length;
-		NEED(length % 2 == 0, "an even number of hexadecimal digits");
-		return option;
-	}
-	option.value = take(value_length(next(), form), form_expected[form]);
-	number = strtoll(option.value, NULL, 10);
-	if (form == PORTS)
-		NEED_AT(line.token, number <= 65535 && high_of(option.value) <= 65535, "%s", form_expected[form]);
-	if (form == FLAG || form == WHOLE)
-		NEED_AT(line.token, number >= INT32_MIN && number <= INT32_MAX, "a number of 32 bits");
-	return option;
 }
 
 /* Returns the length of what was read. */
@@ -578,6 +563,41 @@ static size_t take_device(struct address *address)
 		return 0;
 	address->device = take(device_length(next()), "an interface name");
 	return strlen(address->device) + 1;
+}
+
+static struct option take_option(void)
+{
+	struct option option = { .known = take_option_name() };
+	enum form form = option.known->form;
+	long long number;
+	size_t length;
+
+	if (!maybe("=")) {
+		NEED(form == FLAG || form == WHOLE, "'=' and %s", form_expected[form]);
+		return option;
+	}
+	option.raw = maybe("raw:");
+	if (option.raw) {
+		length = strspn(next(), HEX);
+		NEED(length <= 512 && !strspn(line.at + length, LETTER DIGIT), "hexadecimal digits, at most 512");
+		option.value = keep_text(line.at, length);
+		line.at += length;
+		NEED(length % 2 == 0, "an even number of hexadecimal digits");
+		return option;
+	}
+	if (form == GROUP) {
+		take_host(&option.group, option.known->level == IPPROTO_IPV6 ? 6 : 4);
+		take_device(&option.group);
+		option.value = "";
+		return option;
+	}
+	option.value = take(value_length(next(), form), form_expected[form]);
+	number = strtoll(option.value, NULL, 10);
+	if (form == PORTS)
+		NEED_AT(line.token, number <= 65535 && high_of(option.value) <= 65535, "%s", form_expected[form]);
+	if (form == FLAG || form == WHOLE)
+		NEED_AT(line.token, number >= INT32_MIN && number <= INT32_MAX, "a number of 32 bits");
+	return option;
 }
 
 static void take_address(struct step *step)
@@ -2622,8 +2642,40 @@ union setting {
 	int number;
 	uint32_t range;
 	struct linger linger;
+	struct ip_mreq group;
+#ifdef __linux__
+	struct ip_mreqn groupn;
+#endif
+	struct ipv6_mreq group6;
 	char bytes[256];
 };
+
+/* A group and its device, or with an empty group a device alone. Returns its size, 0 where the device has no such name. */
+static size_t fill_group(union setting *setting, const struct address *group)
+{
+	const char *device = group->device;
+
+	if (group->family == 6) {
+		memcpy(&setting->group6.ipv6mr_multiaddr, group->bytes, 16);
+		setting->group6.ipv6mr_interface = device ? index_of(device) : 0;
+		return sizeof setting->group6;
+	}
+#ifdef __linux__
+	memcpy(&setting->groupn.imr_multiaddr, group->bytes, 4);
+	setting->groupn.imr_ifindex = device ? (int)index_of(device) : 0;
+	return sizeof setting->groupn;
+#else
+	memcpy(&setting->group.imr_multiaddr, group->bytes, 4);
+	setting->group.imr_interface.s_addr = htonl(device ? INADDR_LOOPBACK : INADDR_ANY);
+	return !device || !strcmp(device, "lo") ? sizeof setting->group : 0;
+#endif
+}
+
+#ifdef _WIN32
+#define NO_SUCH_DEVICE WSAEADDRNOTAVAIL
+#else
+#define NO_SUCH_DEVICE ENODEV
+#endif
 
 static int set_option(sock sock, const struct option *option)
 {
@@ -2646,9 +2698,21 @@ static int set_option(sock sock, const struct option *option)
 	} else if (form == INTERFACE_NAME) {
 		size = strlen(text) + 1;
 		memcpy(setting.bytes, text, size);
+	} else if (form == GROUP) {
+		size = fill_group(&setting, &option->group);
+	} else if (form == INTERFACE && option->known->level == IPPROTO_IPV6) {
+		setting.number = (int)index_of(text);
+	} else if (form == INTERFACE) {
+		size = fill_group(&setting, &(struct address) { .family = 4, .device = text });
+#ifndef __linux__
+		memmove(&setting, &setting.group.imr_interface, sizeof setting.group.imr_interface);
+		size = size ? sizeof setting.group.imr_interface : 0;
+#endif
 	} else {
 		setting.number = (int)strtoll(text, NULL, 10);
 	}
+	if (!size && (form == GROUP || form == INTERFACE) && !option->raw)
+		return NO_SUCH_DEVICE;
 	return check(setsockopt(sock, option->known->level, option->known->number, (const void *)&setting, (socklen_t)size));
 }
 
@@ -2677,6 +2741,10 @@ static int call_get(struct step *step, struct name *name)
 		length = sprintf(text, "%u-%u", (unsigned)(setting.range & 0xFFFF), (unsigned)(setting.range >> 16));
 	else if (form == INTERFACE_NAME)
 		length = sprintf(text, "%.64s", setting.bytes);
+	else if (form == INTERFACE && known->level == IPPROTO_IP)
+		length = inet_ntop(AF_INET, setting.bytes, text, sizeof text) ? (int)strlen(text) : 0;
+	else if (form == INTERFACE && setting.number)
+		length = sprintf(text, "%s", device_of((uint32_t)setting.number));
 	else
 		length = sprintf(text, "%d", form == FLAG ? setting.number != 0 : setting.number);
 	step->value = keep_text(text, (size_t)length);

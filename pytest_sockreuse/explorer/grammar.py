@@ -97,9 +97,9 @@ class _Draft:
             self.devices = ("d1",)
             if 6 in self.families and self.stack == "linux":
                 self.lines += ["address fe80::1", "address fe80::1%d1"]
-                self.scene(dice.pick((scenes.DEVICES, scenes.LINKS)))
+                self.scene(dice.pick((scenes.DEVICES, scenes.LINKS, scenes.GROUP6)))
             else:
-                self.scene(scenes.DEVICES)
+                self.scene(dice.pick((scenes.DEVICES, scenes.GROUP)))
         if dice.chance(1) and dice.chance(25):
             self.scene(dice.pick(scenes.SLOW))
         elif plot.scene and dice.chance(60):
@@ -200,7 +200,7 @@ class _Draft:
         name = self.dice.pick([*options()])
         form = options()[name].form
         some = values.SOME_VALUES.get(name, values.VALUES[form])
-        return f"{name}={self.dice.pick(some + self.devices if form == 'text' else some)}"
+        return f"{name}={self.dice.pick(some + self.devices if form in ('text', 'device') else some)}"
 
     def call(self, name: str, verb: str) -> None:
         dice, kind = self.dice, self.open[name]

@@ -252,6 +252,40 @@ $c = <tcp|udp>{f}(<|SO_BINDTODEVICE=<lo|d1>>)
 <$a.listen()?|>
 <$c.connect({lo}:R)?|$c.sendto({lo}:R)?>
 """
+#: Who is in a group of IPv4, and whom it reaches.
+GROUP = """
+$a = udp<4|4|6>(SO_REUSEADDR, <IP_ADD_MEMBERSHIP=224.0.0.251%<lo|lo|d1|nosuch>|IP_MULTICAST_ALL=<0|1>\
+|IP_ADD_MEMBERSHIP=224.0.0.251%lo, IP_MULTICAST_ALL=0>)?
+$b = udp4(SO_REUSEADDR<||, IP_ADD_MEMBERSHIP=224.0.0.<251|9>%<lo|d1>>)?
+$a.bind(<0.0.0.0|0.0.0.0|[::]|224.0.0.251|127.0.0.1>:R)?
+$b.bind(<0.0.0.0|0.0.0.0|224.0.0.251|127.0.0.1>:R)?
+<||$a.set(IP_ADD_MEMBERSHIP=224.0.0.251<%lo|%d1|>)?|$b.set(IP_MULTICAST_ALL=0)?\
+|$a.set(IP_DROP_MEMBERSHIP=224.0.0.251<%lo|%d1|>)?>
+$s = <udp|udp|udp|tcp>4(<IP_MULTICAST_IF=<lo|lo|d1|nosuch>|IP_MULTICAST_IF=d1, IP_MULTICAST_LOOP=<0|1>\
+|SO_BINDTODEVICE=<lo|d1>|IP_MULTICAST_LOOP=0>)?
+<||$s.bind(127.0.0.1:0)?>
+<|$d = $a.dup()\n$a.close()|$b.close()>
+$s.<sendto(224.0.0.251:R)|sendto(224.0.0.251:R)|sendto(224.0.0.<1|9>:R)|connect(224.0.0.251:R)>?
+<$s.send()?\n$s.name()|>
+$r = udp4(SO_REUSEADDR)
+$r.bind(0.0.0.0:R)?
+$s.sendto(224.0.0.251:R)?
+$r.recv()?
+"""
+#: Who is in a group of IPv6.
+GROUP6 = """
+$a = udp6(SO_REUSEADDR, <IPV6_JOIN_GROUP=<ff02::fb|ff05::fb><%lo|%d1|%d1|%nosuch|>|IPV6_MULTICAST_ALL=<0|1>>)?
+$b = udp6(SO_REUSEADDR<||, IPV6_JOIN_GROUP=<ff02|ff05>::<fb|9>%<lo|d1>>)?
+$a.bind(<[::]|[::]|[ff02::fb%d1]|[ff05::fb]|[::1]>:R)?
+$b.bind(<[::]|[::]|[ff02::fb%<lo|d1>]>:R)?
+<||$a.set(IPV6_JOIN_GROUP=ff02::fb<%lo|%d1|>)?\
+|$a.set(IPV6_LEAVE_GROUP=<ff02|ff05>::fb<%lo|%d1|>)?|$b.set(IPV6_MULTICAST_ALL=0)?>
+$s = <udp|udp|udp|tcp>6(<IPV6_MULTICAST_IF=<lo|d1|d1|nosuch>|IPV6_MULTICAST_LOOP=<0|1>\
+|IPV6_MULTICAST_IF=d1, IPV6_MULTICAST_LOOP=0|SO_BINDTODEVICE=<lo|d1>>)?
+<||$b.close()>
+$s.sendto(<[ff02::fb%<lo|d1>]|[ff02::fb]|[ff05::fb]|[ff02::1%d1]|[ff02::9%d1]>:R)?
+<$a.recv()|$s.connect([ff02::fb<|%lo|%d1>]:R)>?
+"""
 #: Link-local addresses of two devices.
 LINKS = """
 $a = <tcp|udp>6(<|{reuse}|SO_BINDTODEVICE=<lo|d1>>)

@@ -64,9 +64,26 @@ VALUES = {
     "int": ("0", "1", "-1", "raw:", "raw:01", "raw:05000000"),
     "linger": ("0", "off", "1", "0"),
     "range": ("40000-40002", "40001-40001", "0-0", "40001-0", "0-40001", "40002-40001", "raw:419c", "raw:419c419c"),
+    "group": (),
+    "device": ("lo", "lo", "nosuch"),
     "text": ("lo", "lo", "nosuch", "raw:6c6f", "raw:6c6f006c", "raw:", "raw:00"),
 }
 SOME_VALUES = {
+    **dict.fromkeys(
+        ("IP_ADD_MEMBERSHIP", "IP_DROP_MEMBERSHIP"),
+        (
+            "224.0.0.251%lo",
+            "224.0.0.251%lo",
+            "224.0.0.1%lo",
+            "224.0.0.251",
+            "127.0.0.1%lo",
+            "224.0.0.251%nosuch",
+            "raw:",
+        ),
+    ),
+    **dict.fromkeys(
+        ("IPV6_JOIN_GROUP", "IPV6_LEAVE_GROUP"), ("ff02::fb%lo", "ff02::fb", "ff05::1%lo", "::1%lo", "ff02::fb%nosuch")
+    ),
     "TCP_LINGER2": ("-1", "0", "1", "60", "120", "121", "100000", "-5", "raw:ffffffff", "raw:01"),
     "TCP_USER_TIMEOUT": ("0", "150", "-1"),
     "TCP_SYNCNT": ("0", "1", "127", "128"),

@@ -11,6 +11,7 @@ from functools import cache
 
 from ..options import options
 from ..scenario import Option
+from .devices import index_of, name_of
 
 _SYSTEMS = {
     "darwin": "macos",
@@ -49,8 +50,34 @@ def apply(sock: socket.SocketType, option: Option) -> None:
         sock.setsockopt(level, number, struct.pack("@I", high << 16 | low))
     elif form == "text":
         sock.setsockopt(level, number, value.encode() + b"\0")
+    elif form == "group":
+        sock.setsockopt(level, number, _group(*value.partition("%")[::2]))
+    elif form == "device":
+        ip4 = level == socket.IPPROTO_IP
+        sock.setsockopt(level, number, _interface("0.0.0.0", value) if ip4 else struct.pack("@I", index_of(value)))
     else:
         sock.setsockopt(level, number, int(value))
+
+
+def _group(host: str, device: str) -> bytes:
+    """A group and one of its devices, as struct ip_mreq or ipv6_mreq has them; without a device the system chooses."""
+    if ":" in host:
+        return socket.inet_pton(socket.AF_INET6, host) + struct.pack("@I", index_of(device) if device else 0)
+    return _interface(host, device) if sys.platform == "linux" else socket.inet_aton(host) + _by_address(device)
+
+
+def _interface(group: str, device: str) -> bytes:
+    """A group and a device, or the device alone: Linux' struct ip_mreqn, elsewhere an address of the device."""
+    if sys.platform != "linux":
+        return _by_address(device)
+    return socket.inet_aton(group) + bytes(4) + struct.pack("@i", index_of(device) if device else 0)
+
+
+def _by_address(device: str) -> bytes:
+    """The IPv4 address that stands for a device: of loopback its own, of none the wildcard."""
+    if device not in ("", "lo"):
+        raise OSError(errno.ENODEV, os.strerror(errno.ENODEV))
+    return socket.inet_aton("127.0.0.1" if device else "0.0.0.0")
 
 
 def read(sock: socket.SocketType, option: Option) -> str:
@@ -65,6 +92,11 @@ def read(sock: socket.SocketType, option: Option) -> str:
             return f"{packed & 0xFFFF}-{packed >> 16}"
         case "text":
             return sock.getsockopt(level, number, 64).rstrip(b"\0").decode("ascii", "replace")
+        case "device" if level == socket.IPPROTO_IP:
+            return socket.inet_ntoa(sock.getsockopt(level, number, 4))
+        case "device":
+            index = sock.getsockopt(level, number)
+            return name_of(index) if index else "0"
         case "flag":
             return "1" if sock.getsockopt(level, number) else "0"
         case _:

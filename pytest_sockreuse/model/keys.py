@@ -94,7 +94,13 @@ class Keys:
         """Close a datagram socket that lost its name, where no port of so many is short and nobody sends to it."""
         space = self.m.space
         ports = space.domain.get(sk.port, 0) if sk is not None and sk.proto == "udp" else 0
-        if sk is None or ports.bit_count() <= RARE or self.outlook.meets(ports, self.at) or self.m.sharing(sk):
+        if (
+            sk is None
+            or ports.bit_count() <= RARE
+            or self.outlook.meets(ports, self.at)
+            or self.m.sharing(sk)
+            or sk.groups
+        ):
             return
         if all(other is sk or sk.port not in (other.port, other.rport) for other in self._sockets()):
             self.m.family.close(self.m, sk)

@@ -32,7 +32,7 @@ class Sock:
         "proto mptcp lite family user options ra rp v6only device no_port port_range linger linger2 nonlocal_ laddr "
         "port shown raddr rport state connected addr_lock port_lock auto queue backlog group conns peer rx error fin "
         "ended shut_rd shut_wr open descriptors half since ends timestamps bound_at mapped tried twofold warm past "
-        "told source"
+        "told source groups"
     ).split()
 
     def __init__(self, proto: str, family: int, user: str) -> None:
@@ -69,6 +69,7 @@ class Sock:
         self.tried = False  # an MPTCP socket that a connection was tried with
         self.past = ""  # Linux UDP over IPv6: the peer before it was disconnected
         self.source = ""  # Linux UDP at a group's or broadcast address: from where it sends since it connected
+        self.groups: frozenset[tuple[str, str]] = frozenset()  # Linux: multicast groups, each with a device
         self.told = ""  # MPTCP: the local address that getsockname reports, where it is not that of its subflow
         self.warm = False  # Linux UDP: it got a datagram while it was connected
         self.mapped = False  # an AF_INET6 socket that sent a SYN by IPv4

@@ -237,6 +237,8 @@ def check_scope(m: Machine, sk: Sock, host: str) -> None:
     elsewhere = device and sk.device not in ("", device) and (kind != "multicast" or sk.proto != "tcp")
     if elsewhere and SCOPE_ONCE in m.on:
         raise Errno("EINVAL", SCOPE_ONCE)
+    if kind == "multicast" and sk.proto == "udp" and not sk.device:
+        sk.device = device or (sk.options.get("IPV6_MULTICAST_IF", "") if of_one_link(address) else "")
     on_its_link(m, sk, host)
 
 

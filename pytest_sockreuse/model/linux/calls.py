@@ -12,7 +12,7 @@ from .. import stream
 from ..clause import Book, Declared, Errno, Unknown
 from ..ports import Value
 from ..sock import CLOSE, CLOSE_WAIT, LISTEN, Sock
-from . import address, bind, choice, mptcp, options, route, sctp, tcp, udp
+from . import address, bind, choice, mptcp, multicast, options, route, sctp, tcp, udp
 from .address import MAPPED_ON_V6ONLY, SPECIFIC_V6ONLY, check_family, check_group, check_local, check_scope
 from .state import Machine, State
 
@@ -83,7 +83,7 @@ SHARED = BOOK(
     "net/socket.c sock_close, which fs/file_table.c __fput calls for the last reference",
 )
 
-for _part in (address, route, choice, bind, tcp, udp, options, mptcp, sctp):
+for _part in (address, route, multicast, choice, bind, tcp, udp, options, mptcp, sctp):
     BOOK.add(_part.BOOK)
 
 
@@ -327,6 +327,7 @@ class Linux:
     def close(self, m: Machine, sk: Sock) -> None:
         if sk.proto == "udp":
             self.udp.unhash(m, sk)
+            self.udp.leave(m, sk)
         elif sk.proto == "sctp":
             sctp.close(m, sk)
         else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ...scenario import Option
 from ..clause import Book, Errno, Unknown
 from ..sock import CLOSE, LISTEN, Sock
-from . import options
+from . import multicast, options
 from .state import Machine
 
 BOOK = Book()
@@ -96,6 +96,8 @@ def check_unconnected(m: Machine, sk: Sock) -> None:
 def apply(m: Machine, sk: Sock, option: Option) -> None:
     """setsockopt(2). Raises Errno, and Unknown on kernels where that is not known."""
     name = option.name
+    if "MULTICAST" in name or name in multicast.MEMBERSHIPS:
+        raise Unknown(f"{name} on MPTCP")
     if sk.state not in (CLOSE, LISTEN):
         if name not in ("SO_REUSEADDR", "SO_REUSEPORT"):
             raise Unknown(f"{name} on connected MPTCP")

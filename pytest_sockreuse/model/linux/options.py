@@ -9,6 +9,7 @@ from ...scenario import Option
 from ..clause import Book, Errno, Unknown
 from ..option import linger, number, set_linger
 from ..sock import CLOSE, LISTEN, Sock
+from . import multicast
 from .state import Machine
 
 BOOK = Book()
@@ -44,13 +45,15 @@ TOO_SHORT = BOOK(
 )
 EMPTY = BOOK(
     "option-empty",
-    "A value of length 0 is EINVAL for IP_FREEBIND, IP_TRANSPARENT and IP_TTL, and 0 for other options of IPv4.",
+    "A value of length 0 is EINVAL for IP_FREEBIND, IP_TRANSPARENT, IP_TTL, IP_MULTICAST_LOOP and IP_MULTICAST_ALL, "
+    "and 0 for other options of IPv4.",
     "net/ipv4/ip_sockglue.c do_ip_setsockopt (optlen < 1)",
 )
 BOUNDS = BOOK(
     "option-out-of-bounds",
     "A value that an option cannot have is EINVAL: IP_TTL beyond 1 to 255 and -1, TCP_SYNCNT beyond 1 to 127, below "
-    "0 for TCP_USER_TIMEOUT and TCP_FASTOPEN, which a connected socket cannot have at all.",
+    "0 for TCP_USER_TIMEOUT and TCP_FASTOPEN, which a connected socket cannot have at all, beyond 0 and 1 for "
+    "IP_MULTICAST_ALL and IPV6_MULTICAST_LOOP.",
     "net/ipv4/ip_sockglue.c do_ip_setsockopt; net/ipv4/tcp.c do_tcp_setsockopt",
 )
 ONE_FLAG = BOOK(
@@ -85,12 +88,14 @@ _BOUNDS = {
     "TCP_SYNCNT": (1, 127),
     "TCP_USER_TIMEOUT": (0, 2**31),
     "TCP_FASTOPEN": (0, 2**31),
+    "IP_MULTICAST_ALL": (0, 1),
+    "IPV6_MULTICAST_LOOP": (0, 1),
 }
 _NAMED = frozenset(
     """IP_LOCAL_PORT_RANGE SO_LINGER SO_BINDTODEVICE TCP_LINGER2 IP_FREEBIND IPV6_FREEBIND IP_TRANSPARENT
     IPV6_TRANSPARENT SO_BROADCAST SO_DONTROUTE SO_KEEPALIVE SO_MARK SO_PRIORITY SO_RCVBUF SO_SNDBUF IP_TOS IP_TTL
     TCP_DEFER_ACCEPT TCP_FASTOPEN TCP_NODELAY TCP_SYNCNT TCP_USER_TIMEOUT""".split()
-).union(_FIELDS)
+).union(_FIELDS, multicast.MEMBERSHIPS, multicast.INTERFACES, multicast.ON)
 _NAME_SIZE = 15  # bytes of a device's name
 
 
@@ -120,7 +125,7 @@ def value_of(option: Option) -> int:
     if raw is None:
         return int(option.value or "1")
     if len(raw) < 4 and option.name.startswith("IP_"):
-        if not raw and option.name in (*_NONLOCAL, "IP_TTL"):
+        if not raw and option.name in (*_NONLOCAL, "IP_TTL", "IP_MULTICAST_LOOP", "IP_MULTICAST_ALL"):
             raise Errno("EINVAL", EMPTY)
         return raw[0] if raw else 0
     return number(option, TOO_SHORT)
@@ -136,6 +141,10 @@ def apply(m: Machine, sk: Sock, option: Option) -> None:
         _linger(sk, option)
     elif name == "SO_BINDTODEVICE":
         _device(m, sk, option)
+    elif name in multicast.MEMBERSHIPS:
+        multicast.member(m, sk, option)
+    elif name in multicast.INTERFACES:
+        multicast.choose(m, sk, option)
     else:
         value = value_of(option)
         _check(m, sk, name, value)
@@ -218,6 +227,10 @@ def read(m: Machine, sk: Sock, option: Option) -> str | None:
     name = name_of(m, option.name)
     if name in _FIELDS:
         return str(int(getattr(sk, _FIELDS[name])))
+    if name in multicast.MEMBERSHIPS:
+        raise Errno("ENOPROTOOPT", NO_OPTION)
+    if name in multicast.ON:
+        return str(int(multicast.flag(sk, name)))
     if name == "IP_LOCAL_PORT_RANGE":
         return f"{sk.port_range[0]}-{sk.port_range[1]}"
     if name == "SO_LINGER":

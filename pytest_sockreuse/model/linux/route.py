@@ -7,6 +7,7 @@ from typing import NamedTuple
 from ..address import arrives_by, of_one_link, parsed
 from ..clause import Book, Errno, Unknown
 from ..sock import Sock
+from . import multicast
 from .address import FAMILY, LOOPBACK4, MAPPED_ON_V6ONLY, check_device, is_local, kind_of
 from .state import Machine
 
@@ -34,10 +35,9 @@ BROADCAST_SOURCE = BOOK(
 MULTICAST_TO = BOOK(
     "multicast-destination",
     "A multicast address is no source. To one IPv4 sends from a bound address or by a device alone, else it is "
-    "ENETUNREACH, as it is of TCP; on lo 224.0.0.1 reaches all sockets that the datagram fits, others nobody.",
+    "ENETUNREACH, as it is of TCP; what comes in reaches all sockets that the datagram fits.",
     f"{_OUTPUT}; net/ipv4/igmp.c ip_mc_up (IGMP_ALL_HOSTS); net/ipv4/tcp_ipv4.c tcp_v4_connect",
 )
-ALL_HOSTS = "224.0.0.1"
 NO_IPV6 = BOOK(
     "ipv6-disabled",
     "With disable_ipv6 no IPv6 address is local: nothing is sent over IPv6, EADDRNOTAVAIL, or ENETUNREACH from a bound "
@@ -54,13 +54,15 @@ BY_DEVICE = BOOK(
 
 
 class Route(NamedTuple):
-    """Where a connection, or a datagram, comes from and goes to. `lost`: nothing comes back; `away`: nobody gets it."""
+    """Where a connection, or a datagram, comes from and goes to. `lost`: nothing comes back; `away`: nobody gets it;
+    `by` is the device by which a group does."""
 
     source: str
     destination: str
     broadcast: bool = False
     lost: bool = False
     away: bool = False
+    by: str = "lo"
 
 
 def route(m: Machine, sk: Sock, host: str, once: bool = False) -> Route:
@@ -70,17 +72,19 @@ def route(m: Machine, sk: Sock, host: str, once: bool = False) -> Route:
         address, family = ("::1", 6) if ":" in sk.laddr else ("127.0.0.1", 4)
     if sk.family == 6 and family == 4 and sk.v6only and MAPPED_ON_V6ONLY in m.on:
         raise Errno("ENETUNREACH", MAPPED_ON_V6ONLY)
-    return _over_ipv4(m, sk, address, once) if family == 4 else _over_ipv6(m, sk, address)
+    return _over_ipv4(m, sk, address, once) if family == 4 else _over_ipv6(m, sk, address, once)
 
 
 def connected(m: Machine, sk: Sock) -> Route:
     """The way of what a connected UDP socket sends."""
     source = sk.laddr if ":" in sk.raddr else sends_from(m, sk) or _preferred(sk.raddr)
     kind = kind_of(sk.raddr)
-    broadcast = (kind == "broadcast" and BROADCAST in m.on) or (kind == "multicast" and MULTICAST_TO in m.on)
+    if kind == "multicast" and MULTICAST_TO in m.on:
+        return route(m, sk, sk.raddr, True)
+    broadcast = kind == "broadcast" and BROADCAST in m.on
     lost = not is_local(m, source) and FOREIGN in m.on
     elsewhere = sk.device not in ("", "lo") and not of_one_link(sk.raddr)
-    away = (elsewhere and BY_DEVICE in m.on) or (kind == "multicast" and sk.raddr != ALL_HOSTS)
+    away = elsewhere and BY_DEVICE in m.on
     return Route(source, sk.raddr, broadcast, lost, away)
 
 
@@ -115,25 +119,28 @@ def _over_ipv4(m: Machine, sk: Sock, destination: str, once: bool) -> Route:
         raise Errno("EINVAL", MULTICAST_TO)
     group = kind == "multicast" and MULTICAST_TO in m.on
     everybody = destination == "255.255.255.255" or group
-    if sk.device not in ("", "lo") and not (once and destination == "0.0.0.0") and BY_DEVICE in m.on:
+    device = multicast.device_for(m, sk, destination) if group else sk.device
+    if device not in ("", "lo") and not (once and destination == "0.0.0.0") and BY_DEVICE in m.on:
         if destination == "0.0.0.0" or (source and not foreign):
             raise Errno("EINVAL", BY_DEVICE)
-        if foreign or everybody or kind == "broadcast":
+        if foreign or (everybody and not group) or kind == "broadcast":
             raise Unknown("IPv4 by another device")
-        return Route(source or "0.0.0.0", destination, lost=True, away=True)
+        if not group:
+            return Route(source or "0.0.0.0", destination, lost=True, away=True)
     transparent = sk.options.get("IP_TRANSPARENT") == "1"
     if foreign and transparent and once and destination == "0.0.0.0":
         return Route(source, source, lost=True)
     if foreign and (everybody or not transparent or destination == "0.0.0.0") and FOREIGN in m.on:
         raise Errno("ENETUNREACH", FOREIGN)
     if everybody:
-        if not source and not sk.device:
+        if not source and not device:
             raise Errno("ENETUNREACH", NO_ROUTE)
         source = source or "0.0.0.0"
     elif destination == "0.0.0.0":
         destination = source or "127.0.0.1"
     if group:
-        return Route(source, destination, broadcast=True, away=destination != ALL_HOSTS)
+        by = device or "lo"
+        return Route(source, destination, True, away=not multicast.comes_in(m, sk, destination, by), by=by)
     if kind_of(destination) == "broadcast" and BROADCAST in m.on:
         return Route(source or _preferred(destination), destination, broadcast=True)
     if not is_local(m, destination):
@@ -162,7 +169,19 @@ def _of_a_link(m: Machine, sk: Sock, destination: str) -> str:
     raise Errno("ENETUNREACH", NO_ROUTE)
 
 
-def _over_ipv6(m: Machine, sk: Sock, destination: str) -> Route:
+def _to_a_group(m: Machine, sk: Sock, destination: str, once: bool) -> Route:
+    """A multicast address of IPv6. Raises Errno, Unknown."""
+    device, group = multicast.way_out(m, sk, destination)
+    if not device:
+        raise Errno("ENETUNREACH", NO_ROUTE)
+    if not once or not any(at.endswith(f"%{device}") for at in m.addresses):
+        raise Unknown("from which of its addresses a device sends")
+    if not sk.any_ and kind_of(sk.laddr) != "multicast":
+        raise Unknown("a datagram to a group from a bound IPv6 address")
+    return Route("", group, True, away=not multicast.comes_in(m, sk, group, device), by=device)
+
+
+def _over_ipv6(m: Machine, sk: Sock, destination: str, once: bool) -> Route:
     """ip6_route_output_flags, after tcp_v6_connect."""
     if sk.proto == "tcp" and parsed(destination)[2] == "multicast":
         raise Errno("ENETUNREACH", NO_ROUTE)
@@ -170,8 +189,8 @@ def _over_ipv6(m: Machine, sk: Sock, destination: str) -> Route:
         fixed = sk.laddr != "::" and kind_of(sk.laddr) != "multicast"
         raise Errno("ENETUNREACH" if fixed else "EADDRNOTAVAIL", NO_IPV6)
     kind = parsed(destination)[2]
-    if (sk.device or len(m.devices) > 1) and kind == "multicast":
-        raise Unknown("multicast IPv6 addresses by a device")
+    if kind == "multicast" and MULTICAST_TO in m.on:
+        return _to_a_group(m, sk, destination, once)
     if kind == "linklocal":
         destination = _of_a_link(m, sk, destination)
     elif not is_local(m, destination) or sk.device not in ("", "lo"):

@@ -44,6 +44,7 @@ class State:
     sctp_lost: bool = False  # an SCTP socket did what is not modelled
     lite: dict[int, list[Sock]] = field(default_factory=dict)
     connected: dict[int, list[Sock]] = field(default_factory=dict)
+    members: list[Sock] = field(default_factory=list)  # the sockets that are in a multicast group
 
 
 Machine = machine.Machine[State]

@@ -6,6 +6,7 @@ from ..address import arrives_by, parsed
 from ..clause import PLAIN, Book, Errno, Unknown
 from ..sock import CLOSE, ESTABLISHED, Sock
 from . import address as at
+from . import multicast
 from .choice import datagram
 from .route import BROADCAST, Route, connected, route
 from .state import Machine
@@ -178,6 +179,12 @@ class Udp:
             self.get_port(m, sk, 0, "EAGAIN")
             sk.shown = sk.port
 
+    def leave(self, m: Machine, sk: Sock) -> None:
+        """ip_mc_drop_socket, ipv6_sock_mc_close."""
+        if sk in m.state.members:
+            m.state.members.remove(sk)
+        sk.groups = frozenset()
+
     def unhash(self, m: Machine, sk: Sock) -> None:
         """udp_lib_unhash."""
         if sk.port:
@@ -198,7 +205,7 @@ class Udp:
             self._leave_group(sk)
             self.rehash(m, sk)
         if sk.family == 4 and at.kind_of(sk.laddr) in ("broadcast", "multicast"):
-            sk.source = way.source
+            sk.source = "" if way.source == "0.0.0.0" else way.source
         for member in sk.group or ():
             member.conns = True
         sk.raddr, sk.rport, sk.state = way.destination, port, ESTABLISHED
@@ -269,8 +276,10 @@ class Udp:
         if others:
             m.space.look(port)
             m.space.tell(sk.port, [other.rport for other in others if other.raddr])
-        fits = self._everybody if way.broadcast else self._receiver
-        found = fits(m, way.source, sk.port, way.destination, port, sk.lite)
+        if way.broadcast:
+            found = self._everybody(m, way, sk.port, port, sk.lite)
+        else:
+            found = self._receiver(m, way.source, sk.port, way.destination, port, sk.lite)
         for other in found:
             if other.rx > 1 and "SO_RCVBUF" in other.options:
                 raise Unknown("how much a small SO_RCVBUF takes")
@@ -291,17 +300,21 @@ class Udp:
         return way
 
     @staticmethod
-    def _everybody(m: Machine, source: str, sport: int, destination: str, dport: int, lite: bool) -> list[Sock]:
-        """__udp_is_mcast_sock: all sockets that a broadcast datagram fits."""
-        return [
+    def _everybody(m: Machine, way: Route, sport: int, dport: int, lite: bool) -> list[Sock]:
+        """__udp_is_mcast_sock, __udp_v6_is_mcast_sock: all sockets that a datagram to a group or to all fits."""
+        to, v6 = way.destination, ":" in way.destination
+        group = at.kind_of(to) == "multicast"
+        found = [
             other
             for other in owners(m, dport, lite)
-            if other.laddr in (destination, "0.0.0.0", "::")
-            and not other.v6only
-            and (other.family == 4 or at.kind_of(destination) != "multicast")
-            and other.device in ("", arrives_by(destination))
-            and (not other.raddr or (other.raddr == source and other.rport in (0, sport)))
+            if other.laddr in ((to, "::") if v6 else (to, "0.0.0.0", "::"))
+            and not (other.v6only and not v6)
+            and (not group or multicast.hears(m, other, to, way.by))
+            and other.device in ("", way.by)
         ]
+        if not way.source and any(other.raddr for other in found):
+            raise Unknown("from which of its addresses a device sends")
+        return [o for o in found if not o.raddr or (o.raddr == way.source and o.rport in (0, sport))]
 
     @staticmethod
     def _candidates(m: Machine, source: str, sport: int, destination: str, dport: int, lite: bool) -> list[Sock]:
