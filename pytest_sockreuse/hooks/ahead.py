@@ -27,8 +27,8 @@ class _Lane:
         self.asked: deque[str] = deque()
         self._dozen = dozen
 
-    def ask(self, key: str, scenario: Scenario, shared: bool) -> None:
-        self.runner.ask(scenario, shared=shared)
+    def ask(self, key: str, scenario: Scenario, shared: bool, more: bool = False) -> None:
+        self.runner.ask(scenario, shared=shared, more=more)
         self.asked.append(key)
 
     @property
@@ -83,10 +83,10 @@ class Ahead:
     def fill(self) -> None:
         """Give lanes that are soon idle something to do."""
         for lane in self._lanes:
-            for _ in range(min(lane.wants, len(lane.coming))):
+            for left in reversed(range(min(lane.wants, len(lane.coming)))):
                 variant = lane.coming.popleft()
                 if variant.id not in self._lane_of:
-                    self._ask(lane, variant)
+                    self._ask(lane, variant, more=left > 0)
 
     def fetch(self, variant: Variant) -> Observation:
         """What a variant did. Raises Broken."""
@@ -105,8 +105,8 @@ class Ahead:
         for lane in self._lanes:
             lane.runner.close()
 
-    def _ask(self, lane: _Lane, variant: Variant) -> None:
-        lane.ask(variant.id, variant.scenario, self.shared)
+    def _ask(self, lane: _Lane, variant: Variant, more: bool = False) -> None:
+        lane.ask(variant.id, variant.scenario, self.shared, more)
         self._lane_of[variant.id] = lane
 
     def _fetch(self, key: str) -> Observation:

@@ -54,6 +54,7 @@ class SuiteSession:
         except Broken as error:
             raise pytest.UsageError(f"sockreuse: {error}") from None
         self.results: dict[str, Results] = {}
+        self._seen_here: dict[str, Result] = {}  # by the node of a test that this process performs
         self.selected = 0
         self.unwritten = ""  # why the report is not
 
@@ -148,6 +149,11 @@ class SuiteSession:
             return None, Verdict("broken", reason=str(error)), None
         return found
 
+    def note_result(self, node: str, result: Result) -> None:
+        """What the test of a node showed, for its report, which need not be read back then."""
+        if not hasattr(self.config, "workerinput"):
+            self._seen_here[node] = result
+
     # --- reporting ------------------------------------------------------------------------------------------------
 
     def pytest_report_header(self) -> str:
@@ -162,11 +168,15 @@ class SuiteSession:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.when != "call" or hasattr(self.config, "workerinput"):
             return
+        if result := self._seen_here.pop(report.nodeid, None):
+            self._add(current().name, result)
+            return
         properties = dict(report.user_properties)
         if self._is_ours(report.nodeid, properties.get("sockreuse_case")):
-            result = Result.from_properties(properties)
-            platform = str(properties["sockreuse_platform"])
-            self.results.setdefault(platform, Results({"platform": platform, "suite": self.suite.version})).add(result)
+            self._add(str(properties["sockreuse_platform"]), Result.from_properties(properties))
+
+    def _add(self, platform: str, result: Result) -> None:
+        self.results.setdefault(platform, Results({"platform": platform, "suite": self.suite.version})).add(result)
 
     def _is_ours(self, nodeid: str, case: object) -> bool:
         """Whether a report is of that case of the suite, not of a test with a property of that name."""
@@ -270,6 +280,7 @@ class SuiteItem(pytest.Item):
         observation, verdict, expected = self.owner.observe(self.variant)
         claims = shown(self.variant.case.claims, observation, verdict) if observation is not None else {}
         result = Result.of(self.variant, observation, verdict, expected, claims)
+        self.owner.note_result(self.nodeid, result)
         self.user_properties += [*result.to_properties().items(), ("sockreuse_platform", current().name)]
         if verdict.state == "unsupported":
             pytest.skip(f"unsupported: {verdict.reason}")

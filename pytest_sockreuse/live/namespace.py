@@ -28,6 +28,8 @@ assert sys.platform == "linux"
 _PR_SET_PDEATHSIG = 1
 _NEWUSER, _NEWNET = 0x10000000, 0x40000000
 _UIDS = {"root": 0, "user1": 64001, "user2": 64002}
+#: The number of the system call, where it is known.
+_SETRESUID = {"x86_64": 117, "aarch64": 147}.get(os.uname().machine) if sys.maxsize > 1 << 32 else None
 _SIOCSIFFLAGS, _UP_AND_RUNNING = 0x8914, 0x1 | 0x40
 #: The settings that each network namespace has for itself.
 ISOLATED = "net.ipv4.…, net.ipv6.…, net.mptcp.…, net.sctp.…, net.core.somaxconn"
@@ -210,8 +212,17 @@ def ports_in_force() -> tuple[int, int, int]:
 @contextlib.contextmanager
 def become(user: str) -> Iterator[None]:
     """Make the calls inside as `user`. Raises OSError where the user id cannot be taken."""
-    os.seteuid(_UIDS[user])
+    _take_user(_UIDS[user])
     try:
         yield
     finally:
-        os.seteuid(0)
+        _take_user(0)
+
+
+def _take_user(uid: int) -> None:
+    """Make it the effective user of this thread; the C library would stop all threads and change each, every time."""
+    if _SETRESUID is None:
+        os.seteuid(uid)
+    elif _libc.syscall(_SETRESUID, -1, uid, -1):
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code))

@@ -74,12 +74,18 @@ class Runner:
         return self.answer()
 
     def ask(
-        self, scenario: Scenario, seconds: float | None = None, polls: Iterable[str] = (), shared: bool = False
+        self,
+        scenario: Scenario,
+        seconds: float | None = None,
+        polls: Iterable[str] = (),
+        shared: bool = False,
+        more: bool = False,
     ) -> None:
         """Hand a scenario to the worker, which begins at once; its answer is the next that was not yet fetched.
 
         `seconds` is its time instead of `timeout`. At the steps that `polls` names there is no waiting (see
         `Performance`). With `shared` it may be performed in a namespace that others have used (see `sharing`).
+        With `more` it is handed over with the next one.
         """
         seconds = self.timeout if seconds is None else seconds
         request: list[object] = [scenario.bare, seconds, [*polls], shared]
@@ -88,7 +94,7 @@ class Runner:
         if self._worker is None:
             self._start()
         else:
-            self._send(request)
+            self._send(request, more)
 
     def answer(self) -> Observation:
         """The observation of the oldest scenario asked. Raises Broken; the ones after it are not lost."""
@@ -160,9 +166,9 @@ class Runner:
             self._send(waiting)
         return True
 
-    def _send(self, request: list[object] | None) -> None:
+    def _send(self, request: list[object] | None, more: bool = False) -> None:
         self._unsent += json.dumps(request).encode() + b"\n"
-        if sys.platform != "win32":  # where pipes cannot be polled nothing is sent ahead
+        if sys.platform != "win32" and not more:  # where pipes cannot be polled nothing is sent ahead
             self._pump(0)
 
     def _line(self, seconds: float) -> bytes | None:
