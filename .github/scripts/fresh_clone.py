@@ -44,12 +44,14 @@ def performed(top: Path, arguments: Sequence[str]) -> int:
     (home / "tmp").mkdir(parents=True)
     subprocess.run(["git", "clone", "-q", "--no-hardlinks", ROOT, clone], check=True)
     as_user: list[str] = []
+    python3 = sys.executable
     if sys.platform != "win32" and os.getuid() == 0:
         as_user = ["setpriv", f"--reuid={USER}", f"--regid={USER}", "--clear-groups", "--"]
         subprocess.run(["chown", "-R", f"{USER}:{USER}", top], check=True)
+        python3 = "python3"  # that user's: this one's may lie where only root can look
     python = str(top / "venv" / ("Scripts" if sys.platform == "win32" else "bin") / "python")
     for command in (
-        [sys.executable, "-m", "venv", str(top / "venv")],
+        [python3, "-m", "venv", str(top / "venv")],
         [python, "-m", "pip", "install", "-q", "tox"],
         [python, "-m", "tox", "run", "-e", "docs", "--", "--durations=8", "-rs", *arguments],
     ):

@@ -18,6 +18,7 @@ A comment in the line before says what is special: `<!-- in a clone -->`, that t
 from __future__ import annotations
 
 import configparser
+import contextlib
 import json
 import os
 import re
@@ -37,6 +38,7 @@ from workflow import ROOT, action
 pytest.importorskip("sybil", reason="needs Sybil: tox run -e docs")
 
 import generated
+import psutil
 import yaml
 from sybil import Sybil
 from sybil.example import Example
@@ -119,13 +121,20 @@ class Desk:
         return clone
 
     def _run(self, *command: str) -> subprocess.CompletedProcess[str]:
+        """Perform a command, which leaves no process behind."""
         places = [self.project / ".venv" / "bin", self.top / "venv" / "bin", Path(sys.executable).parent]
         paths = os.pathsep.join([*map(str, places), os.environ["PATH"]])
         env = {**os.environ, "PATH": paths, "COLUMNS": "110", "PYTHONDONTWRITEBYTECODE": "1"}
-        return subprocess.run(
+        with subprocess.Popen(
             command, cwd=self.project, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT, text=True, timeout=600,
-        )  # fmt: skip
+            stderr=subprocess.STDOUT, text=True, start_new_session=True,
+        ) as process:  # fmt: skip
+            said, _ = process.communicate(timeout=600)
+        left = [one for one in psutil.process_iter(["cmdline"]) if _session(one.pid) == process.pid]
+        for one in left:
+            one.kill()
+        assert not left, f"{command} left {[one.info['cmdline'] for one in left]}"
+        return subprocess.CompletedProcess(command, process.returncode, said)
 
     def do_console(self, text: str) -> str | None:
         for command, wanted in re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", text, re.M):
@@ -196,6 +205,13 @@ class Desk:
         return "a command in text" if re.search(r"^\$ ", text, re.M) else None
 
 
+def _session(pid: int) -> int | None:
+    if sys.platform != "win32":
+        with contextlib.suppress(OSError):
+            return os.getsid(pid)
+    return None
+
+
 def _wrong(words: list[str]) -> str:
     """What is wrong with a command of ours, of tox or of pytest; empty where nothing is, or it is another's."""
     given = " ".join(words).partition(" -- ")[0]
@@ -262,3 +278,9 @@ def test_each_language_is_performed_somehow() -> None:
 def test_a_wrong_example_is_found(language: str, text: str, tmp_path: Path) -> None:
     desk = Desk(ROOT / "README.md", tmp_path, lambda _: None)
     assert getattr(desk, f"do_{language}")(text)
+
+
+def test_a_process_that_an_example_leaves_is_found_and_ended(tmp_path: Path) -> None:
+    desk = Desk(ROOT / "README.md", tmp_path, lambda _: None)
+    with pytest.raises(AssertionError, match="left"):
+        desk.do_console("$ sleep 60 >/dev/null 2>&1 &\n")
