@@ -172,7 +172,7 @@ def main() -> int:
     status = 0
     numbers = json.loads(arguments.into.read_text()) if arguments.into and arguments.into.exists() else {}
     for name in arguments.names or PROJECTS:
-        project = Project(name, arguments.work)
+        project = Project(name, arguments.work.resolve())
         try:
             found, wrong = tried(project, arguments.pairs)
         except (subprocess.SubprocessError, OSError) as error:

@@ -87,15 +87,25 @@ class Recorder:
 
     def compared(self, traces: list[Trace]) -> tuple[list[Comparison], list[Found]]:
         """What the targets would do, and the misuse."""
-        skipped = self.skipped()
-        comparisons = [
+        comparisons = self._compared(traces, {})
+        found = list(self._misused(comparisons, {}))
+        if found or any(comparison.findings for comparison in comparisons):  # of few tests: what skips them is read
+            skipped = self.skipped()
+            comparisons = self._compared(traces, skipped)
+            found = list(self._misused(comparisons, skipped))
+        return comparisons, found
+
+    def _compared(self, traces: list[Trace], skipped: dict[Platform, bool | None]) -> list[Comparison]:
+        return [
             comparison
             for trace in traces
             for comparison in first([self.comparer.compare(piece, skipped) for piece in trace.pieces], trace)
         ]
+
+    def _misused(self, comparisons: list[Comparison], skipped: dict[Platform, bool | None]) -> Iterator[Found]:
         seen_on = [current(), *(platform for platform in self.targets if not skipped.get(platform))]
-        found = (misuse for comparison in comparisons for misuse in misuses(comparison.piece, seen_on, self.guesses))
-        return comparisons, list(found)
+        for comparison in comparisons:
+            yield from misuses(comparison.piece, seen_on, self.guesses)
 
     def skipped(self) -> dict[Platform, bool | None]:
         """The targets on which the test would be skipped, or (None) may be."""

@@ -27,7 +27,7 @@ _NAMES_HERE = {os.name: 0, sys.platform: 1, platform.system(): 2}
 
 _Key = tuple[ast.expr, Def | None, int]
 #: Answers that no argument of a call has a part in, by the two systems.
-_remembered: dict[tuple[str, str], dict[_Key, Answer]] = {}
+_remembered: dict[tuple[str, str], dict[_Key, tuple[Answer, int]]] = {}
 _MOST = 100_000
 
 
@@ -39,8 +39,9 @@ class Asker:
     there: str
     frames: Sequence[Frame]
     used: set[ast.expr] = field(default_factory=set)  # arguments that a condition further in was followed to
+    reach: int = 0  # the outermost frame that had a part in the answers
     _under: list[object] = field(default_factory=list)
-    _remembered: dict[_Key, Answer] = field(default_factory=dict)
+    _remembered: dict[_Key, tuple[Answer, int]] = field(default_factory=dict)
 
     # --- conditions ---------------------------------------------------------------------------------------------------
 
@@ -90,11 +91,13 @@ class Asker:
         """What an expression is."""
         remembered = self._remembered if scope.at >= 0 else _remembered.setdefault((self.here, self.there), {})
         key = node, scope.function, scope.at
-        if (found := remembered.get(key)) is not None:
-            return found
+        if (known := remembered.get(key)) is not None:
+            self.reach = max(self.reach, known[1])
+            return known[0]
         if any(node is other for other in self._under) or len(self._under) > _DEEP:
             return SAME
         self._under.append(node)
+        before, self.reach = self.reach, 0
         try:
             found = self._asked(node, scope)
         except (TypeError, ValueError, AttributeError, KeyError, IndexError, RecursionError):
@@ -103,7 +106,8 @@ class Asker:
             self._under.pop()
         if len(remembered) > _MOST:
             remembered.clear()
-        remembered[key] = found
+        remembered[key] = found, self.reach
+        self.reach = max(before, self.reach)
         return found
 
     def _asked(self, node: ast.expr, scope: Scope) -> Answer:
@@ -346,6 +350,7 @@ class Asker:
         assert function is not None
         for frame in self.frames[scope.at + 1 :] if scope.at >= 0 else ():
             nearest = frame is self.frames[scope.at + 1]
+            self.reach = max(self.reach, frame.scope.at)
             for call in frame.calls:
                 given = given_to(call, function, name) if nearest else keyword(call, name)
                 if given is not None:

@@ -110,6 +110,7 @@ class Comparer:
     def __init__(self, here: Platform, targets: Sequence[Platform]) -> None:
         self.here, self.targets = here, tuple(targets)
         self.remembered: dict[object, tuple[_Found, str]] = {}
+        self.remembered_matters: dict[object, bool] = {}
 
     def compare(self, whole: Piece, skipped: Mapping[Platform, bool | None] | None = None) -> Comparison:
         """What the targets would do. Those on which the test is `skipped` are left out; None: that is not known."""
@@ -121,7 +122,8 @@ class Comparer:
             piece = self._understood(piece)
         except ModelError as error:
             return Comparison(piece, unknown=dict.fromkeys(map(str, self.targets), str(error)))
-        there = {platform: self._on(piece, platform) for platform in self.targets if not (skipped or {}).get(platform)}
+        wanted = [platform for platform in self.targets if not (skipped or {}).get(platform)]
+        there = {p: self._on(piece, p) if self._matters(piece, p) else piece for p in wanted}
         key = (piece.key, tuple(there), *(other and other.key for other in there.values() if other is not piece))
         found = self.remembered.get(key)
         if found is None:
@@ -129,6 +131,17 @@ class Comparer:
                 self.remembered.clear()
             found = self.remembered[key] = self._compare(piece, there)
         return self._comparison(piece, there, *found, skipped or {})
+
+    def _matters(self, piece: Piece, platform: Platform) -> bool:
+        """Whether it matters to a platform which calls and options the code would have there."""
+        if platform.stack == self.here.stack and platform.version == self.here.version:
+            return False
+        key = "matters", piece.key, platform
+        if (found := self.remembered_matters.get(key)) is None:
+            if len(self.remembered_matters) >= _REMEMBERED:
+                self.remembered_matters.clear()
+            found = self.remembered_matters[key] = _matters(piece, platform)
+        return found
 
     def _on(self, piece: Piece, platform: Platform) -> Piece | None:
         """The piece as the code has it on a platform; None where it asks for that in ways that are not followed."""
@@ -283,6 +296,16 @@ class Comparer:
         return Finding(
             (), difference.step, call, call.outcome, difference.outcomes, clause, trail, option, missing, end, default
         )
+
+
+def _matters(piece: Piece, platform: Platform) -> bool:
+    bare = dict.fromkeys(piece.options, ())
+    calls = tuple(call for call in piece.calls if call.verb != "set")
+    try:
+        changed = replace(piece, calls=calls, options=bare)
+        return _difference(piece, platform) is not None or _difference(changed, platform) is not None
+    except ModelError:
+        return False
 
 
 def _by_call(findings: Sequence[Finding]) -> tuple[Finding, ...]:

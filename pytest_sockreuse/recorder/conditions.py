@@ -19,7 +19,7 @@ from .answers import Asker
 from .events import INNER, staged, whose
 from .frames import Frame, frames
 from .locations import Place
-from .syntax import Condition, Def, Scope, Step, call_at, conditions, innermost, there_are
+from .syntax import Code, Condition, Def, Scope, Step, call_at, conditions, innermost, there_are
 from .systems import ASKS, MODULES, SYSTEMS
 from .values import Open, differs
 
@@ -64,7 +64,7 @@ class _Reading:
     def frame(self, frame: Frame, steps: Sequence[Step]) -> None:
         """The conditions around a line, and what stands before it."""
         code, scope = frame.scope.code, Scope(frame.scope.code)
-        if not imports(code.tree, self.asker.there):
+        if not _is_there(code, self.asker.there):
             self.unknown()
         inside = False
         for step in steps:
@@ -118,7 +118,7 @@ class _Reading:
                 case ast.Expr(value=ast.Call(func=func)) if deep < 2 and (
                     found := self.asker.function(func, frame.scope)
                 ):
-                    inner = Frame(frame.place, Scope(found[1].code, found[0]), None)
+                    inner = Frame(frame.place, Scope(found[1].code, found[0]))
                     self.helper(found[0], inner, deep + 1)
 
     def helper(self, function: Def, frame: Frame, deep: int) -> None:
@@ -165,6 +165,11 @@ def _within(statement: ast.AST, frame: Frame) -> Iterator[tuple[Condition, Seque
             case ast.BoolOp(op=op, values=values) if inner in values:
                 for value in values[: values.index(inner)]:
                     yield Condition(value, isinstance(op, ast.And), frame.scope), ()
+
+
+@lru_cache(1024)
+def _is_there(code: Code, there: str) -> bool:
+    return imports(code.tree, there)
 
 
 def imports(tree: ast.Module, there: str) -> bool:
@@ -259,22 +264,61 @@ def reading(trail: tuple[Place, ...], here: str, there: str) -> Verdict:
     asker = Asker(here, there, found)
     if here not in SYSTEMS or there not in SYSTEMS:
         return Verdict(True if not any(_asks(frame) for frame in found) else None)
+    files = frozenset(frame.scope.code.file for frame in found)
+    parts = []
+    for at in range(len(found)):
+        parts.append(_part(at, asker, (found[at].place, here, there, files)))
+        asker.used |= parts[-1].used
+    made = False if any(part.made is False for part in parts) else None if any(p.made is None for p in parts) else True
+    if made and any(argument not in asker.used for part in parts for argument in part.arguments):
+        made = None
+    return Verdict(made, tuple(option for part in parts for option in part.options))
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class _Part:
+    """What one frame says: good wherever the frames `outer` called it."""
+
+    made: bool | None
+    options: tuple[Option, ...]
+    used: frozenset[ast.expr]
+    arguments: tuple[ast.expr, ...]
+    outer: tuple[Place, ...]
+
+
+_parts: dict[object, list[_Part]] = {}
+_MOST_PARTS = 20_000
+
+
+def _part(at: int, asker: Asker, key: object) -> _Part:
+    """One frame read; as it was before, where all that has a part in it is the same."""
+    if len(_parts) > _MOST_PARTS:
+        _parts.clear()
+    known = _parts.setdefault(key, [])
+    further = [frame.place for frame in asker.frames[at + 1 :]]
+    for part in known:
+        if tuple(further[: len(part.outer)]) == part.outer:
+            return part
+    before, asker.used, asker.reach = asker.used, set(), at
+    frame = asker.frames[at]
     read = _Reading(asker)
-    for frame in found:
-        inner = innermost(frame.place)
-        read.frame(frame, inner[1] if inner is not None else ())
-    for frame in found:
-        for argument in _arguments(frame, asker):
-            if argument not in asker.used:
-                read.unknown()
-    return Verdict(read.made, tuple(read.options))
+    inner = innermost(frame.place)
+    read.frame(frame, inner[1] if inner is not None else ())
+    arguments = tuple(_arguments(frame, asker))
+    part = _Part(
+        read.made, tuple(read.options), frozenset(asker.used), arguments, tuple(further[: max(0, asker.reach - at)])
+    )
+    asker.used = before
+    known.append(part)
+    return part
 
 
 def _arguments(frame: Frame, asker: Asker) -> Iterator[ast.expr]:
     """The arguments of a frame's call that differ."""
     for call in frame.calls:
         yield from asker.arguments(call, frame.scope)
-        if isinstance(call.func, ast.Attribute) and whose(frame.place.file) != INNER:
+        own = frame is not asker.frames[0] and whose(frame.place.file) != INNER  # the innermost calls the system
+        if own and isinstance(call.func, ast.Attribute) and not call.func.attr.startswith("__"):
             for it in frame.scope.code.attributes(call.func.attr):
                 if isinstance(it.value, Def) and it.conditions:
                     try:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from .locations import Place
 from .syntax import Def, Scope, call_at, innermost
@@ -12,16 +13,11 @@ from .syntax import Def, Scope, call_at, innermost
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """A function that was running: where, in which code, and the call that it was making."""
+    """A function that was running: where, in which code, and the calls that it was making: ``await f()`` has one."""
 
     place: Place
     scope: Scope
-    call: ast.expr | None
-
-    @property
-    def calls(self) -> Iterator[ast.Call]:
-        """That call, and what is around it in the same expression: ``await f()``."""
-        return (node for node in ast.walk(self.call) if isinstance(node, ast.Call)) if self.call else iter(())
+    calls: tuple[ast.Call, ...] = ()
 
 
 def parameters(function: Def) -> set[str]:
@@ -76,7 +72,12 @@ def frames(trail: Sequence[Place]) -> list[Frame]:
     for place in trail:
         inner = innermost(place)
         if inner is not None and inner[1]:
-            code, steps, function = inner
-            calls = call_at(steps[-1].node, place)
-            found.append(Frame(place, Scope(code, function, len(found)), calls[-1] if calls else None))
+            found.append(Frame(place, Scope(inner[0], inner[2], len(found)), _calls(place)))
     return found
+
+
+@lru_cache(8192)
+def _calls(place: Place) -> tuple[ast.Call, ...]:
+    inner = innermost(place)
+    found = call_at(inner[1][-1].node, place) if inner is not None else []
+    return tuple(node for node in ast.walk(found[-1]) if isinstance(node, ast.Call)) if found else ()

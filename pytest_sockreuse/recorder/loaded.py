@@ -33,7 +33,9 @@ def _loaded() -> dict[str, object]:
 
 
 _ASSIGNED = re.compile(
-    r"^[ \t]+(?:\w+\.)?(\w+)[ \t]*(?::[^=\n]+)?=(?!=)[^\n]*(?:platform|os\.name|hasattr|win|posix|linux)", re.I | re.M
+    r"^[ \t]+(?:\w+\.)?(\w+)[ \t]*(?::[^=\n]+)?=(?!=)[^\n]*"
+    r"(?:platform|\bos\.name|hasattr|\b\w*(?:WINDOWS|WIN32|POSIX|LINUX))",
+    re.M,
 )
 _looked: set[str] = set()  # files
 _elsewhere: dict[str, list[str]] = {}

@@ -150,11 +150,13 @@ def text(found: Record) -> str:
     here = "" if found["here"] == "ok" else f" (here it fails with {found['here']})"
     option = f" with {found['option']}" if found["option"] else ""
     call = f" ({found['call']})" if found["call"] and found["source"] else ""
-    parts = [_says(part, found) for part in found["there"]]
+    alike: dict[tuple[str, ...], list[str]] = {}
+    for part in found["there"]:
+        alike.setdefault(tuple(part["outcomes"]), []).extend(part["platforms"])
+    what = f"`{found['source'] or found['step']}`{option}{call}{_where(found)} "
+    parts = [f"on {_list([*map(_title, on)])} {{}}{_says(outcomes, found)}" for outcomes, on in alike.items()]
     caught = " (the code catches it)" if found["caught"] and not here else ""
-    what = found["source"] or found["step"]
-    lines = [f"on {'; on '.join(parts)}{here}{caught}".replace("\0", f"`{what}`{option}{call}{_where(found)} ", 1)]
-    lines[0] = lines[0].replace("\0", "")
+    lines = ["; ".join(part.format(what if n == 0 else "") for n, part in enumerate(parts)) + here + caught]
     because = dict.fromkeys(part["because"] for part in found["there"] if part["because"])
     lines += [f"because {_inside(sentence)} ({found['id']})" for sentence in because]
     if found["remedy"]:
@@ -163,14 +165,10 @@ def text(found: Record) -> str:
     return "\n  ".join(lines)
 
 
-def _says(part: Record, found: Record) -> str:
-    failures = " or ".join(outcome for outcome in part["outcomes"] if outcome != "ok")
-    failures = "AttributeError" if found["id"] == MISSING else failures
-    what = f"would fail with {failures}" if failures else "would succeed"
-    return f"{_list([_title(platform) for platform in part['platforms']])} \0{what}"
-
-
-MISSING = "missing-name"
+def _says(outcomes: Sequence[str], found: Record) -> str:
+    failures = " or ".join(outcome for outcome in outcomes if outcome != "ok")
+    failures = "AttributeError" if found["id"] == "missing-name" else failures
+    return f"would fail with {failures}" if failures else "would succeed"
 
 
 def _where(found: Record) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import inspect
 from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 from typing import Any
 
 from .answers import Asker
@@ -60,14 +61,17 @@ def _definition(function: Callable[..., Any]) -> tuple[Code, Def] | None:
     return (code, node) if node is not None else None
 
 
+@lru_cache(1024)
 def _class(code: Code, name: str) -> ast.ClassDef | None:
-    node: ast.AST = code.tree
+    """A class of a module, also one within another."""
+    block: Sequence[ast.stmt] = code.tree.body
+    found = None
     for part in name.split("."):
-        inner = (n for n in ast.walk(node) if isinstance(n, ast.ClassDef) and n.name == part)
-        if (found := next(inner, None)) is None:
+        found = next((node for node in block if isinstance(node, ast.ClassDef) and node.name == part), None)
+        if found is None:
             return None
-        node = found
-    return node if isinstance(node, ast.ClassDef) else None
+        block = found.body
+    return found
 
 
 def _module(code: Code, asker: Asker) -> bool | None:

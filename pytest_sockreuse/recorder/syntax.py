@@ -70,6 +70,7 @@ class Code:
         self.file, self.tree, self.lines = file, tree, lines
         self._functions: dict[Def, dict[str, list[Definition]]] = {}
 
+    @lru_cache(4096)  # noqa: B019
     def steps(self, line: int) -> list[Step]:
         """The statements that contain a line, the outermost first."""
         found: list[Step] = []
@@ -314,6 +315,7 @@ def imported(module: str) -> Code | None:
     return parsed(file) if isinstance(file, str) and file.endswith(".py") else None
 
 
+@lru_cache(8192)
 def innermost(place: Place) -> tuple[Code, list[Step], Def | None] | None:
     """The code of a place, the statements around its line, and the function that runs there."""
     code = parsed(place.file)
