@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+TYPE_CHECKING = False  # of typing, which every run would import
 if TYPE_CHECKING:
     from . import endings as endings
     from . import ports as ports

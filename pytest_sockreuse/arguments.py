@@ -6,14 +6,20 @@ import argparse
 import math
 import os
 import sys
-from collections.abc import Callable, Mapping
 from functools import partial
-from pathlib import Path
-from typing import Any, NoReturn
 
-from .platforms import Platform, PlatformError, asked_for
 from .text import visible
 from .version import __version__
+
+TYPE_CHECKING = False  # typing and the platforms are most of what the version would cost
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+    from typing import Any, NoReturn
+
+    from .platforms import Platform
+
+    _Command = Callable[..., "_Parser"]  # adds the command of a name, told in a line, with what a JSON object is of
 
 _ALL = "these platforms (all that are modelled)"
 
@@ -44,9 +50,6 @@ class _Parser(argparse.ArgumentParser):
         print(message, end="", file=file or sys.stderr)
 
 
-_Command = Callable[..., _Parser]  # adds the command of a name, told in a line, with what a JSON object is of
-
-
 def _number(text: str) -> int:
     if not text.isascii() or not text.isdigit() or len(text) > 9 or int(text) < 1:
         raise argparse.ArgumentTypeError(f"expected a whole number from 1 to 999999999, not '{visible(text)}'")
@@ -63,7 +66,15 @@ def _seconds(text: str) -> float:
     return seconds
 
 
+def _path(text: str) -> Path:
+    from pathlib import Path
+
+    return Path(text)
+
+
 def _platform(text: str) -> Platform:
+    from .platforms import PlatformError, asked_for
+
     try:
         return asked_for(text)
     except PlatformError as error:
@@ -185,7 +196,7 @@ def _suite(command: _Command) -> None:
 
 def _reports(command: _Command) -> None:
     report = command("report", "merge results of many machines, and the models, into a matrix")
-    report.add_argument("file", nargs="*", type=Path, metavar="FILE", help="results files (those of the suite)")
+    report.add_argument("file", nargs="*", type=_path, metavar="FILE", help="results files (those of the suite)")
     for form, what in (
         ("html", "the page, one file for any browser"),
         ("markdown", "the cases and the newest version of each system, for a job's summary"),
@@ -198,20 +209,20 @@ def _reports(command: _Command) -> None:
     report.add_argument("--keep-going", action="store_true", help="leave out, and say so, files that do not fit")
     diff = command("diff", "say which outcomes changed between two sets of results (status 1 if any did)")
     for side in ("old", "new"):
-        diff.add_argument(side, type=Path, metavar=side.upper(), help="a results file, or a directory of them")
+        diff.add_argument(side, type=_path, metavar=side.upper(), help="a results file, or a directory of them")
 
 
 def _results(command: _Command) -> None:
     imported = command("results import", "print a results file of what conformance/lab/runner.c printed")
-    imported.add_argument("file", nargs="+", type=Path, metavar="FILE", help="its output, for all of sockreuse export")
+    imported.add_argument("file", nargs="+", type=_path, metavar="FILE", help="its output, for all of sockreuse export")
     compact = command("results compact", "rewrite results files in the newest form")
-    compact.add_argument("file", nargs="+", type=Path, metavar="FILE", help="any number, of any form that is read")
+    compact.add_argument("file", nargs="+", type=_path, metavar="FILE", help="any number, of any form that is read")
     for name, about in (
         ("check", "say whether results files are whole and as expected, and list what is not yet measured"),
         ("apply", "print, as a diff, which statements the results prove to be measured"),
     ):
         command(f"results {name}", about).add_argument(
-            "file", nargs="*", type=Path, metavar="FILE", help="these (those of the suite)"
+            "file", nargs="*", type=_path, metavar="FILE", help="these (those of the suite)"
         )
     command("results predict", "predict the suite for every modelled platform, and keep it for reports")
 

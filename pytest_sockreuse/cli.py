@@ -7,13 +7,15 @@ import errno
 import io
 import os
 import sys
-from collections.abc import Sequence
 from importlib import import_module
-from typing import TextIO
 
 from .arguments import UsageError, parser
-from .data import DataError
 from .text import visible
+
+TYPE_CHECKING = False  # typing is a fifth of what a short command needs
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import TextIO
 
 #: The function in `commands` of each; its module is loaded when it is called.
 COMMANDS = {
@@ -54,10 +56,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.reconfigure(errors="backslashreplace")  # what its encoding lacks, as stderr does
     try:
         return _done(arguments)
-    except (UsageError, DataError) as error:
-        wrong = "the conformance data is wrong:\n" if isinstance(error, DataError) else ""
-        _complain("\n".join(visible(line, 4000) for line in f"{wrong}{error}".split("\n")))
-        return 2
+    except UsageError as error:
+        return _wrong(str(error))
     except KeyboardInterrupt:
         return 130
     except OSError as error:
@@ -66,6 +66,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
             _complain(f"{visible(place, 1000)}: {error.strerror}")
         _forget(sys.stdout)
         return 1
+    except Exception as error:
+        from .data import DataError  # here: help and the version need no data
+
+        if isinstance(error, DataError):
+            return _wrong(f"the conformance data is wrong:\n{error}")
+        raise
+
+
+def _wrong(text: str) -> int:
+    _complain("\n".join(visible(line, 4000) for line in text.split("\n")))
+    return 2
 
 
 def _done(arguments: Sequence[str] | None) -> int:

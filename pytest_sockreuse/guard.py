@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from .loader import guard_names, load, rule_ids
 from .platforms import current
 from .scenario import Observation
 from .suite import Guard, Variant
+from .text import nearest
 from .verdict import Verdict, judge
 
 
@@ -93,7 +93,7 @@ def _find(name: str) -> Guard:
     id_ = guard_names().get(name, name)
     rule = id_.partition("/")[0]
     if rule in rule_ids():
-        suite = load(rules=[rule], check=False)
+        suite = load(rules=[rule], check=False, sources=False)
         if id_ in suite.guards:
             return suite.guards[id_]
         for case in suite.rules[rule].cases:
@@ -113,9 +113,9 @@ def _claimed(id_: str, variants: Sequence[Variant]) -> Guard:
 
 @cache
 def _unknown(name: str) -> str:
-    names, suite = guard_names(), load(check=False)
+    names, suite = guard_names(), load(check=False, sources=False)
     cases = [f"{rule.id}/{case.id}" for rule in suite.rules.values() for case in rule.cases if case.claimed is not None]
-    close = difflib.get_close_matches(name, [*names, *cases], 3, 0.5)
+    close = nearest(name, [*names, *cases], 3, 0.5)
     hint = f", perhaps {' or '.join(close)}" if close else ""
     return f"no rule {name!r}{hint}; there are {', '.join(n for n in names if '/' not in n)} (see sockreuse rules)"
 

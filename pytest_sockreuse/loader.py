@@ -36,6 +36,7 @@ class _Reader:
 
     root: Path
     check: bool = True
+    sources: bool = True
     wrong: list[str] = field(default_factory=list)
     claims: dict[str, Claim] = field(default_factory=dict)
     evidence: dict[str, Mapping[str, str]] = field(default_factory=dict)
@@ -69,9 +70,10 @@ class _Reader:
                 facts()
             except DataError as error:
                 self.wrong += str(error).split("\n")
-        for id_, entry in self.tables("claims", {"": str}, "document", "text").items():
-            self.claims[id_] = Claim(id_, entry["document"], entry["text"])
-        self.evidence = self.tables("evidence", {"": str}, "title")
+        if self.sources:
+            for id_, entry in self.tables("claims", {"": str}, "document", "text").items():
+                self.claims[id_] = Claim(id_, entry["document"], entry["text"])
+            self.evidence = self.tables("evidence", {"": str}, "title")
         self.axes = self.tables("axes", {"": {"": str}})
         self.stop()  # before each case complains of what is missing there
         rules: dict[str, Rule] = {}
@@ -153,7 +155,7 @@ class _RuleReader:
             self.fail(start, f"case id {id_!r} should be new, of lower case words joined by '-'")
         self.ids.add(id_)
         for claim in entry.get("claims", {}):
-            if claim not in self.reader.claims:
+            if self.reader.sources and claim not in self.reader.claims:
                 self.fail(start, f"case {id_}: no claim {claim!r} in claims.toml")
         if not entry.get("claims") and not entry.get("fact"):
             self.fail(start, f"case {id_}: name the claims it shows, or the fact it pins")
@@ -212,7 +214,7 @@ class _RuleReader:
         if entry["basis"] not in BASES:
             self.fail(line, f"basis {entry['basis']!r} is none of {', '.join(BASES)}")
         for key in entry.get("evidence", []):
-            if key not in self.reader.evidence:
+            if self.reader.sources and key not in self.reader.evidence:
                 self.fail(line, f"no evidence {key!r} in evidence.toml")
         if not entry.get("evidence") and entry["basis"] != "inferred":
             self.fail(line, f"basis {entry['basis']!r} needs evidence")
@@ -348,12 +350,14 @@ class _GuardReader(_RuleReader):
         return Guard(id_, aliases, entry["text"], entry["instead"], entry["outcome"], variants)
 
 
-def load(root: Path = CONFORMANCE, rules: Sequence[str] | None = None, *, check: bool = True) -> Suite:
+def load(
+    root: Path = CONFORMANCE, rules: Sequence[str] | None = None, *, check: bool = True, sources: bool = True
+) -> Suite:
     """Read the suite, or some of its rules; unless to `check`, take on trust what only a whole case shows.
 
-    Raises DataError.
+    Without `sources` claims and evidence are left out, which say where it is from. Raises DataError.
     """
-    return _Reader(root, check).suite(rules)
+    return _Reader(root, check, sources).suite(rules)
 
 
 def rule_ids(root: Path = CONFORMANCE) -> list[str]:

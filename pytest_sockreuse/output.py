@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 import stat
 from pathlib import Path
 
@@ -67,7 +66,7 @@ def _is_open(descriptor: int, found: os.stat_result) -> bool:
 
 
 def _draft(place: Path) -> tuple[Path, int]:
-    draft = place.with_name(f".sockreuse-{secrets.token_hex(6)}")
+    draft = place.with_name(f".sockreuse-{os.urandom(6).hex()}")
     return draft, os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
 
 

@@ -7,7 +7,6 @@ above (a name that lives, a label that recurs) is checked by `_Builder`.
 from __future__ import annotations
 
 import codecs
-import difflib
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -18,6 +17,7 @@ from typing import NoReturn
 
 from .options import options
 from .scenario import KINDS, USERS, Address, Option, Scenario, ScenarioError, Setting, Step
+from .text import nearest
 
 MAX_LINE = 2_000  # characters
 MAX_STEPS = 10_000  # steps of one scenario, after expansion
@@ -167,7 +167,7 @@ def _creation(scan: _Scan, name: str) -> Step:
 def _option_name(scan: _Scan) -> str:
     name = scan.take(r"[A-Z]\w*", "an option, such as SO_REUSEADDR")
     if name not in options():
-        close = difflib.get_close_matches(name, options(), 3, 0.5) or sorted(options())
+        close = nearest(name, options(), 3, 0.5) or sorted(options())
         scan.fail(f"an option of the language ({', '.join(close)}), not {name}", scan.start)
     return name
 

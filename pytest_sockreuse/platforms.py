@@ -7,7 +7,6 @@ The table of known ones is `conformance/platforms.toml`.
 
 from __future__ import annotations
 
-import difflib
 import os
 import platform as _platform
 import re
@@ -20,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from .data import DataError, line_of, read, records
-from .text import visible
+from .text import nearest, visible
 
 #: The data: cases, claims, platforms, evidence. A symbolic link in a checkout, the files themselves in a wheel.
 CONFORMANCE = Path(__file__).parent / "conformance"
@@ -159,7 +158,7 @@ def named(name: str) -> Platform:
 
 def _unknown(name: str, labels: Iterable[str] = ()) -> PlatformError:
     names = [p.name for p in known()]
-    close = difflib.get_close_matches(name, [*names, *labels], 3, 0.4)
+    close = nearest(name, [*names, *labels], 3, 0.4)
     hint = f"perhaps {' or '.join(close)}; " if close else ""
     more = f"; labels of CI are {', '.join(labels)}" if labels else ""
     return PlatformError(f"no platform {name!r}: {hint}known are {', '.join(names)}{more}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from typing import Any
 from .data import DataError, complaints, line_of, read
 from .options import options
 from .platforms import CONFORMANCE, registry
-from .text import visible
+from .text import nearest, visible
 
 #: Systems that run the programs of another system, which set there what they set at home unless a statement names them.
 HOSTS = {"gvisor": "linux", "wsl1": "linux", "wine": "windows"}
@@ -96,7 +95,7 @@ def named(name: str) -> Runtime:
     """The runtime of this name. Raises UnknownRuntime, and DataError."""
     if name in runtimes():
         return runtimes()[name]
-    close = difflib.get_close_matches(name, runtimes(), 3, 0.5)
+    close = nearest(name, runtimes(), 3, 0.5)
     hint = f"perhaps {' or '.join(close)}; " if close else ""
     raise UnknownRuntime(f"no runtime '{visible(name)}': {hint}known are {', '.join(runtimes())}")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 
 def visible(text: object, most: int = 100) -> str:
     """`text` in one line, of its first `most` characters: what a terminal would obey, or nobody would see, is escaped.
@@ -12,3 +14,10 @@ def visible(text: object, most: int = 100) -> str:
     whole = str(text)
     shown = "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in whole[:most])
     return shown if len(whole) <= most else f"{shown}…"
+
+
+def nearest(word: str, names: Iterable[str], most: int = 3, least: float = 0.6) -> list[str]:
+    """The names that are most like a word, the best first; `least` is how alike, from 0 to 1."""
+    import difflib  # when a word was wrong, and else not
+
+    return difflib.get_close_matches(word, [*names], most, least)

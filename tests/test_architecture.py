@@ -48,7 +48,7 @@ FLOORS = {
     ),
 }
 # These may import inside a function, so that a run that asks for little loads little; downward like all others.
-LAZY = {"plugin", "cli", "commands", "hooks"}
+LAZY = {"plugin", "cli", "arguments", "commands", "hooks"}
 # These import by name: the face what is public, the models their families, the command what does it.
 BY_NAME = {"__init__", "cli", "model.__init__"}
 

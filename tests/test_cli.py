@@ -303,3 +303,29 @@ def test_no_space_for_the_output_is_one_line_and_none_for_errors_an_exit_status(
             assert (run.returncode, run.stderr) == (1, b"sockreuse: standard output: No space left on device\n")
         run = command("run", "nowhere", stdout=subprocess.PIPE, stderr=full)
         assert (run.returncode, run.stdout) == (2, b"")
+
+
+# --- what a command costs ---------------------------------------------------------------------------------------------
+
+
+def loaded(*words: str, flags: tuple[str, ...] = ()) -> tuple[str, set[str]]:
+    """What a command prints, and the modules that it has loaded in the end."""
+    code = "import sys; from pytest_sockreuse.cli import main; main(sys.argv[1:]); print(*sys.modules)"
+    path = {**os.environ, "PYTHONPATH": str(Path(cli.__file__).parents[1])}
+    command = [sys.executable, *flags, "-c", code, *words]
+    lines = subprocess.run(command, capture_output=True, text=True, check=True, env=path).stdout.splitlines()
+    return lines[0], {*lines[-1].split()}
+
+
+def test_the_version_costs_little_more_than_the_interpreter() -> None:
+    _, modules = loaded("--version", flags=("-S",))
+    assert not modules & {"typing", "dataclasses", "inspect", "tomllib", "subprocess", "difflib", "pathlib"}
+    ours = {name for name in modules if name.startswith("pytest_sockreuse.")}
+    assert ours == {f"pytest_sockreuse.{name}" for name in ("arguments", "cli", "text", "version")}
+
+
+def test_a_rule_that_is_honoured_needs_no_model() -> None:
+    said, modules = loaded("check", "server-restart")
+    if "honours" not in said:
+        pytest.skip(said)
+    assert not modules & {"pytest_sockreuse.model", "pytest_sockreuse.output", "difflib", "pytest"}

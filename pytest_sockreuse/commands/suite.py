@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from .. import output
 from ..arguments import UsageError
-from ..text import visible
+from ..text import nearest, visible
 from .shared import modelled, whole_suite, with_model
+
+if TYPE_CHECKING:
+    from ..guard import Trial
 
 _UNTRIED = 3  # the exit status of `check` where this machine cannot ask: whether that is fine the caller knows
 
@@ -23,7 +25,7 @@ def rules(arguments: argparse.Namespace) -> int:
         guards = [find(name) for name in arguments.name]
     except GuardError as error:
         raise UsageError(str(error)) from None
-    suite = None if guards else load(check=False)
+    suite = None if guards else load(check=False, sources=False)
     if arguments.json:
         lines = catalogue_json(suite) if suite else map(described_json, guards)
     else:
@@ -44,13 +46,19 @@ def check(arguments: argparse.Namespace) -> int:
     except GuardError as error:
         raise UsageError(str(error)) from None
     if not arguments.quiet:
-        from ..report.guards import refusal, to_json
-
         for trial in trials:
-            print(to_json(trial) if arguments.json else str(trial) if trial.honoured else refusal(trial))
+            print(_shown(trial, arguments.json))
     if any(trial.honoured is False or trial.broken for trial in trials):
         return 1
     return 0 if all(trial.honoured for trial in trials) else _UNTRIED
+
+
+def _shown(trial: Trial, as_json: bool) -> str:
+    if trial.honoured and not as_json:
+        return str(trial)
+    from ..report.guards import refusal, to_json  # with the models, which say why
+
+    return to_json(trial) if as_json else refusal(trial)
 
 
 def clauses(arguments: argparse.Namespace) -> int:
@@ -60,7 +68,7 @@ def clauses(arguments: argparse.Namespace) -> int:
     names = {entry.clause.name for entry in entries}
     for name in arguments.name:
         if name not in names:
-            close = difflib.get_close_matches(name, names, 3)
+            close = nearest(name, names, 3)
             raise UsageError(f"no clause '{visible(name)}'" + (f", perhaps {' or '.join(close)}" if close else ""))
     wanted = [entry for entry in entries if entry.clause.name in (arguments.name or names)]
     cases = pinned(wanted, whole_suite()) if arguments.name else {}
@@ -80,6 +88,7 @@ def audit(arguments: argparse.Namespace) -> int:
 
 
 def export(arguments: argparse.Namespace) -> int:
+    from .. import output
     from ..report.exchange import export
 
     text = "".join(export(whole_suite()))

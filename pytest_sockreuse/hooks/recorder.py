@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -29,6 +28,7 @@ from ..recorder.skips import skipped
 from ..recorder.translate import bearing
 from ..recorder.watch import Unwatchable, look_again, recording
 from ..scenario import Scenario
+from ..text import nearest
 
 LIMIT = 5_000  # calls of one test that are recorded
 _PROPERTY = "sockreuse_record"
@@ -224,7 +224,7 @@ class RecordSession:
     def _known(self, ids: list[str], whose: str) -> None:
         """Raises pytest.UsageError if an id is none."""
         if ids and (wrong := [id_ for id_ in ids if id_ not in known_ids(tuple(self.recorder.targets))]):
-            close = difflib.get_close_matches(wrong[0], known_ids(tuple(self.recorder.targets)), 3)
+            close = nearest(wrong[0], known_ids(tuple(self.recorder.targets)), 3)
             hint = f", perhaps {' or '.join(close)}" if close else "; docs/recorder.md lists them"
             raise pytest.UsageError(f"{whose}: nothing is found under the id {wrong[0]!r}{hint}")
 

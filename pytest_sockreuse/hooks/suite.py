@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,7 +19,7 @@ from ..report.results import Result, Results, write
 from ..report.summary import summarize
 from ..scenario import Observation
 from ..suite import Expectation, Rule, Suite, Variant
-from ..text import visible
+from ..text import nearest, visible
 from ..verdict import FAILURES, Verdict, judge, shown
 from .ahead import Ahead
 
@@ -69,7 +68,7 @@ class SuiteSession:
             raise pytest.UsageError(f"{given} names no rule (there are {', '.join(known)})")
         for rule in rules:
             if rule not in known:
-                close = difflib.get_close_matches(rule, known, 1, 0.4)
+                close = nearest(rule, known, 1, 0.4)
                 hint = f"; perhaps {close[0]}?" if close else ""
                 raise pytest.UsageError(f"--sockreuse: no rule {rule!r}{hint} (there are {', '.join(known)})")
         try:
