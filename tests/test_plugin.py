@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from here import linux_only
 from junitparser import JUnitXml
 from lying import lying_kernel
 
@@ -312,6 +313,35 @@ Runner.ask, Runner.answer = ask, answer
     (results,) = read(path)
     assert results.results["order/free"].verdict == "broken"
     assert results.results["sharing/taken[ip4]"].verdict == "match"
+
+
+@linux_only
+@pytest.mark.usefixtures("namespaces")
+def test_what_departs_in_a_shared_namespace_is_performed_again_alone(project: Project) -> None:
+    project.pytester.makeconftest("""
+from collections import deque
+from dataclasses import replace
+from pytest_sockreuse.live.runner import Runner
+asked, ask, answer = deque(), Runner.ask, Runner.answer
+
+def noted(self, scenario, shared=False, **rest):
+    asked.append(shared)
+    print(shared, file=open("asked", "a"))
+    ask(self, scenario, shared=shared, **rest)
+
+def lying(self):
+    seen = answer(self)
+    steps = tuple(replace(step, outcome="EIO") if asked[0] else step for step in seen.steps)
+    return replace(seen, steps=steps) if asked.popleft() else seen
+
+Runner.ask, Runner.answer = noted, lying
+""")
+    project.spawn("--sockreuse", "--sockreuse-only", "-k", "free or taken").assert_outcomes(passed=2)
+    flags = Path(project.path, "asked")
+    assert sorted(flags.read_text().split()) == ["False", "False", "True", "True"]
+    flags.unlink()
+    project.spawn("--sockreuse-only", "--sockreuse", "sockreuse::order::free").assert_outcomes(passed=1)
+    assert flags.read_text() == "False\n", "what somebody asks to look at is alone from the start"
 
 
 # --- results ----------------------------------------------------------------------------------------------------------
