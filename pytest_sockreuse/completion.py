@@ -10,7 +10,7 @@ from .options import options
 from .platforms import registry
 from .scenario import CALLS, ENVIRONMENT, KINDS, USERS
 
-MOST = 40  # words that are offered
+MOST = 60  # words that are offered
 _NAME = r"[A-Za-z]\w*(?:\[\d+-\d+\])?"
 _HOSTS = {
     4: ("127.0.0.1", "0.0.0.0"),
@@ -22,6 +22,8 @@ _VALUES = {
     "linger": ("off", "0"),
     "range": ("40000-40007",),
     "text": ("lo",),
+    "group": ("224.0.0.251%lo", "ff02::fb%lo"),
+    "device": ("lo",),
 }
 
 
@@ -122,8 +124,10 @@ def _options(above: _Above, found: re.Match[str]) -> Iterator[Offer]:
 
 
 def _values(above: _Above, found: re.Match[str]) -> Iterator[Offer]:
-    form = options()[found[1]].form if found[1] in options() else "int"
-    return (Offer(value, form) for value in _VALUES[form])
+    name = found[1]
+    form = options()[name].form if name in options() else "int"
+    other = "." if name.startswith("IPV6_") else ":"  # of a group of the other family
+    return (Offer(value, form) for value in _VALUES[form] if form != "group" or other not in value)
 
 
 def _hosts(above: _Above, found: re.Match[str]) -> Iterator[Offer]:
@@ -158,7 +162,7 @@ _PLACES = (
     (rf"^[ \t]*{_NAME}\.(\w*)$", _calls),
     (r"\)[ \t]*as[ \t]+(\w*)$", _users),
     (r"\.shutdown\([ \t]*(\w*)$", _hows),
-    (r"[(,][ \t]*([A-Z]\w*)[ \t]*=[ \t]*([\w-]*)$", _values),
+    (r"[(,][ \t]*([A-Z]\w*)[ \t]*=[ \t]*([\w.:%-]*)$", _values),
     (r"(?:=[ \t]*\w+|\.(set|get))\((?:[^()]*,)?[ \t]*(\w*)$", _options),
     (rf"({_NAME})\.(?:bind|connect|sendto)\([ \t]*([0-9.]*|\[[0-9A-Fa-f:.]*\]?)$", _hosts),
     (r"\.(?:bind|connect|sendto)\([ \t]*(?:[0-9.]+|\[[0-9A-Fa-f:.]+\]):(\w*(?:\.\w*)?)$", _ports),

@@ -260,7 +260,7 @@ $b = udp4(SO_REUSEADDR<||, IP_ADD_MEMBERSHIP=224.0.0.<251|9>%<lo|d1>>)?
 $a.bind(<0.0.0.0|0.0.0.0|[::]|224.0.0.251|127.0.0.1>:R)?
 $b.bind(<0.0.0.0|0.0.0.0|224.0.0.251|127.0.0.1>:R)?
 <||$a.set(IP_ADD_MEMBERSHIP=224.0.0.251<%lo|%d1|>)?|$b.set(IP_MULTICAST_ALL=0)?\
-|$a.set(IP_DROP_MEMBERSHIP=224.0.0.251<%lo|%d1|>)?>
+|$a.set(IP_DROP_MEMBERSHIP=224.0.0.251<%lo|%d1|>)?|$a.set(IP_ADD_MEMBERSHIP=224.0.1.[1-20]%lo)?>
 $s = <udp|udp|udp|tcp>4(<IP_MULTICAST_IF=<lo|lo|d1|nosuch>|IP_MULTICAST_IF=d1, IP_MULTICAST_LOOP=<0|1>\
 |SO_BINDTODEVICE=<lo|d1>|IP_MULTICAST_LOOP=0>)?
 <||$s.bind(127.0.0.1:0)?>
