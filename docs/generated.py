@@ -310,6 +310,12 @@ def _signature(function: Callable[..., Any], name: str = "") -> str:
 # --- what lies beside the documents ---------------------------------------------------------------------------------
 
 
+def page_if_there(name: str) -> Lines:
+    """The entry of a page that a change may bring, in the place that it has then."""
+    if (DOCS / f"{name}.md").exists():
+        yield name
+
+
 def beside() -> Lines:
     """Links to what is no document."""
     yield from (
@@ -423,6 +429,7 @@ PARTS: dict[str, Callable[..., Lines]] = {
     "markers": markers,
     "fixtures": the_fixtures,
     "beside": beside,
+    "page-if-there": page_if_there,
     "socket-options": socket_options,
     "settings": the_settings,
     "platforms": platforms,
