@@ -138,6 +138,35 @@ def judged(name: str) -> dict[str, str]:
     return {f"{one['id']} at {one['at']}": one["verdict"] for one in table.get("message", ()) if one["project"] == name}
 
 
+def page() -> str:
+    """The tables of docs/downstream.md, by judged.toml."""
+    table = tomllib.loads(JUDGED.read_text())
+    messages, measured = table["message"], table["measured"]
+    lines = [
+        "| project | passed, failed, skipped | with sockets | processor, s | with the recorder |",
+        "|---|---|---|---|---|",
+    ]
+    for name, one in measured.items():
+        results = f"{one['passed']}, {one['failed']}, {one['skipped']}"
+        version = PROJECTS[name]["version"]
+        cost = f"{one['seconds']} | x {one['cpu']}" if "cpu" in one else "- | -"
+        lines.append(f"| {name} {version} | {results} | {one['sockets']} | {cost} |")
+    verdicts = Counter(one["verdict"] for one in messages)
+    told = ", ".join(f"{verdicts[word]} {word}" for word in ("true", "false", "noise"))
+    lines += ["", f"Messages, each judged by reading the code: {told}.", ""]
+    lines += ["| project, line | id | tests | judged | why |", "|---|---|---|---|---|"]
+    for one in messages:
+        place = f"{one['project']}, `{one['at']}`"
+        lines.append(f"| {place} | `{one['id']}` | {one['tests']} | {one['verdict']} | {one['why']} |")
+    return "\n".join(lines) + "\n"
+
+
+def write_page(path: Path) -> None:
+    """Put the tables between the marks of the page."""
+    before, _, rest = path.read_text().partition("<!-- tables -->\n")
+    path.write_text(f"{before}<!-- tables -->\n{page()}<!-- end -->{rest.partition('<!-- end -->')[2]}")
+
+
 def tried(project: Project, pairs: int) -> tuple[dict[str, Any], list[str]]:
     """The numbers of a project, and what is wrong."""
     project.prepare()
@@ -165,10 +194,14 @@ def main() -> int:
     parser.add_argument("--pairs", type=int, default=1, help="runs without and with the recorder, in turn")
     parser.add_argument("--into", type=Path, help="write the numbers into this file, JSON")
     parser.add_argument("--work", type=Path, default=Path(sys.prefix, "downstream"), help="where projects are kept")
+    parser.add_argument("--page", type=Path, help="write the tables of this page (docs/downstream.md), and run nothing")
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"projects: {', '.join(PROJECTS)}")
     arguments = parser.parse_args()
     if unknown := set(arguments.names) - PROJECTS.keys():
         parser.error(f"no project {min(unknown)!r}")
+    if arguments.page:
+        write_page(arguments.page)
+        return 0
     status = 0
     numbers = json.loads(arguments.into.read_text()) if arguments.into and arguments.into.exists() else {}
     for name in arguments.names or PROJECTS:

@@ -20,7 +20,7 @@ from ..recorder.accepted import Entry, accept, all_found, load, save
 from ..recorder.children import Children
 from ..recorder.compare import DEFAULT, Comparer, Comparison, Finding, first
 from ..recorder.events import LIBRARY, PROJECT, Event, Tape, Trail, whose
-from ..recorder.locations import start_at
+from ..recorder.locations import Place, start_at
 from ..recorder.misuse import MISUSES, Found, guesses, misuses
 from ..recorder.reconstruct import Trace, reconstruct
 from ..recorder.report import Record, fails, record, report, summarize, text
@@ -107,6 +107,13 @@ class Recorder:
         for comparison in comparisons:
             yield from misuses(comparison.piece, seen_on, self.guesses)
 
+    @property
+    def place(self) -> Place | None:
+        """Where the test begins."""
+        if self.item is None:
+            return None
+        return Place(str(self.item.path), (self.item.location[1] or 0) + 1, self.item.name, 0)
+
     def skipped(self) -> dict[Platform, bool | None]:
         """The targets on which the test would be skipped, or (None) may be."""
         item = self.item
@@ -179,7 +186,7 @@ class Recording:
     def record(self) -> Record:
         """What was found, ready for JSON."""
         traces, _ = self._recorder.traces()
-        return record(traces, *self._recorder.compared(traces))
+        return record(traces, *self._recorder.compared(traces), self._recorder.place)
 
     @property
     def report(self) -> str:
@@ -272,7 +279,7 @@ class RecordSession:
             entry: Record = {}
             with suppress(Exception):  # what goes wrong here will go wrong at the end, and is told then
                 traces, _ = self.recorder.traces()
-                entry = self._accept(record(traces, *self.recorder.compared(traces)))
+                entry = self._accept(record(traces, *self.recorder.compared(traces), self.recorder.place))
             self._fail(entry)
         return result
 
@@ -316,7 +323,7 @@ class RecordSession:
         tape.go_on(rest)
         recorder.old = len(rest)
         comparisons, found = recorder.compared(traces)
-        entry = self._accept(record(traces, comparisons, found))
+        entry = self._accept(record(traces, comparisons, found, recorder.place))
         for trace in traces:
             recorder.guesses.update(guesses(trace))
         if processes := children.started - recorder.started:

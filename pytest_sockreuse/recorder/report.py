@@ -31,24 +31,26 @@ class Terminal(Protocol):
     def write_line(self, line: str) -> None: ...
 
 
-def record(traces: Sequence[Trace], comparisons: Iterable[Comparison], misuse: Iterable[Found]) -> Record:
-    """What was found in one test, ready for JSON; what is empty is left out."""
+def record(
+    traces: Sequence[Trace], comparisons: Iterable[Comparison], misuse: Iterable[Found], test: Place | None = None
+) -> Record:
+    """What was found in one test, ready for JSON; what is empty is left out. `test` is where the test begins."""
     compared = list(comparisons)
     entry: Record = {
-        "findings": [_finding(found, comparison) for comparison in compared for found in comparison.findings],
-        "misuse": [_misuse(found) for found in misuse],
+        "findings": [_finding(found, comparison, test) for comparison in compared for found in comparison.findings],
+        "misuse": [_misuse(found, test) for found in misuse],
         "unknown": {platform: why for comparison in compared for platform, why in comparison.unknown.items()},
         "left_out": dict(sum((trace.left_out for trace in traces), Counter())),
     }
     return {key: value for key, value in entry.items() if value}
 
 
-def _finding(found: Finding, comparison: Comparison) -> Record:
+def _finding(found: Finding, comparison: Comparison, test: Place | None) -> Record:
     return {
         "id": found.id,
         "platforms": [platform.name for platform in found.platforms],
         "step": found.step,
-        **_at(found.places),
+        **_at(found.places, test),
         "call": _call(found.call),
         "option": found.option,
         "here": found.here,
@@ -94,16 +96,19 @@ def _sockets(remedy: str, piece: Piece) -> dict[str, str]:
     return {name: str(sock.place) for sock, name in piece.names.items() if name in words and sock.place is not None}
 
 
-def _misuse(found: Found) -> Record:
+def _misuse(found: Found, test: Place | None) -> Record:
     misuse = found.misuse
     return {
-        "id": misuse.id, "step": found.step, **_at(found.places), "sentence": misuse.sentence, "remedy": misuse.remedy,
-        "piece": str(found.piece.scenario),
+        "id": misuse.id, "step": found.step, **_at(found.places, test), "sentence": misuse.sentence,
+        "remedy": misuse.remedy, "piece": str(found.piece.scenario),
     }  # fmt: skip
 
 
-def _at(found: Sequence[Place]) -> Record:
-    """The line to blame: its place, then the project's where that is another; its text, and the test's own line."""
+def _at(found: Sequence[Place], test: Place | None) -> Record:
+    """The line to blame: its place, then the project's where that is another; its text, and the test's own line.
+
+    That is where the test begins, if it had another thread or its event loop do it.
+    """
     shown = shown_places(found)
     project = next((place for place in shown if whose(place.file) == PROJECT), None)
     places = dict.fromkeys(str(place) for place in (*shown[:1], project) if place is not None)
@@ -111,9 +116,15 @@ def _at(found: Sequence[Place]) -> Record:
     return {
         "at": list(places),
         "source": visible(shown[0].source.strip(), _LONG) if shown else "",
-        "test": str(outer[-1]) if outer else "",
+        "test": str(own) if (own := _own(outer, test)) is not None else "",
         "comments": sorted({id_ for place in outer for id_ in _comments(place.source)}),
     }
+
+
+def _own(outer: Sequence[Place], test: Place | None) -> Place | None:
+    if test is None:
+        return outer[-1] if outer else None
+    return next((place for place in reversed(outer) if place.file == test.file), test)
 
 
 _ACCEPTED = re.compile(r"#\s*sockreuse:\s*accept\s*[=:]\s*([\w, -]+)")
