@@ -15,6 +15,7 @@ from arriving import arrive, mismatch, suite, unsupported, variants
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pytest_sockreuse.loader import load
 from pytest_sockreuse.platforms import named
 from pytest_sockreuse.report.measured import Run
 from pytest_sockreuse.report.results import Result, Results
@@ -107,7 +108,7 @@ def test_what_was_asked_wins_over_what_could_not_be(tmp_path: Path) -> None:
     arrived = arrivals(tmp_path, suite(), DAY, LEGS[:2])
     runs = [run for _, run in whole(arrived)]
     for order in (runs, runs[::-1]):
-        merged, differ = together(order)
+        merged, differ = together(order, suite())
         assert merged.results[first].outcome == seen.outcome
         assert merged.results[second].verdict == "unsupported"
         assert differ == [third]
@@ -132,9 +133,9 @@ def test_runs_in_any_order_are_one_and_the_same(answers: list[list[str | None]],
         return Run(Path("x"), named("linux-6.17.13"), Results({}, results))
 
     runs = [run(those) for those in answers]
-    merged, differ = together(runs)
+    merged, differ = together(runs, suite())
     shuffled = random.sample(runs, len(runs))
-    again, differ_again = together(shuffled)
+    again, differ_again = together(shuffled, suite())
     assert (merged.results, differ) == (again.results, differ_again)
     for number, id_ in enumerate(ids):
         asked = {those[number] for those in answers} - {None, "unsupported"}
@@ -148,8 +149,29 @@ def test_a_variant_that_one_run_leaves_out_is_taken_from_the_other(tmp_path: Pat
     first, *_ = variants()
     arrive(tmp_path, "ubuntu-24.04", "linux-6.17.13", {first: None})
     arrive(tmp_path, "ubuntu-24.04-root", "linux-6.17.13")
-    merged, differ = together([run for _, run in whole(arrivals(tmp_path, suite(), DAY, LEGS[:2]))])
+    merged, differ = together([run for _, run in whole(arrivals(tmp_path, suite(), DAY, LEGS[:2]))], suite())
     assert (len(merged.results), differ) == (len(suite().variants), [])
+
+
+def test_what_the_suite_leaves_to_chance_may_differ_from_run_to_run(tmp_path: Path) -> None:
+    chance = load(rules=["clauses"])
+    id_ = "clauses/udp-reuseport-group[ip4]"
+    first, second, third = (
+        Run(
+            tmp_path,
+            named("linux-6.17.13"),
+            Results({"platform": "linux-6.17.13"}, {id_: Result(id_, "x", verdict, seen)}),
+        )
+        for verdict, seen in (
+            ("match", {}),
+            ("match", {"one.recv": "timeout"}),
+            ("match", {"one.recv": "ECONNREFUSED"}),
+        )
+    )
+    for runs in ([first, second, first], [second, first]):
+        merged, differ = together(runs, chance)
+        assert (differ, merged.results[id_].outcome) == ([], {"one.recv": "ok|timeout"})
+    assert together([first, third], chance)[1] == [id_]
 
 
 def test_the_summary_tells_of_every_leg_and_takes_no_strangers_markup(tmp_path: Path) -> None:
@@ -159,7 +181,7 @@ def test_the_summary_tells_of_every_leg_and_takes_no_strangers_markup(tmp_path: 
     evil = "with status 1: | <script>alert(1)</script> `x` [a](javascript:b) @everyone"
     legs.begin(tmp_path / "freebsd-14.4.jsonl", legs.named("freebsd-14.4"), evil)
     arrived = arrivals(tmp_path, suite(), DAY, LEGS)
-    text = merge.summary(arrived, ["x.jsonl"], {}, [])
+    text = merge.summary(arrived, ["x.jsonl"], suite(), {}, [])
     assert text.startswith("## 5 legs: 1 whole, 1 truncated, 3 missing\n")
     assert "- **netbsd-11** is missing: it uploaded nothing\n" in text
     assert "- x.jsonl belongs to no leg" in text
@@ -171,7 +193,7 @@ def test_the_summary_tells_of_every_leg_and_takes_no_strangers_markup(tmp_path: 
 
 def test_a_summary_is_bounded(tmp_path: Path) -> None:
     drift = {f"linux-6.{n}": {"differs": ["a"], "title": "T", "body": "x\n" * 30_000} for n in range(40)}
-    text = merge.summary([], [], drift, [])
+    text = merge.summary([], [], suite(), drift, [])
     assert len(text.encode()) < merge.MOST
     assert text.endswith("lines left out; the results are kept with this run.\n")
 

@@ -38,7 +38,7 @@ def test_runs_of_one_platform_are_one_candidate(tmp_path: Path) -> None:
     arrive(tmp_path, "ubuntu-24.04", "linux-6.17.13", {first: unsupported(first)})
     arrive(tmp_path, "ubuntu-24.04-root", "linux-6.17.13")
     arrive(tmp_path, "ubuntu-26.04", "linux-7.0.13")
-    found = proposal.candidates(arrived(tmp_path, 0, 1, 2))
+    found = proposal.candidates(arrived(tmp_path, 0, 1, 2), suite())
     assert names(found) == ["linux-6.17.13", "linux-7.0.13"]
     assert found[0].results.results[first].verdict == "match"
 
@@ -49,13 +49,13 @@ def test_a_run_that_departs_or_that_another_contradicts_is_none(tmp_path: Path) 
     other = Result(first, suite().by_id[first].content, "match", {"listener.bind": "EADDRINUSE"})
     arrive(tmp_path, "ubuntu-24.04-root", "linux-6.17.13", {first: other})
     arrive(tmp_path, "ubuntu-26.04", "linux-7.0.13", {first: mismatch(first, {"listener.bind": "EACCES"})})
-    assert proposal.candidates(arrived(tmp_path, 0, 1, 2)) == []
+    assert proposal.candidates(arrived(tmp_path, 0, 1, 2), suite()) == []
 
 
 def test_only_results_that_the_diff_rests_on_are_filed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     arrive(tmp_path, "ubuntu-24.04", "linux-6.17.13")
     arrive(tmp_path, "ubuntu-26.04", "linux-7.0.13")
-    runs = proposal.candidates(arrived(tmp_path, 0, 2))
+    runs = proposal.candidates(arrived(tmp_path, 0, 2), suite())
     shows = {"linux-7.0.13"}
     monkeypatch.setattr(proposal, "proposal", lambda _, known: "diff" if shows & set(names(known)) else "")
     assert proposal.proposed(runs, [], suite()) == ("diff", [runs[1]])

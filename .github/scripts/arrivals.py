@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
 
@@ -84,20 +84,21 @@ def whole(arrived: Iterable[Arrival]) -> Iterator[tuple[Leg, Run]]:
             yield arrival.leg, arrival.run
 
 
-def platforms(arrived: Iterable[Arrival]) -> Iterator[tuple[Run, list[str]]]:
+def platforms(arrived: Iterable[Arrival], suite: Suite) -> Iterator[tuple[Run, list[str]]]:
     """The runs of each platform as one, under its name; and what differs in them."""
     found: dict[str, list[Run]] = defaultdict(list)
     for _, run in whole(arrived):
         found[run.platform.name].append(run)
     for name, those in sorted(found.items()):
-        merged, differ = together(those)
+        merged, differ = together(those, suite)
         yield Run(Path(f"{name}.jsonl"), those[0].platform, merged), differ
 
 
-def together(found: Sequence[Run]) -> tuple[Results, list[str]]:
+def together(found: Sequence[Run], suite: Suite) -> tuple[Results, list[str]]:
     """The runs of one platform as one, and the variants that were asked in two of them and differ: those are left out.
 
-    What was asked wins over what could not be: root's run over a user's, and a machine's over pytest's.
+    What was asked wins over what could not be: root's run over a user's, and a machine's over pytest's. Where the suite
+    states that the outcome may be either, it is either.
     """
     first, *rest = found
     merged, differ = Results(dict(first.results.about), dict(first.results.results)), set()
@@ -107,11 +108,27 @@ def together(found: Sequence[Run]) -> tuple[Results, list[str]]:
             if kept is None or kept.verdict == "unsupported":
                 merged.results[id_] = result
             elif result.verdict != "unsupported" and _seen(result) != _seen(kept):
-                differ.add(id_)
+                stated = suite.by_id[id_].expected(run.platform) if result.content == kept.content else None
+                either = _either(kept.outcome, result.outcome)
+                if stated is not None and all(_allowed(stated.outcome, *seen) for seen in either.items()):
+                    merged.results[id_] = replace(kept, outcome=either)
+                else:
+                    differ.add(id_)
     for id_ in differ:
         del merged.results[id_]
     merged.about["selected"] = len(merged.results)
     return merged, sorted(differ)
+
+
+def _either(one: Mapping[str, str], other: Mapping[str, str]) -> dict[str, str]:
+    """Of each step all outcomes of both, as alternatives."""
+    steps = sorted(one.keys() | other.keys())
+    seen = {step: {*one.get(step, "ok").split("|"), *other.get(step, "ok").split("|")} for step in steps}
+    return {step: "|".join(sorted(outcomes, key=lambda text: (text != "ok", text))) for step, outcomes in seen.items()}
+
+
+def _allowed(stated: Mapping[str, str], step: str, outcomes: str) -> bool:
+    return set(outcomes.split("|")) <= set(stated.get(step, "ok").split("|"))
 
 
 def _seen(result: Result) -> tuple[str, tuple[tuple[str, str], ...]]:

@@ -43,10 +43,17 @@ def plain(text: object) -> str:
 
 
 def summary(
-    arrived: Sequence[Arrival], other: Sequence[str], drift: Drift, new: Sequence[str], matrix: str = ""
+    arrived: Sequence[Arrival], other: Sequence[str], suite: Suite, drift: Drift, new: Sequence[str], matrix: str = ""
 ) -> str:
     """What the job's summary says, of at most MOST bytes."""
-    lines = [*_legs(arrived, other), *_differing(arrived), *_drift(drift), *_proposal(new), "", *matrix.split("\n")]
+    lines = [
+        *_legs(arrived, other),
+        *_differing(arrived, suite),
+        *_drift(drift),
+        *_proposal(new),
+        "",
+        *matrix.split("\n"),
+    ]
     size = 0
     for number, line in enumerate(lines):
         size += len(line.encode()) + 1
@@ -74,9 +81,9 @@ def _legs(arrived: Sequence[Arrival], other: Sequence[str]) -> Iterator[str]:
     yield ""
 
 
-def _differing(arrived: Sequence[Arrival]) -> Iterator[str]:
+def _differing(arrived: Sequence[Arrival], suite: Suite) -> Iterator[str]:
     """Where two runs of one platform were asked the same and differ: neither is taken for the platform."""
-    for run, differ in platforms(arrived):
+    for run, differ in platforms(arrived, suite):
         if differ:
             names = ", ".join(map(plain, differ[:5]))
             yield f"- {plain(run.platform)}: {len(differ)} variants differ from run to run: {names}"
@@ -111,13 +118,14 @@ def merge(arrived: Sequence[Arrival], other: Sequence[str], suite: Suite, out: P
     for leg, run in whole(arrived):
         shutil.copyfile(run.path, out / "whole" / f"{leg.name}.jsonl")
     (out / "platforms").mkdir(exist_ok=True)
-    for run, _ in platforms(arrived):
+    for run, _ in platforms(arrived, suite):
         write(out / "platforms" / run.path, [run.results], suite)
     drift = measured(arrived, suite, link)
     (out / "drift.json").write_text(json.dumps(drift, indent=1) + "\n", encoding="utf-8")
-    new = lay_out(candidates(arrived), suite, CHECKOUT, out / "proposal")
+    new = lay_out(candidates(arrived, suite), suite, CHECKOUT, out / "proposal")
     some = any(whole(arrived))  # a run in which nothing arrived changes no page
-    (out / "summary.md").write_text(summary(arrived, other, drift, new, page(out) if some else ""), encoding="utf-8")
+    text = summary(arrived, other, suite, drift, new, page(out) if some else "")
+    (out / "summary.md").write_text(text, encoding="utf-8")
     complete = all(arrival.state in ("whole", "retired") for arrival in arrived)
     outputs = {"complete": complete, "page": some, "proposal": bool(new)}
     return {name: str(value).lower() for name, value in outputs.items()}

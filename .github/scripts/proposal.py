@@ -23,11 +23,11 @@ from pytest_sockreuse.suite import Suite
 from pytest_sockreuse.verdict import FAILURES
 
 
-def candidates(arrived: Iterable[Arrival]) -> list[Run]:
+def candidates(arrived: Iterable[Arrival], suite: Suite) -> list[Run]:
     """The runs of each platform, as one, where they agree with the suite and with one another."""
     return [
         run
-        for run, differ in platforms(arrived)
+        for run, differ in platforms(arrived, suite)
         if not differ and not any(result.verdict in FAILURES for result in run.results.results.values())
     ]
 
