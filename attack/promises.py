@@ -28,7 +28,7 @@ from witness import witnessed
 PROCESSOR = 60  # seconds of processor time that one command may take
 MEMORY = 600  # MiB
 MESSAGE = 5_000  # characters about a mistake
-_WALL = 300  # seconds until a command counts as hung, on a machine that is busy with other things
+_WALL = 900  # seconds until a command counts as hung, on a machine that is busy with other things
 _PATIENCE = 10.0  # seconds in which what a killed command has started ends
 _ADDRESS_SPACE = 4 << 30  # bytes: what grows without end is not to take the machine with it
 
