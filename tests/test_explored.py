@@ -105,6 +105,83 @@ B.send()
 """
 
 
+# There is no room for its TIME_WAIT, and it keeps its port for a while: how long is not known.
+NO_ROOM = """
+sysctl net.ipv4.tcp_max_tw_buckets = 0
+A = tcp4()
+A.listen()
+B = mptcp4()
+B.bind(127.0.0.1:P)
+B.connect(127.0.0.1:A.port)
+C = A.accept()
+B.close()
+C.close()
+D = tcp4()
+D.bind(127.0.0.1:B.port)
+"""
+
+# So many are at the port that those at 127.0.0.1 are looked at alone: that K shares does not let L past C.
+MANY = """
+C = udp4(SO_REUSEADDR)
+C.bind(0.0.0.0:R)
+M[1-11] = udp4(SO_REUSEADDR)
+M[1-11].bind(127.0.0.[1-11]:R)
+K = udp4(SO_REUSEADDR, SO_REUSEPORT)
+K.bind(127.0.0.1:R)
+L = udp4(SO_REUSEPORT)
+L.bind(127.0.0.1:R)
+"""
+
+# It gets it on 6.18, whoever sends, and did not on 5.10.
+NARROWED = """
+A = udp6()
+A.bind([::]:P)
+A.connect([::]:0)
+C = udp4()
+C.connect(127.0.0.6:P)
+C.send()
+C.recv()
+"""
+
+# A device counts as much as a peer address, and E, which has SO_REUSEPORT and IPv6, is the last at its address.
+BY_DEVICE = """
+B = udp6(SO_REUSEADDR, SO_BINDTODEVICE=lo)
+B.bind([::1]:R)
+E = udp6(SO_REUSEADDR, SO_REUSEPORT)
+E.bind([::1]:R)
+E.connect([::1]:0)
+F = udp6()
+F.sendto([::1]:R)
+E.recv()
+"""
+
+# It arrives by the device that it was sent by, which is not that of its addresses.
+OTHER_DEVICE = """
+device d1
+A = udp4(SO_BINDTODEVICE=d1)
+B = udp4(SO_BINDTODEVICE=d1)
+B.bind(0.0.0.0:P)
+A.sendto(0.0.0.0:B.port)
+B.recv()
+"""
+
+# The second connect() sent no SYN, and put IPv6 back in its place.
+NOT_SENT = """
+B = tcp6()
+B.connect([::ffff:127.0.0.1]:P)?
+B.connect([::ffff:224.0.0.1]:0)?
+B.connect([::1]:P)
+"""
+
+# ENETUNREACH where d1 has an address, as it does on some kernels.
+NO_LOOPBACK = """
+sysctl net.ipv6.conf.lo.disable_ipv6 = 1
+device d1
+D = udp6()
+D.connect([::1]:P)
+"""
+
+
 @pytest.mark.parametrize(
     ("text", "step", "outcome"),
     [
@@ -116,6 +193,13 @@ B.send()
         (LATE, "C.send", "ECONNRESET"),
         (ENDING, "N.connect", "EADDRNOTAVAIL ok"),
         (UNREAD, "B.send#2", ""),
+        (NO_ROOM, "D.bind", ""),
+        (MANY, "L.bind", "EADDRINUSE"),
+        (NARROWED, "C.recv", ""),
+        (BY_DEVICE, "E.recv", "timeout"),
+        (OTHER_DEVICE, "B.recv", ""),
+        (NOT_SENT, "B.connect#3", "ECONNREFUSED"),
+        (NO_LOOPBACK, "D.connect", ""),
     ],
 )
 def test_the_model_says_what_the_kernel_did(text: str, step: str, outcome: str) -> None:

@@ -242,6 +242,19 @@ $n = udp{f}({reuse})
 $n.bind(<{lo}|{any}>:R)?
 <$b.recv()?|$b.send()?|$b.disconnect()?|$b.close()>
 """
+#: An SCTP listener that goes, and its port that a connection has.
+STREAMS = """
+$l = sctp{f}({reuse})
+$l.bind({lo}:R)?
+$l.listen()?
+$c = sctp{f}()
+$c.connect({lo}:R)?
+$s = $l.accept()
+<|$c.send()?\n$s.recv()?>
+$l.close()
+$n = sctp{f}(<|{reuse}>)
+$n.bind({lo}:R)?
+"""
 #: Sockets bound to devices.
 DEVICES = """
 $a = <tcp|udp>{f}(SO_BINDTODEVICE=<lo|d1|d1|nosuch>)
@@ -359,6 +372,7 @@ SCENES = {
         TURNS,
     ),
     "mptcp": (CONNECTION, AGAIN),
+    "sctp": (STREAMS,),
 }
 SLOW = (SILENCE, SECOND)
 

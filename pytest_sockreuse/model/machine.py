@@ -175,7 +175,7 @@ class Machine(Generic[S]):
             raise why
         if step.of:
             self.names[step.name] = Held(unknown=str(why))
-        if step.verb == "get":  # if it fails so do the calls after it
+        if step.verb != "name" and not (step.survives or step.of):  # if it fails so do the calls after it
             held.unknown = held.unknown or str(why)
         return StepPrediction(step.label, unknown=str(why))
 
@@ -365,9 +365,11 @@ def _close(m: Machine[Any], step: Step, held: Held, sk: Sock, host: str, port: i
             m.called[sk] = next(iter(m.sharing(sk)), step.name)
         m.clause = m.family.shared
         return
-    for name in m.sharing(sk) if sk.descriptors > 1 else (step.name,):  # without that clause all of them are closed
-        m.names[name].port, m.names[name].sock = sk.shown, None
+    names = m.sharing(sk) if sk.descriptors > 1 else (step.name,)  # without that clause all of them are closed
+    shown = sk.shown
     m.family.close(m, sk)
+    for name in names:
+        m.names[name].port, m.names[name].sock = shown, None
 
 
 def _dup(m: Machine[Any], step: Step, held: Held, sk: Sock, host: str, port: int) -> None:

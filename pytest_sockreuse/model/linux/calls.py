@@ -130,6 +130,8 @@ class Linux:
             options.apply(m, sk, option)
 
     def get(self, m: Machine, sk: Sock, option: Option) -> str | None:
+        if sk.proto == "sctp" and option.name == "IPV6_V6ONLY":
+            sctp.known(m)  # whether it could be set
         return mptcp.read(m, sk, option) if sk.mptcp else options.read(m, sk, option)
 
     def name(self, m: Machine, sk: Sock) -> Value:
@@ -217,16 +219,21 @@ class Linux:
                 raise Errno("EAFNOSUPPORT", MAPPED_ON_V6ONLY)
             self.udp.connect(m, sk, host, port)
             return
-        if sk.proto == "sctp" and sk.state == LISTEN:
-            sctp.known(m)
-        else:
-            _covered(m, sk, host)
+        if sk.proto == "sctp":
+            sctp.connect(m, sk, host, port)
+            return
+        _covered(m, sk, host)
         if sk.connected or sk.state != CLOSE:
             raise Errno("EISCONN", CONNECTED)
         sk.tried = sk.mptcp
         check_family(sk, host)
         check_scope(m, sk, host)
-        self.tcp.connect(m, sk, route.route(m, sk, host), port)
+        try:
+            self.tcp.connect(m, sk, route.route(m, sk, host), port)
+        except Errno as error:
+            if error.name in tcp.NOT_SENT and error.clause is not MAPPED_ON_V6ONLY and sk.family == 6:
+                sk.mapped = False  # tcp_v6_connect goes back to IPv6 (ipv6_specific)
+            raise
         sk.tried = False
 
     def disconnect(self, m: Machine, sk: Sock) -> None:
@@ -259,9 +266,7 @@ class Linux:
         if sk.proto == "udp":
             raise Errno("EOPNOTSUPP", DATAGRAM)
         if sk.proto == "sctp":
-            sctp.known(m)
-            if sk.shut_rd:
-                sctp.lose(m)
+            return sctp.accept(m, sk)
         if sk.state != LISTEN:
             raise Errno("EINVAL", NOT_LISTENING)
         if not sk.queue:
@@ -292,6 +297,8 @@ class Linux:
                 sk.error = "ECONNRESET"
 
     def receive(self, m: Machine, sk: Sock, all_: bool) -> bool:
+        if sk.proto == "sctp":
+            return sctp.receive(m, sk, all_)
         _covered(m, sk)
         if sk.proto == "udp":
             outcome = self._datagram(sk, all_)
@@ -318,7 +325,8 @@ class Linux:
             self.udp.send(m, sk, host, port)
             return
         if sk.proto == "sctp":
-            sctp.send(m, host)
+            sctp.send(m, sk, host)
+            return
         _covered(m, sk)
         outcome = stream.send(m, self.tcp, sk)
         if outcome != "ok":

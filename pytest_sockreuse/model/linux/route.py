@@ -120,7 +120,9 @@ def _over_ipv4(m: Machine, sk: Sock, destination: str, once: bool) -> Route:
     group = kind == "multicast" and MULTICAST_TO in m.on
     everybody = destination == "255.255.255.255" or group
     device = multicast.device_for(m, sk, destination) if group else sk.device
-    if device not in ("", "lo") and not (once and destination == "0.0.0.0") and BY_DEVICE in m.on:
+    if device not in ("", "lo") and BY_DEVICE in m.on:
+        if once and destination == "0.0.0.0":
+            raise Unknown("IPv4 by another device")
         if destination == "0.0.0.0" or (source and not foreign):
             raise Errno("EINVAL", BY_DEVICE)
         if foreign or (everybody and not group) or kind == "broadcast":
@@ -187,6 +189,8 @@ def _over_ipv6(m: Machine, sk: Sock, destination: str, once: bool) -> Route:
         raise Errno("ENETUNREACH", NO_ROUTE)
     if not is_local(m, "::1") and NO_IPV6 in m.on:
         fixed = sk.laddr != "::" and kind_of(sk.laddr) != "multicast"
+        if not fixed and len(m.devices) > 1 and m.env.get("net.ipv6.conf.all.disable_ipv6", "0") == "0":
+            raise Unknown("IPv6 without lo where another device may have an address")
         raise Errno("ENETUNREACH" if fixed else "EADDRNOTAVAIL", NO_IPV6)
     kind = parsed(destination)[2]
     if kind == "multicast" and MULTICAST_TO in m.on:

@@ -1,4 +1,4 @@
-"""Linux SCTP without a connection. From the first one on nothing is known of any SCTP socket."""
+"""Linux SCTP up to the end of a connection. From the first that ends on nothing is known of any SCTP socket."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ REUSEPORT = BOOK(
 BOUND_ONCE = BOOK("sctp-bind-once", "A second bind() of an SCTP socket is EINVAL.", f"{_SOCKET} sctp_bind")
 EXHAUSTED = BOOK(
     "sctp-ports-exhausted",
-    "bind(0) of SCTP takes a port that no SCTP socket has; where none is left it is EADDRINUSE, listen() EAGAIN.",
-    f"{_SOCKET} sctp_get_port_local, sctp_listen_start",
+    "bind(0) of SCTP takes a port that no SCTP socket has; else it is EADDRINUSE, listen() and connect() EAGAIN.",
+    f"{_SOCKET} sctp_get_port_local, sctp_listen_start, sctp_autobind",
 )
 UNCONNECTED = BOOK(
     "sctp-not-connected",
@@ -41,10 +41,30 @@ UNCONNECTED = BOOK(
 NO_DISCONNECT = BOOK("sctp-no-disconnect", "SCTP cannot be disconnected, EOPNOTSUPP.", f"{_SOCKET} sctp_inet_connect")
 
 
+CONNECTED = BOOK(
+    "sctp-connected-once",
+    "connect() of a connected or listening SCTP socket is EISCONN; a connected one does not listen or accept, EINVAL.",
+    f"{_SOCKET} __sctp_connect, sctp_inet_listen, sctp_accept",
+    "source",
+)
+NO_LISTENER = BOOK(
+    "sctp-nobody-listens",
+    "connect() of SCTP to a port without listener is ECONNREFUSED, and so it is where more than its backlog wait.",
+    "net/sctp/sm_statefuns.c sctp_sf_do_5_1B_init (sk_acceptq_is_full)",
+    "source",
+)
+CHILD = BOOK(
+    "sctp-child-holds-address",
+    "An accepted SCTP socket holds the addresses of its listener, whose options it has.",
+    f"{_SOCKET} sctp_sock_migrate",
+    "source",
+)
+
+
 def known(m: Machine) -> None:
     """Raises Unknown once an SCTP socket did what is not modelled."""
     if m.state.sctp_lost:
-        raise Unknown("connections of SCTP")
+        raise Unknown("connections of SCTP beyond their data")
 
 
 def lose(m: Machine) -> None:
@@ -56,17 +76,18 @@ def lose(m: Machine) -> None:
 def check(m: Machine, sk: Sock, host: str) -> str:
     """The address that bind() gives to `sk`. Raises Errno, Unknown."""
     known(m)
+    if sk.port and BOUND_ONCE in m.on:
+        raise Errno("EINVAL", BOUND_ONCE)
     if (":" in host) != (sk.family == 6) or parsed(host)[1] != sk.family:
         lose(m)
-    if at.kind_of(parsed(host)[0]) in ("broadcast", "multicast"):
+    anywhere = sk.family == 4 and (sk.nonlocal_ or m.env.get("net.ipv4.ip_nonlocal_bind", "0") != "0")
+    if at.kind_of(parsed(host)[0]) in ("broadcast", "multicast", "linklocal") and not anywhere:
         raise Errno("EADDRNOTAVAIL", at.NOT_LOCAL)
     return at.check_local(m, sk, host)
 
 
 def bind(m: Machine, sk: Sock, address: str, port: int) -> None:
     """sctp_do_bind after the checks of address and privilege. Raises Errno."""
-    if sk.port and BOUND_ONCE in m.on:
-        raise Errno("EINVAL", BOUND_ONCE)
     before, sk.laddr = sk.laddr, address
     try:
         _get_port(m, sk, port)
@@ -79,8 +100,11 @@ def bind(m: Machine, sk: Sock, address: str, port: int) -> None:
 def listen(m: Machine, sk: Sock, backlog: int) -> None:
     """sctp_inet_listen. Raises Errno, Unknown."""
     known(m)
-    if not backlog:
+    if sk.connected and CONNECTED in m.on:
+        raise Errno("EINVAL", CONNECTED)
+    if not backlog or sk.tried:
         lose(m)
+    sk.backlog = min(backlog, 4096) if backlog > 0 else 4096
     if sk.state == LISTEN:
         return
     sk.state = LISTEN
@@ -92,17 +116,85 @@ def listen(m: Machine, sk: Sock, backlog: int) -> None:
     sk.shown = sk.port
 
 
-def send(m: Machine, host: str) -> None:
-    """sctp_sendmsg without a connection. Raises Errno, Unknown."""
+def connect(m: Machine, sk: Sock, host: str, port: int) -> None:
+    """__sctp_connect. Raises Errno, Unknown."""
     known(m)
-    if host:
+    if (sk.connected or sk.state == LISTEN) and CONNECTED in m.on:
+        raise Errno("EISCONN", CONNECTED)
+    address, family, kind = parsed(host)
+    if (":" in host) != (sk.family == 6) or family != sk.family or kind != "loopback" or not at.is_local(m, address):
         lose(m)
-    raise Errno("EPIPE", UNCONNECTED)
+    if sk.shut_rd or sk.device or m.addresses or (sk.user != "root" and sk.port):
+        lose(m)
+    if not sk.port:
+        try:
+            _get_port(m, sk, 0)
+        except Errno:
+            raise Errno("EAGAIN", EXHAUSTED) from None
+    sk.shown = sk.port
+    if not (sk.any_ or sk.laddr == address):
+        lose(m)
+    if sk.port == port:
+        lose(m)
+    sk.told = sk.host if not sk.any_ else "127.0.0.1" if sk.family == 4 else "[::1]"
+    found = [other for other in m.state.sctp[port].owners if other.state == LISTEN] if port in m.state.sctp else []
+    found = [other for other in found if other.any_ or other.laddr == address]
+    if len(found) > 1 or any(other.device or other.family != sk.family for other in found):
+        lose(m)
+    if found and address not in ("127.0.0.1", "::1"):
+        lose(m)
+    if not found or len(found[0].queue) > found[0].backlog:
+        sk.tried = True
+        raise Errno("ECONNREFUSED", NO_LISTENER)
+    child = Sock("sctp", sk.family, found[0].user)
+    child.connected, child.peer, child.port = True, sk, port
+    child.told = found[0].told = f"[{address}]" if sk.family == 6 else address
+    sk.connected, sk.peer = True, child
+    found[0].queue.append(child)
+
+
+def accept(m: Machine, sk: Sock) -> Sock | None:
+    """sctp_accept. Raises Errno, Unknown."""
+    known(m)
+    if sk.shut_rd:
+        lose(m)
+    if sk.state != LISTEN:
+        raise Errno("EINVAL", CONNECTED)
+    if not sk.queue:
+        return None
+    child = sk.queue.pop(0)
+    child.ra, child.rp, child.v6only, child.laddr, child.shown = sk.ra, sk.rp, sk.v6only, sk.laddr, child.port
+    if CHILD in m.on:
+        m.state.sctp[child.port].owners.append(child)
+    return child
+
+
+def send(m: Machine, sk: Sock, host: str) -> None:
+    """sctp_sendmsg. Raises Errno, Unknown."""
+    known(m)
+    if host or sk.tried:
+        lose(m)
+    if sk.peer is None:
+        raise Errno("EPIPE", UNCONNECTED)
+    sk.peer.rx += 1
+
+
+def receive(m: Machine, sk: Sock, all_: bool) -> bool:
+    """sctp_recvmsg of a connection. Raises Unknown."""
+    known(m)
+    if sk.peer is None or all_:
+        lose(m)
+    if not sk.rx:
+        return False
+    sk.rx -= 1
+    return True
 
 
 def shutdown(m: Machine, sk: Sock, how: str) -> None:
     """inet_shutdown. Raises Errno, Unknown."""
     known(m)
+    if sk.connected:
+        lose(m)
     if sk.state != LISTEN:
         sk.shut_rd = sk.shut_rd or how != "WR"
         raise Errno("ENOTCONN", UNCONNECTED)
@@ -119,6 +211,8 @@ def disconnect(m: Machine) -> None:
 def close(m: Machine, sk: Sock) -> None:
     """sctp_put_port. Raises Unknown."""
     known(m)
+    if sk.connected or sk.queue:
+        lose(m)
     if sk.port:
         bucket = m.state.sctp[sk.port]
         bucket.owners.remove(sk)

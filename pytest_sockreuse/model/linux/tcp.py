@@ -139,6 +139,8 @@ MAPPED_STICKS = BOOK(
     "net/ipv6/tcp_ipv6.c tcp_v6_connect (icsk_af_ops = &ipv6_mapped)",
 )
 
+#: Errors of a connect() that sent no SYN.
+NOT_SENT = frozenset({"ENETUNREACH", "EADDRNOTAVAIL", "EINVAL", "EACCES"})
 #: What a small socket in TIME_WAIT keeps of the one it stands for.
 _REMEMBERED = "ra rp v6only device laddr port raddr rport auto timestamps".split()
 
@@ -186,6 +188,8 @@ class Tcp:
             stream.last(m, sk, self.stay(m, sk, True))
             return
         if not self._room(m):
+            if sk.mptcp:
+                raise Unknown("an MPTCP connection that has no room in TIME_WAIT")
             if sk.peer is not None:
                 sk.peer.peer = None
             sk.peer = None

@@ -29,8 +29,9 @@ REUSEPORT = BOOK(
 )
 FIRST_REUSEPORT = BOOK(
     "udp-first-reuseport-decides",
-    "The sockets are looked at from the newest on, and the first that shares by SO_REUSEPORT ends the search.",
-    f"{_UDP} udp_lib_lport_inuse (return 0)",
+    "The sockets are looked at from the newest on, and the first that shares by SO_REUSEPORT ends the search; of more "
+    "than 10 at a port those at the address of bind(), and then those at the wildcard.",
+    f"{_UDP} udp_lib_lport_inuse (return 0), udp_lib_get_port (hslot->count)",
 )
 MISSED = BOOK(
     "udp-wildcard-misses-many",
@@ -103,13 +104,23 @@ def owners(m: Machine, port: int, lite: bool) -> list[Sock]:
 
 
 def in_use(m: Machine, sk: Sock, port: int, many: bool = True) -> bool:
-    """udp_lib_lport_inuse: whether a socket of the port stands against `sk`; `many`: bind() by number."""
-    on, here = m.on, owners(m, port, sk.lite)
+    """udp_lib_get_port: whether a socket of the port stands against `sk`; `many`: bind() by number."""
+    here = owners(m, port, sk.lite)
     m.spend(len(here))
-    for sk2 in here:
+    if many and len(here) > 10:
+        if not sk.any_:
+            exact = [other for other in here if other.laddr == sk.laddr]
+            return _stands(m, sk, exact, many) or _stands(m, sk, [other for other in here if other.any_], many)
+        if MISSED in m.on:
+            here = [other for other in here if other.any_]
+    return _stands(m, sk, here, many)
+
+
+def _stands(m: Machine, sk: Sock, others: list[Sock], many: bool) -> bool:
+    """udp_lib_lport_inuse, udp_lib_lport_inuse2."""
+    on = m.on
+    for sk2 in others:
         if sk2 is sk or not at.overlap(on, sk, sk2) or (sk2.device and sk.device and sk2.device != sk.device):
-            continue
-        if many and len(here) > 10 and sk.any_ and not sk2.any_ and MISSED in on:
             continue
         if sk.ra and sk2.ra and REUSEADDR in on:
             m.clause = REUSEADDR
@@ -321,6 +332,8 @@ class Udp:
         """The sockets that a datagram fits, the newest first; those at the wildcard only if there are no others."""
         v4, device, found = ":" not in destination, arrives_by(destination), []
         for other in sorted(owners(m, dport, lite), key=lambda other: other.bound_at, reverse=NEWEST in m.on):
+            if destination == at.LOOPBACK4 and _narrowed(other) and other.rport in (0, sport):
+                raise Unknown("IPv4 to 127.0.0.6 beside a socket that connect() gave an IPv6 address")
             if other.laddr != destination and not (other.any_ and (":" in other.laddr or v4)):
                 continue
             if (v4 and other.v6only) or other.device not in ("", device):
@@ -359,7 +372,7 @@ class Udp:
     @staticmethod
     def _score(sk: Sock, v6: bool) -> int:
         """compute_score."""
-        return 8 * bool(sk.raddr or (v6 and sk.past)) + 8 * bool(sk.rport) + 4 * bool(sk.device) + (sk.family == 4)
+        return 4 * (bool(sk.raddr or (v6 and sk.past)) + bool(sk.rport) + bool(sk.device)) + (sk.family == 4)
 
     def _receiver(self, m: Machine, source: str, sport: int, destination: str, dport: int, lite: bool) -> list[Sock]:
         """The socket that gets a datagram, if any: by lookup_reuseport one of its group that is not connected."""
@@ -373,3 +386,8 @@ class Udp:
             return [best]
         m.clause = SPREAD
         return [members[m.spread(len(members))]]
+
+
+def _narrowed(sk: Sock) -> bool:
+    """Whether connect() gave `sk` an IPv6 address: newer kernels' IPv4 takes that for 127.0.0.6, from any peer."""
+    return bool(sk.raddr) and ":" in sk.laddr and not sk.any_ and not sk.addr_lock
