@@ -66,6 +66,12 @@ P.recv()
 S[1-2] = tcp4()
 S[1-2].bind(127.0.0.[1-2]:P)
 S[1-2].listen(-1)
+group = udp6(IPV6_JOIN_GROUP=ff02::fb%lo, IP_ADD_MEMBERSHIP=224.0.0.251%lo, IPV6_MULTICAST_IF=lo)
+group.get(IPV6_MULTICAST_IF)
+group.set(IP_MULTICAST_IF=nosuch)?
+group.get(IP_MULTICAST_IF)
+group.bind([fe80::1%nosuch]:0)?
+group.bind([::1%nosuch]:Q)
 lost = sctp6(SO_REUSEADDR)
 lost.bind([::1]:lost.port)
 """

@@ -158,6 +158,12 @@ def _shown(result: Result | None, variant: Variant, observation: Observation) ->
     return told(variant, observation) == (result.reason or None, result.outcome)
 
 
+def some_value(name: str) -> str:
+    """A value that an option's form has."""
+    group = "ff02::fb%lo" if name.startswith("IPV6_") else "224.0.0.251%lo"
+    return {"text": "lo", "range": "1-2", "group": group, "device": "lo"}.get(options()[name].form, "3")
+
+
 TOLD = {
     "labels": """A[1-2] = tcp4(); A1.bind(127.0.0.1:P); A[1-2].bind(127.0.0.1:P)?; wait 0.001; A[1-2].name();
         A1.name()""",
@@ -179,8 +185,7 @@ TOLD = {
     "kinds": """A[4-4] = mptcp4(); B = udplite6(); C = sctp6(); A4.bind(127.0.0.1:P); B.bind([::1]:P); B.name();
         C.close()""",
     "every option": "; ".join(
-        f"S{n} = tcp4(); S{n}.set({name}={ {'text': 'lo', 'range': '1-2'}.get(known.form, '3') }); S{n}.get({name})"
-        for n, (name, known) in enumerate(options().items())
+        f"S{n} = tcp4(); S{n}.set({name}={some_value(name)}); S{n}.get({name})" for n, name in enumerate(options())
     ),
     "no such setting": "sysctl net.ipv4.no_such_setting = 1; A = tcp4()",
     "a setting of the host": "sysctl  kernel/hostname  =  a  b ; A = tcp4()",

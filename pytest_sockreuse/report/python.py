@@ -10,7 +10,7 @@ import builtins
 import keyword
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from ..options import options
 from ..scenario import KINDS, Address, Option, Scenario, Setting, Step
@@ -53,6 +53,7 @@ class _Program:
     def __init__(self, scenario: Scenario) -> None:
         self.scenario = scenario
         self.options = list(dict.fromkeys(option.name for step in scenario.steps for option in step.options))
+        self.devices = {"lo", *(setting.value for setting in scenario.environment if setting.kind == "device")}
         self.names = self._names()
         self.needs = set(self._needed())
 
@@ -164,16 +165,17 @@ class _Program:
         yield "socket.AF_INET6" if family == 6 else "socket.AF_INET"
         yield _KINDS[proto]
         if step.options:
-            yield f"options=[{', '.join(f'({option.name}, {_value(option)})' for option in step.options)}]"
+            pairs = [f"({option.name}, {_value(option, self.devices)})" for option in step.options]
+            yield f"options=[{', '.join(pairs)}]"
         if step.user:
             yield f'user="{step.user}"'
 
     def _arguments(self, step: Step) -> Iterator[str]:
         match step.verb:
             case "set":
-                yield from (step.options[0].name, _value(step.options[0]))
+                yield from (step.options[0].name, _value(step.options[0], self.devices))
             case "get":
-                yield from (step.options[0].name, *_READ[options()[step.options[0].name].form])
+                yield from (step.options[0].name, *_read(step.options[0].name))
             case "bind" | "connect":
                 yield self._address(step.address)
             case "sendto":
@@ -199,7 +201,8 @@ class _Program:
             port = f"{self.names[address.owner]}.port"
         elif address.symbol:
             port = self.names[f":{address.symbol}"]
-        return f'("{address.host}", {port})'
+        host, _, device = address.host.partition("%")
+        return f'("{host}", {port}, 0, {_index(device, self.devices)})' if device else f'("{host}", {port})'
 
 
 _METHODS = {"set": "setsockopt", "get": "getsockopt", "name": "getsockname"}
@@ -210,11 +213,18 @@ _READ = {
     "linger": ("struct.calcsize(LINGER)", 'lambda value: str(struct.unpack(LINGER, value)[1]) if value[0] else "off"'),
     "range": ("4", 'lambda value: "{1}-{0}".format(*divmod(struct.unpack("@I", value)[0], 65536))'),
     "text": ("64", 'lambda value: value.rstrip(b"\\0").decode()'),
+    "group": ("0", "str"),
+    "device": ("0", 'lambda value: socket.if_indextoname(value) if value else "0"'),
 }
 
 
-def _value(option: Option) -> str:
-    """The value of an option as setsockopt takes it."""
+def _read(name: str) -> tuple[str, str]:
+    """How a value is read; the device of IPv4 is told by its address."""
+    return ("4", "socket.inet_ntoa") if name == "IP_MULTICAST_IF" else _READ[options()[name].form]
+
+
+def _value(option: Option, devices: Collection[str]) -> str:
+    """The value of an option as setsockopt takes it; a device that is none of these has a number that none has."""
     form, value = options()[option.name].form, option.value or "1"
     if option.raw is not None:
         return repr(option.raw)
@@ -226,8 +236,22 @@ def _value(option: Option) -> str:
             return f'struct.pack("@I", {high} << 16 | {low})'
         case "text":
             return repr(value.encode() + b"\0")
+        case "group" | "device":
+            host, _, device = value.partition("%") if form == "group" else ("", "", value)
+            return _membership(host, _index(device, devices), option.name)
         case _:
             return str(int(value))
+
+
+def _index(device: str, devices: Collection[str]) -> str:
+    return f'socket.if_nametoindex("{device}")' if device in devices else "0" if not device else "2**31 - 1"
+
+
+def _membership(host: str, index: str, name: str) -> str:
+    """A group and the number of a device, or that alone, as Linux takes them; the others take those of IPv6 so."""
+    if not name.startswith("IPV6_"):
+        return f'socket.inet_aton("{host or "0.0.0.0"}") + bytes(4) + struct.pack("@i", {index})'
+    return f'socket.inet_pton(socket.AF_INET6, "{host}") + struct.pack("@I", {index})' if host else index
 
 
 def _command(setting: Setting) -> str:
@@ -237,6 +261,7 @@ def _command(setting: Setting) -> str:
         case "ephemeral":
             return "sysctl -w net.ipv4.ip_local_port_range='{} {}'".format(*setting.ports)
         case "address":
-            return f"ip address add {setting.value} dev lo"
+            host, _, device = setting.value.partition("%")
+            return f"ip address add {host} dev {device or 'lo'}"
         case _:
             return f"ip link add {setting.value} type dummy && ip link set {setting.value} up"
