@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import resource
 import sys
 from collections.abc import Container, Iterable, Sequence
 from io import FileIO
@@ -18,7 +19,7 @@ from .symbols import Dealer
 assert sys.platform == "linux"
 
 _MOST = 4000  # scenarios of one namespace: few enough for its port symbols, and for net.ipv4.tcp_max_tw_buckets
-_KEPT = 16  # namespaces, of different environments
+_KEPT = 16  # namespaces, of different environments, where a process may have many files open: each takes some five
 _TIME_WAITS = "net.ipv4.tcp_max_tw_buckets"
 _IN_USE = re.compile(rb" (?:inuse|tw) (\d+)")
 
@@ -74,6 +75,8 @@ class SharedNamespaces:
     def __init__(self) -> None:
         self._rooms: dict[Sequence[Setting] | None, _Room] = {}  # by environment, the last used last; None: PORTS
         self._now: Sequence[Setting] | None = None
+        files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        self._kept = max(1, min(_KEPT, files // 64)) if files >= 0 else _KEPT
 
     @property
     def settler(self) -> Settler:
@@ -106,7 +109,7 @@ class SharedNamespaces:
         return room.enter(symbols, numbers)
 
     def _new(self, key: Sequence[Setting] | None) -> _Room:
-        if len(self._rooms) >= _KEPT:
+        if len(self._rooms) >= self._kept:
             self._rooms.pop(next(iter(self._rooms))).close()
         room = _Room(key or ())
         if key is None:
