@@ -95,7 +95,7 @@ class _Draft:
         if dice.chance(4):
             self.lines.append("device d1")
             self.devices = ("d1",)
-            if 6 in self.families and self.stack == "linux":
+            if 6 in self.families and self.stack == "linux" and "disable_ipv6" not in plot.setting:
                 self.lines += ["address fe80::1", "address fe80::1%d1"]
                 self.scene(dice.pick((scenes.DEVICES, scenes.LINKS, scenes.GROUP6)))
             else:
