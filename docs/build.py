@@ -22,6 +22,8 @@ DOOR = """<!doctype html>
 <meta http-equiv="refresh" content="0; url=docs/index.html"></head>
 <body><a href="docs/index.html">pytest-sockreuse</a></body></html>
 """
+#: In the matrix, whose cases then link to the playground.
+BESIDE = '<meta name="playground" content="playground/index.html">\n'
 
 
 def build(site: Path, playground: Path | None) -> None:
@@ -34,6 +36,8 @@ def build(site: Path, playground: Path | None) -> None:
         _python("pytest_sockreuse.cli", "report", "--html", str(site / "matrix.html"))
     if playground is not None:
         shutil.copytree(playground, site / "playground", dirs_exist_ok=True)
+        matrix = (site / "matrix.html").read_text("utf-8")
+        (site / "matrix.html").write_text(matrix.replace("<title>", f"{BESIDE}<title>", 1), "utf-8")
     (site / "index.html").write_text(DOOR, encoding="utf-8")
 
 

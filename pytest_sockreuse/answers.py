@@ -15,6 +15,7 @@ from typing import Any
 from .model import Clause, ModelError, Prediction, families, predictions
 from .parser import decode, parse
 from .platforms import Platform, known, registry
+from .report.predictions import unnamed
 from .report.python import program
 from .report.ranges import folded
 from .scenario import Scenario, ScenarioError
@@ -128,7 +129,7 @@ class _Answer:
         against: dict[int, dict[str, None]] = {}
         for step in (self.does[platform].steps[number] for number in steps):
             if step.unknown:
-                return [(-1, self.does[platform].not_run or step.unknown)]
+                return [(-1, unnamed(self.does[platform].not_run or step.unknown))]
             if step.clause in families()[platform.stack].BOOK.clauses:
                 number = self.clauses.setdefault((platform.stack, step.clause), len(self.clauses))
                 against.setdefault(number, {})[step.against] = None

@@ -51,6 +51,9 @@ def test_versions_are_folded_to_ranges_that_cannot_be_read_backwards_nor_go_over
     newer = answer("sysctl net.ipv4.tcp_tw_reuse_delay = 1\nA = tcp4()\n")
     assert ["Linux", "until 6.13"] in newer["groups"][0]["who"]
     assert not newer["groups"][0]["known"]
+    reasons = [why for why in newer["lines"][0]["why"][0] if why[0][0][0] == "Linux"]
+    no_setting = "This system has no setting net.ipv4.tcp_tw_reuse_delay that a scenario can change"
+    assert reasons == [[[["Linux", "until 6.13"]], -1, no_setting]]
     assert newer["groups"][1]["who"][0][1].startswith("6.14 \N{EN DASH} ")  # "since" would say that others do otherwise
 
 

@@ -4,9 +4,9 @@ const SECONDS = 10; // that an answer may take
 const START = 120; // that loading may take, over a slow line
 
 export class Asker {
-  /** `tell(state, words)` is called as it becomes loading, ready, or failed. */
-  constructor(tell) {
-    this.tell = tell;
+  /** `tell(state, words)` is called as it becomes loading, ready, or failed; an answer may take so many `seconds`. */
+  constructor(tell, seconds = SECONDS) {
+    Object.assign(this, { tell, seconds });
     this.waiting = new Map(); // by the kind of a question, the newest that was not yet sent
     this.start();
   }
@@ -49,7 +49,7 @@ export class Asker {
     this.waiting.delete(kind);
     this.asked = asked;
     this.worker.postMessage({ ask: asked.kind, ...asked.given });
-    this.limit(SECONDS, () => {
+    this.limit(this.seconds, () => {
       this.worker.terminate();
       this.asked = null;
       asked.resolve(null);

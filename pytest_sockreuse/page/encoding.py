@@ -13,6 +13,7 @@ from typing import Any
 from ..matrix.claims import claims
 from ..matrix.table import BASES, Cell, Matrix, Outcome, Run, Seen
 from ..model import families
+from ..report.predictions import unnamed
 from ..suite import Case, Statement
 from ..version import __version__
 from .numbers import Numbers, Strands, Table, differences, steps
@@ -74,7 +75,7 @@ class _Coded:
             self.clauses(steps(decides)),
             BASES.index(cell.basis),
             self.statements(cell.statement),
-            self.whys(cell.why),
+            self.whys(unnamed(cell.why)),
             self._outcome(cell.expected) if cell.expected else -1,
             *(self._seen(one, cell.outcome) for one in cell.seen),
         )
@@ -87,7 +88,7 @@ class _Coded:
         if seen.state == "match" and seen.outcome == outcome:
             return 0
         exact = self._outcome(seen.outcome) if seen.outcome else -1
-        return 1 + self.seen((seen.state, exact, self.whys(seen.reason)))
+        return 1 + self.seen((seen.state, exact, self.whys(unnamed(seen.reason))))
 
     def _case(self, rule: int, case: Case) -> list[Any]:
         axes = [

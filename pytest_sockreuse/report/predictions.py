@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -76,6 +77,11 @@ def _reason(step: StepPrediction, why: bool) -> str:
 def _deciding(prediction: Prediction, book: Mapping[str, Clause]) -> Iterable[Clause]:
     """The clauses that decide a step, in the order of the steps."""
     return [book[name] for name in dict.fromkeys(step.clause for step in prediction.steps) if name in book]
+
+
+def unnamed(why: str) -> str:
+    """Why a scenario is not run, without the name of the platform: the same for all that lack a setting."""
+    return re.sub(r"^.{1,60}? has no setting ", "This system has no setting ", why)
 
 
 def compare(predictions: Sequence[tuple[Platform, Prediction]], width: int = 0) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from collections.abc import Callable
@@ -15,6 +16,7 @@ pytest.importorskip("playwright", reason="needs Playwright: tox run -e browser")
 from pytest_sockreuse.loader import load
 from pytest_sockreuse.matrix.build import committed
 from pytest_sockreuse.report.fold import unfold
+from pytest_sockreuse.report.ranges import folded
 from pytest_sockreuse.report.results import read
 
 if TYPE_CHECKING:
@@ -129,13 +131,13 @@ def test_a_file_that_is_none_is_refused_with_its_line(look: Open, tmp_path: Path
     assert "Could not read bad.jsonl" in page.locator("#taken").inner_text()
 
 
-def test_the_script_knows_the_ids_texts_and_labels_of_every_variant(
+def test_the_script_knows_ids_texts_and_labels_of_every_variant_and_the_words_of_ranges(
     visit: Open, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import pytest_sockreuse.page as ours
 
     reader = ours._read
-    bared = "\nglobalThis.inner = { idOf, textOf, labelsOf, variants, unfolded };\n"
+    bared = "\nglobalThis.inner = { idOf, textOf, labelsOf, variants, unfolded, folded };\n"
     monkeypatch.setattr(ours, "_read", lambda name: reader(name) + bared * (name == "main.js"))
     path = tmp_path / "bared.html"
     found = re.search(r'type="application/json">\n(.*)\n</script>', whole.read_text())
@@ -152,3 +154,16 @@ def test_the_script_knows_the_ids_texts_and_labels_of_every_variant(
     assert page.evaluate("lines => lines.map(line => inner.unfolded(line, 1e6))", lines) == [
         unfold(line, 10**6) for line in lines
     ]
+    labels = ["10", "server-2016", "4.9.1", "4.9.7", "5.0.1", "5.1", "6.0.2"]
+    does = list(itertools.product([None, 1, 2], repeat=4))
+    for some in (labels[:4], labels[2:6], labels[3:]):
+        shown = page.evaluate(
+            """([labels, does]) => does.map((one) => {
+                const platforms = labels.map((label, at) => ({ label, does: one[at] }));
+                const found = inner.folded({ platforms }, (a, b) => a.does === b.does, (it) => it.does === null);
+                return found.filter((range) => !range.gap).map((range) => [range.first, range.last, range.words]);
+            })""",
+            [some, does],
+        )
+        wanted = [[[one.first, one.last, one.words or "every version"] for one in folded(some, it)] for it in does]
+        assert shown == wanted

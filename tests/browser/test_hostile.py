@@ -13,6 +13,7 @@ import pytest
 
 pytest.importorskip("playwright", reason="needs Playwright: tox run -e browser")
 
+from hostile import PAYLOADS
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -21,26 +22,6 @@ import pytest_sockreuse.page as ours
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
-PAYLOADS = [
-    "<img src=x onerror=ran=1>",
-    "<svg onload=ran=1>",
-    "<details open ontoggle=ran=1>",
-    "<iframe srcdoc='<script>parent.ran=1</script>'></iframe>",
-    "<iframe src='javascript:parent.ran=1'></iframe>",
-    "<a href='javascript:ran=1' id=trap>go</a>",
-    '" onmouseover=ran=1 autofocus onfocus=ran=1 tabindex=0 x="',
-    "<style>@import 'https://example.invalid/a.css'</style><link rel=stylesheet href=https://example.invalid/b.css>",
-    "<base href=https://example.invalid/>",
-    "<form action=https://example.invalid/><input type=submit id=trap2></form>",
-    "</script><script>ran=1</script>",
-    "<!--<script>",
-    "]]>\u2028ran=1\u2029\u202e\x00",
-    "{script}{policy}{data}",
-    "https://example.invalid/'\"><img src=x onerror=ran=1>",
-    "${ran=1}`;ran=1;//",
-    "\\u003cimg src=x onerror=ran=1>",
-    "__proto__",
-]
 #: Runs nothing, but leads away: only the escaping stands against it.
 AWAY = "<meta http-equiv=refresh content='0;url=https://example.invalid/'>"
 FRAGMENTS = ("", "#/cases", "#/cases?q={}", "#/case/{}", "#/claims/{}", "#/servers", "#/systems", "#/file", "#/{}")

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 import pytest
 
 pytest.importorskip("axe_playwright_python", reason="needs Playwright and axe: tox run -e browser")
 
 from browsing import opening
+from hostile import PAYLOADS
 from samples import situations
 
 from pytest_sockreuse.answers import answer
+from pytest_sockreuse.loader import load
 from pytest_sockreuse.parser import parse
 from pytest_sockreuse.report.python import program
 
@@ -94,14 +99,93 @@ def test_a_mistake_is_named_by_line_and_column_and_the_lines_above_are_answered(
     assert message.inner_text() == ""
 
 
-def test_a_link_carries_the_scenario_in_its_fragment(page: Page, visit: Open, playground: str) -> None:
+def test_a_link_carries_the_scenario_in_its_fragment_and_is_answered_within_5_seconds(
+    page: Page, visit: Open, playground: str, browser: Browser
+) -> None:
     text = "# ä + & % # \n" + ORDER
     type_in(page, text)
     page.wait_for_function("() => location.hash.includes('%26')")
     fragment = page.evaluate("location.hash")
-    other = visit(playground, fragment)
-    assert other.get_by_role("textbox").input_value() == text
     assert "(" not in fragment  # where links are pasted, brackets end them
+    before = processor(browser)
+    other = visit(playground, fragment)
+    assert processor(browser) - before < 5
+    assert other.get_by_role("textbox").input_value() == text
+    took = other.evaluate(KEYSTROKES, 30)
+    assert took[0] < 50, took  # milliseconds; the quickest, since machines are busy
+
+
+#: Types so many letters, and gives the times until each answer was drawn, the shortest first.
+KEYSTROKES = """async (many) => {
+    const area = document.querySelector("textarea");
+    const took = [];
+    for (let letter = 0; letter < many; letter++) {
+        const start = performance.now();
+        area.value += "x";
+        area.dispatchEvent(new InputEvent("input", { inputType: "insertText" }));
+        while (document.documentElement.dataset.answered !== String(area.value.length)) {
+            await new Promise((done) => setTimeout(done));
+        }
+        took.push(performance.now() - start);
+    }
+    return took.sort((a, b) => a - b);
+}"""
+
+
+def processor(browser: Browser) -> float:
+    """Seconds of the processor that all processes of the browser took: what others do does not count."""
+    found = browser.new_browser_cdp_session().send("SystemInfo.getProcessInfo")["processInfo"]
+    return float(sum(one["cpuTime"] for one in found))
+
+
+def test_what_does_not_answer_in_time_is_ended_and_starts_again(page: Page) -> None:
+    answers = page.evaluate(
+        """async () => {
+            const { Asker } = await import(new URL("asker.js", location.href));
+            const heard = [];
+            await new Promise((ready) => {
+                const asker = new Asker((state) => {
+                    heard.push(state);
+                    if (state !== "ready") return;
+                    if (heard.length > 2) return asker.worker.terminate(ready());
+                    asker.seconds = 0.0001;
+                    asker.ask("answer", { text: "A = tcp4()" }).then((answer) => heard.push(answer));
+                });
+            });
+            return heard;
+        }"""
+    )
+    assert answers == ["loading", "ready", "loading", None, "ready"]
+
+
+def test_hostile_texts_run_nothing_and_ask_for_nothing(page: Page) -> None:
+    for payload in PAYLOADS:
+        type_in(page, f"# {payload}\nA = tcp4()  # {payload}\n{payload}")
+        page.evaluate("text => { location.hash = `#scenario=${text}`; }", payload)
+    type_in(page, f"# {PAYLOADS[0]}\nA = tcp4()  # {PAYLOADS[0]}")
+    page.get_by_role("button", name="Python").click()
+    page.locator("#python pre").wait_for()
+    page.get_by_role("button", name="Scenario", exact=True).click()
+    assert page.evaluate("globalThis.ran") is None
+    assert page.locator("img, iframe, svg, form, base, main style, main script").count() == 0
+
+
+def test_a_worker_is_bound_by_the_policy_of_the_page(browser: Browser, playground: str) -> None:
+    """Whatever Python were made to run there, it could ask nobody else."""
+    context = browser.new_context()
+    page = context.new_page()
+    page.goto(playground)
+    answer = page.evaluate(
+        """() => new Promise((tell) => {
+            const code = `
+                addEventListener("securitypolicyviolation", (event) => postMessage(event.effectiveDirective));
+                fetch("http://127.0.0.2:9/").then(() => postMessage("sent"), () => {});`;
+            const worker = new Worker(URL.createObjectURL(new Blob([code], { type: "text/javascript" })));
+            worker.onmessage = ({ data }) => tell(data);
+        })"""
+    )
+    context.close()
+    assert answer == "connect-src"
 
 
 def test_words_are_offered_and_taken_by_keyboard(page: Page) -> None:
@@ -158,19 +242,31 @@ def test_one_begins_with_an_example_and_comes_back(page: Page) -> None:
     page.wait_for_function("text => document.querySelector('textarea').value === text", arg=ORDER)
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_axe_finds_nothing(visit: Open, playground: str, theme: str) -> None:
+def test_axe_finds_nothing(page: Page) -> None:
     from axe_playwright_python.sync_playwright import Axe
 
     axe, wrong = Axe(), []
-    page = visit(playground, "", 1280, theme)
-    for width in (360, 768, 1280):
+    for width, text in itertools.product((360, 768, 1280), (ORDER, ORDER + "third = tcp4(")):
         page.set_viewport_size({"width": width, "height": 800})
-        for text in (ORDER, ORDER + "third = tcp4("):
-            type_in(page, text)
-            if text != ORDER:
-                page.get_by_role("listbox").wait_for()
+        type_in(page, text)
+        if text != ORDER:
+            page.get_by_role("listbox").wait_for()
+        for theme in ("dark", "light"):
+            page.emulate_media(color_scheme=theme)
             found = axe.run(page, options={"runOnly": RULES}).response["violations"]
             wrong += [f"{width}: {one['id']}: {one['nodes'][0]['html'][:200]} ({len(one['nodes'])})" for one in found]
-            assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"wider than {width}"
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"wider than {width}"
     assert not wrong
+
+
+def test_a_case_of_the_matrix_opens_in_the_playground(visit: Open, whole: Path, tmp_path: Path) -> None:
+    variant = load(check=False).by_id["order-dependence/every-order[ip4-ra-ra-bloc-lo-lo]"]
+    beside = '<meta name="playground" content="playground/index.html">'
+    matrix = tmp_path / "matrix.html"
+    matrix.write_text(whole.read_text("utf-8").replace("<title>", f"{beside}<title>", 1), "utf-8")
+    page = visit(matrix, f"#/case/{variant.id}")
+    target = page.get_by_role("link", name="Open in the playground").get_attribute("href")
+    assert target is not None
+    address, _, text = target.partition("#scenario=")
+    assert address == "playground/index.html"
+    assert unquote(text) == str(variant.scenario)

@@ -235,16 +235,20 @@ function claimsPart(one) {
     el("ul", null, one.claims.map((id) => el("li", null, inside(fragment("claims", id), id), ` ${text(id)?.[2] ?? ""}`))));
 }
 
+/** Where the playground is, if the site that this page lies in has one and says so. */
+const playground = document.querySelector('meta[name="playground"]')?.content;
+
 /** The commands that perform this variant: alone, as a case of the suite, and by the model of the chosen platform. */
 function repeatPart({ one, variant, on }) {
   const scenario = textOf(variant).replace(/\n*$/, "\n");
   const modelled = on.modelled ? "" : `\nsockreuse predict case.scenario --on ${on.name} --why`;
   return [
+    playground && el("p", null, el("a", { href: `${playground}#scenario=${encodeURIComponent(scenario)}` }, "Open in the playground"), ", where every model answers as you change it."),
     el("p", null, "On your machine, call by call, in a shell:"),
     copyable(`cat > case.scenario <<'END'\n${scenario}END\nsockreuse run case.scenario${modelled}`, "the commands", true),
     el("p", null, "Or as a case of the suite, with its verdict:"),
     copyable(`pytest --sockreuse=${one.rule.id} --sockreuse-only -k '${idOf(variant).split("/")[1]}'`, "the command", true),
-  ];
+  ].filter(Boolean);
 }
 
 function missingView(what, id, back) {

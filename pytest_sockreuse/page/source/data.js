@@ -165,9 +165,9 @@ function linesOf(variant) {
   variant.lines = textOf(variant).replace(/\n+$/, "").split("\n").map((text) => {
     const line = { text, first: number, labels: [] };
     for (const call of expanded(text.split("#")[0].trim())) {
-      const found = /^(\w+)(?: ?= ?\w+(\.accept)?\(|\.(\w+)\()/.exec(call);
+      const found = /^(\w+)(?: ?= ?\w+(?:\.(\w+))?\(|\.(\w+)\()/.exec(call);
       if (!found) continue;
-      const label = `${found[1]}.${found[3] ?? (found[2] ? "accept" : "socket")}`;
+      const label = `${found[1]}.${found[3] ?? found[2] ?? "socket"}`;
       count[label] = (count[label] ?? 0) + 1;
       line.labels.push(count[label] > 1 ? `${label}#${count[label]}` : label);
     }

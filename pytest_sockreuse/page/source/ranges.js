@@ -1,37 +1,43 @@
 // Versions that do the same, folded to ranges. Only neighbours are folded, and only what is equal: never across a gap.
 
-/** The shortest label that still tells a version from the others of its family: 6.2.16 is 6.2. */
-function shortLabel(platform) {
-  const line = /^(\d+\.\d+)\.\d+$/.exec(platform.label)?.[1];
-  const same = (other) => other.label === line || other.label.startsWith(`${line}.`);
-  return line && platform.family.platforms.filter(same).length === 1 ? line : platform.label;
+/** The release line of a version: 6.2.16 is of 6.2. */
+const lineOf = (label) => label.split(".").slice(0, 2).join(".");
+
+/** The release line of a version, if no other version of it is outside the range; else the version. */
+function shortLabel(labels, at, first, last) {
+  const line = lineOf(labels[at]);
+  const shared = labels.some((label, other) => (other < first || other > last) && lineOf(label) === line);
+  return shared ? labels[at] : line;
 }
 
-/** A run of versions in words that cannot be read backwards: since 6.3, until 6.2, 5.10 – 6.7, 6.2. */
-function rangeWords(family, first, last) {
-  const all = family.platforms;
-  if (first === last) return shortLabel(all[first]);
-  if (![all[first], all[last]].every((one) => /^\d/.test(one.label))) {
-    return all.slice(first, last + 1).map((one) => one.label).join(", ");
-  }
-  if (first === 0 && last === all.length - 1) return `${shortLabel(all[first])} – ${shortLabel(all[last])}`;
-  if (last === all.length - 1) return `since ${shortLabel(all[first])}`;
-  if (first === 0) return `until ${shortLabel(all[last])}`;
-  return `${shortLabel(all[first])} – ${shortLabel(all[last])}`;
+/**
+ * A range in words that cannot be read backwards, as report/ranges.py has them: since 6.3, until 6.2, 5.10 – 6.7, 6.2; or
+ * none, where it is all. `before` and `after` say that the version there is known to do otherwise.
+ */
+function rangeWords(labels, first, last, before, after) {
+  if (first === 0 && last === labels.length - 1) return "";
+  if (first < last && ![labels[first], labels[last]].every((label) => /^\d/.test(label))) return labels.slice(first, last + 1).join(", ");
+  const [from, to] = [first, last].map((at) => shortLabel(labels, at, first, last));
+  if (last === labels.length - 1 && before) return `since ${from}`;
+  if (first === 0 && after) return `until ${to}`;
+  return from === to ? from : `${from} – ${to}`;
 }
 
-/** The ranges of a family's versions between which nothing changes: `same(a, b)` of two neighbours. */
-function folded(family, same) {
+/** The ranges of a family's versions between which nothing changes: `same(a, b)` of two neighbours, neither of them a `gap`. */
+function folded(family, same, gap = () => false) {
   const found = [];
+  const labels = family.platforms.map((platform) => platform.label);
   family.platforms.forEach((platform, at) => {
     const open = found.at(-1);
     if (open && same(family.platforms[at - 1], platform)) open.last = at;
-    else found.push({ family, first: at, last: at });
+    else found.push({ family, first: at, last: at, gap: gap(platform) });
   });
-  for (const range of found) {
+  found.forEach((range, at) => {
+    const known = (other) => other !== undefined && (range.gap || !other.gap);
     range.platforms = family.platforms.slice(range.first, range.last + 1);
-    range.words = rangeWords(family, range.first, range.last);
-  }
+    range.words = rangeWords(labels, range.first, range.last, known(found[at - 1]), known(found[at + 1]))
+      || (labels.length > 1 ? "every version" : labels[0]);
+  });
   return found;
 }
 
@@ -42,10 +48,13 @@ function alike(a, b) {
 }
 
 /** The ranges of a family in one variant. */
-const rangesOf = (family, variant) => folded(family, (a, b) => alike(cellOf(variant, a), cellOf(variant, b)));
+const rangesOf = (family, variant) =>
+  folded(family, (a, b) => alike(cellOf(variant, a), cellOf(variant, b)), (one) => GAPS.has(cellOf(variant, one).basis));
 
 /** The ranges of a family in many variants: it is split where any of them changes. */
 function rangesIn(family, some) {
   const used = [...new Set(some.map((variant) => variant.vector))];
-  return folded(family, (a, b) => used.every((vector) => alike(cells[vectors[vector][a.index]], cells[vectors[vector][b.index]])));
+  const cellIn = (vector, platform) => cells[vectors[vector][platform.index]];
+  return folded(family, (a, b) => used.every((vector) => alike(cellIn(vector, a), cellIn(vector, b))),
+    (one) => used.every((vector) => GAPS.has(cellIn(vector, one).basis)));
 }
