@@ -127,7 +127,7 @@ def read(m: Machine, sk: Sock, option: Option) -> str | None:
         raise Unknown("MPTCP after connect()")
     name = option.name
     _check(m, name, "EOPNOTSUPP", "EOPNOTSUPP")
-    if name in _MISSING:
+    if name in _MISSING or "MULTICAST" in name or name in multicast.MEMBERSHIPS:
         raise Errno("EOPNOTSUPP", MISSING)
     if name in ("SO_REUSEADDR", "SO_REUSEPORT") and REUSE_OPTIONS not in m.on:
         return sk.options.get(name, "0")
