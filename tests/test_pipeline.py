@@ -244,7 +244,7 @@ def test_what_was_proven_becomes_a_pull_request(merged: Bench) -> None:
     if WHOLE:  # the suite may have statements that these kernels prove, and nobody has applied that yet
         assert set(own) <= files.keys()
     else:
-        assert sorted(files) == own
+        assert sorted(file for file in files if "/predictions/" not in file) == own  # which tests/test_kept.py holds
         assert files[name] == (ROOT / name).read_text()  # as it was before it was weakened
     assert files["docs/claims.md"].startswith("# ")
     (merged.root / "filed.jsonl").write_text(files[f"conformance/results/{current()}.jsonl"])
