@@ -463,9 +463,34 @@ def test_the_explainer_beside_it_is_right(project: pytest.Pytester) -> None:
     result.stdout.fnmatch_lines(["call *bind*(test_taken.py:5)", "held by *LISTEN*"])
 
 
-def test_sockets_that_cannot_be_watched_are_a_usage_error(project: pytest.Pytester) -> None:
-    project.makeconftest("import socket\nclass Green: __module__ = 'gevent._socket3'\nsocket.socket = Green")
-    result = project.runpytest_subprocess("--sockreuse-record")
-    assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["*--sockreuse-record: the sockets of gevent cannot be watched; run these tests *"])
-    assert "Traceback" not in str(result.stderr) + str(result.stdout)
+PATCHES = {
+    # as gevent has it: methods that pass on to a socket within
+    "gevent": "def bind(self, address): return self._sock.bind(address)\n    def listen(self): self._sock.listen()\n"
+    "    def close(self): self._sock.close()",
+    # as eventlet has it: they are looked up there
+    "eventlet": "def __getattr__(self, name): return getattr(self._sock, name)",
+}
+
+
+@pytest.mark.parametrize("whose", PATCHES)
+def test_sockets_that_cannot_be_watched_are_said_and_fail_nothing(project: pytest.Pytester, whose: str) -> None:
+    project.makeconftest(
+        f"import _socket, socket\nclass Green:\n    __module__ = '{whose}.sockets'\n"
+        f"    def __init__(self): self._sock = _socket.socket()\n    {PATCHES[whose]}\nsocket.socket = Green"
+    )
+    project.makepyfile(
+        test_served="import socket\ndef test_server():\n    sock = socket.socket()\n    sock.bind(('127.0.0.1', 0))\n"
+        "    sock.listen()\n    sock.close()"
+    )
+    recorded = project.runpytest_subprocess("test_served.py", "--sockreuse-record")
+    recorded.assert_outcomes(passed=1)
+    recorded.stdout.fnmatch_lines([f"sockreuse: nothing is recorded: the sockets of {whose} cannot be watched; run *"])
+    explained = project.runpytest_subprocess("test_served.py", "--sockreuse-explain")
+    explained.assert_outcomes(passed=1)
+    explained.stdout.fnmatch_lines([f"sockreuse: not explained: *accept of the sockets of {whose} cannot be watched*"])
+    judged = project.runpytest_subprocess("test_served.py", "--sockreuse-record", "--sockreuse-record-fail")
+    assert judged.ret == pytest.ExitCode.USAGE_ERROR
+    judged.stderr.fnmatch_lines(
+        [f"*--sockreuse-record-fail: the sockets of {whose} cannot be watched; run these tests *"]
+    )
+    assert "Traceback" not in str(judged.stderr) + str(judged.stdout)

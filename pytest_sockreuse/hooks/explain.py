@@ -71,8 +71,18 @@ class Explainer:
         self._how: dict[int, str] = {}  # by inode: bind, accept or connect
         self._class: Any = socket.socket
         self._wrapped: dict[str, tuple[Any, Any]] = {}  # what is there now, and what was before
+        self._unwatched = [verb for verb in _VERBS if not hasattr(self._class, verb)]  # as eventlet's class has it
         for verb in _VERBS:
-            self._watch(verb)
+            if verb not in self._unwatched:
+                self._watch(verb)
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        if self._unwatched:
+            whose = self._class.__module__.partition(".")[0]
+            terminalreporter.write_line(
+                f"sockreuse: not explained: {', '.join(self._unwatched)} of the sockets of {whose} cannot be watched; "
+                "run these tests without its patch of socket.socket"
+            )
 
     @pytest.hookimpl(trylast=True)  # the recorder came later, and goes first
     def pytest_unconfigure(self) -> None:

@@ -26,7 +26,7 @@ from ..recorder.reconstruct import Trace, reconstruct
 from ..recorder.report import Record, fails, record, report, summarize, text
 from ..recorder.skips import skipped
 from ..recorder.translate import bearing
-from ..recorder.watch import Unwatchable, look_again, recording
+from ..recorder.watch import Unwatchable, look_again, recording, watched_class
 from ..scenario import Scenario
 from ..text import nearest
 
@@ -209,6 +209,7 @@ class RecordSession:
         self.baseline, self.accepted = self._baseline(config)
         self.reported: set[str] = set()  # what the test was failed for already
         self.records: dict[str, Record] = {}
+        self.unwatched = ""  # why nothing is recorded, and what to do
         self.open = ExitStack()
 
     def _baseline(self, config: pytest.Config) -> tuple[Path | None, dict[Entry, str]]:
@@ -250,12 +251,16 @@ class RecordSession:
         return entry
 
     def pytest_sessionstart(self) -> None:
+        try:
+            watched_class()
+        except Unwatchable as error:
+            if self.fail:  # a run that finds nothing for this reason must not pass
+                raise pytest.UsageError(f"--sockreuse-record-fail: {error}") from None
+            self.unwatched = str(error)
+            return
         if not self.config.pluginmanager.hasplugin("dsession"):  # with xdist the workers run the tests
-            try:
-                children.count_started()
-                self.open.enter_context(self.recorder.running())
-            except Unwatchable as error:
-                raise pytest.UsageError(f"--sockreuse-record: {error}") from None
+            children.count_started()
+            self.open.enter_context(self.recorder.running())
 
     def pytest_unconfigure(self) -> None:
         self.open.close()
@@ -352,7 +357,9 @@ class RecordSession:
             suite.note_records(self.records)
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        if not hasattr(self.config, "workerinput"):
+        if self.unwatched:
+            terminalreporter.write_line(f"sockreuse: nothing is recorded: {self.unwatched}")
+        elif not hasattr(self.config, "workerinput"):
             targets = [platform.name for platform in self.recorder.targets]
             met = {Entry(*one) for entry in self.records.values() for one in entry.get("baseline", ())}
             unmet = sorted(str(one) for one in self.accepted.keys() - met)

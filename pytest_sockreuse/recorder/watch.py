@@ -395,7 +395,7 @@ _MAKERS: set[CodeType] = set()  # methods that make a socket object of a descrip
 watched_options: frozenset[tuple[int, int]] = frozenset()  # level and number of those that bear on ports
 
 
-def _watched() -> type[Any]:
+def watched_class() -> type[Any]:
     """The class of Python's sockets, also where something has put a subclass in its place. Raises Unwatchable."""
     class_: type[Any]
     for class_ in getattr(socket.socket, "__mro__", ()):
@@ -407,7 +407,7 @@ def _watched() -> type[Any]:
 
 def _install() -> None:
     global _class
-    _class = _watched()
+    _class = watched_class()
     for name in _WRAPPERS:
         stands = vars(_class).get(name)
         if (stands and stands is _ours.get(name)) or (name in _under and stands is not _before[name]):
