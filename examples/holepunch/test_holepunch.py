@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import random
+import re
 import subprocess
 import sys
-import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,9 +14,11 @@ import holepunch
 import lab
 import pytest
 
+from pytest_sockreuse.cli import main
 from pytest_sockreuse.hooks.recorder import Recording
 
 HOLEPUNCH = [sys.executable, str(Path(__file__).with_name("holepunch.py"))]
+SCENARIO = Path(__file__).with_name("peer.scenario")
 SERVER = f"{lab.SERVER}:7000"
 OUTSIDE = {"a": "198.51.100.2", "b": "198.51.100.6"}
 PORT = 4001  # of both peers, in namespaces of their own
@@ -125,13 +127,28 @@ async def meet_a_peer_that_waits() -> None:
 
 
 @pytest.mark.sockreuse_netns
-def test_the_readme_shows_where_it_would_fail_and_why(
-    socket_recording: Recording, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_scenario_has_the_calls_of_a_peer(socket_recording: Recording) -> None:
     asyncio.run(meet_a_peer_that_waits())
+    lines = [line.partition("#")[0].strip() for line in str(socket_recording.scenario).splitlines()]
+    ours = re.findall(r"^(\w+)\.bind\(0\.0\.0\.0:", "\n".join(lines), re.M)
+    made = [line for line in lines if re.split(r"[ .]", line)[0] in ours and "connect(" not in line]
+    wanted = calls(SCENARIO.read_text().splitlines()[1:])
+    assert calls(made)[: len(wanted)] == wanted
+
+
+def calls(lines: list[str]) -> list[str]:
+    """The calls, whatever their sockets and ports are called."""
+    return [re.sub(r"^\w+( = |\.)|(?<=:)\w+(?=\))", "", line) for line in lines]
+
+
+def test_the_readme_shows_where_it_would_fail(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(Path(__file__).parents[2])  # where the README's command is given
-    shown = Path(__file__).with_name("README.md").read_text().split("test_holepunch.py::")[1].split("```")[0]
-    assert textwrap.dedent(shown.partition("\n")[2]) == socket_recording.report.strip() + "\n"
+    shown = Path(__file__).with_name("README.md").read_text().split("$ sockreuse ")[1].split("```")[0]
+    command, _, output = shown.partition("\n")
+    assert main(command.split()) == 0
+    assert capsys.readouterr().out == output
 
 
 @pytest.mark.parametrize(
