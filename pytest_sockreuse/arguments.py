@@ -99,7 +99,7 @@ def parser(commands: Mapping[str, str]) -> argparse.ArgumentParser:
         )
         made.set_defaults(call=commands[name])
         if json:
-            made.add_argument("--json", action="store_true", help=f"print one JSON object a {json}")
+            made.add_argument("--json", action="store_true", help=f"print one JSON object for each {json}")
         return made
 
     _scenarios(command)

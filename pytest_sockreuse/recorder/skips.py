@@ -11,7 +11,7 @@ from typing import Any
 from .answers import Asker
 from .conditions import imports, skips
 from .syntax import Code, Condition, Def, Definition, Scope, Step, conditions, imported, parsed
-from .values import Open, differs
+from .values import Open
 
 _SET_UP = (
     "setUp",
@@ -201,18 +201,3 @@ def _branch(
     if holds is None:
         return _leaves([*body, *other], scope, asker)
     return skips(body if holds else other)
-
-
-def asks(function: Callable[..., Any], here: str, there: str) -> bool:
-    """Whether a function asks for the system anywhere, with an answer that is another there."""
-    found = _definition(function)
-    if found is None:
-        return False
-    code, node = found
-    asker, scope = Asker(here, there, ()), Scope(code, node)
-    for inner in ast.walk(node):
-        if isinstance(inner, ast.If | ast.IfExp | ast.While) and differs(asker.ask(inner.test, scope)):
-            return True
-        if isinstance(inner, ast.Call) and asker.arguments(inner, scope):
-            return True
-    return False
