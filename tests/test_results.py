@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import json
+import re
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_sockreuse.loader import load
 from pytest_sockreuse.report.results import Result, Results, ResultsError, observed, read, write
-from pytest_sockreuse.scenario import Observation, StepOutcome
+from pytest_sockreuse.scenario import CALLS, Observation, StepOutcome
 from pytest_sockreuse.suite import Expectation, Suite
 from pytest_sockreuse.verdict import VERDICTS, Verdict, judge
 
+SCHEMA = Path(__file__).parents[1] / "conformance/schema"
 PROPERTY = settings(derandomize=True, deadline=None, database=None, max_examples=60)
 
 ONE = Result("rule/case", "0123456789ab", "match", {"A.bind": "EADDRINUSE"}, "measured", {"X-1": True})
@@ -317,3 +320,30 @@ def test_what_the_system_chose_is_told_as_what_it_may_choose(
         assert judge(expectation.outcome, again).state == "match"
     apart = Result.of(variant, observation, Verdict("mismatch"), expectation, {})
     assert apart.outcome.get(step.step, "ok") == seen.replace("10000", "P")
+
+
+def test_a_result_of_every_statement_can_be_written_and_read(tmp_path: Path) -> None:
+    """As its step, its verb and what it states, of the whole suite."""
+    suite = load()
+    stated: dict[tuple[str, str], Result] = {}
+    for variant in suite.variants:
+        for statement in variant.case.statements:
+            outcome = statement.outcome if isinstance(statement.outcome, dict) else {}
+            for step, text in outcome.items():
+                for one in str(text).split("|"):
+                    new = Result(variant.id, variant.content, "match", {step: one})
+                    stated.setdefault((step.rpartition(".")[2], one), new)
+    assert ("name", "[fe80::1%lo]:P") in stated
+    validator = jsonschema.Draft202012Validator(json.loads((SCHEMA / "result.json").read_text()))
+    for result in stated.values():
+        write(tmp_path / "one.jsonl", [results(result)], NO_SUITE)
+        [found] = read(tmp_path / "one.jsonl")
+        assert found.results[result.id].outcome == result.outcome
+        validator.validate(json.loads((tmp_path / "one.jsonl").read_text().splitlines()[1]))
+
+
+@pytest.mark.parametrize("schema", ["result", "rule", "guards"])
+def test_a_schema_knows_the_verbs_of_the_language(schema: str) -> None:
+    text = (SCHEMA / f"{schema}.json").read_text()
+    for verb in {call.verb for call in CALLS} - {"wait"}:  # which has no outcome
+        assert re.search(rf"[(|]{verb}[)|]|\\.{verb}\(", text), verb

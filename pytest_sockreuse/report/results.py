@@ -19,7 +19,7 @@ from typing import Any, NamedTuple, NoReturn
 
 from .. import intake, output
 from ..loader import BASES
-from ..scenario import Observation, StepOutcome
+from ..scenario import CALLS, Observation, StepOutcome
 from ..suite import Expectation, Suite, Variant
 from ..text import visible
 from ..verdict import FAILURES, VERDICTS, Verdict, is_outcome, is_value
@@ -33,10 +33,11 @@ LONG = 10_000  # characters of a reason
 _PLATFORM = re.compile(r"[a-z0-9]+-[A-Za-z0-9._-]{1,60}")
 _HASH = re.compile(r"[0-9a-f]{12}")
 _STEP = re.compile(
-    r"[A-Za-z][A-Za-z0-9_]*\.(socket|set|get|bind|listen|connect|disconnect|accept|shutdown|eof|sendto|send|recv|close"
-    r"|name)(#[1-9][0-9]*)?"
+    rf"[A-Za-z][A-Za-z0-9_]*\.({'|'.join(sorted({call.verb for call in CALLS} - {'wait'}))})(#[1-9][0-9]*)?"
 )
-_ADDRESS = r"([0-9.]{1,40}|\[[0-9a-f:.]{1,40}\]):([0-9]{1,5}(\.\.[0-9]{1,5})?|[A-Z][A-Z0-9]{0,20})"
+_ADDRESS = (
+    r"([0-9.]{1,40}|\[[0-9a-f:.]{1,40}(%[A-Za-z0-9_.\-]{1,15})?\]):([0-9]{1,5}(\.\.[0-9]{1,5})?|[A-Z][A-Z0-9]{0,20})"
+)
 _CHOSEN = re.compile(rf"{_ADDRESS}(\|{_ADDRESS})*")  # a port by its symbol, or those that the system chooses from
 _CLAIM = re.compile(r"[A-Z]-[1-9][0-9]*")
 
