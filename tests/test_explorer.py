@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import itertools
 import json
+import re
 from pathlib import Path
 from random import Random
 
@@ -15,7 +16,7 @@ from pytest_sockreuse.explorer.differential import Disagreement, disagreement, s
 from pytest_sockreuse.explorer.distinguish import resemble, shortest, show, to_json
 from pytest_sockreuse.explorer.draw import texts
 from pytest_sockreuse.explorer.exhaustive import Count, longest
-from pytest_sockreuse.explorer.fuzz import Fuzz
+from pytest_sockreuse.explorer.fuzz import Fuzz, Tally, explore
 from pytest_sockreuse.explorer.graph import Graph
 from pytest_sockreuse.explorer.scope import Scope
 from pytest_sockreuse.live.runner import Runner
@@ -110,6 +111,20 @@ def test_the_model_is_right_about_a_few() -> None:
     lines = list(tally.lines())
     assert not tally.kinds, "\n".join(lines)
     assert lines[0].startswith("200 scenarios performed in ")
+
+
+@on_linux
+@pytest.mark.usefixtures("namespaces")
+def test_an_interrupt_loses_nothing_that_was_found() -> None:
+    said: list[str] = []
+
+    def interrupt(tally: Tally) -> None:
+        if tally.performed >= 20:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        explore(current(), 7, 1000, None, said.append, interrupt)
+    assert re.fullmatch(r"2\d scenarios performed in [0-9.]+ s, 0 disagreements", said[0])
 
 
 class Terminal(io.StringIO):

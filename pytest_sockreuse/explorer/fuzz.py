@@ -74,15 +74,17 @@ class Fuzz:
         Raises Broken where the runner fails twice.
         """
         start = time.monotonic()
-        for _ in itertools.islice(self._asking(), count):
-            if self._test.under_way == _AHEAD and (suspects := self._compare()):
-                self._believe(suspects + self._drain())
-            if show is not None:
-                show(self.tally)
-            if seconds is not None and time.monotonic() - start > seconds:
-                break
-        self._believe(self._drain())
-        self.tally.seconds += time.monotonic() - start
+        try:
+            for _ in itertools.islice(self._asking(), count):
+                if self._test.under_way == _AHEAD and (suspects := self._compare()):
+                    self._believe(suspects + self._drain())
+                if show is not None:
+                    show(self.tally)
+                if seconds is not None and time.monotonic() - start > seconds:
+                    break
+            self._believe(self._drain())
+        finally:
+            self.tally.seconds += time.monotonic() - start
         return self.tally
 
     def _asking(self) -> Iterator[None]:
@@ -143,9 +145,15 @@ def explore(
     say: Callable[[str], None],
     show: Callable[[Tally], None] | None = None,
 ) -> bool:
-    """Explore and report; whether everything was as predicted. `show` as in `Fuzz.run`. Raises Broken."""
+    """Explore and report, also when interrupted; whether everything was as predicted. `show` as in `Fuzz.run`.
+
+    Raises Broken.
+    """
     with Runner() as runner:
-        tally = Fuzz(runner, platform, seed).run(count, seconds, show)
-    for line in tally.lines():
-        say(line)
-    return not tally.kinds
+        fuzz = Fuzz(runner, platform, seed)
+        try:
+            fuzz.run(count, seconds, show)
+        finally:
+            for line in fuzz.tally.lines():
+                say(line)
+    return not fuzz.tally.kinds
