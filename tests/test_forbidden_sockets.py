@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
+import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -12,6 +13,16 @@ from pytest_sockreuse.hooks import fixtures
 
 Run = Callable[..., pytest.RunResult]
 _IMPORTED = fixtures  # before a run in this process imports it, and drops it again
+
+
+@pytest.fixture(autouse=True)
+def _class_as_it_was() -> Iterator[None]:
+    """What pytest-socket gives back, it leaves in the class that had inherited it."""
+    before = dict(vars(socket.socket))
+    yield
+    for name in vars(socket.socket).keys() - before.keys():
+        delattr(socket.socket, name)
+
 
 #: What pytest-socket 0.8 does: a class that cannot be made, a connect() that asks, both taken back after each test.
 GUARD = """

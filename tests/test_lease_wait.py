@@ -91,7 +91,7 @@ def test_a_port_that_is_served_already_is_not_waited_for(give: Ports) -> None:
 
 def test_a_process_that_ends_says_what_it_said(give: Ports, start: Start) -> None:
     lease = give.hold("tcp")
-    process = start("import sys; print('no \\x1b[1mdatabase'); sys.exit('twice')")
+    process = start("import sys; print('no \\x1b[1mdatabase', flush=True); sys.exit('twice')")
     began = time.monotonic()
     with pytest.raises(PortError) as told:
         lease.wait(60, process)
