@@ -5,17 +5,27 @@ from __future__ import annotations
 import itertools
 import re
 from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from random import Random
 
 import pytest
 
 from pytest_sockreuse.explorer import scenes
 from pytest_sockreuse.explorer.draw import texts
-from pytest_sockreuse.model import families, predict, predict_asking
+from pytest_sockreuse.explorer.grammar import SIZE, scenario_text
+from pytest_sockreuse.model import Prediction, families, predict, predict_asking
 from pytest_sockreuse.parser import parse
 from pytest_sockreuse.pins import said, versions
 from pytest_sockreuse.platforms import Platform
+from pytest_sockreuse.scenario import Scenario
 
 SEEDS, MOST = (5, 1), 12_000  # scenarios of each seed for one version
+#: By seed, the places where clauses are found late. They are tried first; if the grammar changes, others are found.
+PLACES = {
+    5: """614 646 671 691 697 720 750 758 797 816 850 872 968 977 989 1017 1089 1135 1163 1216 1333 1602 1647 1669 1705
+    1768 1774 2223 2416 2511 3155 3312 3418 3486 4408 4409 5861 9071 10025""",
+    1: "1124 1973 5617 5844",
+}
 BEYOND = {"time-wait-ends"}  # after a minute; what is drawn waits for 1.8 s at most
 
 
@@ -28,15 +38,30 @@ def _by_version() -> dict[Platform, set[str]]:
     return found
 
 
+def _drawn(seed: int, places: Iterable[int] = range(MOST)) -> Iterator[str]:
+    """What a seed draws at these places."""
+    chance = Random(seed)
+    data = [chance.randbytes(SIZE) for _ in range(MOST)]
+    for at in places:
+        yield scenario_text(data[at], True, "linux")
+
+
+def _shows(names: set[str], scenario: Scenario, platform: Platform, plain: Prediction) -> bool:
+    """Whether a scenario is predicted otherwise with these clauses inverted."""
+    return bool(names) and said(predict(scenario, platform, inverted=names)) != said(plain)
+
+
 def _missed(platform: Platform, names: set[str]) -> set[str]:
     """Those of the clauses whose absence no scenario shows."""
     left = set(names)
-    for text in itertools.chain.from_iterable(itertools.islice(texts(seed, True, "linux"), MOST) for seed in SEEDS):
+    first = (_drawn(seed, map(int, places.split())) for seed, places in PLACES.items())
+    for text in itertools.chain.from_iterable((*first, *map(_drawn, SEEDS))):
         if not left:
             break
         scenario = parse(text)
         plain, asked = predict_asking(scenario, platform)
-        left -= {name for name in asked & left if said(predict(scenario, platform, inverted={name})) != said(plain)}
+        if _shows(asked & left, scenario, platform, plain):  # all at once, which most scenarios do not
+            left -= {name for name in asked & left if _shows({name}, scenario, platform, plain)}
     return left
 
 
