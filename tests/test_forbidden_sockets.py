@@ -140,14 +140,16 @@ def test_the_recorder_sees_what_is_allowed(guarded: Run, allowed: list[str], exp
 def test_what_is_allowed_is_explained(guarded: Run, allowed: list[str]) -> None:
     code = """
         import socket
+        from contextlib import ExitStack
         import pytest
 
         @pytest.mark.parametrize("n", range(2))
         def test_it(n, port_range):
             port_range(40000, 40001)
-            kept = [socket.create_server(("127.0.0.1", 7777))]
-            while True:
-                kept.append(socket.create_connection(("127.0.0.1", 7777)))
+            with ExitStack() as kept:
+                kept.enter_context(socket.create_server(("127.0.0.1", 7777)))
+                while True:
+                    kept.enter_context(socket.create_connection(("127.0.0.1", 7777)))
     """
     result = guarded(code, "--sockreuse-explain", *allowed, "-W", "ignore")
     result.assert_outcomes(failed=2)
