@@ -23,6 +23,7 @@ SCRIPTS = (
     "dom outcome data ranges route search grid matrix cases case front claims servers systems file own main".split()
 )
 _SLOT = re.compile(r"\{(\w+)\}")
+_COMMENT = re.compile(r"^[ \t]*(?:/\*.*?\*/|//[^\n]*)\n", re.M | re.S)
 
 
 def html(matrix: Matrix) -> str:
@@ -86,7 +87,8 @@ def _warning(left_out: int) -> str:
 
 
 def _read(name: str) -> str:
-    return (SOURCE / name).read_text(encoding="utf-8")
+    """A file of the page's, without comments that have lines of their own: they are for who reads `source/`."""
+    return _COMMENT.sub("", (SOURCE / name).read_text(encoding="utf-8"))
 
 
 def _hash(text: str) -> str:
