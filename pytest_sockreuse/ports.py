@@ -71,7 +71,7 @@ class Lease(int):
     A context manager; at its end a `PortWarning` tells if somebody else has the port, or if it was left open.
     """
 
-    def __new__(cls, ports: Ports, port: int, protocols: tuple[Protocol, ...], reserved: bool) -> Lease:  # noqa: ARG004 (of __init__)
+    def __new__(cls, _: Ports, port: int, *_rest: object) -> Lease:
         return super().__new__(cls, port)
 
     def __init__(self, ports: Ports, port: int, protocols: tuple[Protocol, ...], reserved: bool) -> None:

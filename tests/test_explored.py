@@ -173,6 +173,13 @@ B.connect([::ffff:224.0.0.1]:0)?
 B.connect([::1]:P)
 """
 
+# EADDRNOTAVAIL while d1 makes sure that its address is nobody else's, then ok.
+OF_A_LINK = """
+device d1
+A = udp6()
+A.sendto([fe80::1]:P)?
+"""
+
 # ENETUNREACH where d1 has an address, as it does on some kernels.
 NO_LOOPBACK = """
 sysctl net.ipv6.conf.lo.disable_ipv6 = 1
@@ -198,6 +205,7 @@ D.connect([::1]:P)
         (NARROWED, "C.recv", ""),
         (BY_DEVICE, "E.recv", "timeout"),
         (OTHER_DEVICE, "B.recv", ""),
+        (OF_A_LINK, "A.sendto", ""),
         (NOT_SENT, "B.connect#3", "ECONNREFUSED"),
         (NO_LOOPBACK, "D.connect", ""),
     ],

@@ -103,6 +103,25 @@ def test_no_such_protocols() -> None:
     assert outcomes(text) == {"M.socket": "EINVAL", "S.socket": "EINVAL", "U.socket": "EPROTONOSUPPORT"}
 
 
+def test_bounds_of_options() -> None:
+    for value in (-2, 0, 256):
+        assert outcomes(f"A = udp4(IP_TTL={value})\n") == {"A.socket": "EINVAL"}
+    for value in (-1, 1, 255):
+        assert outcomes(f"A = udp4(IP_TTL={value})\n") == {}
+    assert outcomes("A = tcp4(TCP_USER_TIMEOUT=-1)\n") == {"A.socket": "EINVAL"}
+    assert outcomes("A = tcp4(TCP_USER_TIMEOUT=0)\n") == {}
+
+
+def test_after_shutdown_udp_waits_for_nothing() -> None:
+    text = "A = udp4()\nA.bind(127.0.0.1:P)\nA.connect(127.0.0.1:Q)\n{}A.recv()\n"
+    assert outcomes(text.format("")) == {"A.recv": "timeout"}
+    assert outcomes(text.format("A.shutdown(RD)\n")) == {}
+
+
+def test_broadcast_is_not_modelled() -> None:
+    assert "broadcast" in outcomes("A = udp4()\nA.sendto(127.255.255.255:P)\n")["A.sendto"]
+
+
 DUAL_LEFT = """L = tcp6()
 L.bind([::]:P)
 L.listen()

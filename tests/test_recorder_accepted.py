@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from pytest_sockreuse.data import DataError
+from pytest_sockreuse.live.port_blocks import given
 from pytest_sockreuse.recorder.accepted import Entry, load
 
 TEST = """
@@ -35,6 +36,12 @@ def project(pytester: pytest.Pytester) -> pytest.Pytester:
 def write(project: pytest.Pytester, mark: str = "", comment: str = "") -> None:
     (project.path / "accepted.toml").touch()
     project.makepyfile(test_it=TEST.format(mark=mark, comment=comment))
+
+
+def test_a_number_that_a_lease_had_before_the_run_is_anybodys(project: pytest.Pytester) -> None:
+    write(project)
+    given.update(range(1, 65536))
+    project.runpytest_inprocess("--sockreuse-record-fail=guessed-port").assert_outcomes(failed=1)
 
 
 @pytest.mark.parametrize(

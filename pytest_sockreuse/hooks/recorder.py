@@ -13,22 +13,24 @@ from typing import Any
 import pytest
 
 from ..data import DataError
+from ..live.port_blocks import given
 from ..model import clauses
 from ..platforms import Platform, PlatformError, asked_for, current, newest, registry
+from ..ports import leases
 from ..recorder import children
 from ..recorder.accepted import Entry, accept, all_found, load, save
 from ..recorder.children import Children
 from ..recorder.compare import DEFAULT, Comparer, Comparison, Finding, first
-from ..recorder.events import LIBRARY, PROJECT, Event, Tape, Trail, whose
+from ..recorder.events import Event, Tape, Trail
 from ..recorder.locations import Place, start_at
 from ..recorder.misuse import MISUSES, Found, guesses, misuses
 from ..recorder.reconstruct import Trace, reconstruct
 from ..recorder.report import Record, fails, record, report, summarize, text
-from ..recorder.skips import skipped
 from ..recorder.translate import bearing
 from ..recorder.watch import Unwatchable, look_again, recording, watched_class
 from ..scenario import Scenario
 from ..text import nearest
+from .skipped import skipped_on
 
 LIMIT = 5_000  # calls of one test that are recorded
 _PROPERTY = "sockreuse_record"
@@ -63,6 +65,7 @@ class Recorder:
     @contextmanager
     def running(self) -> Iterator[Recorder]:
         """Record in here."""
+        given.intersection_update(leases())  # what a lease had before this run is anybody's number
         self.children = Children(self.tape)
         start_at(str(self.directory))
         try:
@@ -120,44 +123,8 @@ class Recorder:
         if item is None:
             return {}
         if self._skipped[0] is not item:
-            self._skipped = item, _skipped(item, self.targets)
+            self._skipped = item, skipped_on(item, self.targets)
         return self._skipped[1]
-
-
-def _skipped(item: pytest.Item, targets: list[Platform]) -> dict[Platform, bool | None]:
-    info = getattr(item, "_fixtureinfo", None)
-    fixtures = [found[-1].func for found in info.name2fixturedefs.values()] if info is not None else []
-    functions = [
-        getattr(item, "function", None),
-        *(
-            function
-            for function in fixtures
-            if whose(getattr(getattr(function, "__code__", None), "co_filename", "")) in (LIBRARY, PROJECT)
-        ),
-    ]
-    class_ = getattr(item, "cls", None)
-    classes = [one for one in class_.__mro__ if one is not object] if class_ is not None else []
-    answers: dict[Platform, bool | None] = {}
-    rules = [name for mark in item.iter_markers("sockreuse_requires") for name in mark.args]
-    for platform, honoured in _honoured([*rules, *item.config.getini("sockreuse_require")], targets):
-        if not honoured and answers.get(platform) is not True:
-            answers[platform] = True if honoured is False else None
-    for platform in targets:
-        answer = skipped([f for f in functions if f is not None], classes, current().stack, platform.stack)
-        if answer is not False and answers.get(platform) is not True:
-            answers[platform] = answer
-    return answers
-
-
-def _honoured(rules: list[str], targets: list[Platform]) -> Iterator[tuple[Platform, bool | None]]:
-    """Whether the targets honour the rules that a test needs; those that are misspelled are not ours to tell."""
-    if rules:
-        from ..expected import honours
-        from ..guard import GuardError, find
-
-        for name in rules:
-            with suppress(GuardError):
-                yield from honours(find(name), targets).items()
 
 
 class Recording:

@@ -55,7 +55,7 @@ def descriptors() -> set[int]:
     return {sock.fileno() for sock in _keeping} - {-1}
 
 
-#: Every port that this process was given to keep.
+#: Every port that this process was given to keep; a recording forgets those whose lease is over.
 given: set[int] = set()
 
 

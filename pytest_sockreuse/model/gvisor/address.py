@@ -99,6 +99,8 @@ def source(m: Machine, sk: Endpoint, address: str, net: int, interface: bool) ->
         raise Errno("EADDRNOTAVAIL" if net == 4 or interface else "ENETUNREACH", WRONG_ROUTE)
     if sk.device not in ("", "lo"):
         raise Unknown("connections through a device")
+    if "127.255.255.255" in (address, sk.laddr):
+        raise Unknown("connections to multicast, broadcast and link-local addresses")
     if not is_local(m, address):
         if parsed(address)[2] != "other":
             raise Unknown("connections to multicast, broadcast and link-local addresses")

@@ -30,6 +30,11 @@ IGNORED_SOCKET = BOOK(
 )
 V6ONLY_LATE = BOOK("v6only-before-bind", "IPV6_V6ONLY after bind() is EINVAL.", f"{_SOCK} setSockOptIPv6")
 TOO_SHORT = BOOK("option-too-short", "A value shorter than an int is EINVAL.", f"{_SOCK} setSockOptSocket")
+OUT_OF_BOUNDS = BOOK(
+    "option-out-of-bounds",
+    "IP_TTL that is neither -1 nor 1 to 255, and a negative TCP_USER_TIMEOUT, are EINVAL.",
+    f"{_SOCK} setSockOptIP, setSockOptTCP",
+)
 NO_DEVICE = BOOK(
     "device-unknown", "SO_BINDTODEVICE to a device that does not exist is ENODEV.", f"{_SOCK} setSockOptSocket"
 )
@@ -82,7 +87,9 @@ def apply(m: Machine, sk: Endpoint, option: Option) -> None:
     elif name == "SO_BINDTODEVICE":
         _device(m, sk, option)
     elif name in _UNSEEN:
-        number(option, TOO_SHORT)
+        value = number(option, TOO_SHORT)
+        if (name == "IP_TTL" and not (value == -1 or 1 <= value <= 255)) or (name == "TCP_USER_TIMEOUT" and value < 0):
+            raise Errno("EINVAL", OUT_OF_BOUNDS)
     else:
         raise Unknown(f"{name} is not modelled")
 

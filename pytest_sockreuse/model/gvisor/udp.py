@@ -197,7 +197,7 @@ def _deliver(m: Machine, net: int, here: tuple[str, int], there: tuple[str, int]
 
 
 def receive(sk: Endpoint, all_: bool) -> bool:
-    """endpoint.Read; False where there is nothing to return. Raises Errno."""
+    """endpoint.Read; False where it waits. Raises Errno."""
     if sk.error:
         error, sk.error = sk.error, ""
         raise Errno(error, REFUSED)
@@ -205,7 +205,7 @@ def receive(sk: Endpoint, all_: bool) -> bool:
         sk.rx = 0 if all_ else sk.rx - 1
         if not all_:
             return True
-    return False
+    return sk.shut_rd
 
 
 def shutdown(sk: Endpoint, how: str) -> None:

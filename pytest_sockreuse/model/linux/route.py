@@ -155,7 +155,7 @@ def _over_ipv4(m: Machine, sk: Sock, destination: str, once: bool) -> Route:
 def _of_a_link(m: Machine, sk: Sock, destination: str) -> str:
     """A link-local address, with the device on which it is this host's. Raises Errno, Unknown."""
     bare, _, device = destination.partition("%")
-    device = device or sk.device
+    named = device = device or sk.device
     homes = [at for at in m.addresses if at.partition("%")[0] == bare]
     if device and device not in m.devices:
         raise Errno("ENETUNREACH", NO_ROUTE)
@@ -166,7 +166,7 @@ def _of_a_link(m: Machine, sk: Sock, destination: str) -> str:
         if sk.proto == "tcp" and not sk.any_ and not of_one_link(sk.laddr):
             raise Unknown("a connection to a link-local address from another one")
         return f"{bare}%{device}"
-    if len(m.devices) > 1 and device != "lo":
+    if len(m.devices) > 1 and named != "lo":
         raise Unknown("another host on a link")
     raise Errno("ENETUNREACH", NO_ROUTE)
 

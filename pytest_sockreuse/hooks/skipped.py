@@ -1,0 +1,49 @@
+"""On which platforms a test is skipped, by its marks and by the code of the test and its fixtures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+
+import pytest
+
+from ..platforms import Platform, current
+from ..recorder.events import LIBRARY, PROJECT, whose
+from ..recorder.skips import skipped
+
+
+def skipped_on(item: pytest.Item, targets: list[Platform]) -> dict[Platform, bool | None]:
+    """The targets, with whether the test would be skipped there; None: it may be."""
+    info = getattr(item, "_fixtureinfo", None)
+    fixtures = [found[-1].func for found in info.name2fixturedefs.values()] if info is not None else []
+    functions = [
+        getattr(item, "function", None),
+        *(
+            function
+            for function in fixtures
+            if whose(getattr(getattr(function, "__code__", None), "co_filename", "")) in (LIBRARY, PROJECT)
+        ),
+    ]
+    class_ = getattr(item, "cls", None)
+    classes = [one for one in class_.__mro__ if one is not object] if class_ is not None else []
+    answers: dict[Platform, bool | None] = {}
+    rules = [name for mark in item.iter_markers("sockreuse_requires") for name in mark.args]
+    for platform, honoured in _honoured([*rules, *item.config.getini("sockreuse_require")], targets):
+        if not honoured and answers.get(platform) is not True:
+            answers[platform] = True if honoured is False else None
+    for platform in targets:
+        answer = skipped([f for f in functions if f is not None], classes, current().stack, platform.stack)
+        if answer is not False and answers.get(platform) is not True:
+            answers[platform] = answer
+    return answers
+
+
+def _honoured(rules: list[str], targets: list[Platform]) -> Iterator[tuple[Platform, bool | None]]:
+    """Whether the targets honour the rules that a test needs; those that are misspelled are not ours to tell."""
+    if rules:
+        from ..expected import honours
+        from ..guard import GuardError, find
+
+        for name in rules:
+            with suppress(GuardError):
+                yield from honours(find(name), targets).items()
