@@ -24,6 +24,7 @@ FLOORS = {
         "data",
         "platforms",
         "options settings",
+        "lines",
         "parser runtimes verdict",
         "arguments completion suite live model",
         "diagnosis encounters expected loader pins ports recorder running",

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pytest_sockreuse import loader, parser, trace
+from pytest_sockreuse import lines, loader, parser, trace
 from pytest_sockreuse.data import MAX_FILE
 from pytest_sockreuse.hooks import recorder
 from pytest_sockreuse.live import runner
@@ -132,7 +132,7 @@ def test_the_bounds_of_the_page_are_those_of_the_code() -> None:
         ("a scenario file, each line counted as often as it stands for a step", parser.MAX_TEXT >> 20, "MiB"),
         ("its lines, counted so too", parser.MAX_LINES, "lines"),
         ("a line of it", parser.MAX_LINE, "characters"),
-        ("a scenario", parser.MAX_STEPS, "steps"),
+        ("a scenario", lines.MAX_STEPS, "steps"),
         ("its waits together", int(parser.MAX_WAIT), "seconds"),
         ("its calls together, beside its waits", int(runner.TIMEOUT), "seconds"),
         ("a results file, or a runner's answers", results.MAX >> 20, "MiB"),

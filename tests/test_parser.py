@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pytest_sockreuse.lines import MAX_STEPS
 from pytest_sockreuse.options import options
-from pytest_sockreuse.parser import MAX_LINE, MAX_LINES, MAX_STEPS, MAX_TEXT, decode, parse, parse_file
+from pytest_sockreuse.parser import MAX_LINE, MAX_LINES, MAX_TEXT, decode, parse, parse_file
 from pytest_sockreuse.scenario import KINDS, USERS, ScenarioError
 
 PROPERTY = settings(derandomize=True, deadline=None, database=None, max_examples=40)

@@ -21,9 +21,10 @@ from hypothesis import strategies as st
 from pytest_sockreuse import loader
 from pytest_sockreuse.expected import expected
 from pytest_sockreuse.explorer.draw import texts as random_texts
+from pytest_sockreuse.lines import MAX_STEPS
 from pytest_sockreuse.live.runner import Runner
 from pytest_sockreuse.options import options
-from pytest_sockreuse.parser import MAX_LINE, MAX_LINES, MAX_STEPS, decode, parse, parse_file
+from pytest_sockreuse.parser import MAX_LINE, MAX_LINES, decode, parse, parse_file
 from pytest_sockreuse.platforms import current, registry
 from pytest_sockreuse.report.exchange import answer, export, of_scenario
 from pytest_sockreuse.report.results import Result, read

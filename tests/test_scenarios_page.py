@@ -11,16 +11,16 @@ import pytest
 from here import linux_only
 from performing import in_namespaces
 
-from pytest_sockreuse import parser
+from pytest_sockreuse.lines import ARGUMENTS, MAKERS, MAX_STEPS
 from pytest_sockreuse.live.perform import PATIENCE
 from pytest_sockreuse.live.runner import TIMEOUT, Runner
 from pytest_sockreuse.options import options
-from pytest_sockreuse.parser import parse
+from pytest_sockreuse.parser import MAX_LINE, MAX_LINES, MAX_TEXT, MAX_WAIT, parse
 from pytest_sockreuse.scenario import CALLS, ENVIRONMENT, KINDS
 from pytest_sockreuse.verdict import judge
 
 PAGE = (Path(__file__).parents[1] / "docs" / "scenarios.md").read_text(encoding="utf-8")
-MIB = parser.MAX_TEXT // 2**20
+MIB = MAX_TEXT // 2**20
 EXAMPLES = re.findall(r"^```scenario\n(.*?)^```\n(?:(?!```).)*?^```toml\noutcome = (.*?)^```", PAGE, re.M | re.S)
 
 
@@ -41,9 +41,9 @@ def test_the_options_are_those_of_the_data() -> None:
 
 def test_the_limits_are_those_of_the_code() -> None:
     rows = [
-        ("a line", f"{parser.MAX_LINE} characters"),
-        ("a scenario", f"{parser.MAX_STEPS} steps, and {parser.MAX_WAIT:g} s of waiting"),
-        ("a file", f"{parser.MAX_LINES} lines and {MIB} MiB, each line counted as often as it stands for a step"),
+        ("a line", f"{MAX_LINE} characters"),
+        ("a scenario", f"{MAX_STEPS} steps, and {MAX_WAIT:g} s of waiting"),
+        ("a file", f"{MAX_LINES} lines and {MIB} MiB, each line counted as often as it stands for a step"),
         ("the bytes of an option", "256"),
     ]
     wanted = table("| what | at most |", rows)
@@ -58,7 +58,7 @@ def test_the_lines_are_those_of_the_language() -> None:
     assert wanted in PAGE, f"docs/scenarios.md should have\n{wanted}"
     wanted = table("| | |", [(f"`{line.forms[0]}`", line.does) for line in ENVIRONMENT])
     assert wanted in PAGE, f"docs/scenarios.md should have\n{wanted}"
-    assert {line.verb for line in CALLS} == {*parser._ARGUMENTS, *parser._MAKERS, "socket", "wait"}
+    assert {line.verb for line in CALLS} == {*ARGUMENTS, *MAKERS, "socket", "wait"}
     assert f"`{' '.join(KINDS)}`" in PAGE
 
 
