@@ -19,8 +19,7 @@ from hypothesis import strategies as st
 from recording import LOCAL, recorded
 
 from pytest_sockreuse.hooks.explain import Explainer
-from pytest_sockreuse.recorder import watch
-from pytest_sockreuse.recorder.events import Known
+from pytest_sockreuse.recorder.events import Known, Tape
 from pytest_sockreuse.recorder.reconstruct import reconstruct
 
 PROPERTY = settings(derandomize=True, deadline=None, database=None, max_examples=200)
@@ -222,7 +221,7 @@ def test_sockets_of_descriptors_are_met_while_threads_make_others(monkeypatch: p
 
 
 def test_the_explainer_below_makes_no_accepted_socket_a_stranger(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watch, "_adopt", lambda *_: pytest.fail("it was made by a call that is watched"))
+    monkeypatch.setattr(Tape, "adopt", lambda *_: pytest.fail("it was made by a call that is watched"))
     with explained(), recorded(), socket.socket() as server, socket.socket() as client:
         server.bind(LOCAL)
         server.listen()

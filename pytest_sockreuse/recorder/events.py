@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import sys
 import sysconfig
 from collections.abc import Callable
@@ -14,6 +15,7 @@ Event = Any
 #: The calling code, innermost first: a code object and an offset in it, of each frame up to the test.
 Trail = tuple[Any, ...]
 
+INET = frozenset({-1, int(socket.AF_INET), int(socket.AF_INET6)})  # families; -1 is Python's default
 NO_ERRNO, NO_CALL = -1, -2  # an exception without one, a time-out; a name that was not found, so nothing was called
 
 INNER, LIBRARY, PROJECT, RUNNER, OURS = 1, 2, 3, 4, 5  # whose code a file is
@@ -62,6 +64,20 @@ class Tape:
 
     def _cut(self, event: Event) -> None:
         self.cut += 1
+
+    def adopt(self, sock: Any, fd: int) -> None:
+        """A socket object for a descriptor from elsewhere: one that is known, or a copy of one, or a stranger."""
+        if fd in self.fds or sock.family not in INET:
+            return
+        try:
+            inode = os.fstat(fd).st_ino
+            fds = list(self.fds)  # at once: other threads make sockets meanwhile
+            original = next((known for known in fds if inode and os.fstat(known).st_ino == inode), None)
+        except OSError:  # Windows; or a descriptor that was closed where nobody saw it
+            original = None
+        if original is not None:
+            self.fds[fd] = self.fds.get(original) or Known()
+            self.note(("dup", original, fd, 0, ()))
 
     def send_to(self, spool: Spool) -> None:
         """Write the events to `spool` too, those so far and those to come."""

@@ -6,18 +6,17 @@ import bisect
 import errno
 import re
 import socket
-import struct
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..live.options import numbers
 from ..text import visible
 from .descriptors import Descriptors, descriptor, parents
 from .events import NO_ERRNO, Event, Trail
 from .locations import Place
 from .strace import End, Syscall
+from .written import address_in, place_of, value_in
 
 #: What strace is asked for; `-y` names the sockets that a process was given.
 STRACE = (
@@ -27,13 +26,9 @@ STRACE = (
 )  # fmt: skip
 LIMIT = 5_000  # events of a trace
 
-_PORT = re.compile(r"sin6?_port=htons\((\d{1,5})\)")
-_HOST = re.compile(r'inet_addr\("([0-9.]{1,15})"\)|inet_pton\(AF_INET6, "([0-9A-Fa-f:.]{1,45})"')
-_LINGER = re.compile(r"\{l_onoff=(-?\d{1,10}), l_linger=(-?\d{1,10})\}")
 _TYPES = {"SOCK_STREAM": socket.SOCK_STREAM, "SOCK_DGRAM": socket.SOCK_DGRAM, "SOCK_RAW": socket.SOCK_RAW}
 _PROTOCOLS = {"IPPROTO_IP": 0, "IPPROTO_TCP": 6, "IPPROTO_UDP": 17, "IPPROTO_SCTP": 132, "IPPROTO_UDPLITE": 136}
 _PROTOCOLS |= {"IPPROTO_MPTCP": 262}
-_LEVELS = {"SOL_IP": socket.IPPROTO_IP, "SOL_IPV6": socket.IPPROTO_IPV6, "SOL_TCP": socket.IPPROTO_TCP}
 _HOW = {"SHUT_RD": socket.SHUT_RD, "SHUT_WR": socket.SHUT_WR, "SHUT_RDWR": socket.SHUT_RDWR}
 _UNDER_WAY = ("EINPROGRESS", "EALREADY", "EINTR")
 _READ = frozenset({"read", "readv", "recv", "recvfrom", "recvmsg"})
@@ -206,13 +201,13 @@ class _Follower:
         known = self.known(call)
         if known is None or len(call.args) < 4:
             return
-        where = _where(call.args[1], call.args[2])
-        value = _value(call.args[3])
+        where = place_of(call.args[1], call.args[2])
+        value = value_in(call.args[3])
         if where is not None and value is not None:
             self.note("set", known[0], (*where, value), _code(call), call)
 
     def bind(self, call: Syscall, result: int) -> None:
-        if (known := self.known(call)) is not None and (address := _address(call.args[1:])):
+        if (known := self.known(call)) is not None and (address := address_in(call.args[1:])):
             self.note("bind", known[0], (address, None), _code(call), call)
 
     def listen(self, call: Syscall, result: int) -> None:
@@ -221,7 +216,7 @@ class _Follower:
             self.note("listen", known[0], None, _code(call), call)
 
     def connect(self, call: Syscall, result: int) -> None:
-        known, address = self.known(call), _address(call.args[1:])
+        known, address = self.known(call), address_in(call.args[1:])
         if known is None or address is None:
             return
         number, sock = known
@@ -250,14 +245,14 @@ class _Follower:
             self.found.left_out["a connection of a socket of which no listen was seen"] += 1
             return
         self.sockets[child] = _Socket()
-        self.note("accept", known[0], (child, _address(call.args[1:]) or ("", 0)), 0, call)
+        self.note("accept", known[0], (child, address_in(call.args[1:]) or ("", 0)), 0, call)
 
     def shutdown(self, call: Syscall, result: int) -> None:
         if (known := self.known(call)) is not None and len(call.args) > 1 and call.args[1] in _HOW:
             self.note("shutdown", known[0], int(_HOW[call.args[1]]), _code(call), call)
 
     def name(self, call: Syscall, result: int) -> None:
-        if (known := self.known(call)) is not None and result == 0 and (address := _address(call.args[1:])):
+        if (known := self.known(call)) is not None and result == 0 and (address := address_in(call.args[1:])):
             self.note("name", known[0], address)
 
     def peer(self, call: Syscall, result: int) -> None:
@@ -342,34 +337,3 @@ class _Follower:
 def _code(call: Syscall) -> int:
     """The errno of a call: 0 if it succeeded, NO_ERRNO where this OS does not know the error's name."""
     return 0 if not call.errno else int(getattr(errno, call.errno, NO_ERRNO))
-
-
-def _address(args: Sequence[str]) -> tuple[str, int] | None:
-    """The host and port of the address that is among the arguments."""
-    for text in args:
-        if text.startswith("{sa_family=AF_INET"):
-            port, host = _PORT.search(text), _HOST.search(text)
-            if port and host:
-                return host[1] or host[2], int(port[1])
-    return None
-
-
-def _where(level: str, name: str) -> tuple[int, int] | None:
-    """Level and number of an option by its names, or as strace writes one that it has no name for."""
-    if name in numbers():
-        return numbers()[name]
-    number = re.match(r"0x[0-9a-f]{1,8}|\d{1,10}", name)
-    where = socket.SOL_SOCKET if level == "SOL_SOCKET" else _LEVELS.get(level)
-    base = 16 if number is not None and number[0].startswith("0x") else 10
-    return (where, int(number[0], base)) if where is not None and number else None
-
-
-def _value(text: str) -> int | bytes | None:
-    """The value of an option: a number in brackets, a struct linger, a text."""
-    if found := re.fullmatch(r"\[(-?\d{1,11})\]", text):
-        return int(found[1])
-    if found := _LINGER.fullmatch(text):
-        return struct.pack("ii", *(min(max(int(part), -(2**31)), 2**31 - 1) for part in found.groups()))
-    if found := re.fullmatch(r'"([A-Za-z0-9_.\-]{1,15})(?:\\0)*"', text):
-        return found[1].encode()
-    return None

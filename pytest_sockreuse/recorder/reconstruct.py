@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import errno
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from ..scenario import Scenario
 from . import translate
-from .calls import FOREIGN, MATTERS, Call, Piece, Traced, pieces
-from .events import NO_CALL, NO_ERRNO, Event, Trail, staged
-from .translate import HOW, LOOPBACK, NOT_HERE, WILDCARD, Addresses, is_here, plain
+from .calls import FOREIGN, Call, Piece, Traced, pieces
+from .events import NO_CALL, NO_ERRNO, Event, Trail
+from .sockets import Sockets, family, is_stream
+from .translate import HOW, NOT_HERE, WILDCARD, is_here, plain
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,74 +63,17 @@ def _unused(events: Sequence[Event]) -> set[int]:
     return unused
 
 
-class _Reconstruction:
-    """The sockets as the events so far left them."""
+class _Reconstruction(Sockets):
+    """What each kind of event changes."""
 
     def __init__(self, events: Sequence[Event], old: int) -> None:
-        self.events, self.old, self.at = events, old, 0
-        self.calls: list[Call] = []
-        self.left_out: Counter[str] = Counter()
-        self.fds: dict[int, Traced] = {}
-        self.inherited: set[Traced] = set()  # what a forked child has of its parent, who has it too
-        self.listeners: list[Traced] = []
-        self.waiting: dict[Traced, list[Traced]] = {}  # clients that a listener has not accepted, in order
-        self.chosen: dict[int, Traced] = {}  # port that the OS chose -> for whom
-        self.outside: dict[tuple[str, int], Traced] = {}  # listeners that were not seen
-        self.addresses = Addresses()
-        self.ephemeral: tuple[int, int] | None = None
-        self.foreign: dict[tuple[str, int], int] = {}  # ports elsewhere
+        super().__init__(events, old)
         self.handlers: dict[str, Callable[[int, Any, Any, Trail], None]] = {
             "socket": self.socket, "set": self.set, "bind": self.bind, "name": self.name, "listen": self.listen,
             "connect": self.connect, "accept": self.accept, "shutdown": self.shutdown, "close": self.close,
             "dup": self.dup, "left": self.left, "fork": self.fork,
             "range": self.narrow, "kept": self.keep, "sent": self.sent,
         }  # fmt: skip
-
-    def call(self, verb: str, sock: Traced, code: int | None = 0, trail: Trail = (), **more: object) -> Call:
-        """Add a call; `code` is its errno."""
-        old = self.at < self.old or staged(trail)
-        call = Call(verb, sock, "ok" if code == 0 else translate.outcome(code), trail, old=old, **more)  # type: ignore[arg-type]
-        self.calls.append(call)
-        sock.touched = verb != "socket"
-        return call
-
-    def lose(self, sock: Traced, why: str) -> None:
-        """Leave a socket out: what it did cannot be written in the language."""
-        sock.lost = True
-        self.left_out[why] += 1
-        if sock in self.listeners:
-            self.listeners.remove(sock)
-
-    def known(self, fd: int) -> Traced | None:
-        sock = self.fds.get(fd)
-        if sock is None or sock.lost:
-            return None
-        sock.events.append(self.at)
-        return sock
-
-    def reused(self, fd: int) -> None:
-        """A new socket has this descriptor: one that had it was closed where nobody saw it."""
-        if fd in self.fds:
-            self.close(fd, (False, False), 0, ())
-
-    def kept(self) -> Iterator[Call]:
-        """The calls of sockets that had to do with a port, and are not left out."""
-        matter = {call.sock for call in self.calls if call.verb in MATTERS and not call.sock.lost}
-        matter -= {sock for sock in matter if sock.parent is not None and sock.parent.lost}
-        matter |= {call.sock for call in self.calls if call.sock.copy_of in matter}
-        for call in self.calls:
-            if call.sock not in matter:
-                continue
-            if isinstance(call.port, Traced) and call.port.lost:
-                call.port = call.number
-            yield call
-
-    def still_of_interest(self) -> set[int]:
-        """The events of sockets that are open, and of the listeners that they came from."""
-        alive = {sock for sock in self.fds.values() if not sock.lost}
-        alive |= {sock.copy_of for sock in alive if sock.copy_of is not None}
-        alive |= {sock.parent for sock in alive if sock.parent is not None}
-        return {at for sock in alive for at in sock.events}
 
     # --- the events -----------------------------------------------------------------------------------------------
 
@@ -162,13 +106,13 @@ class _Reconstruction:
             return
         address, own = what
         here = number != errno.EADDRNOTAVAIL
-        host = self.addresses.literal((own or address)[0], _family(sock)) if here else NOT_HERE[_family(sock)]
+        host = self.addresses.literal((own or address)[0], family(sock)) if here else NOT_HERE[family(sock)]
         port = address[1]
         if host is None or not isinstance(port, int):
             self.lose(sock, "a socket bound to an address that is not known")
             return
         call = self.call("bind", sock, number, trail, host=host, port=self.port(port), number=port)
-        sock.role = sock.role or ("bound" if _is_stream(sock) else "udp")
+        sock.role = sock.role or ("bound" if is_stream(sock) else "udp")
         if not number:
             sock.host, sock.number, sock.named, sock.binding = host, port, port != 0, call
 
@@ -188,7 +132,7 @@ class _Reconstruction:
         call = self.call("listen", sock, number, trail, number=sock.number)
         if not number:
             sock.binding = sock.binding or call
-            sock.host = sock.host or WILDCARD[_family(sock)]
+            sock.host = sock.host or WILDCARD[family(sock)]
             if not sock.listening:
                 self.listeners.append(sock)
             sock.listening, sock.role = True, "listener"
@@ -199,7 +143,7 @@ class _Reconstruction:
             return
         if number == errno.ECONNRESET:  # it was connected, and the other end is gone already
             number = 0
-        there = self.destination(*what, _family(sock)) if number != NO_ERRNO else None
+        there = self.destination(*what, family(sock)) if number != NO_ERRNO else None
         if there is None:
             self.lose(sock, "a socket that connected to an address that is not known, or in vain")
             return
@@ -207,8 +151,8 @@ class _Reconstruction:
         if port >= FOREIGN and number not in (0, None, errno.ECONNREFUSED):
             self.lose(sock, "a socket that could not reach another machine")
             return
-        connected = _is_stream(sock) and number == 0
-        sock.role = "udp" if not _is_stream(sock) else "outgoing" if sock.host else "client"
+        connected = is_stream(sock) and number == 0
+        sock.role = "udp" if not is_stream(sock) else "outgoing" if sock.host else "client"
         listener = self.listener(host, port)
         for other in self.fds.values() if not number else ():
             other.served |= other.number == port and other is not sock
@@ -277,15 +221,14 @@ class _Reconstruction:
             self.waiting[heir] = self.waiting.pop(sock)
         self.call("close", sock)
 
-    def copy(self, sock: Traced, role: str) -> Traced:
-        """A second descriptor of a socket, which somebody else has."""
-        copy = replace(sock, trail=(), role=role, copy_of=sock, options=[], fds=set(), events=[])
-        self.call("dup", copy)
-        return copy
-
     def fork(self, fd: int, what: None, number: int, trail: Trail) -> None:
         """From here on these are the calls of a child: what is open has its parent too."""
         self.inherited = set(self.fds.values())
+
+    def reused(self, fd: int) -> None:
+        """A new socket has this descriptor: one that had it was closed where nobody saw it."""
+        if fd in self.fds:
+            self.close(fd, (False, False), 0, ())
 
     def close(self, fd: int, what: tuple[bool, bool], number: int, trail: Trail) -> None:
         sock = self.known(fd)
@@ -322,73 +265,3 @@ class _Reconstruction:
         """A datagram to a port of ours: whoever has it is no mere look whether it is free."""
         for sock in self.fds.values():
             sock.served |= sock.number == address[1]
-
-    # --- what was not seen ----------------------------------------------------------------------------------------
-
-    def stranger(self, kind: str, host: str, port: int) -> Traced:
-        """A listener elsewhere: bound to where the connection went."""
-        host = LOOPBACK[6 if ":" in host else 4] if host in WILDCARD.values() else host
-        sock = self.outside.get((host, port))
-        if sock is None:
-            sock = self.outside[host, port] = Traced(kind, stranger=True, role="elsewhere", host=host, number=port)
-            self.call("socket", sock)
-            self.call("bind", sock, host=host, port=self.port(port), number=port)
-            self.call("listen", sock, number=port)
-        return sock
-
-    def visitor(self, listener: Traced) -> Traced:
-        """A client elsewhere, which has just connected to `listener`."""
-        sock = Traced(listener.kind, stranger=True, role="visitor")
-        host = LOOPBACK[_family(listener)] if listener.host in WILDCARD.values() else listener.host
-        self.call("socket", sock)
-        port = self.port(listener.number) if listener.number else listener
-        self.call("connect", sock, host=host, port=port, number=listener.number)
-        return sock
-
-    def caller(self, listener: Traced, port: int) -> Traced | None:
-        """The client whose connection from `port` was accepted, if it is one of ours: by its port, else the first."""
-        group = [sock for sock in self.listeners if sock.number == listener.number]
-        group.sort(key=lambda sock: sock is not listener)
-        for known in (port, 0):
-            for queue in (self.waiting[sock] for sock in group if sock in self.waiting):
-                for client in queue:
-                    if client.number == known:
-                        queue.remove(client)
-                        return client
-        return None
-
-    def send(self, sock: Traced, reader: Traced) -> None:
-        """`sock` has sent what `reader` did not read: at the latest before either of them ended the connection."""
-        ends = ((sock, "shutdown"), (sock, "close"), (reader, "close"))
-        found = (n for n, call in enumerate(self.calls) if (call.sock, call.verb) in ends)
-        self.calls.insert(next(found, len(self.calls)), Call("send", sock, old=self.at < self.old))
-
-    # --- ports ----------------------------------------------------------------------------------------------------
-
-    def listener(self, host: str, port: int) -> Traced | None:
-        """The listener that a connection to `host` and `port` reaches, if it is one of ours."""
-        there = plain(host)
-        there = LOOPBACK[6 if ":" in there else 4] if there in WILDCARD.values() else there
-        found = [sock for sock in self.listeners if sock.number == port and _listens_at(sock, there)]
-        return min(found, key=lambda sock: sock.host in WILDCARD.values(), default=None)
-
-    def port(self, number: int) -> Traced | int:
-        """A port as the language names it: that which some socket got, or a number."""
-        return self.chosen.get(number, number) if number else 0
-
-
-def _family(sock: Traced) -> int:
-    return int(sock.kind[-1])
-
-
-def _is_stream(sock: Traced) -> bool:
-    return not sock.kind.startswith("udp")
-
-
-def _listens_at(sock: Traced, host: str) -> bool:
-    """Whether a connection to `host`, an address without `::ffff:`, may reach this listener."""
-    own = plain(sock.host)
-    if own == host or own == "0.0.0.0":
-        return own == host or ":" not in host
-    v6only = any(option.name == "IPV6_V6ONLY" and option.value != "0" for option, _ in sock.options)
-    return own == "::" and (":" in host or not v6only)
