@@ -7,6 +7,7 @@ import os
 import resource
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from random import Random
@@ -16,7 +17,7 @@ if sys.platform == "win32":
 
 import targets
 from attacks import groups
-from promises import Attack, broken
+from promises import Attack, judged
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -26,20 +27,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--group", nargs="+", metavar="G", help=f"of {', '.join([*groups(1), *targets.TARGETS])} (all)")
     parser.add_argument("--mutants", type=int, default=2000, metavar="N", help="of each kind of file (2000)")
     options = parser.parse_args(arguments)
-    start, found = time.monotonic(), 0
+    start = time.monotonic()
     attacks: dict[str, Iterable[Attack]] = {**groups(options.seed)}
     attacks |= {name: mutants(name, options.seed, options.mutants) for name in targets.TARGETS}
     todo = [(name, attack) for name in options.group or attacks for attack in attacks[name]]
     Random(options.seed).shuffle(todo)
+    made, broken, took = Counter[str](), Counter[str](), dict.fromkeys(attacks, 0.0)
     with ThreadPoolExecutor((os.cpu_count() or 1) + 1) as pool:  # some only wait
-        for (name, attack), why in zip(todo, pool.map(_broken, todo), strict=True):
+        for (name, attack), (why, seconds) in zip(todo, pool.map(_judged, todo), strict=True):
             for line in why:
                 print(f"{name}: {attack.name}: {line}", flush=True)
-            found += bool(why)
+            made[name] += 1
+            broken[name] += bool(why)
+            took[name] += seconds
+    for name in sorted(made):
+        print(f"{name:<10} {made[name]:>4} attacks {broken[name]:>4} findings {took[name]:>4.0f} s of processor time")
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-    took = f"{time.monotonic() - start:.0f} s, {usage.ru_utime + usage.ru_stime:.0f} s of processor time"
-    print(f"{len(todo)} attacks, seed {options.seed}: {found} findings; {took}")
-    return 1 if found else 0
+    whole = f"{time.monotonic() - start:.0f} s, {usage.ru_utime + usage.ru_stime:.0f} s of processor time"
+    print(f"{len(todo)} attacks, seed {options.seed}: {broken.total()} findings; {whole}")
+    return 1 if broken.total() else 0
 
 
 def mutants(name: str, seed: int, count: int, most: int = 250) -> Iterator[Attack]:
@@ -49,8 +55,8 @@ def mutants(name: str, seed: int, count: int, most: int = 250) -> Iterator[Attac
         yield Attack(f"mutants from seed {seed + number}", ["python", targets.__file__, *words], status=(0,))
 
 
-def _broken(named: tuple[str, Attack]) -> list[str]:
-    return broken(named[1])
+def _judged(named: tuple[str, Attack]) -> tuple[list[str], float]:
+    return judged(named[1])
 
 
 if __name__ == "__main__":

@@ -7,8 +7,9 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,17 @@ HOSTILE = {  # texts that a file may hold wherever it holds a text
     "format": "{0} %s $(id) `id`",
     "empty": "",
 }
+
+
+def _many(text: bytes, times: int, before: bytes = b"") -> Place:
+    """A text so many times; written when it is wanted: what we hold, our children seem to take too."""
+
+    def write(path: Path) -> None:
+        with open(path, "wb") as file:
+            file.write(before)
+            file.writelines(repeat(text, times))
+
+    return write
 
 
 # --- scenario files ---------------------------------------------------------------------------------------------------
@@ -81,11 +93,11 @@ TEXTS = {
     "wait": b"wait 1800\nwait 1801",
     "titles": b"--- x\n" * 3 + b"--- \n---\n",
 }
-LARGE = {  # little text, much to do
+LARGE: dict[str, bytes | Place] = {  # little text, much to do
     "range": b"S[1-999999999] = tcp4()",
     "sections": b"".join(b"--- %d\nS[1-10000] = tcp4()\n" % number for number in range(400)),
-    "lines": b"# x\n" * 4_000_000,
-    "bytes": b"#" * (65 << 20),
+    "lines": _many(b"# x\n" * 1000, 4000),
+    "bytes": _many(b"#" * 1024, 65 << 10),
     "names": b"S[1-3000] = tcp4()\nS[1-3000].bind(127.0.0.1:0)\nS[1-3000].name()",
     "few-ports": b"ephemeral 40000-40005\nS[1-7] = tcp6(IP_LOCAL_PORT_RANGE=40002-40005)\n"
     b"S[1-7].bind([::1]:0)?\nS[1-7].name()",
@@ -106,7 +118,7 @@ READERS = (
 def scenarios() -> Iterator[Attack]:
     """Scenario files and standard input."""
     for reader in READERS:
-        for name, text in (TEXTS | LARGE).items():
+        for name, text in {**TEXTS, **LARGE}.items():
             yield _of(reader, name, {"given": text})
         yield Attack(f"{reader.split()[1]} - nothing", reader.format("-").split())
         yield Attack(f"{reader.split()[1]} - many", reader.format("-").split(), stdin=SCENARIO * 1000)
@@ -117,10 +129,10 @@ def scenarios() -> Iterator[Attack]:
 def logs() -> Iterator[Attack]:
     """Logs of strace."""
     socket = b"1 socket(AF_INET, SOCK_STREAM, 0) = %d\n"
-    large = {
-        "bytes": b"#" * (65 << 20),
-        "calls": b"1 listen(3, 9) = 0\n" * 3_000_000,
-        "one line": b"1 read(3, " + b"[" * (60 << 20),
+    large: dict[str, bytes | Place] = {
+        "bytes": _many(b"#" * 1024, 65 << 10),
+        "calls": _many(b"1 listen(3, 9) = 0\n" * 1000, 3000),
+        "one line": _many(b"[" * 1024, 60 << 10, b"1 read(3, "),
         "forks": b"".join(b"%d fork() = %d\n" % (n, n + 1) for n in range(1, 90_000)),
         "inheritance": b"".join(socket % n for n in range(3, 9000))
         + b"".join(b"1 fork() = %d\n" % n for n in range(2, 90_000)),
@@ -250,8 +262,7 @@ def results() -> Iterator[Attack]:
         for key in ANSWER:
             yield _results("import", f"{key} {name}", [ANSWER | {key: value}, ANSWER])
         facts = (HEADER | {"build": value, "knobs": {"x": value}}, LINE, FOOTER)
-        given = "".join(json.dumps(entry) + "\n" for entry in facts).encode()
-        yield _of("sockreuse report {} --keep-going", f"fact {name}", {"given": given})
+        yield _of("sockreuse report {} --keep-going", f"fact {name}", {"given": partial(_lines, entries=facts)})
         yield _results("compact", f"id {name}", [HEADER, LINE | {"id": value}, FOOTER])
     odd = {
         "deep": b"[" * 100_000,
@@ -260,19 +271,22 @@ def results() -> Iterator[Attack]:
         "twice": b'{"sockreuse": 2, "sockreuse": 2}',
     }
     odd["folds"] = json.dumps({**LINE, "id": "x/y[" + "{a,b}" * 100 + "]"}).encode()
+    many = {f"{number}.jsonl": b"x" for number in range(400)}
+    for words in (["report", *many], ["diff", ".", "."]):
+        yield Attack(f"{words[0]} of many", ["sockreuse", *words], many, lines=11)
     for name, text in odd.items():
         for verb in ("check", "import"):
             yield _of(f"sockreuse results {verb} {{}}", name, {"given": json.dumps(HEADER).encode() + b"\n" + text})
 
 
 def _results(verb: str, name: str, entries: list[object]) -> Attack:
-    text = "".join(json.dumps(entry) + "\n" for entry in entries)
-    return _of(
-        f"sockreuse results {verb} {{}}",
-        name,
-        {"given": text.encode()},
-        makes=frozenset({"given"} if verb == "compact" else ()),
-    )
+    makes = frozenset({"given"} if verb == "compact" else ())
+    return _of(f"sockreuse results {verb} {{}}", name, {"given": partial(_lines, entries=entries)}, makes=makes)
+
+
+def _lines(path: Path, entries: Iterable[object]) -> None:
+    """Written when it is wanted, as `_many` is."""
+    path.write_text("".join(json.dumps(entry) + "\n" for entry in entries), encoding="utf-8")
 
 
 # --- the suite's data -------------------------------------------------------------------------------------------------

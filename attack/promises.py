@@ -48,7 +48,8 @@ class Attack:
 
     `files` are made where it runs, of bytes or by a function, and `makes` names those that it may make or change.
     `before` is called in its process. `kill` is a signal, the seconds after its first output when it is sent, and to
-    whom: the command, all of its processes, or a child; `says` a regular expression of what it has to print.
+    whom: the command, all of its processes, or a child; `says` a regular expression of what it has to print, `lines`
+    how many it may say about a mistake.
     """
 
     name: str
@@ -62,6 +63,7 @@ class Attack:
     makes: frozenset[str] = frozenset()
     binds: frozenset[str] = frozenset()
     says: str = ""
+    lines: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,8 +223,9 @@ def _says_in_a_line(attack: Attack, seen: Seen) -> str:
         return found[0]
     lines = seen.err.splitlines()
     data = lines and lines[0] == "sockreuse: the conformance data is wrong:"
+    most = 12 if data else attack.lines
     if attack.command[0] == "sockreuse" and seen.status == 2:
-        if not seen.err.startswith("sockreuse: ") or not 1 <= len(lines) <= (12 if data else 1):
+        if not seen.err.startswith("sockreuse: ") or not 1 <= len(lines) <= most:
             return f"{len(lines)} lines about a mistake"
         if len(seen.err) > MESSAGE:
             return f"{len(seen.err)} characters about a mistake"
@@ -255,8 +258,8 @@ def _binds_loopback(attack: Attack, seen: Seen) -> str:
 
 PROMISES: dict[str, Callable[[Attack, Seen], str]] = {
     "It ends by itself, with an exit status that is documented.": _ends,
-    "It says what is wrong in one line, never a traceback; of the suite's data, in a line a mistake; "
-    f"in at most {MESSAGE:,} characters.": _says_in_a_line,
+    "It says what is wrong in one line, never a traceback; of the suite's data, and of several files, in a line a "
+    f"mistake, and of ten at most; in at most {MESSAGE:,} characters.": _says_in_a_line,
     "It prints no control characters, and nothing that turns the reading direction.": _prints_what_is_safe,
     f"It takes at most {PROCESSOR} seconds of processor time and {MEMORY} MiB of memory.": _is_bounded,
     "It leaves no process, and so no socket and no namespace, and no temporary file.": _leaves_nothing,
@@ -268,6 +271,11 @@ PROMISES: dict[str, Callable[[Attack, Seen], str]] = {
 
 def broken(attack: Attack) -> list[str]:
     """How an attack broke promises; nothing where all held."""
+    return judged(attack)[0]
+
+
+def judged(attack: Attack) -> tuple[list[str], float]:
+    """How an attack broke promises, and the processor's seconds that it took."""
     with tempfile.TemporaryDirectory(prefix="sockreuse-attack-") as work:
         seen = perform(attack, Path(work))
-    return [why for promise in PROMISES.values() if (why := promise(attack, seen))]
+    return [why for promise in PROMISES.values() if (why := promise(attack, seen))], seen.processor

@@ -72,6 +72,12 @@ def _path(text: str) -> Path:
     return Path(text)
 
 
+def _output(text: str) -> str:
+    if not text:
+        raise argparse.ArgumentTypeError("expected the name of a file, not ''")
+    return text
+
+
 def _platform(text: str) -> Platform:
     from .platforms import PlatformError, asked_for
 
@@ -159,7 +165,9 @@ def _exploring(command: _Command) -> None:
     explore.add_argument(
         "--processes", type=_number, default=os.cpu_count(), metavar="K", help="exhaustive: in K processes"
     )
-    explore.add_argument("--resume", metavar="FILE", help="exhaustive: keep what is done in FILE, and go on from there")
+    explore.add_argument(
+        "--resume", type=_output, metavar="FILE", help="exhaustive: keep what is done in FILE, and go on from there"
+    )
     explore.add_argument("--family", type=int, choices=(4, 6), default=4, help="exhaustive: IPv4 or IPv6 (4)")
     explore.add_argument("--protocol", choices=("tcp", "udp"), default="tcp", help="exhaustive: tcp or udp (tcp)")
     explore.add_argument("--seed", type=int, metavar="S", help="the same scenarios again")
@@ -191,7 +199,7 @@ def _suite(command: _Command) -> None:
     audit = command("audit", "find where a statement of the suite and a model disagree")
     audit.add_argument("--on", type=_platforms, metavar="A,B,…", help=_ALL)
     export = command("export", "print the whole suite as one scenario file")
-    export.add_argument("file", nargs="?", default="-", metavar="FILE", help="write it to FILE")
+    export.add_argument("file", nargs="?", type=_output, default="-", metavar="FILE", help="write it to FILE")
 
 
 def _reports(command: _Command) -> None:
@@ -204,8 +212,10 @@ def _reports(command: _Command) -> None:
         ("ctrf", "what was run, as the Common Test Report Format"),
         ("claims", "the documents' claims, as Markdown"),
     ):
-        report.add_argument(f"--{form}", metavar="FILE", help=f"write {what}")
-    report.add_argument("--badges", metavar="DIR", help="write a badge for each platform that was run, and each rule")
+        report.add_argument(f"--{form}", type=_output, metavar="FILE", help=f"write {what}")
+    report.add_argument(
+        "--badges", type=_output, metavar="DIR", help="write a badge for each platform that was run, and each rule"
+    )
     report.add_argument("--keep-going", action="store_true", help="leave out, and say so, files that do not fit")
     diff = command("diff", "say which outcomes changed between two sets of results (status 1 if any did)")
     for side in ("old", "new"):

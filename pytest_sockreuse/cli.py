@@ -75,7 +75,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _wrong(text: str) -> int:
-    _complain("\n".join(visible(line, 4000) for line in text.split("\n")))
+    shown = "\n".join(visible(line, 4000) for line in text.split("\n"))
+    _complain(shown if len(shown) < 4900 else f"{shown[:4900]}…")  # SECURITY.md has the bound
     return 2
 
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from .text import visible
+from .text import few, visible
 
 MAX_FILE = 4 * 1024 * 1024  # bytes
 LONGEST = 1_000  # characters of a complaint
@@ -25,9 +25,7 @@ class DataError(Exception):
     """
 
     def __init__(self, lines: str) -> None:
-        first, rest = lines.split("\n")[:MAX_COMPLAINTS], lines.split("\n")[MAX_COMPLAINTS:]
-        shown = [visible(line, LONGEST) for line in first]
-        super().__init__("\n".join([*shown, f"… and {len(rest)} more"] if rest else shown))
+        super().__init__(few(lines, MAX_COMPLAINTS, LONGEST))
 
 
 def read(path: Path) -> tuple[dict[str, Any], str]:

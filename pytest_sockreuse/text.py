@@ -16,6 +16,13 @@ def visible(text: object, most: int = 100) -> str:
     return shown if len(whole) <= most else f"{shown}…"
 
 
+def few(text: str, most: int, longest: int) -> str:
+    """The first `most` lines of a text, each of at most so many characters, and how many more there are."""
+    lines = text.split("\n")
+    shown = [visible(line, longest) for line in lines[:most]]
+    return "\n".join(shown if len(lines) <= most else [*shown, f"… and {len(lines) - most} more"])
+
+
 def nearest(word: str, names: Iterable[str], most: int = 3, least: float = 0.6) -> list[str]:
     """The names that are most like a word, the best first; `least` is how alike, from 0 to 1."""
     import difflib  # when a word was wrong, and else not

@@ -159,6 +159,17 @@ def test_one_run_is_named_once(suite: Suite, tmp_path: Path) -> None:
         build([path, Path(shutil.copy(path, tmp_path / "b.jsonl"))], suite=suite)
 
 
+def test_of_many_files_that_do_not_fit_the_first_are_named(suite: Suite, tmp_path: Path) -> None:
+    with pytest.raises(MergeError, match=r"^(.*9\.jsonl: No such file.*\n){10}… and 10 more$"):
+        build([tmp_path / "9.jsonl"] * 20, suite=suite)
+
+
+def test_more_files_than_runs_are_merged_are_refused_unread(suite: Suite, tmp_path: Path) -> None:
+    for keep_going in (False, True):
+        with pytest.raises(MergeError, match=r"^501 results files, of at most 500 runs in all; leave out some$"):
+            build([tmp_path / "none.jsonl"] * 501, suite=suite, keep_going=keep_going)
+
+
 # --- whatever runs there are ------------------------------------------------------------------------------------------
 
 OUTCOMES: dict[str, dict[str, str]] = {

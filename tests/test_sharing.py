@@ -79,6 +79,17 @@ def test_more_environments_than_namespaces_are_kept(runner: Runner) -> None:
 
 
 @linux_only
+def test_a_process_that_is_not_told_its_limits_keeps_one_namespace(monkeypatch: pytest.MonkeyPatch) -> None:
+    from pytest_sockreuse.live import shared_namespace  # which Windows has not
+
+    def refused(_: int) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr("resource.getrlimit", refused)
+    assert shared_namespace._kept() == 1
+
+
+@linux_only
 @in_namespaces
 def test_ports_for_symbols_do_not_run_out(runner: Runner) -> None:
     text = "".join(f"A{n} = udp4()\nA{n}.bind(127.0.0.1:P{n})\n" for n in range(3000))

@@ -69,14 +69,22 @@ class _Room:
         self._place.close()
 
 
+def _kept() -> int:
+    """How many namespaces a process keeps with the files that it may open; one where it is not told."""
+    try:
+        files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    except OSError:
+        return 1
+    return max(1, min(_KEPT, files // 64)) if files >= 0 else _KEPT
+
+
 class SharedNamespaces:
     """The namespaces of a worker process. `enter` one, perform the scenario, tell `leave` what it did."""
 
     def __init__(self) -> None:
         self._rooms: dict[Sequence[Setting] | None, _Room] = {}  # by environment, the last used last; None: PORTS
         self._now: Sequence[Setting] | None = None
-        files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        self._kept = max(1, min(_KEPT, files // 64)) if files >= 0 else _KEPT
+        self._kept = _kept()
 
     @property
     def settler(self) -> Settler:

@@ -12,13 +12,15 @@ from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 
+from ..data import LONGEST, MAX_COMPLAINTS
 from ..loader import load
 from ..model import families, not_modelled
 from ..platforms import CONFORMANCE, Platform, known, registry
 from ..suite import Case, Statement, Suite, Table
+from ..text import few
 from ..verdict import Outcome as Expected
 from . import shape as shapes
-from .files import Answer, Intake, Taken
+from .files import MOST_RUNS, Answer, Intake, Taken
 from .kept import NONE, Predicted, Stack
 from .shape import Shape
 from .table import UNKNOWN, Cell, Column, Matrix, Outcome, Seen
@@ -27,7 +29,10 @@ PREDICTIONS = CONFORMANCE / "predictions"
 
 
 class MergeError(ValueError):
-    """Files that do not fit, one line each: the file, the line, what to do."""
+    """Files that do not fit, one line each: the file, the line, what to do. Of many the first, and how many more."""
+
+    def __init__(self, lines: str) -> None:
+        super().__init__(few(lines, MAX_COMPLAINTS, 4 * LONGEST))
 
 
 def committed() -> list[Path]:
@@ -48,9 +53,12 @@ def build(
     It has `all_known` platforms, or those alone that were run. A file that does not fit raises MergeError, with all
     others of the kind; or is left out, to `keep_going`. `say` is told what takes long.
     """
+    paths = committed() if paths is None else paths
+    if len(paths) > MOST_RUNS:  # each has one at least
+        raise MergeError(f"{len(paths)} results files, of at most {MOST_RUNS} runs in all; leave out some")
     suite = suite or load(check=False)
     intake = Intake(suite, _shapes(suite))
-    for path in committed() if paths is None else paths:
+    for path in paths:
         intake.take(path)
     if intake.refused and not keep_going:
         raise MergeError("\n".join(map(str, intake.refused)))
