@@ -271,6 +271,7 @@ def results() -> Iterator[Attack]:
         "twice": b'{"sockreuse": 2, "sockreuse": 2}',
     }
     odd["folds"] = json.dumps({**LINE, "id": "x/y[" + "{a,b}" * 100 + "]"}).encode()
+    yield _of("sockreuse results check {}", "one line", {"given": _many(b"[]," * 1000, 20_000, b"[")})
     many = {f"{number}.jsonl": b"x" for number in range(400)}
     for words in (["report", *many], ["diff", ".", "."]):
         yield Attack(f"{words[0]} of many", ["sockreuse", *words], many, lines=11)

@@ -136,6 +136,7 @@ def test_the_bounds_of_the_page_are_those_of_the_code() -> None:
         ("its waits together", int(parser.MAX_WAIT), "seconds"),
         ("its calls together, beside its waits", int(runner.TIMEOUT), "seconds"),
         ("a results file, or a runner's answers", results.MAX >> 20, "MiB"),
+        ("a line of such a file", results.MAX_LINE >> 20, "MiB"),
         ("its results", results.MOST, "results"),
         ("a reason in it", results.LONG, "characters"),
         ("a fact or a setting in its header", files.LONGEST_FACT, "characters"),

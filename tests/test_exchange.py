@@ -177,7 +177,7 @@ def test_files_that_are_none(suite: Suite, tmp_path: Path) -> None:
     path = tmp_path / "answers"
     assert refused(path, suite) == f"{path}: No such file or directory"
     path.write_bytes(b"\xff")
-    assert refused(path, suite) == f"{path}: not UTF-8"
+    assert refused(path, suite) == f"{path}:1: not UTF-8"
     path.write_bytes(b"")
     assert refused(path, suite).startswith(f"{path}:1: not a line")
 

@@ -27,6 +27,7 @@ from .fold import fold, unfold
 
 FORMAT = 2
 MAX = 64 * 1024 * 1024  # bytes of a file
+MAX_LINE = 1024 * 1024
 MOST = 200_000  # results in a file
 LONG = 10_000  # characters of a reason
 
@@ -279,15 +280,18 @@ def lines(path: Path) -> Iterator[tuple[str, str]]:
     name = visible(path, 1000)
     try:
         data = intake.read(path, MAX)
-        text = data.decode()
     except OSError as error:
         raise ResultsError(f"{name}: {error.strerror}") from None
-    except ValueError:
-        raise ResultsError(f"{name}: not UTF-8") from None
     if len(data) > MAX:
         raise ResultsError(f"{name}: larger than {MAX} bytes")
-    for number, line in enumerate(io.StringIO(text or "\n", newline="\n"), 1):
-        yield f"{name}:{number}", line.removesuffix("\n")
+    for number, line in enumerate(io.BytesIO(data or b"\n"), 1):
+        at = f"{name}:{number}"
+        if len(line) > MAX_LINE:  # what it would be in memory is thirty times as large
+            raise ResultsError(f"{at}: longer than {MAX_LINE} bytes")
+        try:
+            yield at, line.decode().removesuffix("\n")
+        except UnicodeDecodeError:
+            raise ResultsError(f"{at}: not UTF-8") from None
 
 
 def entry_of(text: str, at: str, what: str = "a line of a results file") -> dict[str, Any]:
