@@ -3,6 +3,7 @@
 The repository's top is where it reads from, so a link in a page is the same in an editor, on a code host and here.
 """
 
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parent))
 
 import generated
+import playing
 from pygments.lexers.special import TextLexer
 
 from pytest_sockreuse.version import __version__
@@ -46,3 +48,5 @@ def setup(app: Any) -> None:
     for language in ("scenario", "synopsis"):
         app.add_lexer(language, TextLexer)
     app.connect("source-read", fill)
+    if os.environ.get(generated.HAS_PLAYGROUND):
+        app.connect("doctree-read", playing.link)

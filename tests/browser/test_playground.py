@@ -259,6 +259,15 @@ def test_axe_finds_nothing(page: Page) -> None:
     assert not wrong
 
 
+@pytest.mark.parametrize("width", [360, 768, 1280])
+def test_long_names_of_errors_are_not_cut(page: Page, width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 800})
+    type_in(page, "A = udplite4()\nB = tcp4(SO_EXCLUSIVEADDRUSE)\nC = tcp6()\nC.bind([2001:db8::1]:P)\n")
+    cells = page.locator("#answer .steps td")
+    assert {"EPROTONOSUPPORT", "EADDRNOTAVAIL"} <= {text.strip("✗ ") for text in cells.all_inner_texts()}
+    assert cells.evaluate_all("all => all.filter((one) => one.scrollWidth > one.clientWidth).length") == 0
+
+
 def test_a_case_of_the_matrix_opens_in_the_playground(visit: Open, whole: Path, tmp_path: Path) -> None:
     variant = load(check=False).by_id["order-dependence/every-order[ip4-ra-ra-bloc-lo-lo]"]
     beside = '<meta name="playground" content="playground/index.html">'
