@@ -18,7 +18,7 @@ from sphinx.application import Sphinx
 from pytest_sockreuse.loader import load
 
 VARIANT = "order-dependence/every-order[ip4-ra-ra-bloc-lo-lo]"
-MINE = "A = tcp4()\nA.bind(127.0.0.1:P)\nA.bind(127.0.0.1:P)  # no & trouble <with> \"this\"\n"
+MINE = 'A = tcp4()\nA.bind(127.0.0.1:P)\nA.bind(127.0.0.1:P)  # no & trouble <with> "this"\n'
 PAGES = {
     "docs/index": "# Start\n\n```{toctree}\nexplain\nhow-to/mine\n```\n",
     "docs/explain": "# Why?\n\n" + "".join(f"## {one.title}\n\nIt is.\n\n" for one in situations()),
