@@ -170,15 +170,15 @@ SNIPPETS = [
 @pytest.mark.parametrize(("code", "answers"), SNIPPETS)
 def test_which_systems_a_condition_lets_through(code: str, answers: dict[str, bool | None], tmp_path: Path) -> None:
     place = at(code, tmp_path)
-    assert {stack: conditions.made_on((place,), "linux", stack) for stack in answers} == answers
-    assert conditions.made_on((place,), "linux", "linux") is True
+    assert {stack: conditions.reading((place,), "linux", stack).made for stack in answers} == answers
+    assert conditions.reading((place,), "linux", "linux").made is True
 
 
 def test_on_a_platform_without_a_model_nothing_is_held_back(tmp_path: Path) -> None:
     here = Platform("wsl1", (4, 4, 0), "4.4.0")
     assert said(compared(HOLE_PUNCH, here))
     place = at("if os.name != 'nt':\n    CALL", tmp_path)
-    assert conditions.made_on((place,), "wsl1", "macos") is None
+    assert conditions.reading((place,), "wsl1", "macos").made is None
 
 
 def at(code: str, directory: Path, name: str = "code.py") -> Place:
@@ -209,7 +209,7 @@ def test_whether_the_code_goes_on(code: str, caught: bool, tmp_path: Path) -> No
 def test_code_that_cannot_be_read_has_no_conditions(tmp_path: Path) -> None:
     (tmp_path / "broken.py").write_text("def start(:\n    CALL\n")
     for place in (Place(str(tmp_path / "broken.py"), 2, "start", 1), Place("<string>", 7, "start", 3)):
-        assert conditions.made_on((place,), "linux", "windows") is True
+        assert conditions.reading((place,), "linux", "windows").made is True
         assert fate((place,), "EADDRINUSE").handler is None
 
 

@@ -15,7 +15,7 @@ from itertools import pairwise
 
 from ..options import options
 from ..scenario import Option
-from .answers import Asker
+from .asker import Asker
 from .events import INNER, staged, whose
 from .frames import Frame, frames
 from .locations import Place
@@ -340,8 +340,3 @@ def names(trail: tuple[Place, ...], name: str) -> bool:
     """Whether the code of a trail has this name from Python's socket module."""
     pattern = re.compile(rf"[^#]*(?:\b\w+\.{name}\b|\bimport\b.*\b{name}\b)")
     return any(name in line and pattern.match(line) for frame in frames(trail) for line in frame.scope.code.lines)
-
-
-def made_on(trail: tuple[Place, ...], here: str, there: str) -> bool | None:
-    """Whether a call would be made there; None where that is not known."""
-    return reading(trail, here, there).made

@@ -13,7 +13,7 @@ from ..platforms import Platform
 from ..scenario import Option
 from .calls import Call, Piece, Traced
 from .compare import MOST
-from .conditions import made_on
+from .conditions import reading
 from .events import INNER, Trail, whose
 from .locations import Place, places, source
 from .reconstruct import Trace
@@ -150,7 +150,7 @@ def _on_windows(piece: Piece, around: Around) -> Iterator[Seen]:
         trail = _set(sock, "SO_REUSEADDR")
         if trail is None or not sock.listening or not sock.named or sock.binding is None:
             continue
-        if not _for_itself(sock, piece) and made_on(places(trail), around.platforms[0].stack, "windows"):
+        if not _for_itself(sock, piece) and reading(places(trail), around.platforms[0].stack, "windows").made:
             yield call, trail
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from typing import Any
 
-from .answers import Asker
+from .asker import Asker
 from .conditions import imports, skips
 from .syntax import Code, Condition, Def, Definition, Scope, Step, conditions, imported, parsed
 from .values import Open

@@ -69,15 +69,18 @@ class Code:
     def __init__(self, file: str, tree: ast.Module, lines: list[str]) -> None:
         self.file, self.tree, self.lines = file, tree, lines
         self._functions: dict[Def, dict[str, list[Definition]]] = {}
+        self._steps: dict[int, list[Step]] = {}
+        self._attributes: dict[str, list[Definition]] = {}
 
-    @lru_cache(4096)  # noqa: B019
     def steps(self, line: int) -> list[Step]:
         """The statements that contain a line, the outermost first."""
-        found: list[Step] = []
-        node: ast.AST = self.tree
-        while (step := _inner(node, line)) is not None:
-            found.append(step)
-            node = step.node
+        found = self._steps.get(line)
+        if found is None:
+            found = self._steps[line] = []
+            node: ast.AST = self.tree
+            while (step := _inner(node, line)) is not None:
+                found.append(step)
+                node = step.node
         return found
 
     @cached_property
@@ -95,37 +98,38 @@ class Code:
             _collect(function.body, (), Scope(self, function), found)
         return found
 
-    @lru_cache(512)  # noqa: B019
-    def attributes(self, name: str) -> tuple[Definition, ...]:
+    def attributes(self, name: str) -> list[Definition]:
         """Everything that is assigned to an attribute of this name, in classes and by ``self.name = …``."""
+        if name in self._attributes:
+            return self._attributes[name]
         word = re.escape(name)
         pattern = re.compile(
             rf"\s+(?:[\w.]+\.)?{word}\s*(?::[^=]+)?=(?!=)|\s+(?:async\s+)?def\s+{word}\b|\S.*\.{word}\s*=(?!=)"
         )
-        found: list[Definition] = []
+        found = self._attributes[name] = []
         for number, text in enumerate(self.lines, 1):
             if name in text and pattern.match(text) and len(found) < _MOST:
                 found += self._attribute(name, number)
-        return tuple(found)
+        return found
 
     def _attribute(self, name: str, line: int) -> Iterator[Definition]:
         steps = self.steps(line)
         if not steps:
             return
         statement = steps[-1].node
-        function, conditions = None, []
+        function, held = None, []
         for step in steps:
             if isinstance(step.parent, Def):
                 function = step.parent
-            conditions += _conditions(step, Scope(self, function))
+            held += conditions(step, Scope(self, function))
         inside = isinstance(steps[-1].parent, ast.ClassDef) or function is None
         if isinstance(statement, Def) and statement.name == name:
-            yield Definition(statement, Scope(self, function), tuple(conditions), line)
+            yield Definition(statement, Scope(self, function), tuple(held), line)
         for target, value in _assigned(statement):
             if (isinstance(target, ast.Attribute) and target.attr == name) or (
                 inside and isinstance(target, ast.Name) and target.id == name
             ):
-                yield Definition(value, Scope(self, function), tuple(conditions), line)
+                yield Definition(value, Scope(self, function), tuple(held), line)
 
 
 def _inner(node: ast.AST, line: int) -> Step | None:
@@ -185,14 +189,14 @@ def _targets(target: ast.expr) -> Iterator[ast.expr]:
 
 
 def _collect(
-    block: Sequence[ast.stmt], conditions: tuple[Condition, ...], scope: Scope, found: dict[str, list[Definition]]
+    block: Sequence[ast.stmt], held: tuple[Condition, ...], scope: Scope, found: dict[str, list[Definition]]
 ) -> None:
     """The definitions of a block, and of the blocks within it that are of the same scope."""
 
     def add(name: str, value: ast.expr | Def | ast.ClassDef | tuple[str, str] | None, line: int) -> None:
         known = found.setdefault(name, [])
         if len(known) < _MOST:
-            known.append(Definition(value, scope, conditions, line))
+            known.append(Definition(value, scope, held, line))
 
     for node in block:
         match node:
@@ -220,11 +224,11 @@ def _collect(
                 continue
             if isinstance(child[0], ast.stmt):
                 step = Step(node, field, child, 0)
-                _collect(child, (*conditions, *_conditions(step, scope)), scope, found)
+                _collect(child, (*held, *conditions(step, scope)), scope, found)
             elif isinstance(child[0], ast.excepthandler | ast.match_case):
                 for at, item in enumerate(child):
-                    outer = _conditions(Step(node, field, child, at), scope)
-                    _collect(item.body, (*conditions, *outer), scope, found)
+                    outer = conditions(Step(node, field, child, at), scope)
+                    _collect(item.body, (*held, *outer), scope, found)
 
 
 def _module(node: ast.ImportFrom, file: str) -> str:
@@ -239,10 +243,6 @@ def _module(node: ast.ImportFrom, file: str) -> str:
 
 def conditions(step: Step, scope: Scope) -> list[Condition]:
     """What has to hold so that a block is entered, as far as a test says it."""
-    return _conditions(step, scope)
-
-
-def _conditions(step: Step, scope: Scope) -> list[Condition]:
     match step.parent:
         case ast.If(test=test) | ast.While(test=test):
             return [Condition(test, step.field == "body", scope)]

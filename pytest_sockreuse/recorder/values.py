@@ -6,6 +6,7 @@ import ast
 import enum
 import operator
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Final
 
 
@@ -55,13 +56,25 @@ def together(answers: Sequence[bool | Vague | None], decides: bool, known: bool 
     return not decides
 
 
+def values_of(answers: Sequence[Answer]) -> list[tuple[object, object]] | None:
+    """The answers, if all are values."""
+    found = [answer for answer in answers if not isinstance(answer, Vague)]
+    return found if len(found) == len(answers) else None
+
+
+def crossed(here: Answer, there: Answer) -> Answer:
+    """What is as one answer says here, and as another there."""
+    values = values_of((here, there))
+    return OPEN if values is None else (values[0][0], values[1][1])
+
+
 def compare(parts: list[Answer], ops: Sequence[ast.cmpop]) -> Answer:
-    if any(isinstance(part, Vague) for part in parts):
+    if (values := values_of(parts)) is None:
         return OPEN if any(map(differs, parts)) else SAME
-    sides = []
-    for side in (0, 1):
-        values = [part[side] for part in parts]  # type: ignore[index]
-        sides.append(all(COMPARED[type(op)](a, b) for op, a, b in zip(ops, values, values[1:], strict=False)))
+    sides = [
+        all(COMPARED[type(op)](a[side], b[side]) for op, (a, b) in zip(ops, pairwise(values), strict=True))
+        for side in (0, 1)
+    ]
     return sides[0], sides[1]
 
 

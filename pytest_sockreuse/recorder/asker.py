@@ -17,7 +17,20 @@ from .frames import Frame, default, given_to, keyword, outer, parameters
 from .loaded import elsewhere, is_stdlib, value_of
 from .syntax import Code, Condition, Def, Definition, Scope, imported
 from .systems import ASKS, FLAGS, HAS, MODULES, QUESTIONS, SYSTEMS
-from .values import COMPARED, OPEN, SAME, Answer, Open, Vague, compare, differs, either_or_all, together
+from .values import (
+    COMPARED,
+    OPEN,
+    SAME,
+    Answer,
+    Open,
+    Vague,
+    compare,
+    crossed,
+    differs,
+    either_or_all,
+    together,
+    values_of,
+)
 
 _DEEP = 12  # names and functions that are followed, one from another
 _METHODS = {"startswith", "endswith", "lower", "upper", "casefold", "strip", "capitalize", "title"}
@@ -132,10 +145,10 @@ class Asker:
             case ast.Compare(left=left, ops=ops, comparators=right) if all(type(op) in COMPARED for op in ops):
                 return compare([self.ask(part, scope) for part in (left, *right)], ops)
             case ast.Tuple(elts=elements) | ast.List(elts=elements) | ast.Set(elts=elements):
-                found_all = [self.ask(element, scope) for element in elements]
-                if any(isinstance(found, Vague) for found in found_all):
-                    return OPEN if any(map(differs, found_all)) else SAME
-                return tuple(f[0] for f in found_all), tuple(f[1] for f in found_all)  # type: ignore[index]
+                answers = [self.ask(element, scope) for element in elements]
+                if (pairs := values_of(answers)) is None:
+                    return OPEN if any(map(differs, answers)) else SAME
+                return tuple(here for here, _ in pairs), tuple(there for _, there in pairs)
             case ast.Await(value=value) | ast.NamedExpr(value=value) | ast.Starred(value=value):
                 return self.ask(value, scope)
             case ast.Lambda():
@@ -187,7 +200,7 @@ class Asker:
         here, there = (one if test[side] else two for side in (0, 1))
         if bool(test[0]) == bool(test[1]):
             return here
-        return OPEN if isinstance(here, Vague) or isinstance(there, Vague) else (here[0], there[1])
+        return crossed(here, there)
 
     def _item(self, value: ast.expr, key: ast.expr, scope: Scope) -> Answer:
         found = self.ask(key, scope)
@@ -195,7 +208,7 @@ class Asker:
             pairs = zip(value.keys, value.values, strict=True)
             table: dict[object, ast.expr] = {k.value: v for k, v in pairs if isinstance(k, ast.Constant)}
             here, there = (self.ask(table[found[side]], scope) for side in (0, 1))
-            return OPEN if isinstance(here, Vague) or isinstance(there, Vague) else (here[0], there[1])
+            return crossed(here, there)
         return OPEN if differs(found) or differs(self.ask(value, scope)) else SAME
 
     # --- names --------------------------------------------------------------------------------------------------------
@@ -236,9 +249,7 @@ class Asker:
                     found = SAME
             else:  # on one of the two systems only
                 old: Answer = SAME if found is None else found
-                mine, other = (old, value) if made else (value, old)
-                known = not isinstance(mine, Vague) and not isinstance(other, Vague)
-                found = (mine[0], other[1]) if known else OPEN  # type: ignore[index]
+                found = crossed(old, value) if made else crossed(value, old)
         return found
 
     def _taken(self, it: Definition, scope: Scope) -> bool | None:
@@ -374,7 +385,7 @@ class Asker:
                 if answer == (True, True):
                     return SAME
                 here, there = ((name, name) if has else other for has in answer)
-                return OPEN if isinstance(here, Vague) or isinstance(there, Vague) else (here[0], there[1])
+                return crossed(here, there)
             case ast.Call(func=ast.Attribute(value=value, attr=attr), args=args) if attr in _METHODS:
                 asked = [self.ask(part, scope) for part in (value, *args)]
                 parts = [part for part in asked if not isinstance(part, Vague) and isinstance(part[0], str | tuple)]
@@ -396,15 +407,12 @@ class Asker:
 
     def _result(self, func: ast.expr, scope: Scope) -> Answer:
         """What a function gives back, by its name, and by what it says."""
-        name = func.attr if isinstance(func, ast.Attribute) else func.id if isinstance(func, ast.Name) else ""
         found = self.function(func, scope)
         if found is not None:
-            answer = self._returned(found[0], found[1].code)
-            if answer is not SAME:
-                return answer
-        if not name or found is not None:
-            return SAME if found is not None or not name else self.ask(func, scope)
-        return self.ask(func, scope) if isinstance(func, ast.Attribute) else self._flag(name)
+            return self._returned(found[0], found[1].code)
+        if isinstance(func, ast.Attribute):
+            return self.ask(func, scope)
+        return self._flag(func.id) if isinstance(func, ast.Name) else SAME
 
     def function(self, func: ast.expr, scope: Scope) -> tuple[Def, Scope] | None:
         """The function that a name stands for, as far as it is found."""
