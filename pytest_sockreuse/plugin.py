@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Sequence
+from importlib.machinery import ModuleSpec, PathFinder
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
@@ -12,6 +15,7 @@ if TYPE_CHECKING:
     from .hooks.recorder import Recording
 
 
+_PACKAGE = f"{__package__}."
 _BARE = {
     "--sockreuse": "--sockreuse=all",
     "--sockreuse-record": "--sockreuse-record=",
@@ -117,6 +121,7 @@ def pytest_configure(config: pytest.Config) -> None:
         "markers",
         "sockreuse_netns(port_range=(low, high), sysctls={name: value}): run the test in a private network namespace",
     )
+    sys.meta_path.insert(0, _AsWritten)
     try:
         _register(config)
     except Exception as error:
@@ -125,6 +130,19 @@ def pytest_configure(config: pytest.Config) -> None:
         if isinstance(error, DataError):
             raise pytest.UsageError(f"the conformance data is wrong:\n{error}") from None
         raise
+
+
+def pytest_unconfigure() -> None:
+    if _AsWritten in sys.meta_path:
+        sys.meta_path.remove(_AsWritten)
+
+
+class _AsWritten:
+    """Finds our own modules before pytest does: it would rewrite their asserts, each time where no bytecode is kept."""
+
+    @staticmethod
+    def find_spec(name: str, path: Sequence[str] | None = None, target: ModuleType | None = None) -> ModuleSpec | None:
+        return PathFinder.find_spec(name, path, target) if name.startswith(_PACKAGE) else None
 
 
 def _register(config: pytest.Config) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -16,7 +17,6 @@ from ..data import DataError
 from ..live.port_blocks import given
 from ..model import clauses
 from ..platforms import Platform, PlatformError, asked_for, current, newest, registry
-from ..ports import leases
 from ..recorder import children
 from ..recorder.accepted import Entry, accept, all_found, load, save
 from ..recorder.children import Children
@@ -34,6 +34,18 @@ from .skipped import skipped_on
 
 LIMIT = 5_000  # calls of one test that are recorded
 _PROPERTY = "sockreuse_record"
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Without the garbage collector: the code that is read here is kept, and would be gone through again and again."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def targets(names: list[str], whose: str) -> list[Platform]:
@@ -65,7 +77,10 @@ class Recorder:
     @contextmanager
     def running(self) -> Iterator[Recorder]:
         """Record in here."""
-        given.intersection_update(leases())  # what a lease had before this run is anybody's number
+        if given:  # what a lease had before this run is anybody's number
+            from ..ports import leases
+
+            given.intersection_update(leases())
         self.children = Children(self.tape)
         start_at(str(self.directory))
         try:
@@ -274,7 +289,8 @@ class RecordSession:
         if recorder.idle:
             return {}
         try:
-            entry, told = self._found()
+            with _uncollected():
+                entry, told = self._found()
         except Exception as error:
             recorder.tape.fds.clear()
             recorder.tape.go_on([])

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from .frames import Frame, default, given_to, keyword, outer, parameters
 from .loaded import elsewhere, is_stdlib, value_of
 from .syntax import Code, Condition, Def, Definition, Scope, imported
-from .systems import ASKS, FLAGS, HAS, MODULES, QUESTIONS, SYSTEMS
+from .systems import ASKS, HAS, MODULES, QUESTIONS, SYSTEMS, said_by
 from .values import (
     COMPARED,
     OPEN,
@@ -289,7 +289,7 @@ class Asker:
             self._under.pop()
         if found is SAME or found is None:
             live = self._live(name, code)
-            return live if live is not None else (self._flag(name) if _says_system(name) else SAME)
+            return live if live is not None else (self._flag(name) if said_by(name) else SAME)
         return found
 
     def _live(self, name: str, code: Code) -> Answer | None:
@@ -302,9 +302,8 @@ class Asker:
 
     def _flag(self, name: str) -> Answer:
         """A name by what it says."""
-        for pattern, stacks in FLAGS.items():
-            if pattern.fullmatch(name):
-                return self.here in stacks, self.there in stacks
+        if (stacks := said_by(name)) is not None:
+            return self.here in stacks, self.there in stacks
         return OPEN if ASKS.search(name) else SAME
 
     def _attribute(self, value: ast.expr, attr: str, scope: Scope) -> Answer:
@@ -320,7 +319,7 @@ class Asker:
         for answer in answers:
             if differs(answer):
                 return answer if len(answers) == 1 else OPEN
-        flag = self._flag(attr) if _says_system(attr) or ASKS.search(attr) else SAME
+        flag = self._flag(attr)
         inner = self.ask(value, scope)
         return flag if flag is not SAME or not differs(inner) else OPEN
 
@@ -483,10 +482,6 @@ class Asker:
         if stacks is not None:
             return self.here in stacks, self.there in stacks
         return OPEN if whose in ("socket", "os", "select", "sys", "signal") else SAME
-
-
-def _says_system(name: str) -> bool:
-    return any(pattern.fullmatch(name) for pattern in FLAGS)
 
 
 def _joined(module: str, name: str) -> str:

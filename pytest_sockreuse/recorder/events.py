@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import socket
 import sys
-import sysconfig
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -129,7 +128,7 @@ _frame = sys._getframe
 _whose: dict[str, int] = {}
 _PACKAGES = tuple(f"{os.sep}{name}{os.sep}" for name in ("site-packages", "dist-packages"))
 _RUNNERS = tuple(f"{place}{name}{os.sep}" for place in _PACKAGES for name in ("_pytest", "pluggy", "pytest"))
-_STDLIB = tuple(os.path.join(sysconfig.get_path(name), "") for name in ("stdlib", "platstdlib"))
+_STDLIB = os.path.join(os.path.dirname(os.__file__), "")
 _OURS = os.path.join(os.path.dirname(os.path.dirname(__file__)), "")
 _STAGED = os.path.join(_OURS, "endings.py")  # what our fixtures leave behind is part of what happens
 
@@ -150,6 +149,6 @@ def whose(file: str) -> int:
     elif any(name in file for name in _PACKAGES):
         of = LIBRARY
     else:
-        of = INNER if file.startswith(("<", *_STDLIB)) else PROJECT
+        of = INNER if file.startswith(("<", _STDLIB)) else PROJECT
     _whose[file] = of
     return of

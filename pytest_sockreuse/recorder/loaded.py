@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 import sys
+from pathlib import Path
 
 from .events import INNER, LIBRARY, PROJECT, whose
-from .locations import source
 from .syntax import Code, parsed
 
 
@@ -32,14 +32,28 @@ def _loaded() -> dict[str, object]:
     return _by_file[1]
 
 
-_ASSIGNED = re.compile(
-    r"^[ \t]+(?:\w+\.)?(\w+)[ \t]*(?::[^=\n]+)?=(?!=)[^\n]*"
-    r"(?:platform|\bos\.name|hasattr|\b\w*(?:WINDOWS|WIN32|POSIX|LINUX))",
-    re.M,
-)
+_ASSIGNED = re.compile(rb"[ \t]+(?:\w+\.)?(\w+)[ \t]*(?::[^=\n]+)?=(?!=)")
+_WORDS = (b"platform", b"os.name", b"hasattr", b"WINDOWS", b"WIN32", b"POSIX", b"LINUX")
 _looked: set[str] = set()  # files
 _elsewhere: dict[str, list[str]] = {}
 _MANY = 3_000  # files
+
+
+def _asking(file: str) -> set[str]:
+    """The attributes of a file that are assigned what has one of the words: of many files, so nothing is decoded."""
+    try:
+        data = Path(file).read_bytes()
+    except OSError:  # in an archive
+        return set()
+    found = set()
+    for word in _WORDS:
+        at = data.find(word)
+        while at >= 0:
+            assigned = _ASSIGNED.match(data, data.rfind(b"\n", 0, at) + 1)
+            if assigned is not None and assigned.end() <= at:
+                found.add(assigned[1].decode("ascii", "replace"))
+            at = data.find(word, at + 1)
+    return found
 
 
 def elsewhere(attr: str) -> list[Code]:
@@ -47,6 +61,6 @@ def elsewhere(attr: str) -> list[Code]:
     for file in _loaded().keys() - _looked if len(_looked) < _MANY else ():
         _looked.add(file)
         if file.endswith(".py") and whose(file) in (LIBRARY, PROJECT):
-            for name in set(_ASSIGNED.findall("".join(source(file)))):
+            for name in _asking(file):
                 _elsewhere.setdefault(name, []).append(file)
     return [code for file in _elsewhere.get(attr, ()) if (code := parsed(file)) is not None]

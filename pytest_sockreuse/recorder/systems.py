@@ -89,21 +89,28 @@ MODULES = {
     **dict.fromkeys(("fcntl", "grp", "posix", "pty", "pwd", "resource", "syslog", "termios", "tty"), POSIX),
     **dict.fromkeys(("msvcrt", "nt", "winreg", "winsound", "_winapi", "_overlapped"), NT),
 }
-#: Names that projects have for it: whether a name says that this is one of these systems.
-FLAGS = {
-    re.compile(r"_*(IS_?|ON_?|RUNNING_ON_?)?(WIN|WIN32|WIN64|WINDOWS|NT|MSWINDOWS)(_?OS)?", re.I): NT,
-    re.compile(r"_*(IS_?|ON_?|RUNNING_ON_?)?(LINUX)", re.I): _LINUX,
-    re.compile(r"_*(IS_?|ON_?|RUNNING_ON_?)?(MAC|MACOS|MAC_OS|OSX|OS_X|DARWIN)(_?X)?", re.I): ("macos",),
-    re.compile(r"_*(IS_?|ON_?|RUNNING_ON_?)?(FREEBSD)", re.I): ("freebsd",),
-    re.compile(r"_*(IS_?|ON_?|RUNNING_ON_?)?(OPENBSD)", re.I): ("openbsd",),
-    re.compile(r"_*(IS_?|ON_?|RUNNING_ON_?)?(NETBSD)", re.I): ("netbsd",),
-    re.compile(r"_*(IS_?|ON_?|RUNNING_ON_?)?(BSD)", re.I): ("freebsd", "dragonfly", "netbsd", "openbsd"),
-    re.compile(r"_*(IS_?|ON_?|RUNNING_ON_?)?(SUNOS|SOLARIS|ILLUMOS)", re.I): ("illumos",),
-    re.compile(r"_*(IS_?|ON_?|RUNNING_ON_?)?(POSIX|UNIX)", re.I): POSIX,
-    re.compile(r"_*HAS_?(SO_?)?REUSE_?PORT|_*REUSE_?PORT_(AVAILABLE|SUPPORTED)", re.I): HAS["socket.SO_REUSEPORT"],
+#: Names that projects have for it, without underscores, and the systems that they say this is one of.
+FLAGS: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(("win", "win32", "win64", "windows", "nt", "mswindows", "winos", "windowsos"), NT),
+    **dict.fromkeys(("mac", "macos", "macosx", "osx", "darwin"), ("macos",)),
+    **dict.fromkeys(("sunos", "solaris", "illumos"), ("illumos",)),
+    **dict.fromkeys(("posix", "unix"), POSIX),
+    **{name: (name,) for name in ("freebsd", "openbsd", "netbsd")},
+    "linux": _LINUX,
+    "bsd": ("freebsd", "dragonfly", "netbsd", "openbsd"),
+    **dict.fromkeys(
+        ("hasreuseport", "hassoreuseport", "reuseportavailable", "reuseportsupported"), HAS["socket.SO_REUSEPORT"]
+    ),
 }
 #: A text that may ask for the system.
 ASKS = re.compile(
     r"platform|\bos\s*\.\s*name\b|\buname\b|hasattr|win32|windows|darwin|mac_?os|\bosx\b|linux|posix|bsd|cygwin|sunos",
     re.I,
 )
+
+
+def said_by(name: str) -> tuple[str, ...] | None:
+    """The systems that a name says this is one of: ``IS_WINDOWS``, ``onLinux``; None where it says nothing of it."""
+    word = name.replace("_", "").lower()
+    words = (word.removeprefix(prefix) for prefix in ("", "is", "on", "runningon"))
+    return next((FLAGS[word] for word in words if word in FLAGS), None)
