@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 
 from .frames import Frame, default, given_to, keyword, outer, parameters
 from .loaded import elsewhere, is_stdlib, value_of
+from .required import CALLED, honoured, required
 from .syntax import Code, Condition, Def, Definition, Scope, imported
 from .systems import ASKS, HAS, MODULES, QUESTIONS, SYSTEMS, said_by
 from .values import (
@@ -395,9 +396,21 @@ class Asker:
                 found = self.ask(argument, scope)
                 if not isinstance(found, Vague):
                     return _BUILTINS[name](found[0]), _BUILTINS[name](found[1])
+        if self.is_required(node, scope):
+            return self._honoured(node)
         if self.arguments(node, scope):
             return OPEN
         return self._result(node.func, scope)
+
+    def is_required(self, call: ast.Call, scope: Scope) -> bool:
+        """Whether a call is of our own ``require``."""
+        return self.dotted(call.func, scope) in CALLED
+
+    def _honoured(self, call: ast.Call) -> Answer:
+        """Whether what it requires is honoured; here it was."""
+        rules = required(call)
+        answers = [None] if rules is None else [honoured(rule, self.there) for rule in rules]
+        return (True, False) if False in answers else OPEN if None in answers else (True, True)
 
     def arguments(self, call: ast.Call, scope: Scope) -> list[ast.expr]:
         """The arguments of a call that differ."""
@@ -415,18 +428,28 @@ class Asker:
 
     def function(self, func: ast.expr, scope: Scope) -> tuple[Def, Scope] | None:
         """The function that a name stands for, as far as it is found."""
+        return next(((it.value, it.scope) for it in self._named(func, scope) if isinstance(it.value, Def)), None)
+
+    def _named(self, func: ast.expr, scope: Scope) -> Iterator[Definition]:
+        """What the name of a function or class stands for, here or in the module that it is imported from."""
         name, code = "", None
         if isinstance(func, ast.Name):
             for it in (*self._locals(func.id, scope), *scope.code.globals.get(func.id, ())):
-                if isinstance(it.value, Def):
-                    return it.value, it.scope
                 if isinstance(it.value, tuple):
                     code, name = imported(it.value[0]), it.value[1]
+                else:
+                    yield it
         elif isinstance(func, ast.Attribute):
             code, name = imported(self.dotted(func.value, scope)) or self._beside(func.value, scope), func.attr
-        for it in code.globals.get(name, ()) if code is not None and not is_stdlib(code.file) else ():
-            if isinstance(it.value, Def):
-                return it.value, it.scope
+        if code is not None and not is_stdlib(code.file):
+            yield from code.globals.get(name, ())
+
+    def constructor(self, func: ast.expr, scope: Scope) -> tuple[Def, Scope] | None:
+        """What makes an object of the class that a name stands for, where it says so itself."""
+        for it in self._named(func, scope):
+            if isinstance(it.value, ast.ClassDef):
+                found = [node for node in it.value.body if isinstance(node, Def) and node.name == "__init__"]
+                return (found[0], it.scope) if found else None
         return None
 
     def _returned(self, function: Def, code: Code) -> Answer:

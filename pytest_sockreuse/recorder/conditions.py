@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import re
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -19,10 +20,12 @@ from .asker import Asker
 from .events import INNER, staged, whose
 from .frames import Frame, frames
 from .locations import Place
+from .required import MODULE, calls
 from .syntax import Code, Condition, Def, Scope, Step, call_at, conditions, innermost, there_are
 from .systems import ASKS, MODULES, SYSTEMS
 from .values import Open, differs
 
+_DEEP = 2  # calls that are followed to what they require
 _SKIPS = {"skip", "skipTest", "fail", "xfail", "exit", "abort", "_exit", "importorskip"}
 _HARMLESS = {
     "print",
@@ -66,6 +69,8 @@ class _Reading:
         code, scope = frame.scope.code, Scope(frame.scope.code)
         if not _is_there(code, self.asker.there):
             self.unknown()
+        for node in code.tree.body:
+            self.required(node, scope, 0)
         inside = False
         for step in steps:
             if isinstance(step.parent, Def):
@@ -99,6 +104,7 @@ class _Reading:
     def before(self, block: Sequence[ast.stmt], frame: Frame, here: bool, deep: int) -> None:
         """What statements before the line do otherwise there. `here`: whether break ends what the line is in."""
         for node in block:
+            self.required(node, frame.scope, 0)
             match node:
                 case ast.If(test=test, body=body, orelse=other):
                     self.branch(test, body, other, frame, here, deep)
@@ -120,6 +126,17 @@ class _Reading:
                 ):
                     inner = Frame(frame.place, Scope(found[1].code, found[0]))
                     self.helper(found[0], inner, deep + 1)
+
+    def required(self, node: ast.AST, scope: Scope, deep: int) -> None:
+        """What a statement requires of the system by our own ``require``, itself or in what it calls."""
+        for call in calls(node, deep > 0) if MODULE in sys.modules else ():
+            if self.asker.is_required(call, scope):
+                if differs(self.asker.ask(call, scope)):
+                    self.unknown()
+            elif deep < _DEEP:
+                found = self.asker.function(call.func, scope) or self.asker.constructor(call.func, scope)
+                if found is not None:
+                    self.required(found[0], Scope(found[1].code, found[0]), deep + 1)
 
     def helper(self, function: Def, frame: Frame, deep: int) -> None:
         """A function that was called before: whether there it raises or skips, where it did not here."""

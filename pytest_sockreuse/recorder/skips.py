@@ -10,6 +10,7 @@ from typing import Any
 
 from .asker import Asker
 from .conditions import imports, skips
+from .required import catches
 from .syntax import Code, Condition, Def, Definition, Scope, Step, conditions, imported, parsed
 from .values import Open
 
@@ -170,15 +171,23 @@ def _leaves(block: Sequence[ast.stmt], scope: Scope, asker: Asker) -> bool | Non
                 answers.append(_branch(test, body, other, scope, asker))
             case ast.Try() | ast.With() | ast.AsyncWith():
                 inner = [*node.body, *getattr(node, "orelse", ()), *getattr(node, "finalbody", ())]
+                if isinstance(node, ast.Try) and catches(node):
+                    inner = [it for it in inner if not _requires(it, scope, asker)]
                 answers.append(_leaves(inner, scope, asker))
                 for handler in getattr(node, "handlers", ()):
                     made = conditions_of(node, handler, scope)
                     if made and skips(handler.body):
                         answers.append(_condition(made.test, True, scope, asker))
+            case ast.Expr(value=call) if _requires(node, scope, asker):
+                answers.append(_condition(call, True, scope, asker))
             case ast.Expr(value=ast.Call(args=[ast.Constant(value=str(module))]) as call):
                 if getattr(call.func, "attr", "") == "importorskip" and not imports(_import(module), asker.there):
                     answers.append(True)
     return True if True in answers else None if None in answers else False
+
+
+def _requires(node: ast.stmt, scope: Scope, asker: Asker) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Call) and asker.is_required(node.value, scope)
 
 
 def conditions_of(node: ast.AST, handler: ast.ExceptHandler, scope: Scope) -> Condition | None:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
 from .locations import Place, source
+from .required import REFUSES
 from .systems import MODULES
 
 Def = ast.FunctionDef | ast.AsyncFunctionDef
@@ -269,8 +270,16 @@ def _matches(subject: ast.expr, pattern: ast.pattern) -> ast.expr:
 
 @lru_cache(1024)
 def there_are(node: ast.Try) -> ast.expr | None:
-    """That the names are there which a ``try`` is about, if some handler waits for one that is not; else None."""
-    wanted = {"ImportError", "ModuleNotFoundError", "AttributeError", "NameError", "Exception", "BaseException"}
+    """What a ``try`` asks for, that names are there or rules are honoured, if some handler waits for it; else None."""
+    wanted = {
+        "ImportError",
+        "ModuleNotFoundError",
+        "AttributeError",
+        "NameError",
+        "Exception",
+        "BaseException",
+        *REFUSES,
+    }
     caught = [handler.type for handler in node.handlers]
     if not any(type_ is None or wanted & set(re.findall(r"\w+", ast.unparse(type_))) for type_ in caught):
         return None
@@ -287,6 +296,8 @@ def there_are(node: ast.Try) -> ast.expr | None:
                 :1
             ].isupper():
                 tests.append(_has(module, name))
+            case ast.Call(func=ast.Attribute(attr="require") | ast.Name(id="require")):
+                tests.append(inner)
     return (tests[0] if len(tests) == 1 else ast.BoolOp(ast.And(), tests)) if tests else None
 
 
