@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import astuple
 from functools import cache
@@ -19,18 +19,20 @@ from ..model import clauses
 from ..platforms import Platform, PlatformError, asked_for, current, newest, registry
 from ..recorder import children
 from ..recorder.accepted import Entry, accept, all_found, load, save
+from ..recorder.calls import Piece
 from ..recorder.children import Children
 from ..recorder.compare import DEFAULT, Comparer, Comparison, Finding, first
-from ..recorder.events import Event, Tape, Trail
-from ..recorder.locations import Place, start_at
+from ..recorder.events import Event, Tape, Trail, forget_threads, threads
+from ..recorder.locations import Place, is_cut, start_at
 from ..recorder.misuse import MISUSES, Found, guesses, misuses
 from ..recorder.reconstruct import Trace, reconstruct
 from ..recorder.report import Record, fails, record, report, summarize, text
+from ..recorder.required import oracle
 from ..recorder.translate import bearing
 from ..recorder.watch import Unwatchable, look_again, recording, watched_class
 from ..scenario import Scenario
 from ..text import nearest
-from .skipped import skipped_on
+from .skipped import asking_on, honoured, skipped_on
 
 LIMIT = 5_000  # calls of one test that are recorded
 _PROPERTY = "sockreuse_record"
@@ -59,6 +61,14 @@ def targets(names: list[str], whose: str) -> list[Platform]:
     return found
 
 
+#: The targets that are left out for a piece, or (None) of which nothing is said.
+_There = Callable[[Piece], dict[Platform, bool | None]]
+
+
+def _everywhere(_: Piece) -> dict[Platform, bool | None]:
+    return {}
+
+
 class Recorder:
     """A tape and what holds it against the targets."""
 
@@ -82,9 +92,11 @@ class Recorder:
 
             given.intersection_update(leases())
         self.children = Children(self.tape)
+        children.count_started()
+        oracle[:] = [honoured]
         start_at(str(self.directory))
         try:
-            with recording(self.tape, self.options):
+            with recording(self.tape, self.options), threads():
                 yield self
         finally:
             self.children.close()
@@ -105,25 +117,35 @@ class Recorder:
 
     def compared(self, traces: list[Trace]) -> tuple[list[Comparison], list[Found]]:
         """What the targets would do, and the misuse."""
-        comparisons = self._compared(traces, {})
-        found = list(self._misused(comparisons, {}))
+        comparisons = self._compared(traces, _everywhere)
+        found = list(self._misused(comparisons, _everywhere))
         if found or any(comparison.findings for comparison in comparisons):  # of few tests: what skips them is read
-            skipped = self.skipped()
-            comparisons = self._compared(traces, skipped)
-            found = list(self._misused(comparisons, skipped))
+            comparisons = self._compared(traces, self._there)
+            found = list(self._misused(comparisons, self._there))
         return comparisons, found
 
-    def _compared(self, traces: list[Trace], skipped: dict[Platform, bool | None]) -> list[Comparison]:
+    def _compared(self, traces: list[Trace], there: _There) -> list[Comparison]:
         return [
             comparison
             for trace in traces
-            for comparison in first([self.comparer.compare(piece, skipped) for piece in trace.pieces], trace)
+            for comparison in first([self.comparer.compare(piece, there(piece)) for piece in trace.pieces], trace)
         ]
 
-    def _misused(self, comparisons: list[Comparison], skipped: dict[Platform, bool | None]) -> Iterator[Found]:
-        seen_on = [current(), *(platform for platform in self.targets if not skipped.get(platform))]
+    def _misused(self, comparisons: list[Comparison], there: _There) -> Iterator[Found]:
         for comparison in comparisons:
+            left_out = there(comparison.piece)
+            seen_on = [current(), *(platform for platform in self.targets if platform not in left_out)]
             yield from misuses(comparison.piece, seen_on, self.guesses)
+
+    def _there(self, piece: Piece) -> dict[Platform, bool | None]:
+        """The targets on which the test would be skipped, or (None) may be, or may not do this.
+
+        That is where its own code may go another way, and its part in a piece is not seen.
+        """
+        name = getattr(getattr(self.item, "function", None), "__name__", "")
+        if self.item is None or not any(is_cut(call.trail, name) for call in piece.calls if call.trail):
+            return self.skipped()
+        return {**dict.fromkeys(asking_on(self.item, self.targets)), **self.skipped()}
 
     @property
     def place(self) -> Place | None:
@@ -241,7 +263,6 @@ class RecordSession:
             self.unwatched = str(error)
             return
         if not self.config.pluginmanager.hasplugin("dsession"):  # with xdist the workers run the tests
-            children.count_started()
             self.open.enter_context(self.recorder.running())
 
     def pytest_unconfigure(self) -> None:
@@ -251,6 +272,7 @@ class RecordSession:
     def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
         self.recorder.item = item
         self.recorder.started = children.started
+        forget_threads()
         self.recorder.old = len(self.recorder.tape.events)
         self.reported.clear()
         return (yield)

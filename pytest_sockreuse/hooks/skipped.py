@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import cache
 
 import pytest
 
-from ..platforms import Platform, current
+from ..platforms import Platform, current, known
 from ..recorder.events import LIBRARY, PROJECT, whose
-from ..recorder.skips import skipped
+from ..recorder.skips import asks, skipped
 
 
 def skipped_on(item: pytest.Item, targets: list[Platform]) -> dict[Platform, bool | None]:
@@ -36,6 +37,19 @@ def skipped_on(item: pytest.Item, targets: list[Platform]) -> dict[Platform, boo
         if answer is not False and answers.get(platform) is not True:
             answers[platform] = answer
     return answers
+
+
+def asking_on(item: pytest.Item, targets: list[Platform]) -> list[Platform]:
+    """The targets on which the test's own code may go another way."""
+    function = getattr(item, "function", None)
+    return [p for p in targets if function is not None and asks(function, current().stack, p.stack)]
+
+
+@cache
+def honoured(rule: str, stack: str) -> bool | None:
+    """Whether all known versions of a stack honour a rule, or none does; else None."""
+    answers = {honours for _, honours in _honoured([rule], [it for it in known() if it.stack == stack])}
+    return answers.pop() if len(answers) == 1 else None
 
 
 def _honoured(rules: list[str], targets: list[Platform]) -> Iterator[tuple[Platform, bool | None]]:

@@ -461,7 +461,7 @@ class Asker:
             sides = [self._run(function.body, Scope(code, function), side) for side in (0, 1)]
             return sides[0], sides[1]
         except Open:
-            return OPEN if self._asks(function, code) else SAME
+            return OPEN if self.asks(function, code) else SAME
         finally:
             self._under.pop()
 
@@ -487,7 +487,7 @@ class Asker:
                     raise Open
         raise LookupError if scope.function is None or block is not scope.function.body else Open
 
-    def _asks(self, function: Def, code: Code) -> bool:
+    def asks(self, function: Def, code: Code) -> bool:
         """Whether a function asks for the system, so that it may give back another thing there."""
         scope = Scope(code, function)
         for node in ast.walk(function):

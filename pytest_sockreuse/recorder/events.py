@@ -5,8 +5,12 @@ from __future__ import annotations
 import os
 import socket
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import wraps
 from typing import Any, Protocol
+from weakref import WeakKeyDictionary
 
 #: An event: the verb, the descriptor, what it was called with, its errno (0: ok, None: not known yet), its trail.
 #: A tuple, or a list where what came of it is entered later.
@@ -102,7 +106,10 @@ def trail(tape: Tape) -> Trail:
     """The trail of whoever called the function that asks, for an event on `tape`; empty for our own code."""
     if len(tape.events) >= tape.limit:
         tape.full()
-    frame: Any = _frame(2)
+    return _trail(_frame(2))
+
+
+def _trail(frame: Any) -> Trail:
     code = frame.f_code
     of = nearest = _whose.get(code.co_filename) or whose(code.co_filename)
     if of == OURS:
@@ -112,6 +119,8 @@ def trail(tape: Tape) -> Trail:
         found += (code, frame.f_lasti)
         frame = frame.f_back
         if frame is None:
+            if code is _BOOTSTRAP:
+                found += _starts.get(threading.current_thread(), ())
             break
         code = frame.f_code
         of = _whose.get(code.co_filename) or whose(code.co_filename)
@@ -124,6 +133,32 @@ def trail(tape: Tape) -> Trail:
     return tuple(found)
 
 
+@contextmanager
+def threads() -> Iterator[None]:
+    """Note who starts a thread in here: what it does is their doing."""
+    before, name = threading.Thread.start, "start"
+
+    @wraps(before)
+    def start(self: threading.Thread) -> None:
+        __tracebackhide__ = True
+        _starts[self] = _trail(_frame(1))
+        before(self)
+
+    setattr(threading.Thread, name, start)
+    try:
+        yield
+    finally:
+        if threading.Thread.start is start:
+            setattr(threading.Thread, name, before)
+
+
+def forget_threads() -> None:
+    """From now on what a thread that runs already does is nobody's."""
+    _starts.clear()
+
+
+_starts: WeakKeyDictionary[threading.Thread, Trail] = WeakKeyDictionary()
+_BOOTSTRAP: Any = getattr(getattr(threading.Thread, "_bootstrap", None), "__code__", None)  # the outermost in a thread
 _frame = sys._getframe
 _whose: dict[str, int] = {}
 _PACKAGES = tuple(f"{os.sep}{name}{os.sep}" for name in ("site-packages", "dist-packages"))

@@ -99,6 +99,13 @@ def places(trail: Trail) -> tuple[Place, ...]:
     return tuple(_place(code, at) for code, at in zip(trail[::2], trail[1::2], strict=True))
 
 
+def is_cut(trail: Trail, function: str) -> bool:
+    """Whether a trail begins where a thread or an event loop does, out of sight of this function, the test's."""
+    found = places(trail)
+    begins = any(whose(p.file) == INNER and p.function in ("Handle._run", "Thread._bootstrap") for p in found)
+    return begins and all(place.function.rpartition(".")[2] != function for place in found)
+
+
 #: By identity: to hash a code object takes longer than all the rest. The code is kept, so that its id stays its own.
 _known: dict[tuple[int, int], tuple[CodeType, Place]] = {}
 

@@ -52,6 +52,12 @@ def skipped(functions: Sequence[Callable[..., Any]], classes: Sequence[type], he
     return True if True in answers else None if None in answers else False
 
 
+def asks(function: Callable[..., Any], here: str, there: str) -> bool:
+    """Whether a function asks for the system in a way that differs."""
+    found = _definition(function)
+    return here != there and found is not None and Asker(here, there, ()).asks(found[1], found[0])
+
+
 def _definition(function: Callable[..., Any]) -> tuple[Code, Def] | None:
     at = getattr(inspect.unwrap(function), "__code__", None)
     code = parsed(at.co_filename) if at is not None else None
