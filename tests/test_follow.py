@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from pytest_sockreuse.parser import parse_file
 from pytest_sockreuse.recorder.follow import LIMIT
 from pytest_sockreuse.recorder.strace import Log
 from pytest_sockreuse.trace import Heard, TraceError, understand
@@ -256,3 +257,61 @@ def test_inheritance_without_end_is_refused() -> None:
     forks = "".join(f"1 fork() = {n}\n" for n in range(10, 600))
     with pytest.raises(TraceError, match="processes have inherited more than 1000000 descriptors"):
         traced(sockets + forks)
+
+
+SCOPED = '{{sa_family=AF_INET6, sin6_port=htons(8000), inet_pton(AF_INET6, "{}", &sin6_addr), sin6_scope_id={}}}'
+UDP6 = "1 socket(AF_INET6, SOCK_DGRAM, IPPROTO_IP) = 3<socket:[30]>\n"
+ADD = "1 setsockopt(3<socket:[30]>, SOL_IP, IP_ADD_MEMBERSHIP, {}) = {}\n"
+MREQ = '{{imr_multiaddr=inet_addr("{}"), imr_interface=inet_addr("{}")}}'
+
+
+@pytest.mark.parametrize(
+    ("host", "scope", "result", "is_"),
+    [
+        ("fe80::9", 'if_nametoindex("eth0")', "0", "[fe80::1%eth0]"),
+        ("fe80::9", "0", "-1 EINVAL (Invalid argument)", "[fe80::1]"),
+        ("fe80::9", "77", "-1 ENODEV (No such device)", "[fe80::1%nosuch]"),
+        ("fe80::9", 'if_nametoindex("eth0")', "-1 EADDRNOTAVAIL (…)", "[fe80:0:0:1::1%eth0]"),
+        ("ff02::fb", 'if_nametoindex("lo")', "0", "[ff02::fb%lo]"),
+        ("ff05::fb", "77", "0", "[ff05::fb]"),
+        ("fe80::9", "77", "0", ""),  # strace did not find it any more
+        ("fe:::9", "77", "0", ""),
+    ],
+)
+def test_the_device_of_an_address(host: str, scope: str, result: str, is_: str) -> None:
+    said, left_out = traced(UDP6 + f"1 bind(3<socket:[30]>, {SCOPED.format(host, scope)}, 28) = {result}\n")
+    assert f"udp.bind({is_}:P)" in said if is_ else "bind" not in said and sum(left_out.values()) == 1
+    assert ("device eth0" in said) == ("eth0" in is_)
+    assert ("address fe80::1%eth0" in said) == (is_ == "[fe80::1%eth0]")
+
+
+@pytest.mark.parametrize(
+    ("value", "result", "is_"),
+    [
+        (MREQ.format("224.0.0.251", "127.0.0.1") + ", 8", "0", "224.0.0.251%lo"),
+        (MREQ.format("224.0.0.251", "0.0.0.0") + ", 8", "0", "224.0.0.251%routed"),
+        (MREQ.format("224.0.0.251", "0.0.0.0") + ", 8", "-1 ENODEV (…)", "224.0.0.251"),
+        ('{imr_multiaddr=inet_addr("224.0.0.251"), imr_address=inet_addr("0.0.0.0"), imr_ifindex=1}, 12', "0",
+         "224.0.0.251%lo"),
+        (MREQ.format("224.0.0.251", "0.0.0.0") + ", 12", "0", ""),
+        (MREQ.format("224.0.0.251", "10.0.0.1") + ", 8", "0", ""),
+        (MREQ.format("224.0.0.999", "0.0.0.0") + ", 8", "0", ""),
+        ('"\\340\\0\\0\\373\\0\\0\\0\\0\\1\\0\\0\\0", 12', "0", "224.0.0.251%lo"),
+        ('"\\340\\0\\0\\373\\0\\0\\0\\0\\2\\0\\0\\0", 12', "0", ""),
+        ('"\\777", 1', "0", ""),
+        ("[99999999999], 4", "0", "raw:ffe77648"),
+        ("0x7ffe, 4", "-1 EINVAL (…)", ""),
+    ],
+)  # fmt: skip
+def test_the_device_of_a_membership(value: str, result: str, is_: str) -> None:
+    udp = UDP6.replace("INET6", "INET") + f"1 bind(3<socket:[30]>, {V4.format(8000)}, 16) = 0\n"
+    said, left_out = traced(udp + ADD.format(value, result))
+    found = re.findall("IP_ADD_MEMBERSHIP=(.*)\\)", said)
+    assert (found, sum(left_out.values())) == (([is_], 0) if is_ else ([], 1))
+    assert len(parse_file(said)) == 1
+
+
+def test_a_membership_by_an_option_that_the_language_has_not_is_counted() -> None:
+    group = '{gr_interface=if_nametoindex("lo"), gr_group={sa_family=AF_INET, sin_port=htons(0), sin_addr=…}}, 136'
+    _, left_out = traced(UDP6 + ADD.replace("IP_ADD_MEMBERSHIP", "MCAST_JOIN_GROUP").format(group, "0"))
+    assert list(left_out.values()) == [1]

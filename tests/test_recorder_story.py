@@ -244,7 +244,7 @@ def test_a_host_by_name_is_where_it_led() -> None:
 def test_addresses_without_a_word_leave_their_socket_out() -> None:
     events = [
         ("socket", 3, (2, 2, 0), 0, ()),
-        ("bind", 3, (("224.0.0.251", 5353), None), 0, ()),
+        ("bind", 3, (("255.255.255.255", 5353), None), 0, ()),
         ("connect", 3, (("127.0.0.1", 9), None), 0, ()),
         ("socket", 4, (2, 3, 1), 0, ()),
         ("bind", 4, (("127.0.0.1", 0), None), 0, ()),

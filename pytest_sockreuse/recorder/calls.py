@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from ..scenario import Address, Observation, Option, Scenario, Setting, Step, StepOutcome
+from .devices import NONE, device_in
 from .events import Trail
 from .locations import Place, places, shown_places
-from .translate import STAND_IN
+from .translate import ON_LINK, STAND_IN
 
 FOREIGN = 1 << 16  # port numbers from here on stand for ports elsewhere
 
@@ -105,16 +106,29 @@ class Piece:
         """The calls in the language. One that failed is marked as survived: the program went on."""
         symbols: dict[int, str] = {}
         count: dict[str, int] = {}
-        hosts = dict.fromkeys(call.host.removeprefix("::ffff:") for call in self.calls)
-        environment = tuple(Setting("address", host) for host in hosts if host.startswith(tuple(STAND_IN.values())))
-        if self.ephemeral is not None:
-            environment = (Setting("ephemeral", "{}-{}".format(*self.ephemeral)), *environment)
+        environment = tuple(self._environment())
         steps = []
         for line, call in enumerate(self.calls, len(environment) + 1):
             label = f"{self.names[call.sock]}.{call.verb}"
             number = count[label] = count.get(label, 0) + 1
             steps.append(self._step(call, label if number == 1 else f"{label}#{number}", line, symbols))
         return Scenario((*map(str, environment), *map(str, steps)), environment, tuple(steps))
+
+    def _environment(self) -> Iterator[Setting]:
+        """What has to be there: the range of ports, devices, addresses."""
+        if self.ephemeral is not None:
+            yield Setting("ephemeral", "{}-{}".format(*self.ephemeral))
+        hosts = dict.fromkeys(call.host.removeprefix("::ffff:") for call in self.calls)
+        devices = [host.partition("%")[2] for host in hosts]
+        devices += [device_in(option) for options in self.options.values() for option in options]
+        devices += [device_in(call.option) for call in self.calls if call.option and call.outcome != "ENODEV"]
+        for device in dict.fromkeys(devices):
+            if device not in ("", "lo", NONE):
+                yield Setting("device", device)
+        for host in hosts:
+            on_link = host.startswith(ON_LINK) and host.partition("%")[2] not in ("", NONE)
+            if on_link or host.startswith(tuple(STAND_IN.values())):
+                yield Setting("address", host)
 
     def _step(self, call: Call, label: str, line: int, symbols: dict[int, str]) -> Step:
         made = call.verb == "socket"

@@ -15,6 +15,7 @@ from ..platforms import Platform
 from ..scenario import Option
 from .calls import Call, Piece, Traced, essential
 from .conditions import names, reading
+from .difference import COMPARED, Difference, first_difference, without_groups
 from .events import Trail
 from .failures import NOBODY, Fate, fate
 from .locations import Place, places
@@ -22,7 +23,6 @@ from .reconstruct import Trace
 from .remedy import remedy
 from .systems import HAS
 
-COMPARED = frozenset({"socket", "set", "bind", "listen", "connect", "accept"})
 DEFAULT = ("linux", "macos", "windows", "freebsd")  # the stacks that are compared with, the newest of each
 MOST = 400  # calls of a piece: a longer one is not compared
 _CURABLE = {"EADDRINUSE", "EACCES", "ENOPROTOOPT", "ECONNREFUSED", "timeout"}  # by other options, or another order
@@ -85,19 +85,7 @@ class Comparison:
     unknown: Mapping[str, str] = field(default_factory=dict)  # platform -> why
 
 
-@dataclass(frozen=True, slots=True)
-class _Difference:
-    """The first step at which a platform cannot do what was seen here."""
-
-    at: int
-    step: str
-    outcomes: tuple[str, ...]
-    clause: str
-    option: int = -1  # of a new socket the one that is to blame
-    listener: int = -1  # the bind of a listener that does not take IPv4 there, which is to blame
-
-
-_Found = dict[Platform, _Difference | str]  # where they differ, or why that is not known
+_Found = dict[Platform, Difference | str]  # where they differ, or why that is not known
 
 
 #: Whether a test would be skipped on a stack; None where that is not known.
@@ -197,9 +185,9 @@ class Comparer:
         try:
             if why := self._not_understood(piece):
                 return dict.fromkeys(self.targets, why), ""
-            found: dict[Platform, _Difference | str] = {}
+            found: dict[Platform, Difference | str] = {}
             for platform, other in there.items():
-                difference = ASKS if other is None else _difference(other, platform)
+                difference = ASKS if other is None else first_difference(other, platform)
                 if difference is not None:
                     found[platform] = difference
         except ModelError as error:
@@ -207,13 +195,17 @@ class Comparer:
         failing = {}
         for platform, difference in found.items():
             other = there[platform]
-            if isinstance(difference, _Difference) and other is not None and _CURABLE & set(difference.outcomes):
+            if isinstance(difference, Difference) and other is not None and _CURABLE & set(difference.outcomes):
                 failing[platform] = other.calls[difference.at]
         if not any(call.outcome == "ok" for call in failing.values()):
             return found, ""
         known = {platform: other for platform, other in there.items() if other is not None}
         order = sorted(known, key=lambda platform: platform not in failing)  # those that fail now are tried first
-        return found, remedy(list(failing.values()), piece, {p: known[p] for p in order} | {self.here: piece})
+        bare = {p: without_groups(known[p]) for p in order}
+        if any(bare[p] is not known[p] and first_difference(bare[p], p) is None for p in failing):
+            return found, ""
+        mine = without_groups(piece)
+        return found, remedy(list(failing.values()), mine, bare | {self.here: mine})
 
     def _not_understood(self, piece: Piece) -> str:
         """Why nothing is said of the piece: what was seen here is not what the model of this platform says."""
@@ -232,7 +224,7 @@ class Comparer:
         self,
         piece: Piece,
         there: Mapping[Platform, Piece | None],
-        found: Mapping[Platform, _Difference | str],
+        found: Mapping[Platform, Difference | str],
         fix: str,
         skipped: Mapping[Platform, bool | None],
     ) -> Comparison:
@@ -255,7 +247,7 @@ class Comparer:
         findings = _by_call([replace(finding, platforms=tuple(on)) for finding, on in groups.items()])
         return Comparison(piece, findings, fix if findings else "", unknown)
 
-    def _surely(self, piece: Piece, difference: _Difference, platform: Platform) -> bool:
+    def _surely(self, piece: Piece, difference: Difference, platform: Platform) -> bool:
         """Whether everything up to the call would be done there as it was here, but for options."""
         if platform.stack == self.here.stack:
             return True
@@ -264,7 +256,7 @@ class Comparer:
         trails += [trail for option, trail in blamed.sock.options if option in piece.options.get(blamed.sock, ())]
         return all(reading(places(trail), self.here.stack, platform.stack).made for trail in trails)
 
-    def _finding(self, piece: Piece, difference: _Difference, platform: Platform) -> Finding | None:
+    def _finding(self, piece: Piece, difference: Difference, platform: Platform) -> Finding | None:
         """What there is to say of a difference; None where it makes none to the code."""
         call = piece.calls[difference.at]
         if call.old:
@@ -303,7 +295,7 @@ def _matters(piece: Piece, platform: Platform) -> bool:
     calls = tuple(call for call in piece.calls if call.verb != "set")
     try:
         changed = replace(piece, calls=calls, options=bare)
-        return _difference(piece, platform) is not None or _difference(changed, platform) is not None
+        return first_difference(piece, platform) is not None or first_difference(changed, platform) is not None
     except ModelError:
         return False
 
@@ -360,45 +352,3 @@ def refused(kind: str, option: Option, platform: Platform) -> str:
     sock = Traced(kind, options=[(option, ())])
     (step,) = predict(Piece.of([Call("socket", sock)]).scenario, platform).steps
     return "" if step.unknown or "ok" in step.outcomes else step.outcomes[0]
-
-
-def _difference(piece: Piece, platform: Platform) -> _Difference | str | None:
-    """The first call that cannot do there what it did here; or why that is not known."""
-    prediction = predict(piece.scenario, platform)
-    for at, (call, step) in enumerate(zip(piece.calls, prediction.steps, strict=True)):
-        if step.unknown:
-            return step.unknown
-        if call.outcome in ("", *step.outcomes) or call.verb not in COMPARED:
-            continue
-        if call.sock.stranger:
-            return "what another process or machine would do there is not known"
-        outcomes = tuple(outcome for outcome in step.outcomes if outcome != "unreached")
-        listener = _dual(piece, at, platform) if call.verb in ("connect", "bind") else -1
-        return _Difference(at, step.step, outcomes, step.clause, _option(piece, at, platform), listener)
-    return None
-
-
-def _dual(piece: Piece, at: int, platform: Platform) -> int:
-    """The bind of a listener that would take the connection if it had IPV6_V6ONLY off, as it is here; -1 if none."""
-    for n, call in enumerate(piece.calls[:at]):
-        sock = call.sock
-        if call.verb != "bind" or call.host != "::" or call.old or sock.stranger or sock.kind[-1] != "6":
-            continue
-        if any(option.name == "IPV6_V6ONLY" for option in piece.options[sock]):
-            continue
-        off = {**piece.options, sock: (*piece.options[sock], Option("IPV6_V6ONLY", "0"))}
-        changed = replace(piece, calls=piece.calls[: at + 1], options=off)
-        if piece.calls[at].outcome in predict(changed.scenario, platform).steps[-1].outcomes:
-            return n
-    return -1
-
-
-def _option(piece: Piece, at: int, platform: Platform) -> int:
-    """Which option of the socket made at `at` is to blame that it cannot be made so; -1 where none is."""
-    sock = piece.calls[at].sock
-    options = piece.options[sock] if piece.calls[at].verb == "socket" else ()
-    for n, option in enumerate(options):
-        fewer = replace(piece, calls=piece.calls[: at + 1], options={**piece.options, sock: options[: n + 1]})
-        if predict(fewer.scenario, platform).steps[-1].outcomes != ("ok",):
-            return [entry for entry, _ in sock.options].index(option)
-    return -1

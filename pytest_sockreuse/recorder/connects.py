@@ -7,7 +7,7 @@ import socket
 from typing import Any
 
 from .events import NO_CALL, Known, Tape
-from .looks import PLAIN_HOSTS, option, peer_of, sockname
+from .looks import PLAIN_HOSTS, option, own_of, peer_of
 
 _UNDER_WAY = frozenset({errno.EINPROGRESS, errno.EWOULDBLOCK, errno.EALREADY})
 _ENDED = frozenset({errno.EPIPE, errno.ECONNRESET})  # it was connected, and what was sent came to nobody
@@ -27,7 +27,7 @@ def ended(tape: Tape, known: Known, sock: Any, event: list[Any], number: int) ->
             tape.amend(event)
         return
     if address is None or address[0] not in PLAIN_HOSTS:
-        event[2] = (peer_of(sock) or address or sockname(sock), sockname(sock))
+        event[2] = (peer_of(sock) or address or own_of(sock), own_of(sock))
     if number:
         if number in _UNDER_WAY:
             known.pending = event

@@ -16,7 +16,7 @@ from .descriptors import Descriptors, descriptor, parents
 from .events import NO_ERRNO, Event, Trail
 from .locations import Place
 from .strace import End, Syscall
-from .written import address_in, place_of, value_in
+from .written import address_in, device_value, names_device, place_of, value_in
 
 #: What strace is asked for; `-y` names the sockets that a process was given.
 STRACE = (
@@ -202,12 +202,16 @@ class _Follower:
         if known is None or len(call.args) < 4:
             return
         where = place_of(call.args[1], call.args[2])
-        value = value_in(call.args[3])
-        if where is not None and value is not None:
+        if where is not None and names_device(where):
+            value = device_value(where, call.args[3], call.args[-1], call.errno)
             self.note("set", known[0], (*where, value), _code(call), call)
+        elif where is not None and (number := value_in(call.args[3])) is not None:
+            self.note("set", known[0], (*where, number), _code(call), call)
+        elif call.args[2].startswith("MCAST_") or "_SOURCE_MEMBERSHIP" in call.args[2]:
+            self.found.left_out["a membership of a group by an option that the language does not have"] += 1
 
     def bind(self, call: Syscall, result: int) -> None:
-        if (known := self.known(call)) is not None and (address := address_in(call.args[1:])):
+        if (known := self.known(call)) is not None and (address := address_in(call.args[1:], bool(call.errno))):
             self.note("bind", known[0], (address, None), _code(call), call)
 
     def listen(self, call: Syscall, result: int) -> None:
@@ -216,7 +220,7 @@ class _Follower:
             self.note("listen", known[0], None, _code(call), call)
 
     def connect(self, call: Syscall, result: int) -> None:
-        known, address = self.known(call), address_in(call.args[1:])
+        known, address = self.known(call), address_in(call.args[1:], bool(call.errno))
         if known is None or address is None:
             return
         number, sock = known

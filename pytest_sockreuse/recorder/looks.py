@@ -7,6 +7,7 @@ import socket
 import sys
 from typing import Any
 
+from .devices import zoned
 from .events import NO_CALL, NO_ERRNO
 
 raw = _socket.socket
@@ -26,18 +27,23 @@ def address_in(*arguments: Any) -> Any:
     """The address that a call was given; None where it is written as nobody does: its objects are not ours to ask."""
     match arguments:
         case [(str(), port, *_) as address] if type(port) is int:
-            return address
+            return zoned(address) if len(address) > 3 or "%" in address[0] else address
         case [(str() as host, int() as port, *rest)]:  # a held port is a number of a kind of its own
-            return (host, int.__int__(port), *rest)
+            return zoned((host, int.__int__(port), *rest))
         case [(bytes() | bytearray() as host, port, *rest)] if type(port) is int:
-            return (host.decode("ascii", "replace"), port, *rest)
+            return zoned((host.decode("ascii", "replace"), port, *rest))
     return None
+
+
+def own_of(sock: Any) -> Any:
+    """The address that it has, with its device."""
+    return zoned(sockname(sock))
 
 
 def peer_of(sock: Any) -> Any:
     """The address of the other end; None where there is none."""
     try:
-        return raw.getpeername(sock)
+        return zoned(raw.getpeername(sock))
     except OSError:
         return None
 

@@ -12,12 +12,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ..options import options
 from ..scenario import Scenario
 from . import translate
 from .calls import FOREIGN, Call, Piece, Traced, pieces
 from .events import NO_CALL, NO_ERRNO, Event, Trail
 from .sockets import Sockets, family, is_stream
-from .translate import HOW, NOT_HERE, WILDCARD, is_here, plain
+from .translate import HOW, WILDCARD, is_group, is_here, nowhere, plain
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +91,16 @@ class _Reconstruction(Sockets):
     def set(self, fd: int, what: tuple[int, int, object], number: int, trail: Trail) -> None:
         option = translate.option(*what)
         sock = self.known(fd)
-        if sock is None or option is None:
+        if sock is None:
             return
-        if number or sock.touched:
+        if option is None:
+            if what[2] is None:
+                self.left_out["a membership of a group, or the device that it is sent by, which cannot be told"] += 1
+            return
+        group = options()[option.name].form == "group"
+        if group and number != errno.ENODEV:
+            option = self.routed(sock, option, number)
+        if number or sock.touched or group:
             self.call("set", sock, number, trail, option=option)
             return
         kept = [(other, where) for other, where in sock.options if other.name != option.name]
@@ -105,8 +113,9 @@ class _Reconstruction(Sockets):
         if sock is None:
             return
         address, own = what
-        here = number != errno.EADDRNOTAVAIL
-        host = self.addresses.literal((own or address)[0], family(sock)) if here else NOT_HERE[family(sock)]
+        name = (own or address)[0]
+        absent = number == errno.EADDRNOTAVAIL and not is_group(name)
+        host = nowhere(name, family(sock)) if absent else self.addresses.literal(name, family(sock))
         port = address[1]
         if host is None or not isinstance(port, int):
             self.lose(sock, "a socket bound to an address that is not known")

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from ..scenario import Option
 from . import translate
 from .calls import MATTERS, Call, Traced
+from .devices import CHOSEN, JOINS, LEAVES
 from .events import Event, Trail, staged
 from .translate import LOOPBACK, WILDCARD, Addresses, plain
 
@@ -75,6 +78,21 @@ class Sockets:
         copy = replace(sock, trail=(), role=role, copy_of=sock, options=[], fds=set(), events=[])
         self.call("dup", copy)
         return copy
+
+    def routed(self, sock: Traced, option: Option, number: int) -> Option:
+        """A membership whose device the system chose: of one that there is already its own, else what stands for it."""
+        value = option.value or ""
+        if "%" in value or value.startswith("raw:"):
+            return option
+        joined: list[str] = []
+        for other in (call.option for call in self.calls if call.sock is sock and call.option and call.outcome == "ok"):
+            if other.name in JOINS:
+                joined.append(other.value or "")
+            elif other.name in LEAVES and other.value in joined:
+                joined.remove(other.value)
+        if number == errno.EADDRINUSE or option.name in LEAVES:
+            value = next((one for one in joined if one.startswith(f"{value}%")), value)
+        return Option(option.name, value if "%" in value else f"{value}%{CHOSEN}")
 
     # --- what was not seen ----------------------------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ from functools import cache
 
 from ..live.errnos import number_name
 from ..live.options import numbers
+from ..model.address import of_one_link
 from ..options import options
 from ..scenario import Option
 from .events import NO_ERRNO
@@ -19,6 +20,7 @@ from .events import NO_ERRNO
 #: blocks for documentation.
 STAND_IN = {4: "192.0.2.", 6: "2001:db8::"}
 NOT_HERE = {4: "198.51.100.1", 6: "2001:db8:1::1"}
+ON_LINK, NOT_ON_LINK = "fe80::", "fe80:0:0:1::1"  # the same of addresses that a link has
 WILDCARD = {4: "0.0.0.0", 6: "::"}
 LOOPBACK = {4: "127.0.0.1", 6: "::1"}
 _LITERALS = frozenset({*WILDCARD.values(), *LOOPBACK.values()})
@@ -36,8 +38,13 @@ _MOST_OWN = 9  # addresses of this machine that are told apart
 
 @cache
 def bearing() -> dict[tuple[int, int], str]:
-    """The options of this OS that bear on which call may have which port: level and number, and the name."""
-    return {where: name for name, where in numbers().items() if options()[name].ports}
+    """The options of this OS that bear on which call may have which port, and those of groups: where, and the name."""
+    return {where: name for name, where in numbers().items() if options()[name].ports or of_groups(name)}
+
+
+def of_groups(name: str) -> bool:
+    """Whether an option says who is in a multicast group, or by which device it is sent to; it bears on no port."""
+    return options()[name].form in ("group", "device") or "_MULTICAST_" in name
 
 
 def kind(family: int, type_: int, proto: int) -> str | None:
@@ -60,6 +67,8 @@ def option(level: int, number: int, value: object) -> Option | None:
     if name is None:
         return None
     form = options()[name].form
+    if form in ("group", "device"):
+        return Option(name, value) if isinstance(value, str) else None
     if isinstance(value, bytes | bytearray | memoryview):
         data = bytes(value)
         if form == "linger" and len(data) == struct.calcsize(_LINGER):
@@ -78,14 +87,30 @@ def option(level: int, number: int, value: object) -> Option | None:
 
 
 def plain(host: str) -> str:
-    """The host without a `::ffff:` prefix and without a zone id."""
-    return host.lower().removeprefix("::ffff:").partition("%")[0]
+    """The host without a `::ffff:` prefix."""
+    return host.lower().removeprefix("::ffff:")
 
 
 def is_here(host: str) -> bool:
     """Whether an address is this machine's wherever it is."""
-    bare = plain(host)
+    bare = plain(host).partition("%")[0]
     return bare in ("", "localhost", "0.0.0.0", "::", "::1") or bare.startswith("127.")
+
+
+def nowhere(host: str, family: int) -> str:
+    """What stands for an address that is none of this machine's."""
+    bare, _, device = host.partition("%")
+    if ":" in bare and of_one_link(bare.lower()):
+        return f"{NOT_ON_LINK}%{device}" if device else NOT_ON_LINK
+    return NOT_HERE[family]
+
+
+def is_group(host: str) -> bool:
+    """Whether a host is the address of a multicast group."""
+    try:
+        return ipaddress.ip_address(plain(host).partition("%")[0]).is_multicast
+    except ValueError:
+        return False
 
 
 class Addresses:
@@ -100,19 +125,22 @@ class Addresses:
             return host if isinstance(host, str) else None
         if host in ("", "localhost"):
             return (LOOPBACK if host else WILDCARD)[family]
+        bare, _, device = host.partition("%")
         try:
-            address = ipaddress.ip_address(host.partition("%")[0])
+            address = ipaddress.ip_address(bare)
         except ValueError:
             return None
-        if address.is_multicast or host == "255.255.255.255":
+        if bare == "255.255.255.255":
             return None
         inner = getattr(address, "ipv4_mapped", None)
-        bare = inner or address
-        mapped = "::ffff:" if inner is not None else ""
-        if bare.is_loopback or bare.is_unspecified:
-            return f"{mapped}{bare}"
-        stand_in = self._stand_in(str(bare))
-        return stand_in and f"{mapped}{stand_in}"
+        text, mapped = str(inner or address), "::ffff:" if inner is not None else ""
+        zone = f"%{device}" if device and of_one_link(text) else ""
+        if (inner or address).is_multicast:
+            return f"{mapped}{text}{zone}"
+        if (inner or address).is_loopback or (inner or address).is_unspecified:
+            return f"{mapped}{text}"
+        stand_in = self._stand_in(text)
+        return stand_in and f"{mapped}{stand_in}{zone}"
 
     def source(self, own: tuple[str, int] | None, family: int) -> str | None:
         """The address that a connection to another machine came from, which stands for the other machine too."""
@@ -125,5 +153,6 @@ class Addresses:
         if address not in self.own:
             if len(self.own) >= _MOST_OWN:
                 return None
-            self.own[address] = f"{STAND_IN[6 if ':' in address else 4]}{len(self.own) + 1}"
+            block = ON_LINK if of_one_link(address) else STAND_IN[6 if ":" in address else 4]
+            self.own[address] = f"{block}{len(self.own) + 1}"
         return self.own[address]

@@ -18,8 +18,9 @@ from typing import Any
 
 from ..live.port_blocks import given, keeps
 from .connects import ended, settle
+from .devices import said
 from .events import INET, NO_CALL, Known, Tape, trail
-from .looks import PLAIN_HOSTS, address_in, errno_of, fd_of, peer_is_gone, peer_of, raw, sockname, unread
+from .looks import PLAIN_HOSTS, address_in, errno_of, fd_of, own_of, peer_is_gone, peer_of, raw, unread
 from .method import in_place_of, is_displaced
 
 _tape: Tape | None = None
@@ -84,10 +85,10 @@ def _bind(self: Any, *arguments: Any, **keywords: Any) -> Any:
             kept = number == errno.EADDRINUSE and address[1] in given and keeps(address[1], self.type)
             tape.note(("kept" if kept else "bind", fd, (address, None), number, trail(tape)))
         raise
-    address = address_in(*arguments) or sockname(self)
+    address = address_in(*arguments) or own_of(self)
     known.named = address[1] != 0
     known.nameless = not known.named
-    own = None if address[0] in PLAIN_HOSTS else sockname(self)
+    own = None if address[0] in PLAIN_HOSTS else own_of(self)
     tape.note(("bind", fd, (address, own), 0, trail(tape)))
     return result
 
@@ -189,9 +190,9 @@ def _setsockopt(self: Any, *arguments: Any, **keywords: Any) -> Any:
     try:
         result = _call["setsockopt"](self, *arguments, **keywords)
     except OSError as error:
-        tape.note(("set", fd, (level, number, value), errno_of(error), trail(tape)))
+        tape.note(("set", fd, (level, number, said(level, number, value)), errno_of(error), trail(tape)))
         raise
-    tape.note(("set", fd, (level, number, value), 0, trail(tape)))
+    tape.note(("set", fd, (level, number, said(level, number, value)), 0, trail(tape)))
     return result
 
 
@@ -277,7 +278,7 @@ _before: dict[str, Any] = {}  # what stood in the class
 _call: dict[str, Any] = {}  # what they call: that, or what was inherited
 _under: set[str] = set()  # those that somebody else has wrapped and still calls
 _MAKERS: set[CodeType] = set()  # methods that make a socket object of a descriptor, and are wrapped themselves
-watched_options: frozenset[tuple[int, int]] = frozenset()  # level and number of those that bear on ports
+watched_options: frozenset[tuple[int, int]] = frozenset()  # level and number of those worth a note
 
 
 def watched_class() -> type[Any]:

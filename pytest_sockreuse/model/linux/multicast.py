@@ -45,7 +45,7 @@ NO_MEMBER = BOOK(
 INTERFACE = BOOK(
     "multicast-interface",
     "IP_MULTICAST_IF and IPV6_MULTICAST_IF name the device by which a socket sends to groups: one that does not exist "
-    "is EADDRNOTAVAIL, over IPv6 ENODEV, another one than the socket is bound to EINVAL.",
+    "is EADDRNOTAVAIL, over IPv6 ENODEV, another one than the socket is bound to EINVAL. 0 takes it back.",
     "net/ipv4/ip_sockglue.c do_ip_setsockopt; net/ipv6/ipv6_sockglue.c do_ipv6_setsockopt; net/ipv4/udp.c udp_sendmsg",
 )
 HOST = BOOK(
@@ -139,6 +139,9 @@ def choose(m: Machine, sk: Sock, option: Option) -> None:
     ip6 = option.name.startswith("IPV6")
     if sk.proto == "tcp" and STREAM in m.on:
         raise Errno("ENOPROTOOPT" if ip6 else "EINVAL", STREAM)
+    if sk.proto == "udp" and option.raw == bytes(4) and INTERFACE in m.on:
+        sk.options.pop(option.name, None)
+        return
     if sk.proto != "udp" or option.raw is not None:
         raise Unknown(f"{option.name} of {sk.proto}" if option.raw is None else f"raw {option.name}")
     device = option.value or ""
