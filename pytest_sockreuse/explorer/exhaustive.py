@@ -127,7 +127,7 @@ def explore_all(
     graph, total = Graph(scope, platform), Count()
     beginnings = list(longest(graph, graph.root, size, total, _PIECE))
     begun = {" / ".join(map(str, path.steps)): path for path in beginnings if path.state is not None}
-    header = {"sockreuse-explore": 1, "scope": str(scope), "size": size, "platform": platform.name}
+    header = {"sockreuse-explore": 2, "scope": str(scope), "size": size, "platform": platform.name}
     done = _Progress(resume, header, begun)
     for count in done.counts.values():
         total.add(count)

@@ -2,6 +2,7 @@
 
 Up to renaming: the first to act is A, and a socket is made, with any of the four sets of reuse options, when it first
 acts. Making is not counted as a call. Options that are set one after another commute, so they come in one order.
+One socket may get a second descriptor, which is used once the first is closed: until then its calls are the first's.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ class _Socket:
     options: tuple[bool, bool] = (False, False)
     child: bool = False
     failed: bool = False
+    copy: str = ""  # its second descriptor
 
 
 class Call(NamedTuple):
@@ -53,6 +55,7 @@ class Board:
     sockets: tuple[_Socket, ...] = ()
     made: int = 0
     accepted: int = 0
+    copied: bool = False
     last: tuple[str, int] = ("", -1)
 
     def calls(self) -> Iterator[Call]:
@@ -62,15 +65,29 @@ class Board:
                 yield from self._verbs(sock)
             if not sock.child:
                 yield from self._sets(sock)
-            rest = tuple(other for other in self.sockets if other != sock)
-            closed = replace(self, sockets=rest, last=("", -1))
-            yield Call((f"{sock.name}.close()",), closed, closed)
+            yield from self._descriptors(sock)
         if self.made < 2:
             for options in _SETS:
                 sock = _Socket("AB"[self.made], options)
                 text = ", ".join(option for option, on in zip(_OPTIONS, options, strict=True) if on)
                 board = replace(self, sockets=(*self.sockets, sock), made=self.made + 1)
                 yield from board._verbs(sock, f"{sock.name} = {self.scope}({text})")
+
+    def _descriptors(self, sock: _Socket) -> Iterator[Call]:
+        at = self.sockets.index(sock)
+
+        def board(*instead: _Socket, copied: bool = self.copied) -> Board:
+            sockets = (*self.sockets[:at], *instead, *self.sockets[at + 1 :])
+            return replace(self, sockets=sockets, copied=copied, last=("", -1))
+
+        closed = board(replace(sock, name=sock.copy, copy="", failed=False)) if sock.copy else board()
+        yield Call((f"{sock.name}.close()",), closed, closed)
+        if sock.copy:
+            one = board(replace(sock, copy=""))
+            yield Call((f"{sock.copy}.close()",), one, one)
+        elif not (self.copied or sock.failed):
+            two = board(replace(sock, copy="D"), copied=True)
+            yield Call((f"D = {sock.name}.dup()",), two, two)
 
     def _sets(self, sock: _Socket) -> Iterator[Call]:
         for at, option in enumerate(_OPTIONS):
