@@ -26,6 +26,7 @@ from pytest_sockreuse.recorder.reconstruct import reconstruct
 pytestmark = linux_only
 ADD, DROP, BY, LOOP, ALL = 35, 36, 32, 34, 49
 JOIN, LEAVE, BY6 = 20, 21, 17
+BINDTODEVICE = 25  # which Python has not on every system
 GROUP, GROUP6 = socket.inet_aton("224.0.0.251"), socket.inet_pton(socket.AF_INET6, "ff02::fb")
 LO = socket.inet_aton("127.0.0.1")
 ANY = bytes(4)
@@ -148,7 +149,7 @@ def test_addresses_of_one_link() -> None:
             with udp(six=True) as sock, pytest.raises(OSError, match="Errno"):
                 sock.bind(address)
         with udp(six=True) as sock:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"d1\0")
+            sock.setsockopt(socket.SOL_SOCKET, BINDTODEVICE, b"d1\0")
             sock.bind(("ff02::fb", 40_000, 0, d1))
 
     assert performed_again(act) == text("""
