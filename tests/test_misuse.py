@@ -301,6 +301,13 @@ def test_a_client_that_may_reach_itself() -> None:
     assert not tries(3, bound=True), "the OS chooses no port that is bound"
 
 
+def test_a_client_of_a_port_in_time_wait_cannot_reach_itself() -> None:
+    tape = Tape().made(3, REUSEADDR).bind(3).listen(3).served(3).close(3)
+    for fd in (4, 5, 6):
+        tape.made(fd).connect(fd, PORT, code=errno.ECONNREFUSED, trail=line(5)).close(fd)
+    assert "self-connect-by-retry:5" not in found(tape, ("linux",))
+
+
 def test_what_was_done_before_the_test_is_not_blamed_on_it() -> None:
     tape = Tape().made(3).bind(3).set(3, REUSEADDR)
     old = len(tape.events)

@@ -111,3 +111,46 @@ def test_the_line_that_started_it_is_shown(listener: socket.socket, socket_recor
     in_a_thread(listener.getsockname()[1])
     (found,) = [one for one in socket_recording.findings if "windows" in {p.stack for p in one.platforms}]
     assert "thread.start()" in [place.source.strip() for place in places(found.trail)]
+
+
+class Service:
+    """A server of which the coroutine is made here, and run there."""
+
+    def __init__(self, port: int) -> None:
+        self.loop = asyncio.new_event_loop()
+        self.made = self.loop.create_server(asyncio.Protocol, host="127.0.0.1", port=port)
+
+    def run(self) -> None:
+        self.server = self.loop.run_until_complete(self.made)
+
+    def close(self) -> None:
+        self.server.close()
+        self.loop.close()
+
+
+def in_another_place(port: int) -> None:
+    service = Service(port)
+    service.run()
+    by_another(port)
+    service.close()
+
+
+def at_once(port: int) -> None:
+    async def start() -> None:
+        server = await asyncio.get_running_loop().create_server(asyncio.Protocol, host="127.0.0.1", port=port)
+        by_another(port)
+        server.close()
+
+    asyncio.run(start())
+
+
+def by_another(port: int) -> None:
+    socket.create_connection(("127.0.0.1", port)).close()
+
+
+@pytest.mark.parametrize("act", [in_another_place, at_once])
+def test_asyncio_sets_no_option_on_windows(
+    act: Callable[[int], None], held_tcp_port: int, socket_recording: Recording
+) -> None:
+    act(held_tcp_port)
+    assert "reuseaddr-on-windows" not in [found.misuse.id for found in socket_recording.misuse]

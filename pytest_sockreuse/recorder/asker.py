@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from .frames import Frame, default, given_to, keyword, outer, parameters
+from .frames import Frame, calls, default, given_to, keyword, outer, parameters
 from .loaded import elsewhere, is_stdlib, value_of
 from .required import CALLED, honoured, required
 from .syntax import Code, Condition, Def, Definition, Scope, imported
@@ -39,7 +39,7 @@ _BUILTINS: dict[str, Callable[..., object]] = {"bool": bool, "any": any, "all": 
 _NAMES_HERE = {os.name: 0, sys.platform: 1, platform.system(): 2}
 
 
-_Key = tuple[ast.expr, Def | None, int]
+_Key = tuple[ast.expr, Def | None, int, int]
 #: Answers that no argument of a call has a part in, by the two systems.
 _remembered: dict[tuple[str, str], dict[_Key, tuple[Answer, int]]] = {}
 _MOST = 100_000
@@ -104,7 +104,7 @@ class Asker:
     def ask(self, node: ast.expr, scope: Scope) -> Answer:
         """What an expression is."""
         remembered = self._remembered if scope.at >= 0 else _remembered.setdefault((self.here, self.there), {})
-        key = node, scope.function, scope.at
+        key = node, scope.function, scope.at, scope.line
         if (known := remembered.get(key)) is not None:
             self.reach = max(self.reach, known[1])
             return known[0]
@@ -224,7 +224,7 @@ class Asker:
             if name in parameters(function):
                 found = self._argument(name, scope)
             line = self.frames[scope.at].place.line if 0 <= scope.at < len(self.frames) else 1 << 30
-            assigned = [it for it in self._locals(name, scope) if it.line <= line]
+            assigned = [it for it in self._locals(name, scope) if it.line <= line and it.line < scope.line]
             if assigned:
                 found = self._last(assigned, found, scope)
             if found is None and (around := outer(scope)) is not None:
@@ -237,13 +237,14 @@ class Asker:
         """What a name is after these assignments."""
         found = before
         for it in assigned:
+            then = Scope(scope.code, scope.function, scope.at, it.line)
             try:
-                made = self.hold([_framed(condition, scope) for condition in it.conditions])
+                made = self.hold([_framed(condition, then) for condition in it.conditions])
             except Open:
                 return OPEN
-            value = self._defined(it, scope)
+            value = self._defined(it, then)
             if made is None:
-                taken = self._taken(it, scope)
+                taken = self._taken(it, then)
                 if taken or not it.conditions or (taken is None and differs(value)):
                     found = value
                 elif found is None:
@@ -371,7 +372,10 @@ class Asker:
             if not any(given.arg is None for call in frame.calls for given in call.keywords):
                 break  # nothing is passed on
         otherwise = default(function, name)
-        return self.ask(otherwise, outer(scope) or Scope(scope.code)) if otherwise is not None else SAME
+        answer = self.ask(otherwise, outer(scope) or Scope(scope.code)) if otherwise is not None else SAME
+        callers = self.frames[scope.at + 1 : scope.at + 2] if scope.at >= 0 else ()
+        seen = all(any(calls(call, function) for call in frame.calls) for frame in callers)
+        return answer if seen or differs(answer) else SAME  # a task, or a thread: who called it gave what it wanted
 
     def _call(self, node: ast.Call, scope: Scope) -> Answer:
         match node:

@@ -11,13 +11,15 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator
-from dataclasses import astuple
+from dataclasses import fields
+from operator import attrgetter
 from typing import Any
 
 from .events import Event, Tape
-from .locations import places
+from .locations import Place, places
 
 _MOST = 64 * 1024 * 1024  # bytes that are read of all children in a test
+_fields = attrgetter(*(field.name for field in fields(Place)))  # astuple() would copy each
 
 
 class Children:
@@ -97,7 +99,7 @@ class _Spool:
 
     def write(self, at: int, event: Event) -> None:
         verb, fd, what, number, trail = event
-        where = [astuple(place) for place in places(trail)]
+        where = [_fields(place) for place in places(trail)]
         self._write(at, [verb, fd, what, number, where])
 
     def _write(self, at: int, event: Event) -> None:
@@ -105,8 +107,9 @@ class _Spool:
         with contextlib.suppress(OSError):
             if not self._is_open():  # a daemon closes all that it inherits
                 self._file = os.open(self._path, os.O_WRONLY | os.O_APPEND | getattr(os, "O_CLOEXEC", 0))
-            if self._is_open():
-                os.write(self._file, b"\n" + line + b"\n")  # so one that was cut spoils no other
+                if not self._is_open():
+                    return
+            os.write(self._file, b"\n" + line + b"\n")  # so one that was cut spoils no other
 
     def _is_open(self) -> bool:
         with contextlib.suppress(OSError):

@@ -38,6 +38,12 @@ def keyword(call: ast.Call, name: str) -> ast.expr | None:
     return next((one.value for one in call.keywords if one.arg == name), None)
 
 
+def calls(call: ast.Call, function: Def) -> bool:
+    """Whether a call is of this function, by its name."""
+    called = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+    return called == function.name or function.name == "__init__"
+
+
 def given_to(call: ast.Call, function: Def, name: str) -> ast.expr | None:
     """The argument that a call gives to a parameter of a function."""
     if (found := keyword(call, name)) is not None:
@@ -48,9 +54,7 @@ def given_to(call: ast.Call, function: Def, name: str) -> ast.expr | None:
     if name not in names or any(isinstance(argument, ast.Starred) for argument in call.args):
         return None
     at = names.index(name)
-    called = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
-    fits = called == function.name or function.name == "__init__"
-    return call.args[at] if fits and at < len(call.args) else None
+    return call.args[at] if calls(call, function) and at < len(call.args) else None
 
 
 def outer(scope: Scope) -> Scope | None:

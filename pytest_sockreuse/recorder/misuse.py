@@ -222,9 +222,12 @@ def _written(port: int, where: Sequence[Place]) -> bool:
 def _self_connect(piece: Piece, around: Around) -> Iterator[Seen]:
     refused: dict[int, list[Call]] = {}
     bound: Counter[int] = Counter()
+    kept: set[int] = set()
     for call in piece.calls:
         if call.verb == "bind" and call.outcome == "ok" and call.number:
             bound[call.number] += 1
+        elif call.verb == "accept":
+            kept.add(call.number)  # in TIME_WAIT, maybe: the OS chooses no such port
         elif call.verb == "close" and call.sock.number:
             bound[call.sock.number] -= 1
         elif call.verb == "connect" and call.sock.kind.startswith("tcp") and call.sock.binding is None:
@@ -232,7 +235,7 @@ def _self_connect(piece: Piece, around: Around) -> Iterator[Seen]:
             if call.outcome == "ECONNREFUSED" and low <= call.number <= high and bound[call.number] <= 0:
                 refused.setdefault(call.number, []).append(call)
     for calls in refused.values():
-        if calls[0].number not in given and len({call.places for call in calls}) < len(calls):
+        if calls[0].number not in given | kept and len({call.places for call in calls}) < len(calls):
             yield calls[-1], calls[-1].trail
 
 

@@ -24,11 +24,15 @@ _MOST = 20  # definitions of one name that are looked at
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Scope:
-    """Where names are looked up: a function, or the module, of a file; in frame `at` of a trail, if it is one."""
+    """Where names are looked up: a function, or the module, of a file; in frame `at` of a trail, if it is one.
+
+    Of a function's names what is assigned before `line` counts.
+    """
 
     code: Code
     function: Def | None = None
     at: int = -1
+    line: int = 1 << 30
 
 
 @dataclass(frozen=True, eq=False, slots=True)
