@@ -23,7 +23,7 @@ RUNNER = Path(__file__).parents[1] / "conformance" / "lab" / "runner.c"
 #: The columns of the runner's table; gVisor has Linux' numbers, and Wine those of Windows.
 SYSTEMS = ("linux", "freebsd", "dragonfly", "macos", "netbsd", "openbsd", "illumos", "windows")
 FORMS = {"flag": "FLAG", "int": "WHOLE", "linger": "LINGERING", "range": "PORTS", "text": "INTERFACE_NAME"}
-FORMS |= {"group": "GROUP", "device": "INTERFACE"}
+FORMS |= {"group": "MEMBERSHIP", "device": "INTERFACE_INDEX"}
 
 
 def test_the_runner_in_c_has_the_same_table() -> None:

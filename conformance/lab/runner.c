@@ -173,7 +173,7 @@ static int failure(void)
 
 /* --- options ------------------------------------------------------------------------------------------------------ */
 
-enum form { FLAG, WHOLE, LINGERING, PORTS, INTERFACE_NAME, GROUP, INTERFACE };
+enum form { FLAG, WHOLE, LINGERING, PORTS, INTERFACE_NAME, MEMBERSHIP, INTERFACE_INDEX };
 
 static const char *const form_expected[] = {
 	"a whole number", "a whole number", "seconds or 'off'", "LOW-HIGH, each 0 to 65535", "an interface name",
@@ -242,14 +242,14 @@ static const struct known { const char *name; enum form form; int level, number;
 	{ "TCP_NODELAY", FLAG, IPPROTO_TCP, ON(1, 1, 1, 1, 1, 1, 1, 1) },
 	{ "TCP_SYNCNT", WHOLE, IPPROTO_TCP, ON(7, 0, 0, 0, 0, 0, 0, 0) },
 	{ "TCP_USER_TIMEOUT", WHOLE, IPPROTO_TCP, ON(18, 0, 0, 0, 0, 0, 0, 0) },
-	{ "IP_ADD_MEMBERSHIP", GROUP, IPPROTO_IP, ON(35, 12, 12, 12, 12, 12, 19, 12) },
-	{ "IP_DROP_MEMBERSHIP", GROUP, IPPROTO_IP, ON(36, 13, 13, 13, 13, 13, 20, 13) },
-	{ "IP_MULTICAST_IF", INTERFACE, IPPROTO_IP, ON(32, 9, 9, 9, 9, 9, 16, 9) },
+	{ "IP_ADD_MEMBERSHIP", MEMBERSHIP, IPPROTO_IP, ON(35, 12, 12, 12, 12, 12, 19, 12) },
+	{ "IP_DROP_MEMBERSHIP", MEMBERSHIP, IPPROTO_IP, ON(36, 13, 13, 13, 13, 13, 20, 13) },
+	{ "IP_MULTICAST_IF", INTERFACE_INDEX, IPPROTO_IP, ON(32, 9, 9, 9, 9, 9, 16, 9) },
 	{ "IP_MULTICAST_LOOP", FLAG, IPPROTO_IP, ON(34, 11, 11, 11, 11, 11, 18, 11) },
 	{ "IP_MULTICAST_ALL", FLAG, IPPROTO_IP, ON(49, 0, 0, 0, 0, 0, 0, 0) },
-	{ "IPV6_JOIN_GROUP", GROUP, IPPROTO_IPV6, ON(20, 12, 12, 12, 12, 12, 9, 12) },
-	{ "IPV6_LEAVE_GROUP", GROUP, IPPROTO_IPV6, ON(21, 13, 13, 13, 13, 13, 10, 13) },
-	{ "IPV6_MULTICAST_IF", INTERFACE, IPPROTO_IPV6, ON(17, 9, 9, 9, 9, 9, 6, 9) },
+	{ "IPV6_JOIN_GROUP", MEMBERSHIP, IPPROTO_IPV6, ON(20, 12, 12, 12, 12, 12, 9, 12) },
+	{ "IPV6_LEAVE_GROUP", MEMBERSHIP, IPPROTO_IPV6, ON(21, 13, 13, 13, 13, 13, 10, 13) },
+	{ "IPV6_MULTICAST_IF", INTERFACE_INDEX, IPPROTO_IPV6, ON(17, 9, 9, 9, 9, 9, 6, 9) },
 	{ "IPV6_MULTICAST_LOOP", FLAG, IPPROTO_IPV6, ON(19, 11, 11, 11, 11, 11, 8, 11) },
 	{ "IPV6_MULTICAST_ALL", FLAG, IPPROTO_IPV6, ON(29, 0, 0, 0, 0, 0, 0, 0) },
 };
@@ -300,7 +300,7 @@ struct option {
 	const struct known *known;
 	const char *value;           /* what follows '='; NULL: the name stands alone and means 1 */
 	bool raw;                    /* `value` is the digits after "raw:" */
-	struct address group;        /* of GROUP */
+	struct address group;        /* of MEMBERSHIP */
 };
 
 /* A line, or one of those that it stands for: a step, or of the environment. */
@@ -520,7 +520,7 @@ static size_t value_length(const char *at, enum form form)
 		return pair_length(at, 5, IDENT ".");
 	case INTERFACE_NAME:
 		return span(at, IDENT ".-", 15, IDENT ".");
-	case INTERFACE:
+	case INTERFACE_INDEX:
 		return strspn(at, LETTER) ? span(at, IDENT ".-", 15, IDENT ".") : 0;
 	default:
 		digits = span(at + sign, DIGIT, 10, IDENT ".");
@@ -585,7 +585,7 @@ static struct option take_option(void)
 		NEED(length % 2 == 0, "an even number of hexadecimal digits");
 		return option;
 	}
-	if (form == GROUP) {
+	if (form == MEMBERSHIP) {
 		take_host(&option.group, option.known->level == IPPROTO_IPV6 ? 6 : 4);
 		take_device(&option.group);
 		option.value = "";
@@ -2698,11 +2698,11 @@ static int set_option(sock sock, const struct option *option)
 	} else if (form == INTERFACE_NAME) {
 		size = strlen(text) + 1;
 		memcpy(setting.bytes, text, size);
-	} else if (form == GROUP) {
+	} else if (form == MEMBERSHIP) {
 		size = fill_group(&setting, &option->group);
-	} else if (form == INTERFACE && option->known->level == IPPROTO_IPV6) {
+	} else if (form == INTERFACE_INDEX && option->known->level == IPPROTO_IPV6) {
 		setting.number = (int)index_of(text);
-	} else if (form == INTERFACE) {
+	} else if (form == INTERFACE_INDEX) {
 		size = fill_group(&setting, &(struct address) { .family = 4, .device = text });
 #ifndef __linux__
 		memmove(&setting, &setting.group.imr_interface, sizeof setting.group.imr_interface);
@@ -2711,7 +2711,7 @@ static int set_option(sock sock, const struct option *option)
 	} else {
 		setting.number = (int)strtoll(text, NULL, 10);
 	}
-	if (!size && (form == GROUP || form == INTERFACE) && !option->raw)
+	if (!size && (form == MEMBERSHIP || form == INTERFACE_INDEX) && !option->raw)
 		return NO_SUCH_DEVICE;
 	return check(setsockopt(sock, option->known->level, option->known->number, (const void *)&setting, (socklen_t)size));
 }
@@ -2741,9 +2741,9 @@ static int call_get(struct step *step, struct name *name)
 		length = sprintf(text, "%u-%u", (unsigned)(setting.range & 0xFFFF), (unsigned)(setting.range >> 16));
 	else if (form == INTERFACE_NAME)
 		length = sprintf(text, "%.64s", setting.bytes);
-	else if (form == INTERFACE && known->level == IPPROTO_IP)
+	else if (form == INTERFACE_INDEX && known->level == IPPROTO_IP)
 		length = inet_ntop(AF_INET, setting.bytes, text, sizeof text) ? (int)strlen(text) : 0;
-	else if (form == INTERFACE && setting.number)
+	else if (form == INTERFACE_INDEX && setting.number)
 		length = sprintf(text, "%s", device_of((uint32_t)setting.number));
 	else
 		length = sprintf(text, "%d", form == FLAG ? setting.number != 0 : setting.number);

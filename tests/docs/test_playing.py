@@ -7,7 +7,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
-from documents import ROOT
+from workflow import ROOT
 
 pytest.importorskip("sphinx", reason="needs Sphinx: tox run -e docs")
 
