@@ -10,7 +10,8 @@ import pytest
 import release
 from workflow import ROOT
 
-FILES = ("CHANGELOG.md", "CITATION.cff", "pyproject.toml", "docs/releasing.md", "pytest_sockreuse/version.py")
+FILES = """CHANGELOG.md CITATION.cff pyproject.toml .github/CODEOWNERS docs/ci.md docs/how-to/github-actions.md
+    docs/releasing.md pytest_sockreuse/version.py""".split()
 
 
 @pytest.fixture
@@ -84,6 +85,14 @@ def test_a_checklist_that_lost_a_point(tree: Path, capsys: pytest.CaptureFixture
     assert "wrong    cited: is no check, but in docs/releasing.md\n" in out
     assert "wrong    citation: is checked and not in docs/releasing.md\n" in out
     assert "not committed: M docs/releasing.md" in out
+
+
+def test_two_owners(tree: Path) -> None:
+    text = (tree / ".github/CODEOWNERS").read_text()
+    (tree / ".github/CODEOWNERS").write_text(text.replace("@pytest-sockreuse/", "@somebody/", 1))
+    assert release.has_one_owner(tree).startswith(
+        ".github/CODEOWNERS names pytest-sockreuse, somebody; docs/ci.md names "
+    )
 
 
 def test_a_question_that_is_none(capsys: pytest.CaptureFixture[str]) -> None:

@@ -59,6 +59,20 @@ def is_classified(root: Path = ROOT) -> str:
     return "" if wanted in classifiers else f"pyproject.toml has no classifier {wanted!r}"
 
 
+def has_one_owner(root: Path = ROOT) -> str:
+    """Whoever is asked about a change, and whose action the documents use, are the same, and in the project's URLs."""
+    places = {
+        ".github/CODEOWNERS": r" @([\w-]+)/",
+        "docs/ci.md": r"uses: ([\w-]+)/pytest-sockreuse@",
+        "docs/how-to/github-actions.md": r"uses: ([\w-]+)/pytest-sockreuse@",
+        "pyproject.toml": r"github\.com/([\w-]+)/",
+    }
+    named = {place: sorted(set(re.findall(pattern, _text(place, root)))) for place, pattern in places.items()}
+    if len({owner for owners in named.values() for owner in owners}) == 1:
+        return ""
+    return "; ".join(f"{place} names {', '.join(owners)}" for place, owners in named.items() if owners)
+
+
 def is_clean(root: Path = ROOT) -> str:
     done = subprocess.run(["git", "status", "--porcelain"], cwd=root, capture_output=True, text=True)
     return f"not committed: {done.stdout.splitlines()[0].strip()}" if done.stdout.strip() else ""
@@ -69,6 +83,7 @@ CHECKS: dict[str, Callable[[Path], str]] = {
     "changelog": is_in_changelog,
     "citation": is_cited,
     "classifiers": is_classified,
+    "owner": has_one_owner,
     "committed": is_clean,
 }
 

@@ -1,4 +1,4 @@
-"""Kernels out of Debian's archive: lists of our own, files checked by apt against the archive's signed hashes."""
+"""Kernels out of an archive of packages: lists of our own, files checked by apt against the archive's signed hashes."""
 
 from __future__ import annotations
 
@@ -10,11 +10,16 @@ import shutil
 import subprocess
 import threading
 import tomllib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-_KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
-_MIRROR = "http://deb.debian.org"
+_KEYRING = "/usr/share/keyrings/{}-archive-keyring.gpg"
+_MIRROR = {
+    "debian": "http://deb.debian.org/debian",
+    "debian-security": "http://deb.debian.org/debian-security",
+    "ubuntu": "http://archive.ubuntu.com/ubuntu",
+}
 #: Modules that the suite needs; what they depend on comes with them.
 _MODULES = ["ipv6", "crc32c_generic", "hmac", "sha1_generic", "md5", "sctp", "dummy", "inet_diag", "tcp_diag"]
 _PROGRAMS = ("vmlinuz*", "linux.uml", "runsc")
@@ -32,6 +37,7 @@ class Kernel:
     how: str
     suite: str = ""
     packages: tuple[str, ...] = ()
+    archive: str = "debian"
     path: str = ""  # of one's own kernel, which is no package
     amx: bool = True  # whether it can keep the state of a processor that has AMX
 
@@ -56,23 +62,19 @@ def kernels() -> dict[str, Kernel]:
 
 
 class Archive:
-    """Debian's archive, kept at `cache`. The machine's own apt is asked nothing and changed in nothing."""
+    """The archives of some kernels, kept at `cache`. The machine's own apt is asked nothing and changed in nothing."""
 
-    def __init__(self, cache: Path, suites: set[str]) -> None:
+    def __init__(self, cache: Path, wanted: Iterable[Kernel]) -> None:
         self._cache = cache
-        missing = [tool for tool in ("apt-get", "dpkg-deb") if shutil.which(tool) is None]
-        if missing or not Path(_KEYRING).exists():
-            raise LabError(
-                f"needs {', '.join(missing) or _KEYRING}: a Debian, or the packages apt and debian-archive-keyring"
-            )
+        suites = {(kernel.archive, kernel.suite) for kernel in wanted}
+        needed = ["apt-get", "dpkg-deb", *sorted(_KEYRING.format(archive) for archive, _ in suites)]
+        if missing := [name for name in needed if shutil.which(name) is None and not Path(name).exists()]:
+            raise LabError(f"needs {', '.join(missing)}: apt, and the keyring of each archive that is asked")
         for part in ("lists/partial", "archives/partial"):
             (cache / part).mkdir(parents=True, exist_ok=True)
-        names = {name for suite in suites for name in (suite, suite.partition("-")[0])}
-        lines = [
-            f"deb [signed-by={_KEYRING}] {_MIRROR}/debian{'-security' if 'security' in suite else ''} {suite} main\n"
-            for suite in sorted(names)
-        ]
-        self._suites, self._lock, self._fresh = lines, threading.Lock(), False
+        suites |= {(archive, suite.partition("-")[0]) for archive, suite in suites}
+        self._suites = [_line(archive, suite) for archive, suite in sorted(suites)]
+        self._lock, self._fresh = threading.Lock(), False
 
     def _apt(self, *arguments: str, cwd: Path) -> str:
         own = {
@@ -124,6 +126,11 @@ class Archive:
         subprocess.run(["dpkg-deb", "-x", file, into], check=True)
         shutil.rmtree(drawer)
         return " ".join(file.name.replace("%3a", ":").split("_")[:2])
+
+
+def _line(archive: str, suite: str) -> str:
+    mirror = _MIRROR["debian-security" if archive == "debian" and "security" in suite else archive]
+    return f"deb [signed-by={_KEYRING.format(archive)}] {mirror} {suite} main\n"
 
 
 def _arrange(kernel: Kernel, home: Path) -> None:

@@ -91,7 +91,7 @@ def _run(options: argparse.Namespace) -> int:
     work.mkdir(parents=True, exist_ok=True)
     runner = _runner(work)
     packaged = [kernel for kernel in chosen if not kernel.path]
-    archive = Archive(options.cache.resolve(), {kernel.suite for kernel in kernels().values()}) if packaged else None
+    archive = Archive(options.cache.resolve(), packaged) if packaged else None
     job = Job(runner, options.rules, options.explore, options.seed, options.minutes, options.into)
 
     def one(kernel: Kernel) -> tuple[bool, str, float]:
