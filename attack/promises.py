@@ -49,7 +49,7 @@ class Attack:
     `files` are made where it runs, of bytes or by a function, and `makes` names those that it may make or change.
     `before` is called in its process. `kill` is a signal, the seconds after its first output when it is sent, and to
     whom: the command, all of its processes, or a child; `says` a regular expression of what it has to print, `lines`
-    how many it may say about a mistake.
+    how many it may say about a mistake, `processor` the seconds that it may take where it is many commands.
     """
 
     name: str
@@ -64,6 +64,7 @@ class Attack:
     binds: frozenset[str] = frozenset()
     says: str = ""
     lines: int = 1
+    processor: int = PROCESSOR
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,7 +239,7 @@ def _prints_what_is_safe(attack: Attack, seen: Seen) -> str:
 
 
 def _is_bounded(attack: Attack, seen: Seen) -> str:
-    if seen.processor > PROCESSOR:
+    if seen.processor > attack.processor:
         return f"{seen.processor:.0f} s of processor time"
     return f"{seen.memory} MiB" if seen.memory > MEMORY else ""
 

@@ -130,7 +130,7 @@ REPEATED = Path(__file__).with_name("repeats.py")
 def repeats(chance: Random) -> Iterator[Attack]:
     """Rules whose results are the same, whoever performs them and however often."""
     rule = chance.choice("order-dependence lost-ports udp-sharing time-wait-reuse dual-stack local-port-range".split())
-    yield Attack(f"{rule} again", ["python", str(REPEATED), rule], status=(0,), says="^$")
+    yield Attack(f"{rule} again", ["python", str(REPEATED), rule], status=(0,), says="^$", processor=600)
 
 
 # --- streams ----------------------------------------------------------------------------------------------------------

@@ -124,6 +124,7 @@ def test_ports_of_the_ini_file(run: Run, project: pytest.Pytester, numbers: Call
         ),
         ("20999-20000", "", "sockreuse_ports: '20999-20000' is neither"),
         ("0-10", "", "sockreuse_ports: '0-10' is neither"),
+        ("", "\u0662", "sockreuse_ports_without: '\u0662' is neither"),
         ("65535-65536", "", "sockreuse_ports: '65535-65536' is neither"),
         ("", "http", "sockreuse_ports_without: 'http' is neither"),
         ("20000", "", "sockreuse_ports: one number is left to choose from; give two, at least: one of them keeps"),

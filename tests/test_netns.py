@@ -226,7 +226,7 @@ def test_what_a_namespace_cannot_have(run: Run) -> None:
         def test_high(port_range): port_range(1, 65536)
         def test_refused(port_range): port_range(80, 90)
         def test_name(sockreuse_netns): sockreuse_netns.set("kernel.hostname", "other")
-        def test_value(sockreuse_netns): sockreuse_netns.set("net.ipv4.ip_autobind_reuse", "x")
+        def test_value(sockreuse_netns): sockreuse_netns.set("net.ipv4.ip_autobind_reuse", "x\\x1b")
         def test_absent(sockreuse_netns): sockreuse_netns.set("net.ipv4.ip_absent", 1)
         @pytest.mark.sockreuse_netns(ports=(1, 2))
         def test_keyword(): pass
@@ -253,7 +253,7 @@ def test_what_a_namespace_cannot_have(run: Run) -> None:
         "net.ipv4.ip_local_port_range = 80 90 is refused by this kernel (EINVAL)",
         "'kernel.hostname' is no setting that a network namespace isolates "
         "(net.ipv4.…, net.ipv6.…, net.mptcp.…, net.sctp.…, net.core.somaxconn)",
-        "net.ipv4.ip_autobind_reuse = x is refused by this kernel (EINVAL)",
+        r"net.ipv4.ip_autobind_reuse = x\x1b is refused by this kernel (EINVAL)",
     ]
     result.stdout.fnmatch_lines(["SKIPPED*this kernel has no setting net.ipv4.ip_absent"])
 

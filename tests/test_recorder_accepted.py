@@ -65,6 +65,15 @@ def test_by_a_mark_or_a_comment_on_the_line(project: pytest.Pytester, mark: str,
         result.stdout.fnmatch_lines(["guessed-port at test_it.py:6*"])
 
 
+@pytest.mark.parametrize(("name", "why"), [("no/dir/x", "x: No such file or directory"), ("loop", "loop: Too many*")])
+def test_a_baseline_that_cannot_be_written_is_said_at_the_start(project: pytest.Pytester, name: str, why: str) -> None:
+    write(project)
+    (project.path / "loop").symlink_to("loop")
+    result = project.runpytest_inprocess("--sockreuse-record-accept", "-o", f"sockreuse_baseline={name}")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([f"ERROR: sockreuse_baseline: {why}"])
+
+
 def test_by_a_baseline_that_the_run_writes(project: pytest.Pytester) -> None:
     write(project)
     (project.path / "accepted.toml").unlink()

@@ -19,6 +19,7 @@ import pytest
 from ..live import NotRun
 from ..live.errnos import name_of
 from ..live.sandbox import REMEDY, isolation
+from ..text import visible
 from . import forked
 
 if sys.platform == "linux":
@@ -67,7 +68,7 @@ class Netns:
             except NotRun as why:
                 pytest.skip(str(why))
             except OSError as error:
-                _fail(f"{name} = {value} is refused by this kernel ({name_of(error)})")
+                _fail(f"{name} = {visible(value)} is refused by this kernel ({name_of(error)})")
 
     def port_range(self, low: int, high: int) -> None:
         """Have the OS choose ports from `low` to `high` only."""

@@ -8,7 +8,7 @@ import pytest
 
 from ..text import visible
 
-_FORM = re.compile(r"(\d{1,5})(?:-(\d{1,5}))?")
+_FORM = re.compile(r"(\d{1,5})(?:-(\d{1,5}))?", re.ASCII)
 
 
 def asked(config: pytest.Config) -> tuple[frozenset[int], frozenset[int]]:

@@ -18,7 +18,7 @@ from ..live.port_blocks import given
 from ..model import clauses
 from ..platforms import Platform, PlatformError, asked_for, current, newest, registry
 from ..recorder import children
-from ..recorder.accepted import Entry, accept, all_found, load, save
+from ..recorder.accepted import Entry, accept, all_found, begun, load, save
 from ..recorder.calls import Piece
 from ..recorder.children import Children
 from ..recorder.compare import DEFAULT, Comparer, Comparison, Finding, first
@@ -31,7 +31,7 @@ from ..recorder.required import oracle
 from ..recorder.translate import bearing
 from ..recorder.watch import Unwatchable, look_again, recording, watched_class
 from ..scenario import Scenario
-from ..text import nearest
+from ..text import nearest, visible
 from .skipped import asking_on, honoured, skipped_on
 
 LIMIT = 5_000  # calls of one test that are recorded
@@ -224,13 +224,11 @@ class RecordSession:
                 raise pytest.UsageError("--sockreuse-record-accept: the ini file names no file (sockreuse_baseline)")
             return None, {}
         path = (config.inipath.parent if config.inipath is not None else config.rootpath) / name
-        if config.option.sockreuse_record_accept and not path.exists():
-            return path, {}
         try:
-            found = load(path)
+            found = begun(path) if config.option.sockreuse_record_accept else load(path)
         except DataError as error:
             raise pytest.UsageError(f"sockreuse_baseline: {error}") from None
-        self._known(sorted({one.id for one in found}), f"sockreuse_baseline: {path.name}")
+        self._known(sorted({one.id for one in found}), f"sockreuse_baseline: {visible(path.name)}")
         return path, found
 
     def _known(self, ids: list[str], whose: str) -> None:
@@ -380,11 +378,11 @@ class RecordSession:
         try:
             count = save(path, found, self.accepted)
         except OSError as error:
-            terminalreporter.write_line(f"sockreuse: {path.name} cannot be written: {error.strerror}")
+            terminalreporter.write_line(f"sockreuse: {visible(path.name)} cannot be written: {error.strerror}")
             return
         for one in found:
             one["accepted"] = "baseline"
-        terminalreporter.write_line(f"sockreuse: {count} entries are in {path.name}")
+        terminalreporter.write_line(f"sockreuse: {count} entries are in {visible(path.name)}")
 
 
 @cache

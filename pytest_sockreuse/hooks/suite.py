@@ -36,7 +36,7 @@ class SuiteSession:
     def __init__(self, config: pytest.Config) -> None:
         self.config = config
         try:
-            seconds = float(config.getini("sockreuse_timeout"))
+            seconds = float(config.getini("sockreuse_timeout").encode("ascii"))
             if not 0 < seconds <= 86_400:
                 raise ValueError
         except ValueError:

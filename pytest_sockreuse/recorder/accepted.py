@@ -9,6 +9,7 @@ from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
 
+from .. import output
 from ..data import DataError, read
 from ..text import visible
 from .report import Record
@@ -75,6 +76,15 @@ def _wrong(table: dict[str, Any]) -> str:
         if not isinstance(value, str) or len(value) > _LONG:
             return f"{key} should be a text of at most {_LONG} characters"
     return ""
+
+
+def begun(path: Path) -> dict[Entry, str]:
+    """What a baseline says that is to be written: nothing, where there is none. Raises DataError if it cannot be."""
+    try:
+        output.check(path)
+    except OSError as error:
+        raise DataError(f"{visible(path.name)}: {error.strerror}") from None
+    return load(path) if path.exists() else {}
 
 
 def save(path: Path, accepted: Iterable[Record], before: dict[Entry, str]) -> int:
