@@ -2650,7 +2650,9 @@ union setting {
 	char bytes[256];
 };
 
-/* A group and its device, or with an empty group a device alone. Returns its size, 0 where the device has no such name. */
+#define NO_ADDRESS 0xC0000201 /* 192.0.2.1, of the documentation, which no device has */
+
+/* A group and its device, or with an empty group a device alone. Returns its size, 0 where its address is not known. */
 static size_t fill_group(union setting *setting, const struct address *group)
 {
 	const char *device = group->device;
@@ -2666,8 +2668,9 @@ static size_t fill_group(union setting *setting, const struct address *group)
 	return sizeof setting->groupn;
 #else
 	memcpy(&setting->group.imr_multiaddr, group->bytes, 4);
-	setting->group.imr_interface.s_addr = htonl(device ? INADDR_LOOPBACK : INADDR_ANY);
-	return !device || !strcmp(device, "lo") ? sizeof setting->group : 0;
+	bool own = device && !strcmp(device, "lo");
+	setting->group.imr_interface.s_addr = htonl(own ? INADDR_LOOPBACK : device ? NO_ADDRESS : INADDR_ANY);
+	return device && !own && index_of(device) != INT32_MAX ? 0 : sizeof setting->group;
 #endif
 }
 

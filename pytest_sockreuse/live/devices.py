@@ -6,7 +6,7 @@ import contextlib
 import socket
 
 _LOOPBACK = ("lo", "lo0", "loopback_0")  # Linux, the BSDs and illumos, Windows
-_NONE = 2**31 - 1  # a number that no interface has
+NONE = 2**31 - 1  # a number that no interface has
 
 
 def index_of(name: str) -> int:
@@ -14,7 +14,7 @@ def index_of(name: str) -> int:
     for own in _LOOPBACK if name == "lo" else (name,):
         with contextlib.suppress(OSError):
             return socket.if_nametoindex(own)
-    return _NONE
+    return NONE
 
 
 def name_of(index: int) -> str:

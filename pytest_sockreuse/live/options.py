@@ -11,13 +11,14 @@ from functools import cache
 
 from ..options import options
 from ..scenario import Option
-from .devices import index_of, name_of
+from .devices import NONE, index_of, name_of
 
 _SYSTEMS = {
     "darwin": "macos",
     "sunos": "illumos",
     "win": "windows",
 }  # where Python has another name; without its number
+_NO_ADDRESS = "192.0.2.1"  # of the documentation
 _LINGER = "HH" if sys.platform == "win32" else "ii"
 
 
@@ -74,10 +75,11 @@ def _interface(group: str, device: str) -> bytes:
 
 
 def _by_address(device: str) -> bytes:
-    """The IPv4 address that stands for a device: of loopback its own, of none the wildcard."""
-    if device not in ("", "lo"):
+    """The IPv4 address of a device: the wildcard for none; where there is no such device one that none has."""
+    address = {"": "0.0.0.0", "lo": "127.0.0.1"}.get(device, _NO_ADDRESS)
+    if address == _NO_ADDRESS and index_of(device) != NONE:
         raise OSError(errno.ENODEV, os.strerror(errno.ENODEV))
-    return socket.inet_aton("127.0.0.1" if device else "0.0.0.0")
+    return socket.inet_aton(address)
 
 
 def read(sock: socket.SocketType, option: Option) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from ..address import canonical
+from ..address import canonical, of_one_link
 from ..clause import Book, Declared, Errno, Unknown
 from .table import Machine, Pcb
 
@@ -74,6 +74,11 @@ NO_BROADCAST = Declared(
     "broadcast-not-local",
     "bind() to 255.255.255.255, or to a link-local address without its interface, is EADDRNOTAVAIL.",
 )
+SCOPED = Declared(
+    "link-local-of-a-device",
+    "A link-local address with its device, as in `fe80::1%lo`, is one on that alone; a device that does not exist is "
+    "ENXIO, on macOS and OpenBSD EINVAL.",
+)
 NO_ROUTE = Declared(
     "no-route",
     "On a machine without a route, a packet to an address that is not local is EHOSTUNREACH, connect() keeps its port; "
@@ -106,6 +111,15 @@ def right_family(m: Machine, sk: Pcb, host: str) -> None:
         raise Errno("EAFNOSUPPORT", FAMILY)
 
 
+def on_a_device(m: Machine, address: str) -> None:
+    """sa6_embedscope: the device that an address names is there. Raises Errno, or Unknown."""
+    bare, scoped, device = address.partition("%")
+    if scoped and not (SCOPED in m.on and of_one_link(bare)):
+        raise Unknown("an address of one device")
+    if scoped and device not in m.devices:
+        raise Errno(m.state.traits.no_zone, SCOPED)
+
+
 def right_tcp(m: Machine, sk: Pcb, host: str) -> None:
     """A multicast address is refused to TCP. Raises Errno."""
     if sk.proto == "tcp" and parsed(host)[2] == "multicast" and NO_MULTICAST in m.on:
@@ -117,6 +131,7 @@ def local_address(m: Machine, sk: Pcb, host: str) -> str:
     address, family, kind = parsed(host)
     if sk.family == 6 and family == 4 and (sk.v6only or NO_MAPPED in m.on):
         raise Errno("EINVAL", MAPPED_INVALID) if MAPPED_INVALID in m.on else Errno("EADDRNOTAVAIL", NOT_LOCAL)
+    on_a_device(m, address)
     if kind in ("any", "loopback", "multicast") or address in m.addresses or NOT_LOCAL not in m.on:
         return address
     if kind == "special" and NO_BROADCAST not in m.on:
@@ -203,6 +218,7 @@ def other_aim(m: Machine, sk: Pcb, host: str, port: int) -> tuple[str, str]:
 def reached(m: Machine, sk: Pcb, address: str, family: int) -> tuple[str, str]:
     """The source and destination address of a packet from `sk` to `address`. Raises Errno, or Unknown."""
     kind = parsed(address)[2]
+    on_a_device(m, address)
     if kind == "any":
         if family == 4 and NO_ANY_DESTINATION in m.on and m.env.get("net.inet.ip.connect_inaddr_wild", "0") == "0":
             raise Errno("ENETUNREACH", NO_ANY_DESTINATION)

@@ -10,10 +10,11 @@ from dataclasses import replace
 
 from ...scenario import Option
 from .. import stream
+from ..address import of_one_link
 from ..clause import Book, Declared, Errno, Unknown
 from ..ports import Value
 from ..sock import CLOSE, LISTEN, TIME_WAIT, Sock
-from . import address, bind, ended, options, table, tcp, udp
+from . import address, bind, ended, multicast, options, table, tcp, udp
 from .table import OWN_TABLES, Machine, Pcb, State, Traits
 from .tcp import SHUT_DOWN, SHUT_KEEPS, SHUT_RELEASES
 
@@ -57,7 +58,7 @@ DISCONNECTS = Declared(
     "disconnect-refused", "connect() with AF_UNSPEC is EAFNOSUPPORT, and dissolves the connection of a UDP socket."
 )
 
-for _part in (table, address, bind, tcp, udp, options, ended):
+for _part in (table, address, bind, tcp, udp, options, ended, multicast):
     COMMON.add(_part.BOOK)
 
 
@@ -74,7 +75,7 @@ class Bsd:
     """The calls on a BSD."""
 
     silence = PEER
-    scopes = False
+    scopes = True
     no_option = options.NO_OPTION
     shared = SHARED
 
@@ -82,6 +83,7 @@ class Bsd:
         self.traits, self.tcp = traits, tcp.Tcp()
 
     def begin(self, m: Machine) -> State:
+        m.addresses = {f"{at}%lo" if "%" not in at and of_one_link(at) else at for at in m.addresses}
         return State(self.traits)
 
     def elapse(self, m: Machine) -> None:

@@ -7,6 +7,7 @@ from ..clause import Book, Declared
 from . import address as a
 from . import bind as b
 from . import calls, ended, options, table, tcp, udp
+from . import multicast as g
 from .calls import COMMON, Bsd
 
 BOOK = Book(COMMON)
@@ -42,6 +43,7 @@ BOOK.has(
 BOOK.has(a.ANY_UNSETTLED, "refused in main; the setting's default in 15.0 was not found", "inferred", since=("15.0",))
 BOOK.has(a.NO_BROADCAST, f"{_PCB} in_pcbbind_setup (ifa_ifwithaddr)")
 BOOK.has(a.NO_ROUTE, f"{_PCB} in_pcbladdr; sys/netinet/ip_output.c", since=("14.0",))
+BOOK.has(a.SCOPED, "sys/netinet6/scope6.c sa6_embedscope; in6_pcb.c in6_pcbbind, in6_pcbladdr", "source")
 BOOK.has(tcp.LISTENER_LATE, f"{_TCP} tcp_usr_connect, tcp6_usr_connect (SOLISTENING)", since=("14.0",))
 BOOK.has(tcp.TUPLE_CHOICE, f"{_PCB} in_pcb_lport_dest", since=("13.0",))
 BOOK.has(tcp.LB_CONNECT, f"{_TCP} tcp_connect; tests/sys/netinet/so_reuseport_lb_test.c", "source", since=("15.0",))
@@ -64,6 +66,12 @@ BOOK.has(calls.ABORTED, f"{_TCP} tcp_usr_accept (INP_DROPPED)", "source")
 BOOK.has(calls.UDP_SHUTS, f"{_SOCKET} soshutdown (SOCK_DGRAM)")
 BOOK.has(calls.UDP_LITE, "sys/netinet/udp_usrreq.c (V_ulitecbinfo)")
 BOOK.has(calls.DISCONNECTS, f"{_SOCKET} soconnectat (sodisconnect)", since=("14.0",))
+BOOK.has(g.STREAM, "sys/netinet/in_mcast.c inp_setmoptions; sys/netinet6/in6_mcast.c ip6_setmoptions", "source")
+BOOK.has(g.TWICE6, "sys/netinet6/in6_mcast.c in6p_join_group", "source")
+BOOK.has(g.INTERFACE6, "sys/netinet6/in6_mcast.c in6p_set_multicast_if", "source")
+BOOK.has(g.ANY_DEVICE, "sys/netinet/in_mcast.c inp_leave_group", "source")
+BOOK.has(g.ONLY_MEMBERS, "sys/netinet/udp_usrreq.c udp_input (inp_moptions, imo_multi_filter)", "source")
+BOOK.has(g.LOOP, "sys/netinet/ip_output.c (ip_mloopback, IFF_LOOPBACK)", "source")
 BOOK.has(options.BINDANY, f"{_PCB} (INP_BINDANY)", "source")
 BOOK.has(options.PRIVILEGED, "sys/netinet/ip_output.c", "source")
 

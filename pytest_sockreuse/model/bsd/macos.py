@@ -7,6 +7,7 @@ from ..clause import Book, Declared
 from . import address as a
 from . import bind as b
 from . import calls, table, tcp, udp
+from . import multicast as g
 from .calls import COMMON, Bsd
 
 BOOK = Book(COMMON)
@@ -25,6 +26,10 @@ BOOK.has(b.ANY_LOW_PORT, f"{_PCB} in_pcbbind", since=("10.14",))
 BOOK.has(b.RESTRICTED, "bsd/net/restricted_in_port.c", confidence="source", since=("10.15",))
 BOOK.has(b.CHOICE_EXACT_V6, "bsd/netinet6/in6_src.c in6_pcbsetport (wild)", confidence="source")
 BOOK.has(b.LOW_RANGE, f"{_PCB} in_pcbbind")
+BOOK.has(g.STREAM, "bsd/netinet/in_mcast.c inp_setmoptions; bsd/netinet6/in6_mcast.c ip6_setmoptions", "source")
+BOOK.has(g.INTERFACE6, "bsd/netinet6/in6_mcast.c in6p_set_multicast_if", "source")
+BOOK.has(g.ANY_DEVICE, "bsd/netinet/in_mcast.c inp_leave_group", "source")
+BOOK.has(a.SCOPED, f"{_PCB6} in6_pcbbind, in6_pcbladdr (in6_embedscope)", "source")
 BOOK.has(tcp.BINDS_FIRST, "bsd/netinet/tcp_usrreq.c tcp_connect")
 BOOK.has(tcp.SELF, "bsd/netinet/tcp_usrreq.c tcp_connect")
 BOOK.has(tcp.CLOSED_IGNORES, "bsd/netinet/tcp_input.c (TCPS_CLOSED)", confidence="source")
@@ -44,6 +49,7 @@ TRAITS = table.Traits(
     },
     v6only=False,
     aim=a.other_aim,
+    no_zone="EINVAL",
     time_wait=30.0,
     low_errno="EPERM",
 )

@@ -10,6 +10,7 @@ from ..clause import Book, Declared
 from . import address as a
 from . import bind as b
 from . import calls, ended, table, tcp, udp
+from . import multicast as g
 from .calls import COMMON, Bsd
 
 BOOK = Book(COMMON)
@@ -44,6 +45,7 @@ BOOK.has(udp.SENDS_BY_TUPLE, f"{_PCB} in_pcbconnect", "source")
 BOOK.has(udp.CONNECTED_FIRST, f"{_UDP} udp_send; {_PCB} in_pcbconnect (sin_len)")
 BOOK.has(udp.UNLISTED, f"{_UDP6} udp6_output (in6_pcbsetport)")
 BOOK.has(udp.SWALLOWS, "sys/kern/uipc_syscalls.c do_sys_sendmsg_so (EWOULDBLOCK)")
+BOOK.has(g.MOST, "sys/netinet/ip_output.c ip_add_membership (IP_MAX_MEMBERSHIPS)", "source")
 BOOK.has(ended.NAMELESS, f"{_TCP} tcp_getpcb")
 BOOK.has(ended.OPTIONS, f"{_TCP} tcp_ctloutput")
 BOOK.has(calls.ABORTED, f"{_SOCKET} soaccept (PR_ABRTACPTDIS)", "source")

@@ -7,6 +7,7 @@ from ..clause import Declared
 from . import address as a
 from . import bind as b
 from . import ended, table, tcp, udp
+from . import multicast as g
 from .calls import Bsd, unrun
 
 BOOK = unrun()
@@ -21,6 +22,8 @@ BOOK.has(udp.PORT_FIRST_TOO, "sys/netinet/udp_usrreq.c udp_output", confidence="
 BOOK.has(b.MULTICAST_UNKNOWN, f"{_PCB}", confidence="inferred")
 BOOK.has(b.CHOICE_EXACT, f"{_PCB} in_pcbbind (wild)", confidence="source")
 BOOK.has(b.LOW_RANGE, f"{_PCB} in_pcbbind (INP_LOWPORT)", confidence="source")
+BOOK.has(g.LOOP_BYTE, "sys/netinet/ip_output.c ip_setmoptions", "source")
+BOOK.has(a.SCOPED, "sys/netinet6/in6_pcb.c in6_pcbaddrisavail, in6_pcbconnect (in6_embedscope)", "source")
 BOOK.has(tcp.SOURCE_FIRST, f"{_PCB} in_pcbconnect, in_pcbpickport", confidence="source")
 BOOK.has(ended.NAMELESS, "sys/netinet/tcp_usrreq.c tcp_sogetpcb", confidence="source")
 BOOK.has(ended.TELLS_ERROR, "sys/netinet/tcp_usrreq.c tcp_sogetpcb", confidence="source")
@@ -37,6 +40,7 @@ TRAITS = table.Traits(
     },
     v6only=True,
     aim=a.other_aim,
+    no_zone="EINVAL",
 )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ...scenario import Option
 from ..clause import Book, Declared, Errno, Unknown
 from ..option import linger, number, set_linger
-from . import ended
+from . import ended, multicast
 from .address import NO_MAPPED
 from .bind import LB
 from .table import OWN_TABLES, Machine, Pcb
@@ -54,7 +54,9 @@ def apply(m: Machine, sk: Pcb, option: Option) -> None:
     """setsockopt(2). Raises Errno, or Unknown."""
     name = option.name
     _exists(m, sk, name)
-    if name == "SO_LINGER":
+    if name in multicast.OPTIONS:
+        multicast.apply(m, sk, option)
+    elif name == "SO_LINGER":
         set_linger(sk, option)
     elif name in _FIELDS:
         _flag(m, sk, name, bool(number(option, TOO_SHORT)))
@@ -94,6 +96,8 @@ def read(m: Machine, sk: Pcb, option: Option) -> str | None:
     """getsockopt(2), as text; None where the value is not modelled. Raises Errno."""
     name = option.name
     _exists(m, sk, name)
+    if name in multicast.OPTIONS:
+        return multicast.read(m, sk, option)
     if name in _FIELDS:
         return str(int(getattr(sk, _FIELDS[name])))
     if name == "SO_LINGER":

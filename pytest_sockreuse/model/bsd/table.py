@@ -91,6 +91,7 @@ class Traits:
     exhausted: str = "EADDRNOTAVAIL"
     no_route: dict[int, str] = field(default_factory=dict)  # by family, from the wildcard, without a route
     low_errno: str = "EACCES"
+    no_zone: str = "ENXIO"  # an address of a device that does not exist
 
 
 @dataclass(slots=True)

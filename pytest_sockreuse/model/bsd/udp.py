@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ..clause import Book, Declared, Errno, Unknown
 from ..sock import CLOSE, ESTABLISHED
+from . import multicast
 from .address import (
     ANY_UNREACHABLE,
     CONNECT_ANY,
@@ -170,6 +171,9 @@ def _sendto(m: Machine, sk: Pcb, host: str, port: int) -> None:
     choosing = not sk.port or sk.any_ or kind == "any"
     if choosing or family == 6 or TO_PORT_ZERO not in m.on:
         port_given(m, port)
+    if kind == "multicast" and family == 4:
+        _to_group(m, sk, address, port)
+        return
     source, dst = reached(m, sk, address, family)
     if not sk.port:
         _take_port(m, sk, source, dst, port)
@@ -182,6 +186,16 @@ def _sendto(m: Machine, sk: Pcb, host: str, port: int) -> None:
         m.clause = TO_PORT_ZERO
     elif sk.port:
         _deliver(m, sk, source, dst, port)
+
+
+def _to_group(m: Machine, sk: Pcb, group: str, port: int) -> None:
+    """A datagram to a group of IPv4. Raises Errno, or Unknown."""
+    multicast.device_for(m, sk)
+    if not port:
+        raise Unknown("multicast")
+    if not sk.port:
+        _take_port(m, sk, multicast.LOOPBACK, group, port)
+    multicast.deliver(m, sk, group, port)
 
 
 def _may_send(m: Machine, sk: Pcb, host: str, port: int) -> None:
