@@ -22,7 +22,8 @@ NOT_A_GROUP = BOOK(
 )
 NO_DEVICE = BOOK(
     "membership-needs-device",
-    "To join on a device that does not exist is EADDRNOTAVAIL, over IPv4 also where none is named and no route tells one.",
+    "To join on a device that does not exist is EADDRNOTAVAIL, over IPv4 also where none is named and no route tells "
+    "one.",
     f"{_IP} inp_lookup_mcast_ifp",
     "source",
 )
