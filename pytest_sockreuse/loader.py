@@ -191,7 +191,7 @@ class _RuleReader:
                 axes[name] = values
             elif values == "all" and shared:
                 axes[name] = shared
-            elif isinstance(values, list) and values and all(value in shared for value in values):
+            elif values and fits(values, [str]) and all(value in shared for value in values):
                 axes[name] = {value: shared[value] for value in values}
             else:
                 known = ", ".join(shared) or "no such axis"

@@ -293,3 +293,12 @@ B.name()
 
 def test_versions_before_the_model_are_unknown() -> None:
     assert "before 5.7" in predict(parse("A = tcp4()\n"), linux("4.19.0")).unknown
+
+
+@pytest.mark.parametrize(("device", "known"), [("lo", True), ("d1", False)])
+def test_linux_does_not_tell_what_a_connection_does_that_is_bound_to_another_device(device: str, known: bool) -> None:
+    text = (
+        "device d1\nl = tcp4()\nl.bind(127.0.0.1:P)\nl.listen()\nc = tcp4()\nc.connect(127.0.0.1:P)\ns = l.accept()\n"
+    )
+    prediction = predict(parse(f"{text}c.set(SO_BINDTODEVICE={device})\ns.close()\nc.recv()\n"), named("linux-6.18"))
+    assert bool(prediction.unknown) is not known

@@ -70,3 +70,33 @@ def test_those_that_may_have_ended_end_one_after_the_other() -> None:
     text += "C[1-30].bind(127.0.0.[1-30]:Q)\nC[1-30].connect(127.0.0.1:P)\nC[1-30].close()\nL.close()\nwait 60\n"
     prediction = predict(parse(text + "B[1-2] = tcp4()\nB[1-2].bind(127.0.0.[1-2]:Q)\n"), named("linux-6.18"))
     assert not prediction.unknown
+
+
+DEFERRED = """l = tcp4(TCP_DEFER_ACCEPT={seconds})
+l.bind(127.0.0.1:P)
+l.listen()
+c = tcp4()
+c.connect(127.0.0.1:P)
+{wait}a = l.accept()
+"""
+
+
+@pytest.mark.parametrize(
+    ("seconds", "wait", "outcomes"),
+    [
+        (1, 0, ("timeout",)),
+        (1, 1.3, ("ok", "timeout")),
+        (1, 1.8, ("ok",)),
+        (2, 1.8, ("timeout",)),
+        (3, 5, ("ok",)),
+        (4, 5, ("timeout",)),
+        (7, 9, ("ok",)),
+        (0, 0, ("ok",)),
+        (-1, 0, ("ok",)),
+    ],
+)
+def test_a_connection_that_waits_for_data_is_ready_after_1_3_7_seconds(
+    seconds: int, wait: float, outcomes: tuple[str, ...]
+) -> None:
+    text = DEFERRED.format(seconds=seconds, wait=f"wait {wait:g}\n" if wait else "")
+    assert predict(parse(text), named("linux-6.18")).steps[-1].outcomes == outcomes

@@ -77,6 +77,7 @@ SHARING = "sharing.toml"
         ('basis = "', 'since = ["6.x"]\nbasis = "', "[[case.expect]]", "'6.x' is no version"),
         ('basis = "', 'where.family = ["ip4"]\nbasis = "', "[[case.expect]]", "axis 'family' of this case has no ip4"),
         ("scenario =", 'axes.family = ["ip5"]\nscenario =', "[[case]]", "axis 'family' should be 'all'"),
+        ("scenario =", "axes.family = [{}]\nscenario =", "[[case]]", "axis 'family' should be 'all'"),
         ("scenario =", 'axes.colour = "all"\nscenario =', "[[case]]", "no such axis"),
     ],
 )  # fmt: skip

@@ -16,7 +16,7 @@ from pytest_sockreuse.model.machine import Machine
 from pytest_sockreuse.model.ports import Contradiction, Value
 from pytest_sockreuse.parser import parse
 from pytest_sockreuse.platforms import Platform, known, named
-from pytest_sockreuse.scenario import Scenario
+from pytest_sockreuse.scenario import Observation, Scenario, StepOutcome
 
 MOST = 200  # executions of the tree
 PLATFORMS = [
@@ -296,3 +296,15 @@ def test_a_crowd_of_sockets_in_few_ports_is_few_states(name: str, monkeypatch: p
     prediction = predict(parse(text), named("linux-6.18"))
     assert not prediction.unknown
     assert set(prediction.steps[-1].outcomes) == last
+
+
+def test_a_step_that_was_observed_is_no_other_that_looks_alike() -> None:
+    text = (
+        "A = udp6()\nA.recv()?\nD = tcp6()\nE = tcp6()\nE.bind([::1]:R)\nE.listen()\nF = tcp6(TCP_DEFER_ACCEPT=1)\n"
+        "F.connect([::1]:R)\nE.close()\nF.send()?\nF.send()?\nD.connect([::]:F.port)\n"
+    )
+    scenario, other = parse(text), {"A.recv": "timeout", "F.send#2": "ECONNRESET", "D.connect": "ECONNREFUSED"}
+    labels = [step.label for step in scenario.steps]
+    seen = tuple([StepOutcome(label, other.get(label, "ok")) for label in labels])
+    prediction = predict(scenario, named("linux-6.18"), Observation("linux-6.18", seen, {"R": 10000}))
+    assert [step.outcomes for step in prediction.steps] == [(step.outcome,) for step in seen]

@@ -66,6 +66,25 @@ $a.connect([::1]:R)?
 $b = <tcp|udp>4(<|{reuse}>)
 $b.bind(<127.0.0.1|127.0.0.5|127.0.0.6|127.0.0.6|0.0.0.0>:$a.port)?
 """
+#: A connection that is accepted only when data comes, an end, or time.
+DEFERRED = """
+$l = tcp{f}(<TCP_DEFER_ACCEPT=<1|1|1|0|2|-1>|{reuse}>)
+$l.bind(<{lo}|{lo}|{any}>:R)
+<|$l.set(TCP_DEFER_ACCEPT=<1|0>)>
+$l.listen(<||||0|1>)
+$c = tcp{f}(<||||TCP_DEFER_ACCEPT=1|SO_LINGER=0|{reuse}>)
+$c.connect({lo}:R)?
+<|||$d = tcp{f}(TCP_USER_TIMEOUT=20)\n$d.connect({lo}:R)?|$b = $l.accept()>
+<|$c.send()?|$c.send()?|$c.shutdown(<WR|RD>)|$c.disconnect()|$l.shutdown(RD)|$l.listen()?>
+<$a = $l.accept()
+<|$c.send()?|$c.recv()?|$n = tcp{f}({reuse})\n$n.bind({lo}:R)?\n$n.<listen()?|connect({lo}:$c.port)?>>
+<$c.close()|$c.shutdown(WR)?|$l.shutdown(RD)?>
+<|$e = $l.accept()>
+|$l.close()
+<|$c.recv()?|$n = tcp{f}({reuse})\n$n.bind({lo}:R)?\n$n.<listen()?|connect({lo}:$c.port)?>>
+<$c.close()|$c.shutdown(WR)?\n$c.recv()?|$c.send()?\n$c.send()?>
+>
+"""
 #: A value that the kernel does not take as it is.
 TAKEN = """
 $a = <tcp|mptcp>{f}(<TCP_LINGER2=121|TCP_LINGER2=0|TCP_LINGER2=-1|SO_LINGER=1|IP_LOCAL_PORT_RANGE=40001-0>)
@@ -346,6 +365,7 @@ SCENES = {
         COPIED,
         CROWD,
         CROSS,
+        DEFERRED,
         FOREIGN,
         HANDED_ON,
         HEIRS,

@@ -7,7 +7,7 @@ from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address
 from math import inf
 
-CLOSE, LISTEN, ESTABLISHED = "CLOSE", "LISTEN", "ESTABLISHED"
+CLOSE, LISTEN, SYN_RECV, ESTABLISHED = "CLOSE", "LISTEN", "SYN_RECV", "ESTABLISHED"
 FIN_WAIT2, CLOSE_WAIT, LAST_ACK, TIME_WAIT = "FIN_WAIT2", "CLOSE_WAIT", "LAST_ACK", "TIME_WAIT"
 
 
@@ -60,7 +60,7 @@ class Sock:
         self.fin = self.ended = self.shut_rd = self.shut_wr = False
         self.open = True  # a descriptor refers to it,
         self.descriptors = 1  # or several, if it is open
-        self.half = False  # TIME_WAIT: in truth FIN_WAIT2
+        self.half = False  # TIME_WAIT: in truth FIN_WAIT2; SYN_RECV: its ACK is still to come
         self.since = 0.0
         self.ends = (inf, inf)  # when time alone ends it: at the earliest, at the latest
         self.timestamps = True

@@ -12,7 +12,7 @@ from typing import Any, Protocol, TypeVar
 
 from . import machine
 from .clause import Unknown
-from .sock import CLOSE, CLOSE_WAIT, ESTABLISHED, FIN_WAIT2, LAST_ACK, LISTEN, TIME_WAIT, Sock
+from .sock import CLOSE, CLOSE_WAIT, ESTABLISHED, FIN_WAIT2, LAST_ACK, LISTEN, SYN_RECV, TIME_WAIT, Sock
 
 Machine = machine.Machine[Any]  # of whatever family
 
@@ -129,7 +129,7 @@ def _ended(m: Machine, lives: Lives, sk: Sock) -> Sock | None:
     """The time of `sk` is over; returns what then takes its place."""
     key, ends = sk.key, sk.ends
     sk.ends = ALWAYS
-    if sk.state in (TIME_WAIT, LAST_ACK):
+    if sk.state in (TIME_WAIT, LAST_ACK, SYN_RECV):
         finish(m, lives, sk)
         return None
     if sk.ended:  # the peer's end has come at last

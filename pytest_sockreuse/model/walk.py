@@ -41,7 +41,7 @@ class Walk:
         observed: Observation | None,
         whole: bool = False,
     ) -> None:
-        self.scenario, self.whole = scenario, whole
+        self.scenario, self.whole, self.observed = scenario, whole, observed
         self.begin = partial(Machine, scenario, stack, family, on, observed=observed)
         settled = None if whole or observed is not None else frozenset[int]()
         for _ in range(ROUNDS):
@@ -170,6 +170,7 @@ class Walk:
             tuple([n for _, n in alive]),
             tuple([outlook.accepted(name, after) for name in names]),
             outlook.crowds(after),
+            at if self.observed is not None else -1,  # what was seen then decides
         )
 
     def _performed(self, state: _State, at: int) -> list[_Way]:

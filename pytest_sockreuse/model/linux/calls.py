@@ -12,7 +12,7 @@ from .. import stream
 from ..clause import Book, Declared, Errno, Unknown
 from ..ports import Value
 from ..sock import CLOSE, CLOSE_WAIT, LISTEN, Sock
-from . import address, bind, choice, mptcp, multicast, options, route, sctp, tcp, udp
+from . import address, bind, choice, handshake, mptcp, multicast, options, route, sctp, tcp, udp
 from .address import MAPPED_ON_V6ONLY, SPECIFIC_V6ONLY, check_family, check_group, check_local, check_scope
 from .state import Machine, State
 
@@ -83,7 +83,7 @@ SHARED = BOOK(
     "net/socket.c sock_close, which fs/file_table.c __fput calls for the last reference",
 )
 
-for _part in (address, route, multicast, choice, bind, tcp, udp, options, mptcp, sctp):
+for _part in (address, route, multicast, choice, bind, handshake, tcp, udp, options, mptcp, sctp):
     BOOK.add(_part.BOOK)
 
 
@@ -106,6 +106,7 @@ class Linux:
 
     def elapse(self, m: Machine) -> None:
         stream.elapse(m, self.tcp)
+        handshake.elapse(m, self.tcp)
 
     def socket(self, m: Machine, proto: str, family: int, user: str) -> Sock:
         if proto == "udplite" and NO_UDPLITE in m.on:
@@ -145,7 +146,7 @@ class Linux:
         """__inet_bind, __inet6_bind."""
         if sk.proto == "sctp":
             if "%" in host:
-                sctp.lose(m)
+                sctp.lose(m, "an address of one device")
             address = sctp.check(m, sk, host)
             self._privilege(m, sk, port)
             sctp.bind(m, sk, address, port)
@@ -251,8 +252,7 @@ class Linux:
         _covered(m, sk)
         error = sk.error
         if sk.state == LISTEN:
-            self.tcp.migrate(m, sk)
-            stream.stop_listening(m, self.tcp, sk)
+            self.tcp.unlisten(m, sk)
             self.tcp.done(m, sk)
         elif sk.state != CLOSE:
             stream.send_reset(m, self.tcp, sk)
@@ -269,10 +269,9 @@ class Linux:
             return sctp.accept(m, sk)
         if sk.state != LISTEN:
             raise Errno("EINVAL", NOT_LISTENING)
-        if not sk.queue:
-            return None
-        child = sk.queue.pop(0)
-        child.open = True
+        child = handshake.accepted(m, self.tcp, sk)
+        if child is not None:
+            child.open = True
         return child
 
     def shutdown(self, m: Machine, sk: Sock, how: str) -> None:
@@ -291,6 +290,7 @@ class Linux:
             sk.shut_wr = sk.shut_wr or how != "RD"
             raise Errno("ENOTCONN", NOT_CONNECTED)
         if how != "RD":
+            handshake.speak(m, self.tcp, sk)
             gone = sk.state == CLOSE_WAIT and (sk.peer is None or sk.peer.state == CLOSE) and LATE_FIN in m.on
             stream.end(m, self.tcp, sk)
             if gone:
@@ -303,6 +303,7 @@ class Linux:
         if sk.proto == "udp":
             outcome = self._datagram(sk, all_)
         else:
+            handshake.hear(m, self.tcp, sk)
             outcome = stream.receive(m, sk, all_, STREAM_ENDED in m.on)
         if outcome not in ("ok", "nothing"):
             raise Errno(outcome, NOT_CONNECTED if outcome == "ENOTCONN" else PEER)
@@ -328,6 +329,8 @@ class Linux:
             sctp.send(m, sk, host)
             return
         _covered(m, sk)
+        if not sk.shut_wr and handshake.speak(m, self.tcp, sk):
+            return
         outcome = stream.send(m, self.tcp, sk)
         if outcome != "ok":
             raise Errno(outcome, PEER if outcome != "EPIPE" else udp.SHUT_DOWN)
@@ -344,7 +347,9 @@ class Linux:
             if sk.mptcp and sk.rx and not sk.twofold:
                 raise Unknown("close() of MPTCP over TCP with unread data")
             if sk.state == LISTEN:
-                self.tcp.migrate(m, sk)
+                self.tcp.unlisten(m, sk)
+            if sk.linger:
+                handshake.speak(m, self.tcp, sk)
             stream.close(m, self.tcp, sk)
 
 
@@ -352,9 +357,7 @@ _BEFORE = "MPTCP connections before Linux 6.1"
 
 
 def _covered(m: Machine, sk: Sock, host: str = "") -> None:
-    """Raises Unknown: of connections of SCTP, and those of MPTCP that failed or ended, or are of the other family."""
-    if sk.proto == "sctp":
-        sctp.lose(m)
+    """Raises Unknown: of MPTCP after its connection, and of its connections that older kernels have."""
     if not sk.mptcp:
         return
     if "%" in host:
@@ -363,8 +366,6 @@ def _covered(m: Machine, sk: Sock, host: str = "") -> None:
         raise Unknown(_BEFORE)
     if (sk.tried and mptcp.AGAIN not in m.on) or (sk.connected and sk.state == CLOSE):
         raise Unknown("an MPTCP socket after its connection")
-    if (":" in host) != (sk.family == 6 and bool(host)):
-        raise Unknown("an address of the other family on MPTCP")
 
 
 def covers(platform: Platform) -> str:

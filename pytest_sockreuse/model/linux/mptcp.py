@@ -99,9 +99,10 @@ def apply(m: Machine, sk: Sock, option: Option) -> None:
     if "MULTICAST" in name or name in multicast.MEMBERSHIPS:
         raise Unknown(f"{name} on MPTCP")
     if sk.state not in (CLOSE, LISTEN):
-        if name not in ("SO_REUSEADDR", "SO_REUSEPORT"):
+        if name not in ("SO_REUSEADDR", "SO_REUSEPORT") and not (name == "SO_LINGER" and AGAIN in m.on):
             raise Unknown(f"{name} on connected MPTCP")
-        check_unconnected(m, sk)
+        if name != "SO_LINGER":
+            check_unconnected(m, sk)
     _check(m, name, "ENOPROTOOPT" if name == "IP_LOCAL_PORT_RANGE" else "EOPNOTSUPP", "ENOPROTOOPT")
     if name in _MISSING:
         if name != "IP_TTL":
@@ -123,9 +124,9 @@ def apply(m: Machine, sk: Sock, option: Option) -> None:
 
 def read(m: Machine, sk: Sock, option: Option) -> str | None:
     """getsockopt(2). Raises Errno, and Unknown on kernels where that is not known."""
-    if sk.tried or sk.connected:
-        raise Unknown("MPTCP after connect()")
     name = option.name
+    if (sk.tried or sk.connected) and (AGAIN not in m.on or (sk.connected and not sk.twofold)):
+        raise Unknown("MPTCP after connect()")
     _check(m, name, "EOPNOTSUPP", "EOPNOTSUPP")
     if name in _MISSING or "MULTICAST" in name or name in multicast.MEMBERSHIPS:
         raise Errno("EOPNOTSUPP", MISSING)

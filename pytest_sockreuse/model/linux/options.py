@@ -6,6 +6,7 @@ import struct
 
 from ...options import options as known
 from ...scenario import Option
+from ..address import arrives_by
 from ..clause import Book, Errno, Unknown
 from ..option import linger, number, set_linger
 from ..sock import CLOSE, LISTEN, Sock
@@ -148,6 +149,8 @@ def apply(m: Machine, sk: Sock, option: Option) -> None:
     else:
         value = value_of(option)
         _check(m, sk, name, value)
+        if name == "TCP_DEFER_ACCEPT" and any(not child.connected for child in sk.queue):
+            raise Unknown("TCP_DEFER_ACCEPT while connections wait for data")
         _keep(m, sk, name, value)
 
 
@@ -218,6 +221,9 @@ def _device(m: Machine, sk: Sock, option: Option) -> None:
         raise Errno("EPERM", PRIVILEGED)
     if "%" in sk.laddr and name != sk.device:
         raise Unknown("a link-local address without its device")
+    connected = sk.proto == "tcp" and sk.state not in (CLOSE, LISTEN)
+    if connected and name not in ("", sk.device, arrives_by(sk.laddr)):
+        raise Unknown("SO_BINDTODEVICE of a connected socket to a device by which nothing comes")
     sk.device = name
 
 

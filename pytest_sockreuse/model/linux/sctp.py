@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NoReturn
+
 from ..address import parsed
 from ..clause import Book, Declared, Errno, Unknown
 from ..sock import CLOSE, LISTEN, Sock
@@ -64,13 +66,13 @@ CHILD = BOOK(
 def known(m: Machine) -> None:
     """Raises Unknown once an SCTP socket did what is not modelled."""
     if m.state.sctp_lost:
-        raise Unknown("connections of SCTP beyond their data")
+        raise Unknown(f"SCTP after {m.state.sctp_lost}")
 
 
-def lose(m: Machine) -> None:
+def lose(m: Machine, what: str) -> NoReturn:
     """An SCTP socket does what is not modelled. Raises Unknown, also for all of them from now on."""
-    m.state.sctp_lost = True
-    known(m)
+    m.state.sctp_lost = what
+    raise Unknown(f"SCTP after {what}")
 
 
 def check(m: Machine, sk: Sock, host: str) -> str:
@@ -79,7 +81,7 @@ def check(m: Machine, sk: Sock, host: str) -> str:
     if sk.port and BOUND_ONCE in m.on:
         raise Errno("EINVAL", BOUND_ONCE)
     if (":" in host) != (sk.family == 6) or parsed(host)[1] != sk.family:
-        lose(m)
+        lose(m, "an address of the other family")
     anywhere = sk.family == 4 and (sk.nonlocal_ or m.env.get("net.ipv4.ip_nonlocal_bind", "0") != "0")
     if at.kind_of(parsed(host)[0]) in ("broadcast", "multicast", "linklocal") and not anywhere:
         raise Errno("EADDRNOTAVAIL", at.NOT_LOCAL)
@@ -103,7 +105,7 @@ def listen(m: Machine, sk: Sock, backlog: int) -> None:
     if sk.connected and CONNECTED in m.on:
         raise Errno("EINVAL", CONNECTED)
     if not backlog or sk.tried:
-        lose(m)
+        lose(m, "a connect() that failed" if sk.tried else "listen(0)")
     sk.backlog = min(backlog, 4096) if backlog > 0 else 4096
     if sk.state == LISTEN:
         return
@@ -122,10 +124,12 @@ def connect(m: Machine, sk: Sock, host: str, port: int) -> None:
     if (sk.connected or sk.state == LISTEN) and CONNECTED in m.on:
         raise Errno("EISCONN", CONNECTED)
     address, family, kind = parsed(host)
-    if (":" in host) != (sk.family == 6) or family != sk.family or kind != "loopback" or not at.is_local(m, address):
-        lose(m)
+    if (":" in host) != (sk.family == 6) or family != sk.family:
+        lose(m, "an address of the other family")
+    if kind != "loopback" or not at.is_local(m, address):
+        lose(m, "connect() to another address than loopback")
     if sk.shut_rd or sk.device or m.addresses or (sk.user != "root" and sk.port):
-        lose(m)
+        lose(m, "connect() of a socket that was shut down, has a device, or whose user may not be root")
     if not sk.port:
         try:
             _get_port(m, sk, 0)
@@ -133,16 +137,16 @@ def connect(m: Machine, sk: Sock, host: str, port: int) -> None:
             raise Errno("EAGAIN", EXHAUSTED) from None
     sk.shown = sk.port
     if not (sk.any_ or sk.laddr == address):
-        lose(m)
+        lose(m, "connect() from one loopback address to another")
     if sk.port == port:
-        lose(m)
+        lose(m, "connect() of a socket to itself")
     sk.told = sk.host if not sk.any_ else "127.0.0.1" if sk.family == 4 else "[::1]"
     found = [other for other in m.state.sctp[port].owners if other.state == LISTEN] if port in m.state.sctp else []
     found = [other for other in found if other.any_ or other.laddr == address]
     if len(found) > 1 or any(other.device or other.family != sk.family for other in found):
-        lose(m)
+        lose(m, "connect() where several sockets listen, or one of a device or of the other family")
     if found and address not in ("127.0.0.1", "::1"):
-        lose(m)
+        lose(m, "a connection from another address than 127.0.0.1")
     if not found or len(found[0].queue) > found[0].backlog:
         sk.tried = True
         raise Errno("ECONNREFUSED", NO_LISTENER)
@@ -157,7 +161,7 @@ def accept(m: Machine, sk: Sock) -> Sock | None:
     """sctp_accept. Raises Errno, Unknown."""
     known(m)
     if sk.shut_rd:
-        lose(m)
+        lose(m, "shutdown(RD)")
     if sk.state != LISTEN:
         raise Errno("EINVAL", CONNECTED)
     if not sk.queue:
@@ -173,7 +177,7 @@ def send(m: Machine, sk: Sock, host: str) -> None:
     """sctp_sendmsg. Raises Errno, Unknown."""
     known(m)
     if host or sk.tried:
-        lose(m)
+        lose(m, "sendto()" if host else "a connect() that failed")
     if sk.peer is None:
         raise Errno("EPIPE", UNCONNECTED)
     sk.peer.rx += 1
@@ -183,7 +187,7 @@ def receive(m: Machine, sk: Sock, all_: bool) -> bool:
     """sctp_recvmsg of a connection. Raises Unknown."""
     known(m)
     if sk.peer is None or all_:
-        lose(m)
+        lose(m, "recv() without a connection" if sk.peer is None else "eof()")
     if not sk.rx:
         return False
     sk.rx -= 1
@@ -194,12 +198,12 @@ def shutdown(m: Machine, sk: Sock, how: str) -> None:
     """inet_shutdown. Raises Errno, Unknown."""
     known(m)
     if sk.connected:
-        lose(m)
+        lose(m, "the end of a connection")
     if sk.state != LISTEN:
         sk.shut_rd = sk.shut_rd or how != "WR"
         raise Errno("ENOTCONN", UNCONNECTED)
     if how != "WR":
-        lose(m)
+        lose(m, "shutdown(RD)")
 
 
 def disconnect(m: Machine) -> None:
@@ -212,7 +216,7 @@ def close(m: Machine, sk: Sock) -> None:
     """sctp_put_port. Raises Unknown."""
     known(m)
     if sk.connected or sk.queue:
-        lose(m)
+        lose(m, "the end of a connection")
     if sk.port:
         bucket = m.state.sctp[sk.port]
         bucket.owners.remove(sk)

@@ -41,7 +41,7 @@ class State:
     tcp: dict[int, Bucket] = field(default_factory=dict)
     udp: dict[int, list[Sock]] = field(default_factory=dict)
     sctp: dict[int, SctpBucket] = field(default_factory=dict)
-    sctp_lost: bool = False  # an SCTP socket did what is not modelled
+    sctp_lost: str = ""  # what an SCTP socket did that is not modelled
     lite: dict[int, list[Sock]] = field(default_factory=dict)
     connected: dict[int, list[Sock]] = field(default_factory=dict)
     members: list[Sock] = field(default_factory=list)  # the sockets that are in a multicast group

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import NoReturn
 
 from .. import stream
-from ..address import arrives_by, of_one_link
 from ..clause import Book, Declared, Errno, TimeUp, Unknown
 from ..sock import CLOSE, ESTABLISHED, LISTEN, TIME_WAIT, Sock
-from .address import MAPPED_V6ONLY, kind_of
+from . import handshake
+from .address import kind_of
 from .bind import EXHAUSTED, TW_KEEPS, bucket, get_port, left, moved, new_bucket
 from .choice import connect_auto
-from .mptcp import FINS_CROSS, KEEPS
+from .mptcp import KEEPS
 from .route import BROADCAST, BY_DEVICE, FOREIGN, MULTICAST_TO, Route
 from .state import Machine
 
@@ -40,9 +40,6 @@ STICKY = BOOK(
     "A port once bound stays unfit for connect() until no socket has it, TIME_WAIT included.",
     f"{_HASH}, until d57f4b874946 tcp: Update bind bucket state on port release",
     until=("6.17.8", "6.18"),
-)
-NO_LISTENER = BOOK(
-    "nobody-listens", "connect() to a port without listener is ECONNREFUSED.", "net/ipv4/tcp_ipv4.c tcp_v4_rcv"
 )
 KEEPS_SADDR = BOOK(
     "failed-connect-keeps-address",
@@ -99,11 +96,6 @@ HALF_ENDS = BOOK(
 )
 MINUTE = 60.0  # TCP_TIMEWAIT_LEN
 LEAST_FIN_TIME = 0.7  # 3.5 times the least retransmission time-out
-BACKLOG = BOOK(
-    "backlog-full",
-    "A listener with more than its backlog waiting answers no SYN.",
-    "include/net/sock.h sk_acceptq_is_full",
-)
 SOMAXCONN = BOOK(
     "somaxconn",
     "net.core.somaxconn, 4096 by default, bounds the backlog of listen(); a negative one is that.",
@@ -113,16 +105,6 @@ USER_TIMEOUT = BOOK(
     "user-timeout",
     "Without an answer connect() is ETIMEDOUT after a second if TCP_USER_TIMEOUT is at most that.",
     "net/ipv4/tcp_timer.c tcp_write_timeout (icsk_user_timeout)",
-)
-SPECIFIC = BOOK(
-    "specific-listener-first",
-    "A connection goes to the listener at its address before one at the wildcard.",
-    f"{_HASH} __inet_lookup_listener",
-)
-GROUP = BOOK(
-    "reuseport-group",
-    "Connections spread over the listeners of a SO_REUSEPORT group.",
-    "net/core/sock_reuseport.c reuseport_select_sock",
 )
 
 SHUT_SELF = BOOK(
@@ -143,15 +125,6 @@ MAPPED_STICKS = BOOK(
 NOT_SENT = frozenset({"ENETUNREACH", "EADDRNOTAVAIL", "EINVAL", "EACCES"})
 #: What a small socket in TIME_WAIT keeps of the one it stands for.
 _REMEMBERED = "ra rp v6only device laddr port raddr rport auto timestamps".split()
-
-
-def _inherit(child: Sock, of: Sock) -> None:
-    """inet_csk_clone_lock: what an accepted socket has of its listener."""
-    child.ra, child.rp, child.v6only, child.device = of.ra, of.rp, of.v6only, of.device
-    child.no_port, child.port_range, child.nonlocal_ = of.no_port, of.port_range, of.nonlocal_
-    child.linger, child.linger2 = of.linger, of.linger2
-    child.addr_lock, child.shut_rd, child.shut_wr = of.addr_lock, of.shut_rd, of.shut_wr
-    child.options = dict(of.options)
 
 
 class Tcp:
@@ -225,13 +198,17 @@ class Tcp:
         owners = (sk for entry in m.state.tcp.values() for sk in entry.owners)
         return sum(sk.state == TIME_WAIT for sk in owners) < int(most)
 
-    def migrate(self, m: Machine, sk: Sock) -> None:
-        """reuseport_migrate_sock: who waits at a listener that ends goes to others of its group."""
+    def unlisten(self, m: Machine, sk: Sock) -> None:
+        """inet_csk_listen_stop; reuseport_migrate_sock: who waits may go to others of the group. Raises Unknown."""
         heirs = [other for other in sk.group or () if other is not sk]
-        if heirs and MIGRATE in m.on and m.env.get("net.ipv4.tcp_migrate_req", "0") != "0":
+        heirs = heirs if MIGRATE in m.on and m.env.get("net.ipv4.tcp_migrate_req", "0") != "0" else []
+        left = handshake.unlisten(m, sk, bool(heirs))
+        if heirs:
             for child in sk.queue:
                 heirs[m.choose(len(heirs)) if len(heirs) > 1 else 0].queue.append(child)
             sk.queue = []
+        stream.stop_listening(m, self, sk)
+        sk.queue = left
 
     def reset_address(self, m: Machine, sk: Sock) -> None:
         """inet_bhash2_reset_saddr."""
@@ -247,6 +224,8 @@ class Tcp:
         sk.backlog = min(backlog, most) if backlog >= 0 else most
         if sk.state == LISTEN:
             return
+        if sk.queue:
+            raise Unknown("a socket that listens again while connections wait that it had")
         sk.state = LISTEN
         try:
             if RELISTEN in m.on or not sk.port:
@@ -256,7 +235,7 @@ class Tcp:
             raise
         sk.shown = sk.port
         others = m.listeners.setdefault(sk.port, [])
-        if sk.rp and GROUP in m.on:
+        if sk.rp and handshake.GROUP in m.on:
             sk.group = self._group(sk, others)
         if sk.rp and sk.family == 6:
             others.append(sk)
@@ -315,7 +294,15 @@ class Tcp:
             if sk.shut_wr and SHUT_SELF in m.on:
                 self._abort(m, sk)
             return
-        self._handshake(m, sk)
+        try:
+            answered = handshake.arrive(m, self, sk)
+        except Errno:
+            stream.leave_tuple(m, sk)
+            self._failed(m, sk, True)
+            sk.shut_rd = sk.shut_wr = False
+            raise
+        if not answered:
+            self._unanswered(m, sk, handshake.BACKLOG)
 
     def _failed(self, m: Machine, sk: Sock, reset: bool) -> None:
         self.done(m, sk)
@@ -400,67 +387,3 @@ class Tcp:
         if ripe:
             m.clause = TW_REUSE
         return ripe
-
-    def _handshake(self, m: Machine, sk: Sock) -> None:
-        """The SYN at the other side, which is this host."""
-        back = m.tuples.get((sk.raddr, sk.rport, sk.laddr, sk.port))
-        listener = self._listener(m, sk)
-        refused = listener is None
-        if back is not None:
-            if back.state == TIME_WAIT:
-                refused = refused or back.half
-            else:
-                m.now += 1  # a challenge ACK, a reset, and the SYN again
-            stream.take_reset(m, self, back)
-        if listener is None or refused:
-            stream.leave_tuple(m, sk)
-            self._failed(m, sk, True)
-            sk.shut_rd = sk.shut_wr = False
-            raise Errno("ECONNREFUSED", NO_LISTENER)
-        if int(listener.options.get("TCP_DEFER_ACCEPT", "0")) > 0:
-            raise Unknown("a connection to a listener with TCP_DEFER_ACCEPT")
-        if len(listener.queue) > listener.backlog and BACKLOG in m.on:
-            self._unanswered(m, sk, BACKLOG)
-        child = Sock("tcp", listener.family, listener.user)
-        _inherit(child, listener)
-        if of_one_link(sk.laddr):
-            child.device = child.device or arrives_by(sk.laddr)
-        child.mptcp = listener.mptcp and sk.mptcp
-        child.twofold = sk.twofold = child.mptcp and FINS_CROSS in m.on
-        child.laddr, child.port, child.raddr, child.rport = sk.raddr, sk.rport, sk.laddr, sk.port
-        child.shown, child.timestamps, child.open = child.port, sk.timestamps, False
-        child.state, child.connected, child.peer = ESTABLISHED, True, sk
-        entry = bucket(m, child.port)
-        assert entry is not None
-        entry.owners.append(child)
-        entry.free.setdefault(child.laddr, False)
-        m.tuples[child.key] = child
-        listener.queue.append(child)
-        sk.state, sk.connected, sk.peer = ESTABLISHED, True, child
-
-    def _listener(self, m: Machine, sk: Sock) -> Sock | None:
-        """inet_lookup_listener, inet6_lookup_listener: the socket that gets the connection."""
-        v4, device = ":" not in sk.raddr, arrives_by(sk.raddr)
-        found: list[Sock] = []
-        for other in m.listeners.get(sk.rport, ()):
-            if v4 and other.v6only and MAPPED_V6ONLY in m.on:
-                continue
-            any_ = other.any_
-            wild = any_ and (not other.v6only if v4 else other.laddr == "::")
-            if other.device in ("", device) and (wild or (other.laddr == sk.raddr and not (v4 and any_))):
-                found.append(other)
-        if len(found) > 1 and SPECIFIC in m.on and any(not other.any_ for other in found):
-            found = [other for other in found if not other.any_]
-        best: Sock | None = None
-        score = -1
-        for other in found:
-            points = 2 * bool(other.device) + (other.family == 4)
-            if points <= score:
-                continue
-            best, score = other, points
-            if other.rp and other.group is not None:
-                if len(other.group) == 1:
-                    return other
-                m.clause = GROUP
-                return other.group[m.spread(len(other.group))]
-        return best
