@@ -10,7 +10,7 @@ from ...scenario import Option
 from ..clause import Book, Declared, Errno, Unknown
 from ..ports import Value
 from ..sock import Sock
-from . import address, choice, demux, options, ports, stream, tcp, udp
+from . import address, choice, demux, multicast, options, ports, stream, tcp, udp
 from .demux import Demux
 from .ports import Endpoint, Ports, shown
 from .state import Machine, State
@@ -38,7 +38,7 @@ SHARED = BOOK(
     "source",
 )
 
-for _part in (address, ports, demux, choice, tcp, stream, udp, options):
+for _part in (address, ports, demux, choice, tcp, stream, udp, options, multicast):
     BOOK.add(_part.BOOK)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ...scenario import Option
 from ..clause import Book, Errno, Unknown
 from ..option import linger, number, set_linger
+from . import multicast
 from .ports import LATCHED, Endpoint, claim_of
 from .state import Machine
 from .stream import INITIAL
@@ -86,6 +87,10 @@ def apply(m: Machine, sk: Endpoint, option: Option) -> None:
         set_linger(sk, option)
     elif name == "SO_BINDTODEVICE":
         _device(m, sk, option)
+    elif name in multicast.MEMBERSHIPS:
+        multicast.member(m, sk, option)
+    elif name == "IP_MULTICAST_IF":
+        multicast.choose(m, sk, option)
     elif name in _UNSEEN:
         value = number(option, TOO_SHORT)
         if (name == "IP_TTL" and not (value == -1 or 1 <= value <= 255)) or (name == "TCP_USER_TIMEOUT" and value < 0):

@@ -8,10 +8,10 @@ from .. import stream
 from ..clause import Book, Declared, Errno, Unknown
 from ..ports import Value
 from ..sock import CLOSE, ESTABLISHED, LISTEN, Sock
-from . import bind, options, table, tcp, udp
+from . import bind, multicast, options, table, tcp, udp
 from .table import Conn, Machine, State, conn, remove
 
-BOOK = Book(table.BOOK, bind.BOOK, tcp.BOOK, udp.BOOK, options.BOOK)
+BOOK = Book(table.BOOK, bind.BOOK, tcp.BOOK, udp.BOOK, options.BOOK, multicast.BOOK)
 _SOPS = "fs/sockfs/sockcommon_sops.c"
 
 LISTEN_STATE = BOOK(

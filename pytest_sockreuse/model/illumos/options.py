@@ -5,6 +5,7 @@ from __future__ import annotations
 from ...scenario import Option
 from ..clause import Book, Errno, Unknown
 from ..option import linger, set_linger
+from . import multicast
 from .table import Conn, Machine, is_any
 
 BOOK = Book()
@@ -55,6 +56,10 @@ def apply(m: Machine, sk: Conn, option: Option) -> None:
         setattr(sk, _FIELDS[name], value != "0")
     elif name == "IPV6_V6ONLY":
         _v6only(m, sk, value)
+    elif name in multicast.MEMBERSHIPS:
+        multicast.member(m, sk, option)
+    elif name in multicast.INTERFACES:
+        multicast.choose(m, sk, option)
     elif name in _PLAIN:
         sk.options[name] = str(int(value != "0"))
     else:
@@ -81,6 +86,8 @@ def read(sk: Conn, option: Option) -> str:
         return str(int(sk.v6only))
     if name == "SO_LINGER":
         return linger(sk)
+    if name in multicast.INTERFACES and sk.proto == "udp":
+        return multicast.chosen(sk, option)
     if name in _PLAIN:
         return sk.options.get(name, "0")
     raise Unknown(f"{name} is not modelled")
