@@ -173,6 +173,24 @@ B.connect([::ffff:224.0.0.1]:0)?
 B.connect([::1]:P)
 """
 
+# B, whose IPv6 peer is remembered, got a datagram: on that processor it is preferred to J.
+WARM = """
+B = udp6(SO_REUSEADDR)
+B.bind([::]:R)
+B.connect([::1]:0)
+B.disconnect()
+E = udp6()
+E.sendto([::1]:R)
+J = udp6(SO_REUSEADDR)
+J.bind([::ffff:0.0.0.0]:R)
+L = udp6()
+L.sendto([::ffff:127.0.0.1]:R)
+J.recv()
+"""
+
+# That the device is not there is said first.
+NO_DEVICE = "A = udp6(SO_BINDTODEVICE=lo)\nA.set(IPV6_MULTICAST_IF=nosuch)"
+
 # EADDRNOTAVAIL while d1 makes sure that its address is nobody else's, then ok.
 OF_A_LINK = """
 device d1
@@ -206,6 +224,8 @@ D.connect([::1]:P)
         (BY_DEVICE, "E.recv", "timeout"),
         (OTHER_DEVICE, "B.recv", ""),
         (OF_A_LINK, "A.sendto", ""),
+        (WARM, "J.recv", "ok timeout"),
+        (NO_DEVICE, "A.set", "ENODEV"),
         (NOT_SENT, "B.connect#3", "ECONNREFUSED"),
         (NO_LOOPBACK, "D.connect", ""),
     ],

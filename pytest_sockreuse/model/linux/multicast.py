@@ -145,8 +145,6 @@ def choose(m: Machine, sk: Sock, option: Option) -> None:
     if sk.proto != "udp" or option.raw is not None:
         raise Unknown(f"{option.name} of {sk.proto}" if option.raw is None else f"raw {option.name}")
     device = option.value or ""
-    if ip6 and sk.device not in ("", device) and INTERFACE in m.on:
-        raise Errno("EINVAL", INTERFACE)
     if device not in m.devices and INTERFACE in m.on:
         raise Errno("ENODEV" if ip6 else "EADDRNOTAVAIL", INTERFACE)
     if sk.device not in ("", device) and INTERFACE in m.on:

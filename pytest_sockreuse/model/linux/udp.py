@@ -295,7 +295,7 @@ class Udp:
             if other.rx > 1 and "SO_RCVBUF" in other.options:
                 raise Unknown("how much a small SO_RCVBUF takes")
             other.rx += 1
-            other.warm = other.warm or bool(other.raddr)
+            other.warm = other.warm or bool(other.raddr or (":" in way.destination and other.past))
         if not found and not way.broadcast and not way.lost:
             if any(other.raddr for other in others):
                 m.space.tell(sk.port, [other.port for other in others])
@@ -359,8 +359,8 @@ class Udp:
         best: Sock | None = None
         score = -1
         for other, points in fit:
-            equal = sum(theirs == points for _, theirs in fit) > 1
-            points = 2 * points + (m.choose(2) if other.warm and equal and SAME_CPU in m.on else 0)
+            near = any(theirs - points in (0, 1) for another, theirs in fit if another is not other)
+            points += m.choose(2) if other.warm and near and SAME_CPU in m.on else 0
             if points > score:
                 best, score = other, points
                 if other.rp and not other.raddr and other.group and SPREAD in m.on:
@@ -372,7 +372,8 @@ class Udp:
     @staticmethod
     def _score(sk: Sock, v6: bool) -> int:
         """compute_score."""
-        return 4 * (bool(sk.raddr or (v6 and sk.past)) + bool(sk.rport) + bool(sk.device)) + (sk.family == 4)
+        counted = bool(sk.raddr or (v6 and sk.past)) + bool(sk.rport) + bool(sk.device)
+        return counted if v6 else 4 * counted + (sk.family == 4)
 
     def _receiver(self, m: Machine, source: str, sport: int, destination: str, dport: int, lite: bool) -> list[Sock]:
         """The socket that gets a datagram, if any: by lookup_reuseport one of its group that is not connected."""
