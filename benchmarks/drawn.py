@@ -14,7 +14,7 @@ QUERIES = ("bind", "linux:INUSE", "differ:macos,windows", "TIME_WAIT", "windows:
 
 
 def page() -> str:
-    """(i) the page of all that is known: its size, and what Chromium's main thread takes to show and to filter it"""
+    """the page of all that is known: its size, and what Chromium's main thread takes to show and to filter it"""
     from pytest_sockreuse.matrix.build import build
     from pytest_sockreuse.page import html
 

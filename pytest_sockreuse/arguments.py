@@ -93,8 +93,12 @@ def _platforms(text: str) -> list[Platform]:
     return [_platform(name) for name in text.split(",")]
 
 
-def parser(commands: Mapping[str, str]) -> argparse.ArgumentParser:
-    """A parser that leaves in `call` what `commands` has for the one that was named; it raises UsageError."""
+def parser(commands: Mapping[str, str], first: str = "") -> argparse.ArgumentParser:
+    """A parser that leaves in `call` what `commands` has for the one that was named; it raises UsageError.
+
+    Where the `first` word is a command, only it and its like can be parsed: to make all takes as long as to import
+    argparse.
+    """
     top = _Parser("sockreuse", description=sys.modules[__package__].__doc__)
     top.add_argument("--version", action="version", version=f"sockreuse {__version__}")
     found = top.add_subparsers(required=True, metavar="COMMAND")
@@ -103,19 +107,22 @@ def parser(commands: Mapping[str, str]) -> argparse.ArgumentParser:
         made: _Parser = to.add_parser(
             name.rpartition(" ")[2], help=about, description=f"{about[0].upper()}{about[1:]}."
         )
-        made.set_defaults(call=commands[name])
+        made.set_defaults(call=commands.get(name))
         if json:
             made.add_argument("--json", action="store_true", help=f"print one JSON object for each {json}")
         return made
 
-    _scenarios(command)
-    _exploring(command)
-    _suite(command)
-    _reports(command)
-    about = "work with results files"
-    results = found.add_parser("results", help=about, description=f"{about.capitalize()}.")
-    _results(partial(command, to=results.add_subparsers(required=True, metavar="COMMAND")))
-    _machine(command)
+    groups = {
+        "scenarios": _scenarios,
+        "exploring": _exploring,
+        "suite": _suite,
+        "reports": _reports,
+        "results": _results,
+        "machine": _machine,
+    }
+    group = "results" if first == "results" else commands.get(first, "").partition(".")[0]
+    for add in [groups[group]] if group in groups else groups.values():
+        add(command)
     return top
 
 
@@ -223,6 +230,9 @@ def _reports(command: _Command) -> None:
 
 
 def _results(command: _Command) -> None:
+    about = "work with results files"
+    found: _Parser = command("results", about)
+    command = partial(command, to=found.add_subparsers(required=True, metavar="COMMAND"))
     imported = command("results import", "print a results file of what conformance/lab/runner.c printed")
     imported.add_argument("file", nargs="+", type=_path, metavar="FILE", help="its output, for all of sockreuse export")
     compact = command("results compact", "rewrite results files in the newest form")

@@ -9,8 +9,8 @@ import os
 import sys
 from importlib import import_module
 
-from .arguments import UsageError, parser
 from .text import visible
+from .version import __version__
 
 TYPE_CHECKING = False  # typing is a fifth of what a short command needs
 if TYPE_CHECKING:
@@ -56,8 +56,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.reconfigure(errors="backslashreplace")  # what its encoding lacks, as stderr does
     try:
         return _done(arguments)
-    except UsageError as error:
-        return _wrong(str(error))
     except KeyboardInterrupt:
         return 130
     except OSError as error:
@@ -67,8 +65,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _forget(sys.stdout)
         return 1
     except Exception as error:
-        from .data import DataError  # here: help and the version need no data
+        from .arguments import UsageError  # here, as is what follows: the version needs neither
+        from .data import DataError
 
+        if isinstance(error, UsageError):
+            return _wrong(str(error))
         if isinstance(error, DataError):
             return _wrong(f"the conformance data is wrong:\n{error}")
         raise
@@ -82,9 +83,15 @@ def _wrong(text: str) -> int:
 
 def _done(arguments: Sequence[str] | None) -> int:
     """Do what is asked for and see it printed. Raises UsageError, DataError, OSError."""
+    given = sys.argv[1:] if arguments is None else arguments
+    if given == ["--version"]:  # without argparse, half of its time
+        print("sockreuse", __version__, flush=True)
+        return 0
+    from .arguments import parser
+
     status = 0
     with contextlib.suppress(SystemExit):  # help, or the version, was printed
-        parsed = parser(COMMANDS).parse_args(arguments)
+        parsed = parser(COMMANDS, given[0] if given else "").parse_args(given)
         module, _, function = parsed.call.partition(".")
         status = getattr(import_module(f"{__package__}.commands.{module}"), function)(parsed)
     sys.stdout.flush()

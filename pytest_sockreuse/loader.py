@@ -290,7 +290,7 @@ class _RuleReader:
         outcomes += [(s.at.line, s.outcome) for s in case.statements if not isinstance(s.outcome, Table)]
         self._check_outcomes(f"case {case.id}", outcomes, case.variants)
         for a, b in itertools.combinations(case.statements, 2):
-            if set(a.on) & set(b.on) and a.span.overlaps(b.span):
+            if set(a.on) & set(b.on) and not _apart(a, b) and a.span.overlaps(b.span):
                 both = next((v for v in case.variants if a.covers(v.named_values) and b.covers(v.named_values)), None)
                 if both is not None:
                     stack = sorted(set(a.on) & set(b.on))[0]
@@ -308,6 +308,11 @@ class _RuleReader:
                 self.fail(line, f"{whose}: {error}")
 
 
+def _apart(a: Statement, b: Statement) -> bool:
+    """Whether no variant can be in both, by an axis that both name."""
+    return any(not set(values) & set(b.where.get(axis, values)) for axis, values in a.where.items())
+
+
 class _GuardReader(_RuleReader):
     """Reads guards.toml."""
 
@@ -315,7 +320,7 @@ class _GuardReader(_RuleReader):
         """The guards by id; where only some rules are `wanted`, those of others are passed over."""
         found: dict[str, Guard] = {}
         for id_, entry in self.data.items():
-            self.at = line_of(id_, self.text)
+            self.id = id_
             rule = rules.get(id_.partition("/")[0])
             if rule is None and wanted is None:
                 self.fail(self.at, f"guard {id_!r}: its id should be RULE/NAME, of a rule in rules/")
@@ -325,6 +330,11 @@ class _GuardReader(_RuleReader):
                     self.fail(self.at, f"guard {id_}: another guard is called {name}")
                 found[id_] = guard
         return found
+
+    @property
+    def at(self) -> int:
+        """The line of the guard in hand."""
+        return line_of(self.id, self.text)
 
     def _guard(self, id_: str, entry: Any, rule: Rule) -> Guard | None:
         if not self._keys(entry, _GUARD, _GUARD_MAY, self.at, f"guard {visible(id_)}"):

@@ -29,12 +29,8 @@ class _Builder:
     steps: list[Step]
     open: dict[str, bool]  # name -> not closed yet
     count: dict[str, int]  # label -> how often
+    size: int = 0  # steps that it has, and lines of the environment
     waits: float = 0.0
-
-    @property
-    def size(self) -> int:
-        """How many steps it has, and lines of the environment."""
-        return len(self.steps) + len(self.environment)
 
     def feed(self, text: str, line: int) -> None:
         body, hash_, comment = text.partition("#")
@@ -66,6 +62,7 @@ class _Builder:
         item = syntax(text)
         if self.size >= MAX_STEPS:
             raise Wrong(0, f"expected at most {MAX_STEPS} steps in a scenario")
+        self.size += 1
         if isinstance(item, Setting):
             if self.open:
                 raise Wrong(0, "expected environment lines before the first socket")
@@ -134,7 +131,7 @@ def parse_file(text: str) -> list[Scenario]:
         else:
             before = builder.size
             builder.feed(line, number)
-            steps = max(builder.size - before, 1)
+            steps = builder.size - before or 1
         more += steps - 1
         size += steps * len(line)
     return [*scenarios, builder.scenario()]

@@ -8,7 +8,6 @@ The table of known ones is `conformance/platforms.toml`.
 from __future__ import annotations
 
 import os
-import platform as _platform
 import re
 import subprocess
 import sys
@@ -23,6 +22,8 @@ from .text import nearest, visible
 
 #: The data: cases, claims, platforms, evidence. A symbolic link in a checkout, the files themselves in a wheel.
 CONFORMANCE = Path(__file__).parent / "conformance"
+#: Whether the data may have been changed since our tests checked it.
+CHECKOUT = CONFORMANCE.is_symlink()
 
 _NUMBERS = r"r?\d{1,9}(\.\d{1,9}){0,3}"  # r: OmniOS says r151058
 Version = tuple[int, ...]
@@ -282,6 +283,8 @@ def current() -> Platform:
     if uname.sysname == "Linux":
         return _linux(uname.release, uname.version)
     if uname.sysname == "Darwin":
+        import platform as _platform
+
         label = _output("sw_vers", "-productVersion") or _platform.mac_ver()[0] or uname.release
         return Platform("macos", version(label), label, f"darwin-{uname.release}")
     if uname.sysname == "SunOS":
@@ -303,6 +306,8 @@ def knobs(stack: str) -> dict[str, str]:
 
 def describe() -> dict[str, Any]:
     """What ``sockreuse platform --json`` prints: who this is, down to the settings that bear on ports."""
+    import platform as _platform
+
     here = current()
     return {
         "platform": here.name,

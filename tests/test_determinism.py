@@ -1,6 +1,8 @@
 """The same verdicts and files every time: again, in another order, beside another run, and spread over processes.
 
-`SOCKREUSE_REPEATS` asks for more than a glance: so many rounds, of every case.
+`SOCKREUSE_REPEATS` asks for more than a glance: so many rounds, of every case. The hardest of them alone:
+
+    SOCKREUSE_REPEATS=50 tox run -e py-xdist -- -n 0 tests/test_determinism.py -k eight_workers
 """
 
 from __future__ import annotations
@@ -80,7 +82,7 @@ def test_two_runs_at_once(variants: list[Variant], first: dict[str, str]) -> Non
             assert verdicts([one, other], variants) == [first, first]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def command(installed: bool) -> list[str]:
     plugin = [] if installed else ["-p", "pytest_sockreuse.plugin"]
     return [
@@ -89,30 +91,49 @@ def command(installed: bool) -> list[str]:
     ]  # fmt: skip
 
 
-def test_runs_of_pytest_beside_each_other_and_spread(tmp_path: Path, command: list[str]) -> None:
-    spread = [["-n", "4", *SHUFFLED]] if importlib.util.find_spec("xdist") else [SHUFFLED]
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory, command: list[str]) -> bytes:
+    """The results of a run in order, by one process."""
+    return written(tmp_path_factory.mktemp("plain"), command, [[]])[0]
+
+
+def written(at: Path, command: list[str], ways: list[list[str]], order: int = 1) -> list[bytes]:
+    """The results of runs in so many ways, all at once."""
     runs = []
-    environment = {
-        "SOCKREUSE_ORDER": "1",
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
-        "PYTEST_ADDOPTS": "",
-    }
-    for number, arguments in enumerate([[], [], *spread]):
-        path = tmp_path / f"{number}.jsonl"
+    for number, arguments in enumerate(ways):
+        path = at / f"{number}.jsonl"
+        environment = {
+            **os.environ,
+            "SOCKREUSE_ORDER": f"{order} {number}",
+            "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+            "PYTEST_ADDOPTS": "",
+        }
         process = subprocess.Popen(
             [*command, f"--sockreuse-report={path}", *arguments],
-            cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            cwd=at, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         )  # fmt: skip
         runs.append((process, path))
     found = []
     for process, path in runs:
-        out, _ = process.communicate(timeout=600)
+        out, _ = process.communicate(timeout=3600)
         assert process.returncode == 0, out
         (results,) = read(path)
         found.append(path.read_bytes())
         assert results.complete
-    assert Counter(found) == {found[0]: len(runs)}
+    return found
+
+
+def test_runs_of_pytest_beside_each_other_and_spread(tmp_path: Path, command: list[str], plain: bytes) -> None:
+    spread = ["-n", "4", *SHUFFLED] if importlib.util.find_spec("xdist") else SHUFFLED
+    assert Counter(written(tmp_path, command, [[], spread])) == {plain: 2}
+
+
+@pytest.mark.skipif(REPEATS < 10 or not SHUFFLED, reason="asked for by SOCKREUSE_REPEATS, on POSIX")
+@pytest.mark.parametrize("order", range(REPEATS))
+def test_two_runs_at_once_by_eight_workers_in_random_order(
+    tmp_path: Path, command: list[str], plain: bytes, order: int
+) -> None:
+    assert Counter(written(tmp_path, command, [["-n", "8", *SHUFFLED]] * 2, order)) == {plain: 2}
 
 
 @linux_only
