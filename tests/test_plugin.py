@@ -46,11 +46,8 @@ title = "Nobody knows, neither data nor model"
 why = "It is data all the same."
 fact = "Unknown is no failure."
 scenario = '''
-A = tcp4(TCP_DEFER_ACCEPT=1)
-A.bind(127.0.0.1:P)
-A.listen()
-B = tcp4()
-B.connect(127.0.0.1:P)
+A = udp4()
+A.set(IP_ADD_MEMBERSHIP=raw:e00000fb)?
 '''
 
 [[case]]
