@@ -24,6 +24,7 @@ SCRIPTS = (
 )
 _SLOT = re.compile(r"\{(\w+)\}")
 _COMMENT = re.compile(r"^[ \t]*(?:/\*.*?\*/|//[^\n]*)\n", re.M | re.S)
+_INDENT = re.compile(r"^\s+", re.M)
 
 
 def html(matrix: Matrix) -> str:
@@ -87,8 +88,8 @@ def _warning(left_out: int) -> str:
 
 
 def _read(name: str) -> str:
-    """A file of the page's, without comments that have lines of their own: they are for who reads `source/`."""
-    return _COMMENT.sub("", (SOURCE / name).read_text(encoding="utf-8"))
+    """A file of the page, without indents and comments with lines of their own: these are for readers of `source/`."""
+    return _INDENT.sub("", _COMMENT.sub("", (SOURCE / name).read_text(encoding="utf-8")))
 
 
 def _hash(text: str) -> str:
