@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-import resource
+import os
 import sys
 import tempfile
 from pathlib import Path
@@ -14,7 +14,7 @@ from pytest_sockreuse.live.runner import Runner
 from pytest_sockreuse.matrix.build import committed
 from pytest_sockreuse.platforms import current
 
-from .ratio import Ratio, did, ran
+from .ratio import Ratio, did, ended, ran
 
 _MERGE = """
 import sys
@@ -36,10 +36,8 @@ def explore() -> Ratio:
 
 def _times() -> tuple[float, float]:
     """Seconds of this process and those that it ended, in Python and in the kernel."""
-    if sys.platform == "win32":
-        raise NotImplementedError("a process there does not tell what its children used")
-    here, ended = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    return here.ru_utime + ended.ru_utime, here.ru_stime + ended.ru_stime
+    here, (user, kernel) = os.times(), ended()
+    return here.user + user, here.system + kernel
 
 
 def merge() -> Ratio:

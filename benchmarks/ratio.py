@@ -43,9 +43,9 @@ def least(rounds: int, ours: Callable[[], float], reference: Callable[[], float]
 
 def ran(command: Sequence[str], at: Path | None = None, feed: bytes = b"") -> float:
     """Seconds of a command and its children, which must succeed."""
-    before = _ended()
+    before = sum(ended())
     subprocess.run(command, cwd=at, input=feed, check=True, stdout=subprocess.DEVNULL, env=_ALONE)
-    return _ended() - before
+    return sum(ended()) - before
 
 
 def did(act: Callable[[], object], rounds: int = 1) -> float:
@@ -59,14 +59,14 @@ def did(act: Callable[[], object], rounds: int = 1) -> float:
 
 def did_with_children(act: Callable[[], object]) -> float:
     """Seconds of a call, and of the processes that it starts and ends."""
-    before = _ended()
+    before = sum(ended())
     here = did(act)
-    return here + _ended() - before
+    return here + sum(ended()) - before
 
 
-def _ended() -> float:
-    """Seconds of all processes that this one has started and that have ended."""
+def ended() -> tuple[float, float]:
+    """Seconds of all processes that this one has started and that have ended, outside the kernel and in it."""
     if sys.platform == "win32":
         raise NotImplementedError("a process there does not tell what its children used")
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
+    return used.ru_utime, used.ru_stime

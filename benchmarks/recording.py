@@ -6,7 +6,8 @@ import contextlib
 import socket
 from pathlib import Path
 
-from pytest_sockreuse.hooks.recorder import Recorder, Recording, targets
+from pytest_sockreuse.hooks.recorder import Recorder, Recording
+from pytest_sockreuse.hooks.targets import called
 from pytest_sockreuse.parser import parse
 from pytest_sockreuse.recorder.events import Tape
 from pytest_sockreuse.recorder.translate import bearing
@@ -49,7 +50,7 @@ def _life(server: socket.socket) -> None:
 def report() -> Ratio:
     """a test's report, when a connection's life was recorded, to the look-up of six steps in dictionaries"""
     with (
-        Recorder(targets([], "the newest"), Path.cwd()).running() as recorder,
+        Recorder(called([], "the newest"), Path.cwd()).running() as recorder,
         socket.create_server(("127.0.0.1", 0)) as server,
     ):
         _life(server)

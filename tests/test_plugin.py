@@ -581,3 +581,11 @@ def test_data_that_is_wrong(project: Project) -> None:
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     assert "order.toml:5: 'ide' is no key of a case" in str(result.stderr)
     assert "Traceback" not in str(result.stderr)
+
+
+def test_data_of_ones_own_that_is_wrong_is_told_where_it_is_only_listed(project: Project) -> None:
+    (project.root / "rules" / "order.toml").write_text(ORDER.replace("A.bind(127.0.0.1:P)", "A.bnd(127.0.0.1:P)", 1))
+    result = project.run("--sockreuse", "--collect-only")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert "order.toml:" in str(result.stderr)
+    assert "Traceback" not in str(result.stderr)

@@ -7,7 +7,6 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import astuple
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +14,15 @@ import pytest
 
 from ..data import DataError
 from ..live.port_blocks import given
-from ..model import clauses
-from ..platforms import Platform, PlatformError, asked_for, current, newest, registry
+from ..platforms import Platform, current
 from ..recorder import children
 from ..recorder.accepted import Entry, accept, all_found, begun, load, save
 from ..recorder.calls import Piece
 from ..recorder.children import Children
-from ..recorder.compare import DEFAULT, Comparer, Comparison, Finding, first
+from ..recorder.compare import Comparer, Comparison, Finding, first
 from ..recorder.events import Event, Tape, Trail, forget_threads, threads
 from ..recorder.locations import Place, is_cut, start_at
-from ..recorder.misuse import MISUSES, Found, guesses, misuses
+from ..recorder.misuse import Found, guesses, misuses
 from ..recorder.reconstruct import Trace, reconstruct
 from ..recorder.report import Record, fails, record, report, summarize, text
 from ..recorder.required import oracle
@@ -33,6 +31,7 @@ from ..recorder.watch import Unwatchable, look_again, recording, watched_class
 from ..scenario import Scenario
 from ..text import nearest, visible
 from .skipped import asking_on, honoured, skipped_on
+from .targets import known_ids, wanted
 
 LIMIT = 5_000  # calls of one test that are recorded
 _PROPERTY = "sockreuse_record"
@@ -48,17 +47,6 @@ def _uncollected() -> Iterator[None]:
     finally:
         if enabled:
             gc.enable()
-
-
-def targets(names: list[str], whose: str) -> list[Platform]:
-    """The platforms called so; a stack alone is the newest known of it. Raises pytest.UsageError."""
-    found = []
-    for name in names or DEFAULT:
-        try:
-            found.append(newest(name) if name in registry() else asked_for(name))
-        except PlatformError as error:
-            raise pytest.UsageError(f"{whose}: {error}") from None
-    return found
 
 
 #: The targets that are left out for a piece, or (None) of which nothing is said.
@@ -383,20 +371,6 @@ class RecordSession:
         for one in found:
             one["accepted"] = "baseline"
         terminalreporter.write_line(f"sockreuse: {count} entries are in {visible(path.name)}")
-
-
-@cache
-def known_ids(targets: tuple[Platform, ...]) -> tuple[str, ...]:
-    """The ids under which anything can be found."""
-    found = (clause.name for platform in targets for clause in clauses(platform))
-    return tuple(dict.fromkeys((*(misuse.id for misuse in MISUSES), "missing-name", "dual-stack-default", *found)))
-
-
-def wanted(config: pytest.Config, names: list[str]) -> list[Platform]:
-    """The platforms to compare with: those named by the option, else those of the ini file, else the default."""
-    if names:
-        return targets(names, "--sockreuse-record")
-    return targets(config.getini("sockreuse_targets"), "sockreuse_targets")
 
 
 @contextmanager

@@ -71,7 +71,7 @@ class SuiteSession:
                 hint = f"; perhaps {close[0]}?" if close else ""
                 raise pytest.UsageError(f"--sockreuse: no rule {rule!r}{hint} (there are {', '.join(known)})")
         try:
-            listed = self.config.option.collectonly  # and so not performed
+            listed = self.config.option.collectonly and self.root == CONFORMANCE  # ours, and not performed
             check = not listed and (self.root != CONFORMANCE or CHECKOUT)
             suite = loader.load(self.root, rules or None, check=check)
             for variant in suite.variants:

@@ -7,6 +7,7 @@ from ..clause import Declared, Unknown
 from . import address as a
 from . import bind as b
 from . import calls, options, table, tcp
+from . import multicast as g
 from .calls import Bsd, unrun
 from .table import Machine, Pcb
 
@@ -21,6 +22,7 @@ BOOK.has(options.V6ONLY_ALWAYS, "sys/netinet6/ip6_output.c ip6_ctloutput", "sour
 BOOK.has(tcp.TUPLE_CHOICE, f"{_PCB} in_pcbsetlport, in_pcbconnect", "source")
 BOOK.has(tcp.SELF_UNKNOWN, "not run", "inferred")
 BOOK.has(tcp.INHERITS, "sys/kern/uipc_socket2.c sonewconn", "source")
+BOOK.has(g.MOST, "sys/netinet/ip_output.c ip_setmoptions (IP_MAX_MEMBERSHIPS)", "source")
 BOOK.has(calls.SHUTS_ALL, "sys/kern/uipc_socket.c soshutdown", "source")
 BOOK.has(tcp.SHUT_RELEASES, "sys/netinet/tcp_usrreq.c tcp_usrclosed", "source")
 
