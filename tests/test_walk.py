@@ -159,7 +159,8 @@ def mixed(seed: int) -> Iterator[str]:
     while True:
         family = dice.choice("4446")
         hosts = ["127.0.0.1", "127.0.0.1", "127.0.0.2", "0.0.0.0"] if family == "4" else ["[::1]", "[::1]", "[::]"]
-        lines = [f"ephemeral 40000-{dice.choice((40001, 40002, 40003, 40003))}"]
+        last = dice.choice((40001, 40002, 40003, 40003, 0))
+        lines = [f"ephemeral 40000-{last}"] if last else []
         for name, port in zip("LM", "PQ", strict=True):
             lines += [f"{name} = tcp{family}()", f"{name}.bind({hosts[0]}:{port})", f"{name}.listen(20)"]
         usual = dice.choice(("", "", "SO_REUSEADDR", "SO_REUSEPORT"))
@@ -183,8 +184,9 @@ def mixed(seed: int) -> Iterator[str]:
             "bind({0}:0)",
         ]
         calls += ["connect({0}:{1}.port)", "bind({0}:{1}.port)"]
+        owners = list(names)
         for _ in range(dice.randrange(6)):
-            who, call = dice.choice(names), dice.choice(calls).format(hosts[0], dice.choice(names))
+            who, call = dice.choice(names), dice.choice(calls).format(hosts[0], dice.choice(owners))
             lines.append(f"{who}.{call}?")
             if call == "close()":
                 names.remove(who)
@@ -308,3 +310,11 @@ def test_a_step_that_was_observed_is_no_other_that_looks_alike() -> None:
     seen = tuple([StepOutcome(label, other.get(label, "ok")) for label in labels])
     prediction = predict(scenario, named("linux-6.18"), Observation("linux-6.18", seen, {"R": 10000}))
     assert [step.outcomes for step in prediction.steps] == [(step.outcome,) for step in seen]
+
+
+def test_a_socket_without_a_name_stays_where_a_closed_one_still_tells_its_port() -> None:
+    text = (
+        "A = udp4()\nA.connect(127.0.0.1:P)\nE = tcp4()\nE.bind(0.0.0.0:0)\nG = udp4()\nG.bind(0.0.0.0:E.port)\n"
+        "E.close()\nG.get(SO_KEEPALIVE)\nH = udp4()\nH.bind(0.0.0.0:E.port)\n"
+    )
+    assert predict(parse(text), named("linux-6.18")).steps[-1].outcomes == ("EADDRINUSE",)

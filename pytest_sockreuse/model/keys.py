@@ -100,10 +100,15 @@ class Keys:
             or self.outlook.meets(ports, self.at)
             or self.m.sharing(sk)
             or sk.groups
+            or self._told(sk.port)
         ):
             return
         if all(other is sk or sk.port not in (other.port, other.rport) for other in self._sockets()):
             self.m.family.close(self.m, sk)
+
+    def _told(self, port: int) -> bool:
+        """Whether a name has told this port, or may: also of a socket that is closed by now."""
+        return any(held.port == port for held in self.m.names.values())
 
     def _spare(self) -> None:
         """Reset connections without name that wait beyond what is accepted, if others like them wait before these.
@@ -128,6 +133,7 @@ class Keys:
                     and not client.mptcp
                     and ports.bit_count() > RARE
                     and ends[client.port] == 2  # its own, and the child's
+                    and not self._told(client.port)
                     and not outlook.meets(ports, at)
                     and any(_alike(child, other) for other in sk.queue[:most])
                 ):
