@@ -8,7 +8,7 @@ import modelling
 import pytest
 from modelling import bound
 
-from pytest_sockreuse.model import ModelError, clauses, families, predict
+from pytest_sockreuse.model import ModelError, clauses, families, predict, walk
 from pytest_sockreuse.parser import parse
 from pytest_sockreuse.platforms import Platform, known, named, version
 from pytest_sockreuse.scenario import Observation, StepOutcome
@@ -218,7 +218,8 @@ def test_what_is_not_covered_says_so() -> None:
     assert clauses(Platform("plan9", (4,), "4")) == ()
 
 
-def test_hostile_sizes_end() -> None:
+def test_hostile_sizes_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(walk, "MAX_COPIES", 20_000)
     many = "S[1-4000] = tcp4(SO_REUSEADDR)\nS[1-4000].bind(127.0.0.1:P)\n"
     with pytest.raises(ModelError, match="more than"):
         predict(parse(many), NOW)

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pytest_sockreuse import parser
 from pytest_sockreuse.lines import MAX_STEPS
 from pytest_sockreuse.options import options
-from pytest_sockreuse.parser import MAX_LINE, MAX_LINES, MAX_TEXT, decode, parse, parse_file
+from pytest_sockreuse.parser import MAX_LINE, MAX_TEXT, decode, parse, parse_file
 from pytest_sockreuse.scenario import KINDS, USERS, ScenarioError
 
 PROPERTY = settings(derandomize=True, deadline=None, database=None, max_examples=40)
@@ -285,16 +286,17 @@ def test_what_is_performed_has_no_comments() -> None:
     assert [str(step) for step in parse(scenario.bare).steps] == [str(step) for step in scenario.steps]
 
 
-def test_the_lines_and_steps_of_a_file_are_limited() -> None:
+def test_the_lines_and_steps_of_a_file_are_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     """Or a file of 11 kB would make a million steps, and one of line ends as many lines."""
-    sections = MAX_LINES // MAX_STEPS
+    most = 3 * MAX_STEPS
+    monkeypatch.setattr(parser, "MAX_LINES", most)
     error = fails(f"--- t\n{'S' * 1800}[1-{MAX_STEPS}] = tcp4()\nA = tcp4()")
     assert (error.line, error.expected) == (3, f"expected at most {MAX_TEXT} characters in all steps of a file")
-    error = fails(f"--- t\nS[1-{MAX_STEPS}] = tcp4()\n" * (sections + 1))
-    assert (error.line, error.column) == (2 * sections + 1, 1)
-    assert error.expected == f"expected at most {MAX_LINES} lines and steps in a file"
-    assert fails("\n" * MAX_LINES).line == MAX_LINES + 1
-    assert len(parse_file("--- t\n" * (MAX_LINES - 1))) == MAX_LINES - 1
+    error = fails(f"--- t\nS[1-{MAX_STEPS}] = tcp4()\n" * 4)
+    assert (error.line, error.column) == (2 * 3 + 1, 1)
+    assert error.expected == f"expected at most {most} lines and steps in a file"
+    assert fails("\n" * most).line == most + 1
+    assert len(parse_file("--- t\n" * (most - 1))) == most - 1
 
 
 def test_foreign_digits_are_no_numbers() -> None:
