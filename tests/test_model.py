@@ -269,6 +269,24 @@ def test_every_known_version_is_modelled_or_says_why_not(platform: Platform) -> 
             "A1.send()\nA[1-2].recv()\n",
             {"A1.recv": "timeout", "A2.recv": "ECONNREFUSED"},
         ),
+        # a connection over IPv4 gives an IPv6 socket a source of IPv4 beside the one that it has
+        (
+            "B = udp6()\nB.connect([::]:P)\nB.connect([::ffff:224.0.0.1]:P)?\nB.connect([::ffff:0.0.0.0]:P)\n"
+            "B.connect([::ffff:224.0.0.1]:P)\nB.disconnect()\nB.connect([::ffff:224.0.0.1]:P)\n",
+            {"B.connect#2": "ENETUNREACH", "B.connect#5": "ENETUNREACH"},
+        ),
+        # a mapped group is an address of the socket as any other
+        (
+            "sysctl net.ipv6.conf.lo.disable_ipv6 = 1\nC = udp6()\nC.bind([::ffff:224.0.0.1]:P)\nC.sendto([::1]:Q)\n",
+            {"C.sendto": "ENETUNREACH"},
+        ),
+        # MPTCP lets its subflow go a moment after that is in TIME_WAIT, and until then it counts as its user's
+        (
+            "D = tcp4()\nD.bind(127.0.0.1:P)\nD.listen()\nE = mptcp4(SO_REUSEPORT)\nE.bind(127.0.0.1:Q)\n"
+            "E.connect(127.0.0.1:P)\nF = D.accept()\nE.close()\nF.close()\nG = tcp4(SO_REUSEPORT) as user1\n"
+            "G.bind(0.0.0.0:Q)\n",
+            {"G.bind": "EADDRINUSE|ok"},
+        ),
     ],
 )
 def test_what_live_kernels_taught(text: str, expected: dict[str, str]) -> None:

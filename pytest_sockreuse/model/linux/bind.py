@@ -130,9 +130,9 @@ def shares(m: Machine, sk: Sock, sk2: Sock, relax: bool = True, reuseport_ok: bo
     """inet_bind_conflict: None if the two may share, else the clause by which they conflict."""
     on = m.on
     both_rp = sk.rp and sk2.rp and REUSEPORT in on
-    same = both_rp and (
-        (sk2.state == TIME_WAIT and TW_ANY_USER in on) or _user(on, sk2) == sk.user or SAME_USER not in on
-    )
+    same = both_rp and (_user(on, sk2) == sk.user or SAME_USER not in on)
+    if both_rp and not same and sk2.state == TIME_WAIT and TW_ANY_USER in on:
+        same = not sk2.mptcp or not m.choose(2)  # MPTCP closes its subflow a moment after that
     if sk.ra and sk2.ra and REUSEADDR in on and (sk2.state != LISTEN or LISTENER not in on):
         return None if relax and not (same and not reuseport_ok) else BIND0_STRICT
     if same and reuseport_ok:

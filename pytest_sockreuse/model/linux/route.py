@@ -97,7 +97,7 @@ def _preferred(destination: str) -> str:
 def sends_from(m: Machine, sk: Sock) -> str:
     """The IPv4 address that is fixed for what `sk` sends; empty where the route decides."""
     if ":" in sk.laddr:  # at an IPv6 address that bind() named, or that connect() chose
-        return LOOPBACK4 if sk.addr_lock and not sk.any_ else ""
+        return LOOPBACK4 if sk.addr_lock and not sk.any_ else sk.source
     kind = kind_of(sk.laddr)
     if sk.any_ or (sk.family == 4 and kind == "broadcast" and BROADCAST_SOURCE in m.on):
         return sk.source
@@ -188,7 +188,7 @@ def _over_ipv6(m: Machine, sk: Sock, destination: str, once: bool) -> Route:
     if sk.proto == "tcp" and parsed(destination)[2] == "multicast":
         raise Errno("ENETUNREACH", NO_ROUTE)
     if not is_local(m, "::1") and NO_IPV6 in m.on:
-        fixed = sk.laddr != "::" and kind_of(sk.laddr) != "multicast"
+        fixed = sk.laddr != "::" and parsed(sk.laddr)[1:] != (6, "multicast")
         if not fixed and len(m.devices) > 1 and m.env.get("net.ipv6.conf.all.disable_ipv6", "0") == "0":
             raise Unknown("IPv6 without lo where another device may have an address")
         raise Errno("ENETUNREACH" if fixed else "EADDRNOTAVAIL", NO_IPV6)

@@ -170,6 +170,7 @@ class Tcp:
             return
         small = Sock("tcp", sk.family, sk.user)
         small.have(_REMEMBERED, sk)
+        small.mptcp = sk.mptcp and not sk.twofold
         entry = bucket(m, sk.port)
         if entry is not None and TW_KEEPS in m.on:
             entry.owners.append(small)

@@ -215,7 +215,8 @@ class Udp:
             sk.laddr = way.source
             self._leave_group(sk)
             self.rehash(m, sk)
-        if sk.family == 4 and at.kind_of(sk.laddr) in ("broadcast", "multicast"):
+        fixed = ":" not in sk.laddr and at.kind_of(sk.laddr) not in ("broadcast", "multicast")
+        if ":" not in way.destination and not fixed and not sk.source:  # inet_saddr
             sk.source = "" if way.source == "0.0.0.0" else way.source
         for member in sk.group or ():
             member.conns = True
@@ -256,7 +257,7 @@ class Udp:
         sk.state, sk.raddr, sk.rport, sk.device = CLOSE, "", 0, ""
         if not sk.addr_lock:
             self._unlist(m, sk)
-            before, sk.laddr = sk.laddr, "0.0.0.0" if sk.family == 4 else "::"
+            before, sk.laddr, sk.source = sk.laddr, "0.0.0.0" if sk.family == 4 else "::", ""
             if sk.port_lock and sk.laddr != before:
                 self._leave_group(sk)
                 self.rehash(m, sk)
