@@ -216,7 +216,7 @@ def _ends(attack: Attack, seen: Seen) -> str:
     ended = attack.kill and (-attack.kill[0], 130)  # by the signal, or after an interrupt
     if seen.status in (*attack.status, *(ended or ())):
         return ""
-    return f"exit status {seen.status}"
+    return f"exit status {seen.status}: {(seen.out + seen.err).rstrip().rpartition(chr(10))[2][:200]!a}"
 
 
 def _says_in_a_line(attack: Attack, seen: Seen) -> str:

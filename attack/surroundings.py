@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from random import Random
 
@@ -189,15 +189,20 @@ def streams() -> Iterator[Attack]:
 
 WATCHED = sorted((Path(__file__).parent / "watched").glob("*.py"))
 OWN = frozenset({"0.0.0.0", "::", "a wildcard address, by listen()"})  # which the tests themselves bind
-WITH = ("", "--sockreuse-record", "--sockreuse-explain", "--sockreuse-record --sockreuse-explain",
+BOTH = "--sockreuse-record --sockreuse-explain"
+WITH = ("", "--sockreuse-record", "--sockreuse-explain", BOTH,
         "--sockreuse=lost-ports --sockreuse-report results.jsonl -k test_ --sockreuse-record")  # fmt: skip
 
 
 def tests() -> Iterator[Attack]:
-    """Tests that pass, and pass whatever watches their sockets."""
-    plain = ["-p", "no:cacheprovider", "-q"]
+    """Tests that pass, and pass whatever watches their sockets: all in one process, and each alone under both."""
+    for options in WITH:
+        yield _watched("all", WATCHED, options)
     for path in WATCHED:
-        for options in WITH:
-            words = ["pytest", *plain, *options.split(), path.name]
-            made = frozenset({"results.jsonl"})
-            yield Attack(f"{path.stem} {options}", words, {path.name: path.read_bytes()}, (0,), makes=made, binds=OWN)
+        yield _watched(path.stem, [path], BOTH)
+
+
+def _watched(name: str, paths: Sequence[Path], options: str) -> Attack:
+    words = ["pytest", "-p", "no:cacheprovider", "-q", *options.split(), *(path.name for path in paths)]
+    files: dict[str, bytes | Place] = {path.name: path.read_bytes() for path in paths}
+    return Attack(f"{name} {options}", words, files, (0,), makes=frozenset({"results.jsonl"}), binds=OWN)
