@@ -211,5 +211,8 @@ def test_the_merge_keeps_whole_results_and_says_what_is_incomplete(
     assert [path.name for path in (out / "whole").iterdir()] == ["ubuntu-24.04.jsonl"]
     assert [path.name for path in (out / "platforms").iterdir()] == ["linux-6.17.13.jsonl"]
     assert json.loads((out / "drift.json").read_text())["linux-6.17"]["measured"] == ["ubuntu-24.04"]
+    arrive(
+        arrived, "ubuntu-24.04", "linux-6.17.13", {(first := variants()[0]): mismatch(first, {"late.bind": "EACCES"})}
+    )
     outputs = merge.merge(arrivals(arrived, suite(), DAY, LEGS[:1]), [], suite(), tmp_path / "other")
-    assert outputs["complete"] == "true"
+    assert outputs == {"complete": "true", "page": "true", "proposal": "false"}

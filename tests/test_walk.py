@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Iterable, Iterator
 
@@ -18,7 +19,8 @@ from pytest_sockreuse.parser import parse
 from pytest_sockreuse.platforms import Platform, known, named
 from pytest_sockreuse.scenario import Observation, Scenario, StepOutcome
 
-MOST = 200  # executions of the tree
+MOST = 60  # executions of the tree
+EACH = 15  # scenarios of each kind
 PLATFORMS = [
     named("linux-5.10"),
     *{platform.stack: platform for platform in known() if platform.stack in families()}.values(),
@@ -113,12 +115,11 @@ def crowded(seed: int) -> Iterator[str]:
 @pytest.mark.parametrize("platform", PLATFORMS, ids=str)
 def test_the_walk_shows_what_the_tree_of_all_executions_shows(platform: Platform) -> None:
     compared = 0
-    for source, count in ((crowded(7), 25), (spread(7), 25), (shared(7), 25), (mixed(7), 25), (texts(7, True), 25)):
-        for _ in range(count):
-            scenario = parse(next(source))
-            found = predict(scenario, platform)
-            wanted = None if found.not_run else tree(scenario, platform)
-            if wanted is None:
+    for source in (crowded(7), spread(7), shared(7), mixed(7), texts(7, True)):
+        for scenario in map(parse, itertools.islice(source, EACH)):
+            wanted = tree(scenario, platform)
+            found = None if wanted is None else predict(scenario, platform)
+            if wanted is None or found is None or found.not_run:
                 continue
             assert not found.unknown, scenario
             assert [(set(step.outcomes), told(step.values or ())) for step in found.steps] == [
@@ -266,9 +267,9 @@ CROWDS = {
         {"EADDRINUSE"},
     ),
     "two listeners whose connections are used": (
-        "ephemeral 40000-40007\nL = tcp4()\nL.bind(127.0.0.1:P)\nL.listen(99)\nM = tcp4()\nM.bind(127.0.0.1:Q)\n"
-        "M.listen(99)\nD[1-9] = tcp4()\nD[1-9].connect(127.0.0.1:P)?\nE[1-9] = tcp4()\nE[1-9].connect(127.0.0.1:Q)?\n"
-        "D[1-8].send()\nE[1-8].send()\nD[1-9].close()\nE[1-8].close()\nE9.connect(127.0.0.1:Q)\n",
+        "ephemeral 40000-40003\nL = tcp4()\nL.bind(127.0.0.1:P)\nL.listen(99)\nM = tcp4()\nM.bind(127.0.0.1:Q)\n"
+        "M.listen(99)\nD[1-5] = tcp4()\nD[1-5].connect(127.0.0.1:P)?\nE[1-5] = tcp4()\nE[1-5].connect(127.0.0.1:Q)?\n"
+        "D[1-4].send()\nE[1-4].send()\nD[1-5].close()\nE[1-4].close()\nE5.connect(127.0.0.1:Q)\n",
         {"EADDRNOTAVAIL"},
     ),
     "TCP and UDP": (
@@ -294,7 +295,7 @@ CROWDS = {
 @pytest.mark.parametrize("name", CROWDS)
 def test_a_crowd_of_sockets_in_few_ports_is_few_states(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     text, last = CROWDS[name]
-    monkeypatch.setattr(walking, "MAX_COPIES", 100_000)
+    monkeypatch.setattr(walking, "MAX_COPIES", 5_000)
     prediction = predict(parse(text), named("linux-6.18"))
     assert not prediction.unknown
     assert set(prediction.steps[-1].outcomes) == last
