@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import os
 import re
 import resource
@@ -180,14 +181,14 @@ def _standing(place: Path) -> dict[str, tuple[object, ...]]:
     return found
 
 
-def _settings() -> dict[str, str]:
+def _settings() -> dict[str, bytes]:
     """The settings of this host that a scenario can name, but for what the kernel itself changes."""
-    paths = [*Path("/proc/sys/net").glob("ipv[46]/*"), *Path("/proc/sys/kernel").glob("*name")]
     found = {}
-    for path in paths:
-        with contextlib.suppress(OSError):
-            found[str(path)] = path.read_text()
-    return {name: text for name, text in found.items() if "mem" not in name and "tfo" not in name}
+    for path in (*glob.glob("/proc/sys/net/ipv[46]/*"), *glob.glob("/proc/sys/kernel/*name")):
+        if "mem" not in path and "tfo" not in path:
+            with contextlib.suppress(OSError), open(path, "rb", 0) as file:
+                found[path] = file.read()
+    return found
 
 
 def _processes(tag: str) -> list[str]:

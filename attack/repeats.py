@@ -22,11 +22,13 @@ if sys.platform == "win32":
 
 import confined
 
-KINDS: dict[str, confined.Before | None] = {"as we are": None}
-if sys.platform == "linux":
-    KINDS |= {"as an ordinary user": confined.ordinary, "without namespaces": confined.without_namespaces}
 _SPREAD = ["-n", "2"] if importlib.util.find_spec("xdist") else []
 WAYS = (["-p", "repeats"], _SPREAD, [*_SPREAD, "-p", "repeats"])
+#: Who performs, and in which ways beside a plain run; whoever else it is does both at once.
+KINDS: dict[str, tuple[confined.Before | None, Sequence[Sequence[str]]]] = {"as we are": (None, WAYS)}
+if sys.platform == "linux":
+    KINDS["as an ordinary user"] = confined.ordinary, WAYS[-1:]
+    KINDS["without namespaces"] = confined.without_namespaces, WAYS[-1:]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -34,9 +36,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     Random(os.environ["SOCKREUSE_ORDER"]).shuffle(items)
 
 
-def written(
-    rule: str, before: confined.Before | None, work: Path, ways: Sequence[Sequence[str]] = WAYS
-) -> Iterator[bytes]:
+def written(rule: str, before: confined.Before | None, work: Path, ways: Sequence[Sequence[str]]) -> Iterator[bytes]:
     """The results of a plain run of a rule and of one in each way, two at once."""
     words = f"-m pytest -q -p no:cacheprovider --sockreuse={rule} --sockreuse-only --sockreuse-report results.jsonl"
     base = [sys.executable, *words.split(), "--basetemp=temporary"]
@@ -72,11 +72,11 @@ def _result(run: tuple[Path, subprocess.Popen[bytes]]) -> bytes:
 def main() -> int:
     """1 if two runs differ."""
     status = 0
-    for kind, before in KINDS.items():
+    for kind, (before, ways) in KINDS.items():
         with tempfile.TemporaryDirectory() as work:
             Path(work).chmod(0o755)
-            first, *others = written(sys.argv[1], before, Path(work))
-        for way, other in zip(WAYS, others, strict=True):
+            first, *others = written(sys.argv[1], before, Path(work), ways)
+        for way, other in zip(ways, others, strict=True):
             if other != first:
                 differing = sum(a != b for a, b in zip(first.splitlines(), other.splitlines(), strict=False))
                 print(f"{kind}, {' '.join(way)}: {differing} lines differ from a plain run's")

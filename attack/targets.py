@@ -16,13 +16,14 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from random import Random
 from typing import NoReturn
 
+from given import odd_results, text_of
 from mutants import mutant
 
 import pytest_sockreuse
@@ -110,10 +111,11 @@ def reader(data: bytes) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A reader, and the files that its mutants are made of."""
+    """A reader, the files that its mutants are made of, and odd ones that it is given as they are."""
 
     read: Callable[[bytes], None]
     originals: Callable[[], list[bytes]]
+    odd: Callable[[], Iterable[bytes]] = tuple
 
 
 @cache
@@ -161,7 +163,7 @@ SUITE = (*(f"rules/{rule}.toml" for rule in _RULES), "axes.toml", "claims.toml",
 TARGETS = {
     "scenario": Target(scenario, _scenarios),
     "suite": Target(suite, _data),
-    "reader": Target(reader, _results),
+    "reader": Target(reader, _results, lambda: (text_of(entries) for _, _, entries in odd_results())),
     "log": Target(log, _logs),
 }
 
@@ -184,16 +186,19 @@ def _suite() -> Suite:
 # --- drivers ----------------------------------------------------------------------------------------------------------
 
 
-def tried(target: Target, seed: int) -> str:
-    """What is wrong with a reader, shown by the mutant of a seed; nothing where all is well."""
-    chance = Random(seed)
-    data = mutant(chance, chance.choice(target.originals()))
+def tried(target: Target, data: bytes) -> str:
+    """What is wrong with a reader, shown by some bytes; nothing where all is well."""
     try:
         with Alarm(SECONDS, sys.exit):
             target.read(data)
     except Exception as error:
-        return f"seed {seed}: {type(error).__name__}: {ascii(error)[:1000]}\n{data[:3000]!a}"
+        return f"{type(error).__name__}: {ascii(error)[:1000]}\n{data[:3000]!a}"
     return ""
+
+
+def _mutant(target: Target, seed: int) -> bytes:
+    chance = Random(seed)
+    return mutant(chance, chance.choice(target.originals()))
 
 
 def main() -> int:
@@ -203,6 +208,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--count", type=int)
     parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--odd", action="store_true", help="what is odd as it is, not mutants")
     parser.add_argument("--atheris", nargs=argparse.REMAINDER)
     options = parser.parse_args()
     target = TARGETS[options.target]
@@ -210,11 +216,13 @@ def main() -> int:
         _atheris(target, options.atheris)
     heed_alarms()
     start, found = time.monotonic(), 0
-    for seed in itertools.islice(itertools.count(options.seed), options.count):
-        if options.count is None and time.monotonic() - start > options.seconds:
+    seeds = itertools.islice(itertools.count(options.seed), options.count)
+    mutants = ((f"seed {seed}", _mutant(target, seed)) for seed in seeds)
+    for name, data in (("odd", data) for data in target.odd()) if options.odd else mutants:
+        if not options.odd and options.count is None and time.monotonic() - start > options.seconds:
             break
-        if why := tried(target, seed):
-            print(why, flush=True)
+        if why := tried(target, data):
+            print(f"{name}: {why}", flush=True)
             found = 1
     return found
 

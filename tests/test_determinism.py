@@ -145,6 +145,6 @@ def test_without_namespaces_a_rule_writes_the_same_in_any_order(tmp_path: Path, 
 
         tmp_path.chmod(0o755)
         try:
-            assert len({*written("lost-ports", KINDS["without namespaces"], tmp_path, WAYS[:1])}) == 1
+            assert len({*written("lost-ports", KINDS["without namespaces"][0], tmp_path, WAYS[:1])}) == 1
         except subprocess.SubprocessError:
             pytest.skip("no user namespace can be made here")
