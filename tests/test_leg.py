@@ -144,10 +144,10 @@ def test_of_pytest_in_a_machine_the_results_come_back_themselves(tmp_path: Path)
 def test_the_lab_boots_a_kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tool(tmp_path / "bin", "sudo", "echo 'lab: none of these kernels can be booted here' >&2; exit 2")
     monkeypatch.setenv("PATH", str(tmp_path / "bin"), prepend=":")
-    assert run("linux-6.12.101", tmp_path) == 2
+    assert run("linux-6.12.113", tmp_path) == 2
     (call,) = calls(tmp_path / "bin")
-    assert f"{ROOT}/conformance/lab/run.py linux-6.12.101 --explore 0 --into {tmp_path} " in call
-    assert ended(tmp_path / "linux-6.12.101.jsonl") == "with status 2: lab: none of these kernels can be booted here"
+    assert f"{ROOT}/conformance/lab/run.py linux-6.12.113 --explore 0 --into {tmp_path} " in call
+    assert ended(tmp_path / "linux-6.12.113.jsonl") == "with status 2: lab: none of these kernels can be booted here"
 
 
 def test_a_leg_that_is_not_listed_is_a_usage_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -51,8 +51,8 @@ DEFER_COOKIE = BOOK(
 ONE_MORE = BOOK(
     "deferred-accept-one-more",
     "As many connections as the backlog and one more wait for data.",
-    "include/net/inet_connection_sock.h, tcp/dccp: allow a connection when sk_max_ack_backlog is zero",
-    since=("6.14",),
+    "3479c7549fb1 tcp/dccp: allow a connection when sk_max_ack_backlog is zero, and its backports",
+    since=("5.10.234", "5.15.177", "6.1.125", "6.6.72", "6.12.10", "6.13"),
     confidence="inferred",
 )
 DEFER_ACK = BOOK(
@@ -163,9 +163,7 @@ def _waits(m: Machine, listener: Sock, child: Sock, others: int) -> bool:
         return False
     if listener.mptcp or sk.mptcp:
         raise Unknown(f"a connection of MPTCP with {_OPTION}")
-    if others == listener.backlog and ONE_MORE not in m.on:
-        raise Unknown(f"as many connections with {_OPTION} as the backlog")
-    if others > listener.backlog and DEFER_COOKIE in m.on:
+    if others + (ONE_MORE not in m.on) > listener.backlog and DEFER_COOKIE in m.on:
         if delays:
             raise Unknown(f"more connections with {_OPTION} than the backlog")
         m.clause = DEFER_COOKIE
