@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import Any
 
+from .dataclass import dataclass
 from .model import Prediction, predictions
 from .parser import parse
 from .platforms import Platform

@@ -10,10 +10,10 @@ import socket
 import struct
 import subprocess
 import sys
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Literal
 
+from .dataclass import dataclass
 from .live import NotRun
 from .live.port_blocks import NO_LOOPBACK, has_loopback
 from .live.settle import Settler

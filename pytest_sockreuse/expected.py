@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 
+from .dataclass import dataclass
 from .model import DEPARTED, Prediction, StepPrediction, families, predict, predictions
 from .model.ports import Value, mask
 from .model.prediction import outcome_text

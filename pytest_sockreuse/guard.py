@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from functools import cache
 
 from .data import DataError
+from .dataclass import dataclass
 from .live.runner import Broken, Runner
 from .loader import guard_names, load, rule_ids
 from .platforms import current

@@ -9,11 +9,12 @@ import itertools
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
 from .data import DataError, called, complaints, fits, line_of, read, records
+from .dataclass import dataclass
 from .options import options
 from .platforms import CONFORMANCE, Span, registry
 from .suite import Case, Claim, Guard, Rule, Source, Statement, Suite, Table, Variant

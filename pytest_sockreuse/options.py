@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
 
 from .data import DataError, line_of, read, records
+from .dataclass import dataclass
 from .platforms import CONFORMANCE
 
 FORMS = ("flag", "int", "linger", "range", "text", "group", "device")

@@ -8,8 +8,8 @@ from __future__ import annotations
 import codecs
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 
+from .dataclass import dataclass
 from .lines import BLANK, MAX_STEPS, RANGE, Wrong, expand, placed, spell, spelled, syntax
 from .scenario import Scenario, ScenarioError, Setting, Step
 

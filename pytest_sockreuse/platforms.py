@@ -12,12 +12,12 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from .data import DataError, line_of, read, records
+from .dataclass import dataclass
 from .text import nearest, visible
 
 #: The data: cases, claims, platforms, evidence. A symbolic link in a checkout, the files themselves in a wheel.

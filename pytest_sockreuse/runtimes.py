@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 from .data import DataError, complaints, line_of, read
+from .dataclass import dataclass
 from .options import options
 from .platforms import CONFORMANCE, registry
 from .text import nearest, visible

@@ -7,8 +7,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, NamedTuple
+
+from .dataclass import dataclass
 
 #: Transport and address family of each socket kind.
 KINDS = {

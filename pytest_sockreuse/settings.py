@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import cache
 
 from .data import DataError, line_of, read, records
+from .dataclass import dataclass
 from .platforms import CONFORMANCE, Platform, Span, registry
 from .scenario import Scenario, Setting
 
@@ -19,7 +19,7 @@ class KnownSetting:
 
     on: tuple[str, ...]
     values: str = ""
-    span: Span = Span()  # noqa: RUF009 frozen
+    span: Span = Span()
 
     def takes(self, value: str) -> bool:
         """Whether it is known what this value does."""

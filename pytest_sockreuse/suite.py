@@ -5,12 +5,12 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from .data import DataError
+from .dataclass import dataclass
 from .parser import MAX_TEXT, parse
 from .platforms import Platform, Span, known, registry
 from .scenario import Scenario, ScenarioError

@@ -10,10 +10,11 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from . import intake
+from .dataclass import dataclass
 from .platforms import Platform, current, newest, registry
 from .recorder.calls import Piece
 from .recorder.compare import DEFAULT, Comparer

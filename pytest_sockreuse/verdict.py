@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 
+from .dataclass import dataclass
 from .scenario import Observation, StepOutcome
 
 Outcome = Mapping[str, str]

@@ -20,6 +20,7 @@ ROOT = Path(pytest_sockreuse.__file__).parent
 # floors of its own, but no circles either.
 FLOORS = {
     "": (
+        "dataclass",
         "scenario intake output text version",
         "data",
         "platforms",

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TypeVar
 
+from ..dataclass import dataclass
 from ..live.holders import Holder
 from ..platforms import Platform
 from .question import SHARING, Asked

@@ -7,9 +7,10 @@ import itertools
 import socket
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
+from ..dataclass import dataclass
 from ..live.census import Census
 from ..live.processes import Process
 from ..model import Clause, ModelError, StepPrediction, clauses, predict

@@ -7,9 +7,10 @@ import os
 import socket
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
+from ..dataclass import dataclass
 from ..live.census import census
 from ..live.errnos import name_of
 from ..live.holders import Holder, holders, served

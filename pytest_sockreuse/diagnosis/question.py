@@ -6,8 +6,8 @@ import contextlib
 import os
 import socket
 import sys
-from dataclasses import dataclass
 
+from ..dataclass import dataclass
 from ..live.options import numbers
 from ..live.users import this_user
 from ..platforms import Platform, knobs

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
+from ..dataclass import dataclass
 from ..live.census import Census, census, reserved_ports
 from ..live.holders import Holder, holders
 from ..live.port_blocks import ephemeral

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from ..dataclass import dataclass
 from ..live.holders import Holder
 from ..live.processes import Process, is_contained, is_ours, program
 from ..live.users import user_name

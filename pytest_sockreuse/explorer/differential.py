@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 
+from ..dataclass import dataclass
 from ..live.runner import Runner
 from ..model import DEPARTED, Prediction, StepPrediction, predict
 from ..model.prediction import outcome_text

@@ -6,8 +6,8 @@ import itertools
 import json
 import textwrap
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 
+from ..dataclass import dataclass
 from ..live.runner import Runner
 from ..model import Prediction, predict
 from ..parser import parse

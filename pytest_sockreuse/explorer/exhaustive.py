@@ -12,8 +12,9 @@ import os
 import time
 from collections.abc import Callable, Container, Iterable, Iterator
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from ..dataclass import dataclass
 from ..live.perform import Observed, Performance
 from ..live.runner import Broken, Runner
 from ..live.sandbox import Sandbox, isolation

@@ -6,8 +6,9 @@ import itertools
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from ..dataclass import dataclass
 from ..live.runner import Broken, Runner
 from ..model import ModelError
 from ..parser import parse

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TypeVar
 
+from ..dataclass import dataclass
 from ..live.sandbox import ALL_LOCAL
 from ..options import options
 from . import scenes, values

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
+from ..dataclass import dataclass
 from ..live.symbols import Dealer
 from ..model import ModelError, predict
 from ..parser import MAX_LINES, parse

@@ -8,8 +8,10 @@ One socket may get a second descriptor, which is used once the first is closed: 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import NamedTuple
+
+from ..dataclass import dataclass
 
 _OPTIONS = ("SO_REUSEADDR", "SO_REUSEPORT")
 _SETS = ((False, False), (True, False), (False, True), (True, True))

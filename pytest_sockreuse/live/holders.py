@@ -12,9 +12,10 @@ import socket
 import stat
 import sys
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
+from ..dataclass import dataclass
 from .options import numbers
 from .plain import Plain
 from .port_blocks import ephemeral

@@ -9,9 +9,9 @@ import errno
 import socket
 import struct
 import sys
-from dataclasses import dataclass
 from typing import Literal
 
+from ..dataclass import dataclass
 from .plain import Plain
 from .port_blocks import DISCARD, bound, keeping, let_go
 

@@ -7,8 +7,9 @@ import ctypes
 import os
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from ..dataclass import dataclass
 from ..text import visible
 
 _PIDFD_GETFD = 438  # a system call since Linux 5.6, of the same number everywhere but on Alpha

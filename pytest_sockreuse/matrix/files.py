@@ -6,10 +6,11 @@ import re
 from array import array
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ..dataclass import dataclass
 from ..platforms import Platform, PlatformError, named, registry, version
 from ..report.results import Line, Results, ResultsError, read_lines
 from ..suite import Suite

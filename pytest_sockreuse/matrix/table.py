@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
+from ..dataclass import dataclass
 from ..platforms import Platform
 from ..suite import Statement, Suite, Variant
 

@@ -7,8 +7,8 @@ misspelled.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
+from ..dataclass import dataclass
 from ..platforms import Platform, Span
 
 
@@ -34,7 +34,7 @@ class Clause(Declared):
 
     source: str
     confidence: str = "measured"  # or source, documented, inferred
-    span: Span = Span()  # noqa: RUF009 frozen
+    span: Span = Span()
 
 
 PLAIN = Declared("nothing-against", "No clause stands against the call.")  # of a step that no clause decided

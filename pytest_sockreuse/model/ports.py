@@ -12,8 +12,9 @@ steps that it names choose anew, among the ports in play.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
+
+from ..dataclass import dataclass
 
 RARE = 1000
 _MATCHING = 64  # ports: the largest domains for which it is checked that all ids fit

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import NamedTuple
 
+from ..dataclass import dataclass
 from .ports import Value
 
 DEPARTED = "what was observed before this step is not what the model says"

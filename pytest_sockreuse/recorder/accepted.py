@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
 from .. import output
 from ..data import DataError, read
+from ..dataclass import dataclass
 from ..text import visible
 from .report import Record
 

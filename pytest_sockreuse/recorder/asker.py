@@ -11,8 +11,9 @@ import os
 import platform
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from ..dataclass import dataclass
 from .frames import Frame, calls, default, given_to, keyword, outer, parameters
 from .loaded import elsewhere, is_stdlib, value_of
 from .required import CALLED, honoured, required

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cached_property
 
+from ..dataclass import dataclass
 from ..scenario import Address, Observation, Option, Scenario, Setting, Step, StepOutcome
 from .devices import NONE, device_in
 from .events import Trail

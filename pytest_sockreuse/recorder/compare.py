@@ -6,9 +6,10 @@ One question is asked of each: would this line run there, with these values, and
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from functools import lru_cache
 
+from ..dataclass import dataclass
 from ..model import STACKS, ModelError, clauses, predict
 from ..model.clause import Clause
 from ..platforms import Platform

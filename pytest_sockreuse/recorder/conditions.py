@@ -10,10 +10,11 @@ import ast
 import re
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import lru_cache
 from itertools import pairwise
 
+from ..dataclass import dataclass
 from ..options import options
 from ..scenario import Option
 from .asker import Asker

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from ..dataclass import dataclass
 from .strace import End, LogError, Syscall
 
 _FD = re.compile(r"(-?\d{1,10})(?:<(.*)>)?", re.DOTALL)

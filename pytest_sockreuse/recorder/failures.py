@@ -7,9 +7,9 @@ import errno
 import os
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 
+from ..dataclass import dataclass
 from .frames import Frame, frames
 from .locations import Place
 from .syntax import Def, Scope, Step, innermost

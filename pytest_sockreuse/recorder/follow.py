@@ -8,9 +8,10 @@ import re
 import socket
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
+from ..dataclass import dataclass
 from ..text import visible
 from .descriptors import Descriptors, descriptor, parents
 from .events import NO_ERRNO, Event, Trail

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 
+from ..dataclass import dataclass
 from .locations import Place
 from .syntax import Def, Scope, call_at, innermost
 

@@ -8,12 +8,12 @@ import os
 import re
 import stat
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from itertools import islice
 from pathlib import Path
 from types import CodeType
 
+from ..dataclass import dataclass
 from ..text import visible
 from .events import INNER, Trail, whose
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 import errno
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
+from ..dataclass import dataclass
 from ..options import options
 from ..scenario import Scenario
 from . import translate

@@ -10,9 +10,9 @@ import os
 import re
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
+from ..dataclass import dataclass
 from .locations import Place, source
 from .required import REFUSES
 from .systems import MODULES

@@ -9,10 +9,10 @@ import difflib
 import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+from ..dataclass import dataclass
 from ..expected import expected
 from ..platforms import Platform, PlatformError, named
 from ..suite import Statement, Suite, Table, Variant

@@ -12,12 +12,13 @@ import json
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
 from .. import intake, output
+from ..dataclass import dataclass
 from ..loader import BASES
 from ..scenario import CALLS, Observation, StepOutcome
 from ..suite import Expectation, Suite, Variant

@@ -7,8 +7,9 @@ bind() or connect() settles on one.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from ...dataclass import dataclass
 from .. import machine
 from ..clause import Book, Declared, Unknown
 from ..ports import RARE

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
+from ...dataclass import dataclass
 from ..clause import Book, Errno
 from ..linux import state as linux
 from ..linux.state import Machine
