@@ -174,9 +174,12 @@ def _register(config: pytest.Config) -> None:
         or option.sockreuse_record_fail is not None
         or option.sockreuse_record_accept
     ):
-        from .hooks.recorder import RecordSession
+        from .uncollected import uncollected
 
-        config.pluginmanager.register(RecordSession(config), "sockreuse-record")
+        with uncollected():
+            from .hooks.recorder import RecordSession
+
+            config.pluginmanager.register(RecordSession(config), "sockreuse-record")
     if config.getini("sockreuse_ports") or config.getini("sockreuse_ports_without"):
         from .hooks.numbers import asked
 

@@ -21,7 +21,7 @@ ROOT = Path(pytest_sockreuse.__file__).parent
 FLOORS = {
     "": (
         "dataclass",
-        "scenario intake output text version",
+        "scenario intake output text uncollected version",
         "data",
         "platforms",
         "options settings",
@@ -50,7 +50,7 @@ FLOORS = {
     ),
 }
 # These may import inside a function, so that a run that asks for little loads little; downward like all others.
-LAZY = {"plugin", "cli", "arguments", "commands", "hooks"}
+LAZY = {"plugin", "cli", "arguments", "commands", "hooks", "recorder.reader"}
 # These import by name: the face what is public, the models their families, the command what does it.
 BY_NAME = {"__init__", "cli", "model.__init__"}
 
@@ -161,7 +161,7 @@ def test_there_are_no_circles() -> None:
 
 
 def test_no_import_inside_a_function_hides_an_arrow() -> None:
-    hidden = {f"{a} imports {b}" for a, b, how in _imports() if how == "lazy" and a.partition(".")[0] not in LAZY}
+    hidden = {f"{a} imports {b}" for a, b, how in _imports() if how == "lazy" and not {a, a.partition(".")[0]} & LAZY}
     assert not hidden
     by_name = {name for name, path in _modules().items() if {"import_module", "__import__"} & _words(path)}
     assert by_name == BY_NAME

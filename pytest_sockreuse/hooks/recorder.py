@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import json
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -23,6 +22,7 @@ from ..recorder.compare import Comparer, Comparison, Finding, first
 from ..recorder.events import Event, Tape, Trail, forget_threads, threads
 from ..recorder.locations import Place, is_cut, start_at
 from ..recorder.misuse import Found, guesses, misuses
+from ..recorder.reader import Memory
 from ..recorder.reconstruct import Trace, reconstruct
 from ..recorder.report import Record, fails, record, report, summarize, text
 from ..recorder.required import oracle
@@ -30,23 +30,12 @@ from ..recorder.translate import bearing
 from ..recorder.watch import Unwatchable, look_again, recording, watched_class
 from ..scenario import Scenario
 from ..text import nearest, visible
+from ..uncollected import uncollected
 from .skipped import asking_on, honoured, skipped_on
 from .targets import known_ids, wanted
 
 LIMIT = 5_000  # calls of one test that are recorded
 _PROPERTY = "sockreuse_record"
-
-
-@contextmanager
-def _uncollected() -> Iterator[None]:
-    """Without the garbage collector: the code that is read here is kept, and would be gone through again and again."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 #: The targets that are left out for a piece, or (None) of which nothing is said.
@@ -65,6 +54,7 @@ class Recorder:
         self.comparer = Comparer(current(), on)
         self.tape = Tape(LIMIT)
         self.options = frozenset(bearing())
+        self.memory = Memory()
         self.old = 0  # events that were there when the test began
         self.guesses: dict[int, Trail] = {}  # ports that were found free before this test
         self.started = 0  # processes, when the test began
@@ -294,10 +284,11 @@ class RecordSession:
         """The test is over: what was found in it goes into its report. No mistake of ours is the test's failure."""
         recorder = self.recorder
         item.user_properties[:] = [(name, value) for name, value in item.user_properties if name != _PROPERTY]
+        recorder.memory.test_is_over()
         if recorder.idle:
             return {}
         try:
-            with _uncollected():
+            with uncollected():
                 entry, told = self._found()
         except Exception as error:
             recorder.tape.fds.clear()

@@ -10,11 +10,12 @@ import pytest
 
 from ..platforms import Platform, current, known
 from ..recorder.events import LIBRARY, PROJECT, whose
-from ..recorder.skips import asks, skipped
 
 
 def skipped_on(item: pytest.Item, targets: list[Platform]) -> dict[Platform, bool | None]:
     """The targets, with whether the test would be skipped there; None: it may be."""
+    from ..recorder.skips import skipped  # here: of few tests it is asked
+
     info = getattr(item, "_fixtureinfo", None)
     fixtures = [found[-1].func for found in info.name2fixturedefs.values()] if info is not None else []
     functions = [
@@ -41,6 +42,8 @@ def skipped_on(item: pytest.Item, targets: list[Platform]) -> dict[Platform, boo
 
 def asking_on(item: pytest.Item, targets: list[Platform]) -> list[Platform]:
     """The targets on which the test's own code may go another way."""
+    from ..recorder.skips import asks
+
     function = getattr(item, "function", None)
     return [p for p in targets if function is not None and asks(function, current().stack, p.stack)]
 

@@ -17,7 +17,7 @@ from ..dataclass import dataclass
 from .frames import Frame, calls, default, given_to, keyword, outer, parameters
 from .loaded import elsewhere, is_stdlib, value_of
 from .required import CALLED, honoured, required
-from .syntax import Code, Condition, Def, Definition, Scope, imported
+from .syntax import Code, Condition, Def, Definition, Scope, imported, remembered
 from .systems import ASKS, HAS, MODULES, QUESTIONS, SYSTEMS, said_by
 from .values import (
     COMPARED,
@@ -44,6 +44,7 @@ _Key = tuple[ast.expr, Def | None, int, int]
 #: Answers that no argument of a call has a part in, by the two systems.
 _remembered: dict[tuple[str, str], dict[_Key, tuple[Answer, int]]] = {}
 _MOST = 100_000
+remembered(_remembered.clear)
 
 
 @dataclass(eq=False, slots=True)

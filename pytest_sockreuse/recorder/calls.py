@@ -165,7 +165,7 @@ class Piece:
             steps.append(StepOutcome(step.label, call.outcome))
         return Observation(platform, tuple(steps))
 
-    @property
+    @cached_property
     def key(self) -> tuple[object, ...]:
         """What makes two pieces the same, wherever their calls were made and whichever ports they had."""
         numbers: dict[int, int] = {}

@@ -15,11 +15,11 @@ from ..model.clause import Clause
 from ..platforms import Platform
 from ..scenario import Option
 from .calls import Call, Piece, Traced, essential
-from .conditions import names, reading
 from .difference import COMPARED, Difference, first_difference, without_groups
 from .events import Trail
-from .failures import NOBODY, Fate, fate
+from .fate import NOBODY, Fate
 from .locations import Place, places
+from .reader import fate, names, reading
 from .reconstruct import Trace
 from .remedy import remedy
 from .systems import HAS
@@ -99,7 +99,7 @@ class Comparer:
     def __init__(self, here: Platform, targets: Sequence[Platform]) -> None:
         self.here, self.targets = here, tuple(targets)
         self.remembered: dict[object, tuple[_Found, str]] = {}
-        self.remembered_matters: dict[object, bool] = {}
+        self.differences: dict[object, Difference | str | None] = {}
 
     def compare(self, whole: Piece, skipped: Mapping[Platform, bool | None] | None = None) -> Comparison:
         """What the targets would do. Those on which the test is `skipped` are left out; None: that is not known."""
@@ -125,12 +125,21 @@ class Comparer:
         """Whether it matters to a platform which calls and options the code would have there."""
         if platform.stack == self.here.stack and platform.version == self.here.version:
             return False
-        key = "matters", piece.key, platform
-        if (found := self.remembered_matters.get(key)) is None:
-            if len(self.remembered_matters) >= _REMEMBERED:
-                self.remembered_matters.clear()
-            found = self.remembered_matters[key] = _matters(piece, platform)
-        return found
+        try:
+            return self._difference(piece, platform) is not None or (
+                (bare := _bare(piece)) is not piece and self._difference(bare, platform) is not None
+            )
+        except ModelError:
+            return False
+
+    def _difference(self, piece: Piece, platform: Platform) -> Difference | str | None:
+        """The first difference, worked out once for equal pieces. Raises ModelError."""
+        key = piece.key, platform
+        if key not in self.differences:
+            if len(self.differences) >= _REMEMBERED:
+                self.differences.clear()
+            self.differences[key] = first_difference(piece, platform)
+        return self.differences[key]
 
     def _on(self, piece: Piece, platform: Platform) -> Piece | None:
         """The piece as the code has it on a platform; None where it asks for that in ways that are not followed."""
@@ -188,7 +197,8 @@ class Comparer:
                 return dict.fromkeys(self.targets, why), ""
             found: dict[Platform, Difference | str] = {}
             for platform, other in there.items():
-                difference = ASKS if other is None else first_difference(other, platform)
+                find = self._difference if other is piece else first_difference  # else its sockets say other options
+                difference = ASKS if other is None else find(other, platform)
                 if difference is not None:
                     found[platform] = difference
         except ModelError as error:
@@ -291,14 +301,12 @@ class Comparer:
         )
 
 
-def _matters(piece: Piece, platform: Platform) -> bool:
-    bare = dict.fromkeys(piece.options, ())
+def _bare(piece: Piece) -> Piece:
+    """The piece without any options."""
+    if not any(piece.options.values()) and not any(call.verb == "set" for call in piece.calls):
+        return piece
     calls = tuple(call for call in piece.calls if call.verb != "set")
-    try:
-        changed = replace(piece, calls=calls, options=bare)
-        return first_difference(piece, platform) is not None or first_difference(changed, platform) is not None
-    except ModelError:
-        return False
+    return replace(piece, calls=calls, options=dict.fromkeys(piece.options, ()))
 
 
 def _by_call(findings: Sequence[Finding]) -> tuple[Finding, ...]:

@@ -22,7 +22,7 @@ from .events import INNER, staged, whose
 from .frames import Frame, frames
 from .locations import Place
 from .required import MODULE, calls
-from .syntax import Code, Condition, Def, Scope, Step, call_at, conditions, innermost, there_are
+from .syntax import Code, Condition, Def, Scope, Step, call_at, conditions, innermost, remembered, there_are
 from .systems import ASKS, MODULES, SYSTEMS
 from .values import Open, differs
 
@@ -306,6 +306,8 @@ class _Part:
 
 _parts: dict[object, list[_Part]] = {}
 _MOST_PARTS = 20_000
+remembered(_parts.clear)
+remembered(_is_there.cache_clear)
 
 
 def _part(at: int, asker: Asker, key: object) -> _Part:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
 from ..dataclass import dataclass
+from .fate import Fate
 from .frames import Frame, frames
 from .locations import Place
 from .syntax import Def, Scope, Step, innermost
@@ -23,21 +24,6 @@ _ENDS = {"fail", "exit", "_exit", "abort", "skip", "xfail", "skipTest"}
 _QUIET = {"close", "debug", "info", "warning", "print", "log", "setblocking", "settimeout"}
 _ADDRESSES = re.compile(r"addr_?info|\binfos\b|addresses", re.I)
 _CODES = re.compile(r"\berrno\.|\bE[A-Z]{4,}\b|errorcode|winerror")
-
-
-@dataclass(frozen=True, slots=True)
-class Fate:
-    """Where an error ends: with a handler at `line` of `file`, after which the code goes on; None where nobody has one.
-
-    `quiet`: the handler does nothing but go on. `asked`: on the way somebody asks which error it is.
-    """
-
-    handler: tuple[str, int] | None = None
-    quiet: bool = False
-    asked: bool = False
-
-
-NOBODY = Fate()
 
 
 @lru_cache(4096)

@@ -8,7 +8,7 @@ from functools import lru_cache
 
 from ..dataclass import dataclass
 from .locations import Place
-from .syntax import Def, Scope, call_at, innermost
+from .syntax import Def, Scope, call_at, innermost, remembered
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,3 +85,6 @@ def _calls(place: Place) -> tuple[ast.Call, ...]:
     inner = innermost(place)
     found = call_at(inner[1][-1].node, place) if inner is not None else []
     return tuple(node for node in ast.walk(found[-1]) if isinstance(node, ast.Call)) if found else ()
+
+
+remembered(_calls.cache_clear)

@@ -14,9 +14,9 @@ from ..platforms import Platform
 from ..scenario import Option
 from .calls import Call, Piece, Traced
 from .compare import MOST
-from .conditions import reading
 from .events import INNER, Trail, whose
 from .locations import Place, places, source
+from .reader import reading
 from .reconstruct import Trace
 
 _REUSE = ("SO_REUSEADDR", "SO_REUSEPORT", "SO_REUSEPORT_LB", "SO_EXCLUSIVEADDRUSE")

@@ -11,7 +11,7 @@ from typing import Any
 from .asker import Asker
 from .conditions import imports, skips
 from .required import catches
-from .syntax import Code, Condition, Def, Definition, Scope, Step, conditions, imported, parsed
+from .syntax import Code, Condition, Def, Definition, Scope, Step, conditions, imported, parsed, remembered
 from .values import Open
 
 _SET_UP = (
@@ -79,6 +79,9 @@ def _class(code: Code, name: str) -> ast.ClassDef | None:
             return None
         block = found.body
     return found
+
+
+remembered(_class.cache_clear)
 
 
 def _module(code: Code, asker: Asker) -> bool | None:

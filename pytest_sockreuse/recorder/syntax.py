@@ -9,7 +9,7 @@ import ast
 import os
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property, lru_cache
 
 from ..dataclass import dataclass
@@ -309,6 +309,27 @@ def _has(module: str, name: str) -> ast.expr:
     return ast.Call(ast.Name("hasattr", ast.Load()), [ast.parse(module, mode="eval").body, ast.Constant(name)], [])
 
 
+# --- what is remembered of code ---------------------------------------------------------------------------------------
+
+_memories: list[Callable[[], None]] = []
+
+
+def remembered(forget: Callable[[], None]) -> None:
+    """Let `forget` be called when all code is let go."""
+    _memories.append(forget)
+
+
+def forget() -> None:
+    """Let go of all code that was read, and of what is remembered of it."""
+    for memory in _memories:
+        memory()
+
+
+def asked() -> int:
+    """How often code was asked for since it was let go."""
+    return sum(info.hits + info.misses for info in (parsed.cache_info(), innermost.cache_info()))
+
+
 # --- files ------------------------------------------------------------------------------------------------------------
 
 
@@ -342,6 +363,10 @@ def innermost(place: Place) -> tuple[Code, list[Step], Def | None] | None:
         if isinstance(step.parent, Def) and (function is None or _first(step.parent) <= place.start):
             function = step.parent
     return code, steps, function
+
+
+for _cache in (there_are, parsed, innermost):
+    remembered(_cache.cache_clear)
 
 
 def call_at(statement: ast.AST, place: Place) -> list[ast.expr]:
