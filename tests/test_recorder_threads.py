@@ -107,6 +107,44 @@ def test_a_condition_of_whoever_starts_the_thread(listener: socket.socket, socke
     assert "windows" not in stacks(socket_recording)
 
 
+async def where_it_is_posix(port: int) -> None:
+    async def connect() -> None:
+        to_nowhere(port)
+
+    if os.name == "posix":
+        await asyncio.create_task(connect())
+
+
+async def by_a_helper(port: int) -> None:
+    await where_it_is_posix(port)
+
+
+def test_a_condition_between_the_test_and_a_task(listener: socket.socket, socket_recording: Recording) -> None:
+    asyncio.run(by_a_helper(listener.getsockname()[1]))
+    assert "windows" not in stacks(socket_recording)
+    assert "windows-11" in socket_recording.record["unknown"]
+
+
+async def elsewhere(port: int) -> None:
+    if os.name == "posix":  # no task is started by this
+        to_nowhere(port)
+
+
+async def in_a_task_of_its_own(port: int) -> None:
+    async def connect() -> None:
+        to_nowhere(port)
+
+    await asyncio.create_task(connect())
+
+
+def test_a_condition_on_another_way(listener: socket.socket, socket_recording: Recording) -> None:
+    port = listener.getsockname()[1]
+    if port < 0:
+        asyncio.run(elsewhere(port))
+    asyncio.run(in_a_task_of_its_own(port))
+    assert "windows" in stacks(socket_recording)
+
+
 def test_the_line_that_started_it_is_shown(listener: socket.socket, socket_recording: Recording) -> None:
     in_a_thread(listener.getsockname()[1])
     (found,) = [one for one in socket_recording.findings if "windows" in {p.stack for p in one.platforms}]

@@ -20,7 +20,7 @@ from ..recorder.calls import Piece
 from ..recorder.children import Children
 from ..recorder.compare import Comparer, Comparison, Finding, first
 from ..recorder.events import Event, Tape, Trail, forget_threads, threads
-from ..recorder.locations import Place, is_cut, start_at
+from ..recorder.locations import Place, gap, start_at
 from ..recorder.misuse import Found, guesses, misuses
 from ..recorder.reader import Memory
 from ..recorder.reconstruct import Trace, reconstruct
@@ -121,9 +121,10 @@ class Recorder:
         That is where its own code may go another way, and its part in a piece is not seen.
         """
         name = getattr(getattr(self.item, "function", None), "__name__", "")
-        if self.item is None or not any(is_cut(call.trail, name) for call in piece.calls if call.trail):
+        gaps = {gap(call.trail, name) for call in piece.calls if call.trail} if self.item is not None else set()
+        if self.item is None or not any(gaps):
             return self.skipped()
-        return {**dict.fromkeys(asking_on(self.item, self.targets)), **self.skipped()}
+        return {**dict.fromkeys(asking_on(self.item, self.targets, "cut" in gaps)), **self.skipped()}
 
     @property
     def place(self) -> Place | None:

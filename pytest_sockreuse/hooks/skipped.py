@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import cache
+from typing import Any
 
 import pytest
 
@@ -16,16 +17,6 @@ def skipped_on(item: pytest.Item, targets: list[Platform]) -> dict[Platform, boo
     """The targets, with whether the test would be skipped there; None: it may be."""
     from ..recorder.skips import skipped  # here: of few tests it is asked
 
-    info = getattr(item, "_fixtureinfo", None)
-    fixtures = [found[-1].func for found in info.name2fixturedefs.values()] if info is not None else []
-    functions = [
-        getattr(item, "function", None),
-        *(
-            function
-            for function in fixtures
-            if whose(getattr(getattr(function, "__code__", None), "co_filename", "")) in (LIBRARY, PROJECT)
-        ),
-    ]
     class_ = getattr(item, "cls", None)
     classes = [one for one in class_.__mro__ if one is not object] if class_ is not None else []
     answers: dict[Platform, bool | None] = {}
@@ -34,18 +25,26 @@ def skipped_on(item: pytest.Item, targets: list[Platform]) -> dict[Platform, boo
         if not honoured and answers.get(platform) is not True:
             answers[platform] = True if honoured is False else None
     for platform in targets:
-        answer = skipped([f for f in functions if f is not None], classes, current().stack, platform.stack)
+        answer = skipped(_functions(item), classes, current().stack, platform.stack)
         if answer is not False and answers.get(platform) is not True:
             answers[platform] = answer
     return answers
 
 
-def asking_on(item: pytest.Item, targets: list[Platform]) -> list[Platform]:
-    """The targets on which the test's own code may go another way."""
+def asking_on(item: pytest.Item, targets: list[Platform], whole: bool) -> list[Platform]:
+    """The targets on which what the test starts may not be started: by its helpers, and as a `whole` by itself."""
     from ..recorder.skips import asks
 
-    function = getattr(item, "function", None)
-    return [p for p in targets if function is not None and asks(function, current().stack, p.stack)]
+    return [p for p in targets if asks(_functions(item), current().stack, p.stack, whole)]
+
+
+def _functions(item: pytest.Item) -> list[Callable[..., Any]]:
+    """The test's own function, and those of its fixtures that are no plugin's."""
+    info = getattr(item, "_fixtureinfo", None)
+    fixtures = [found[-1].func for found in info.name2fixturedefs.values()] if info is not None else []
+    named = [(function, getattr(getattr(function, "__code__", None), "co_filename", "")) for function in fixtures]
+    functions = [getattr(item, "function", None), *(it for it, file in named if whose(file) in (LIBRARY, PROJECT))]
+    return [function for function in functions if function is not None]
 
 
 @cache

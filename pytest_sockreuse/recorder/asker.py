@@ -434,7 +434,12 @@ class Asker:
 
     def function(self, func: ast.expr, scope: Scope) -> tuple[Def, Scope] | None:
         """The function that a name stands for, as far as it is found."""
-        return next(((it.value, it.scope) for it in self._named(func, scope) if isinstance(it.value, Def)), None)
+        found = self.definition(func, scope)
+        return (found.value, found.scope) if found is not None and isinstance(found.value, Def) else None
+
+    def definition(self, func: ast.expr, scope: Scope) -> Definition | None:
+        """Where a function is defined that a name stands for."""
+        return next((it for it in self._named(func, scope) if isinstance(it.value, Def)), None)
 
     def _named(self, func: ast.expr, scope: Scope) -> Iterator[Definition]:
         """What the name of a function or class stands for, here or in the module that it is imported from."""

@@ -99,11 +99,18 @@ def places(trail: Trail) -> tuple[Place, ...]:
     return tuple(_place(code, at) for code, at in zip(trail[::2], trail[1::2], strict=True))
 
 
-def is_cut(trail: Trail, function: str) -> bool:
-    """Whether a trail begins where a thread or an event loop does, out of sight of this function, the test's."""
+def gap(trail: Trail, function: str) -> str:
+    """Where a trail does not lead to this function, the test's.
+
+    "cut": it begins where a thread or an event loop does. "loop": the loop is run by the function, but what began the
+    task is not seen.
+    """
     found = places(trail)
-    begins = any(whose(p.file) == INNER and p.function in ("Handle._run", "Thread._bootstrap") for p in found)
-    return begins and all(place.function.rpartition(".")[2] != function for place in found)
+    names = [place.function.rpartition(".")[2] for place in found]
+    began = [p.function if whose(p.file) == INNER else "" for p in found]
+    if function not in names:
+        return "cut" if {"Handle._run", "Thread._bootstrap"} & set(began) else ""
+    return "loop" if "Handle._run" in began[: names.index(function)] else ""
 
 
 #: By identity: to hash a code object takes longer than all the rest. The code is kept, so that its id stays its own.

@@ -10,6 +10,7 @@ from typing import Any
 
 from .asker import Asker
 from .conditions import imports, skips
+from .helpers import Helpers
 from .required import catches
 from .syntax import Code, Condition, Def, Definition, Scope, Step, conditions, imported, parsed, remembered
 from .values import Open
@@ -52,10 +53,18 @@ def skipped(functions: Sequence[Callable[..., Any]], classes: Sequence[type], he
     return True if True in answers else None if None in answers else False
 
 
-def asks(function: Callable[..., Any], here: str, there: str) -> bool:
-    """Whether a function asks for the system in a way that differs."""
-    found = _definition(function)
-    return here != there and found is not None and Asker(here, there, ()).asks(found[1], found[0])
+def asks(functions: Sequence[Callable[..., Any]], here: str, there: str, whole: bool) -> bool:
+    """Whether what leads to a task asks for the system in a way that differs: helpers, as a `whole` the test as well.
+
+    `functions` are the test's own, which is the first, and those of its fixtures.
+    """
+    helpers = Helpers(here, there)
+    for n, found in enumerate(map(_definition, functions if here != there else ())):
+        if found is not None:
+            code, node = found
+            if (whole and not n and helpers.asker.asks(node, code)) or helpers.ask(node, code):
+                return True
+    return False
 
 
 def _definition(function: Callable[..., Any]) -> tuple[Code, Def] | None:
