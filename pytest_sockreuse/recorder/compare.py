@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import field, replace
 from functools import lru_cache
+from typing import Any, TypeVar
 
 from ..dataclass import dataclass
 from ..model import STACKS, ModelError, clauses, predict
@@ -28,7 +29,8 @@ DEFAULT = ("linux", "macos", "windows", "freebsd")  # the stacks that are compar
 MOST = 400  # calls of a piece: a longer one is not compared
 _CURABLE = {"EADDRINUSE", "EACCES", "ENOPROTOOPT", "ECONNREFUSED", "timeout"}  # by other options, or another order
 ASKS = "the code asks for the system itself"
-_REMEMBERED = 2_000  # comparisons
+_REMEMBERED = 5_000  # comparisons, and what they are made of
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +100,16 @@ class Comparer:
 
     def __init__(self, here: Platform, targets: Sequence[Platform]) -> None:
         self.here, self.targets = here, tuple(targets)
-        self.remembered: dict[object, tuple[_Found, str]] = {}
-        self.differences: dict[object, Difference | str | None] = {}
+        self.remembered: dict[object, Any] = {}
+
+    def _once(self, key: object, work: Callable[[], _T]) -> _T:
+        """What this gave for the key before; an exception is not remembered."""
+        if key not in self.remembered:
+            if len(self.remembered) >= _REMEMBERED:
+                self.remembered.clear()
+            self.remembered[key] = work()
+        found: _T = self.remembered[key]
+        return found
 
     def compare(self, whole: Piece, skipped: Mapping[Platform, bool | None] | None = None) -> Comparison:
         """What the targets would do. Those on which the test is `skipped` are left out; None: that is not known."""
@@ -114,12 +124,8 @@ class Comparer:
         wanted = [platform for platform in self.targets if not (skipped or {}).get(platform)]
         there = {p: self._on(piece, p) if self._matters(piece, p) else piece for p in wanted}
         key = (piece.key, tuple(there), *(other and other.key for other in there.values() if other is not piece))
-        found = self.remembered.get(key)
-        if found is None:
-            if len(self.remembered) >= _REMEMBERED:
-                self.remembered.clear()
-            found = self.remembered[key] = self._compare(piece, there)
-        return self._comparison(piece, there, *found, skipped or {})
+        found, fix = self._once(key, lambda: self._compare(piece, there))
+        return self._comparison(piece, there, found, fix, skipped or {})
 
     def _matters(self, piece: Piece, platform: Platform) -> bool:
         """Whether it matters to a platform which calls and options the code would have there."""
@@ -134,12 +140,7 @@ class Comparer:
 
     def _difference(self, piece: Piece, platform: Platform) -> Difference | str | None:
         """The first difference, worked out once for equal pieces. Raises ModelError."""
-        key = piece.key, platform
-        if key not in self.differences:
-            if len(self.differences) >= _REMEMBERED:
-                self.differences.clear()
-            self.differences[key] = first_difference(piece, platform)
-        return self.differences[key]
+        return self._once((piece.key, platform), lambda: first_difference(piece, platform))
 
     def _on(self, piece: Piece, platform: Platform) -> Piece | None:
         """The piece as the code has it on a platform; None where it asks for that in ways that are not followed."""
@@ -220,8 +221,9 @@ class Comparer:
 
     def _not_understood(self, piece: Piece) -> str:
         """Why nothing is said of the piece: what was seen here is not what the model of this platform says."""
-        if self.here.stack not in STACKS:
-            return ""
+        return self._once(piece.key, lambda: self._why_not(piece)) if self.here.stack in STACKS else ""
+
+    def _why_not(self, piece: Piece) -> str:
         seen = piece.observation(self.here.name)
         prediction = predict(piece.scenario, self.here, seen)
         for call, step, known in zip(piece.calls, prediction.steps, seen.steps, strict=False):
