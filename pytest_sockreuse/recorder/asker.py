@@ -7,18 +7,15 @@ OPEN where it has, in a way that is not followed.
 from __future__ import annotations
 
 import ast
-import os
-import platform
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import field
 
 from ..dataclass import dataclass
 from .frames import Frame, calls, default, given_to, keyword, outer, parameters
-from .loaded import elsewhere, is_stdlib, value_of
-from .required import CALLED, honoured, required
+from .lookup import beside, dotted, framed, function, locals_of, members
+from .questions import Systems
 from .syntax import Code, Condition, Def, Definition, Scope, imported, remembered
-from .systems import ASKS, HAS, MODULES, QUESTIONS, SYSTEMS, said_by
+from .systems import HAS, said_by
 from .values import (
     COMPARED,
     OPEN,
@@ -37,8 +34,6 @@ from .values import (
 _DEEP = 12  # names and functions that are followed, one from another
 _METHODS = {"startswith", "endswith", "lower", "upper", "casefold", "strip", "capitalize", "title"}
 _BUILTINS: dict[str, Callable[..., object]] = {"bool": bool, "any": any, "all": all, "len": len, "str": str}
-_NAMES_HERE = {os.name: 0, sys.platform: 1, platform.system(): 2}
-
 
 _Key = tuple[ast.expr, Def | None, int, int]
 #: Answers that no argument of a call has a part in, by the two systems.
@@ -48,11 +43,9 @@ remembered(_remembered.clear)
 
 
 @dataclass(eq=False, slots=True)
-class Asker:
+class Asker(Systems):
     """Asks what code would do on the stack `there` that ran on the stack `here`; `frames` are the innermost first."""
 
-    here: str
-    there: str
     frames: Sequence[Frame]
     used: set[ast.expr] = field(default_factory=set)  # arguments that a condition further in was followed to
     reach: int = 0  # the outermost frame that had a part in the answers
@@ -131,13 +124,13 @@ class Asker:
             case ast.Constant(value=value):
                 return value, value
             case ast.Name(id=name):
-                return self._question(node, scope) or self._name(name, scope)
+                return self.question(node, scope) or self._name(name, scope)
             case ast.Attribute(value=value, attr=attr):
-                return self._question(node, scope) or self._attribute(value, attr, scope)
+                return self.question(node, scope) or self._attribute(value, attr, scope)
             case ast.Call():
-                return self._question(node, scope) or self._call(node, scope)
+                return self.question(node, scope) or self._call(node, scope)
             case ast.Subscript(value=value, slice=key):
-                return self._question(node, scope) or self._item(value, key, scope)
+                return self.question(node, scope) or self._item(value, key, scope)
             case ast.UnaryOp(op=ast.Not(), operand=operand):
                 found = self.ask(operand, scope)
                 return found if isinstance(found, Vague) else (not found[0], not found[1])
@@ -169,31 +162,6 @@ class Asker:
                 return OPEN
         return SAME
 
-    def _question(self, node: ast.expr, scope: Scope) -> Answer | None:
-        """The answer to a plain question for the system; None if it is none."""
-        at = QUESTIONS.get(self.dotted(node, scope))
-        return None if at is None else (SYSTEMS[self.here][at], SYSTEMS[self.there][at])
-
-    def dotted(self, node: ast.expr, scope: Scope) -> str:
-        """The name of what is asked for, as the standard library has it: ``sys.platform``; empty if it has none."""
-        match node:
-            case ast.Name(id=name):
-                for found in (*scope.code.globals.get(name, ()), *self._locals(name, scope)):
-                    if isinstance(found.value, tuple):
-                        module, what = found.value
-                        return f"{module}.{what}".strip(".") if not os.path.isabs(module) else ""
-                return name if name in ("os", "sys", "platform", "socket") else ""
-            case ast.Attribute(value=value, attr=attr):
-                inner = self.dotted(value, scope)
-                return f"{inner}.{attr}".replace("_socket.", "socket.", 1) if inner else ""
-            case ast.Call(func=func, args=[], keywords=[]):
-                inner = self.dotted(func, scope)
-                return f"{inner}()" if inner else ""
-            case ast.Subscript(value=value, slice=ast.Constant(value=int(key))):
-                inner = self.dotted(value, scope)
-                return f"{inner}[{key}]" if inner else ""
-        return ""
-
     def _choice(self, test: Answer, body: ast.expr, other: ast.expr, scope: Scope) -> Answer:
         one, two = self.ask(body, scope), self.ask(other, scope)
         if test is OPEN:
@@ -216,9 +184,6 @@ class Asker:
 
     # --- names --------------------------------------------------------------------------------------------------------
 
-    def _locals(self, name: str, scope: Scope) -> Sequence[Definition]:
-        return scope.code.locals(scope.function).get(name, ()) if scope.function is not None else ()
-
     def _name(self, name: str, scope: Scope) -> Answer:
         function = scope.function
         found: Answer | None = None
@@ -226,14 +191,14 @@ class Asker:
             if name in parameters(function):
                 found = self._argument(name, scope)
             line = self.frames[scope.at].place.line if 0 <= scope.at < len(self.frames) else 1 << 30
-            assigned = [it for it in self._locals(name, scope) if it.line <= line and it.line < scope.line]
+            assigned = [it for it in locals_of(name, scope) if it.line <= line and it.line < scope.line]
             if assigned:
                 found = self._last(assigned, found, scope)
             if found is None and (around := outer(scope)) is not None:
                 return self._name(name, around)
         if found is None:
             found = self._global(name, scope.code)
-        return self._flag(name) if found is None else found
+        return self.flag(name) if found is None else found
 
     def _last(self, assigned: Sequence[Definition], before: Answer | None, scope: Scope) -> Answer | None:
         """What a name is after these assignments."""
@@ -241,7 +206,7 @@ class Asker:
         for it in assigned:
             then = Scope(scope.code, scope.function, scope.at, it.line)
             try:
-                made = self.hold([_framed(condition, then) for condition in it.conditions])
+                made = self.hold([framed(condition, then) for condition in it.conditions])
             except Open:
                 return OPEN
             value = self._defined(it, then)
@@ -259,7 +224,7 @@ class Asker:
     def _taken(self, it: Definition, scope: Scope) -> bool | None:
         """Whether an assignment was made on both systems, by conditions whose answer is known."""
         for condition in it.conditions:
-            found = self.ask(condition.test, _framed(condition, scope).scope)
+            found = self.ask(condition.test, framed(condition, scope).scope)
             if isinstance(found, Vague):
                 return None
             if bool(found[0]) != condition.held:
@@ -276,7 +241,7 @@ class Asker:
                     return SAME
                 code = imported(module)
                 found = self._global(name, code) if code is not None and name else None
-                return self._flag(name) if found is None and name else SAME if found is None else found
+                return self.flag(name) if found is None and name else SAME if found is None else found
         return SAME
 
     def _global(self, name: str, code: Code) -> Answer | None:
@@ -292,59 +257,26 @@ class Asker:
         finally:
             self._under.pop()
         if found is SAME or found is None:
-            live = self._live(name, code)
-            return live if live is not None else (self._flag(name) if said_by(name) else SAME)
+            live = self.live(name, code)
+            return live if live is not None else (self.flag(name) if said_by(name) else SAME)
         return found
 
-    def _live(self, name: str, code: Code) -> Answer | None:
-        """A name that stands for this very system, by what the module that is loaded has for it."""
-        value = value_of(code.file, name)
-        if isinstance(value, str) and value in _NAMES_HERE:
-            at = _NAMES_HERE[value]
-            return SYSTEMS[self.here][at], SYSTEMS[self.there][at]
-        return None
-
-    def _flag(self, name: str) -> Answer:
-        """A name by what it says."""
-        if (stacks := said_by(name)) is not None:
-            return self.here in stacks, self.there in stacks
-        return OPEN if ASKS.search(name) else SAME
-
     def _attribute(self, value: ast.expr, attr: str, scope: Scope) -> Answer:
-        module = self.dotted(value, scope)
+        module = dotted(value, scope)
         if module and f"{module}.{attr}" in HAS:
             return SAME
-        if module and (code := imported(module) or self._beside(value, scope)) is not None:
+        if module and (code := imported(module) or beside(value, scope)) is not None:
             found = self._global(attr, code)
-            return self._flag(attr) if found is None else found
-        if (code := self._beside(value, scope)) is not None and (found := self._global(attr, code)) is not None:
+            return self.flag(attr) if found is None else found
+        if (code := beside(value, scope)) is not None and (found := self._global(attr, code)) is not None:
             return found
-        answers = [self._member(it) for it in self._members(attr, scope)]
+        answers = [self._member(it) for it in members(attr, scope, self.frames)]
         for answer in answers:
             if differs(answer):
                 return answer if len(answers) == 1 else OPEN
-        flag = self._flag(attr)
+        flag = self.flag(attr)
         inner = self.ask(value, scope)
         return flag if flag is not SAME or not differs(inner) else OPEN
-
-    def _beside(self, value: ast.expr, scope: Scope) -> Code | None:
-        """The code of a module that was imported relatively."""
-        if isinstance(value, ast.Name):
-            for found in scope.code.globals.get(value.id, ()):
-                if isinstance(found.value, tuple) and (code := imported(_joined(*found.value))) is not None:
-                    return code
-        return None
-
-    def _members(self, attr: str, scope: Scope) -> Iterator[Definition]:
-        """What an attribute stands for, in the files of the trail; else in all that this process has loaded."""
-        near = [frame.scope.code for frame in self.frames] if scope.at >= 0 else []
-        codes = [c for c in {id(c): c for c in (scope.code, *near)}.values() if not is_stdlib(c.file)]
-        found = [it for code in codes for it in code.attributes(attr)]
-        yield from found
-        if not any(isinstance(it.value, ast.expr) for it in found):
-            for code in elsewhere(attr):
-                if code not in codes:
-                    yield from code.attributes(attr)
 
     def _member(self, it: Definition) -> Answer:
         try:
@@ -382,9 +314,9 @@ class Asker:
     def _call(self, node: ast.Call, scope: Scope) -> Answer:
         match node:
             case ast.Call(func=ast.Name(id="hasattr"), args=[module, ast.Constant(value=str(name))]):
-                return self._there_is(module, name, scope)
+                return self.there_is(module, name, scope)
             case ast.Call(func=ast.Name(id="getattr"), args=[module, ast.Constant(value=str(name)), default]):
-                answer = self._there_is(module, name, scope)
+                answer = self.there_is(module, name, scope)
                 if isinstance(answer, Vague):
                     return answer
                 other = self.ask(default, scope)
@@ -403,20 +335,10 @@ class Asker:
                 if not isinstance(found, Vague):
                     return _BUILTINS[name](found[0]), _BUILTINS[name](found[1])
         if self.is_required(node, scope):
-            return self._honoured(node)
+            return self.required(node)
         if self.arguments(node, scope):
             return OPEN
         return self._result(node.func, scope)
-
-    def is_required(self, call: ast.Call, scope: Scope) -> bool:
-        """Whether a call is of our own ``require``."""
-        return self.dotted(call.func, scope) in CALLED
-
-    def _honoured(self, call: ast.Call) -> Answer:
-        """Whether what it requires is honoured; here it was."""
-        rules = required(call)
-        answers = [None] if rules is None else [honoured(rule, self.there) for rule in rules]
-        return (True, False) if False in answers else OPEN if None in answers else (True, True)
 
     def arguments(self, call: ast.Call, scope: Scope) -> list[ast.expr]:
         """The arguments of a call that differ."""
@@ -425,43 +347,12 @@ class Asker:
 
     def _result(self, func: ast.expr, scope: Scope) -> Answer:
         """What a function gives back, by its name, and by what it says."""
-        found = self.function(func, scope)
+        found = function(func, scope)
         if found is not None:
             return self._returned(found[0], found[1].code)
         if isinstance(func, ast.Attribute):
             return self.ask(func, scope)
-        return self._flag(func.id) if isinstance(func, ast.Name) else SAME
-
-    def function(self, func: ast.expr, scope: Scope) -> tuple[Def, Scope] | None:
-        """The function that a name stands for, as far as it is found."""
-        found = self.definition(func, scope)
-        return (found.value, found.scope) if found is not None and isinstance(found.value, Def) else None
-
-    def definition(self, func: ast.expr, scope: Scope) -> Definition | None:
-        """Where a function is defined that a name stands for."""
-        return next((it for it in self._named(func, scope) if isinstance(it.value, Def)), None)
-
-    def _named(self, func: ast.expr, scope: Scope) -> Iterator[Definition]:
-        """What the name of a function or class stands for, here or in the module that it is imported from."""
-        name, code = "", None
-        if isinstance(func, ast.Name):
-            for it in (*self._locals(func.id, scope), *scope.code.globals.get(func.id, ())):
-                if isinstance(it.value, tuple):
-                    code, name = imported(it.value[0]), it.value[1]
-                else:
-                    yield it
-        elif isinstance(func, ast.Attribute):
-            code, name = imported(self.dotted(func.value, scope)) or self._beside(func.value, scope), func.attr
-        if code is not None and not is_stdlib(code.file):
-            yield from code.globals.get(name, ())
-
-    def constructor(self, func: ast.expr, scope: Scope) -> tuple[Def, Scope] | None:
-        """What makes an object of the class that a name stands for, where it says so itself."""
-        for it in self._named(func, scope):
-            if isinstance(it.value, ast.ClassDef):
-                found = [node for node in it.value.body if isinstance(node, Def) and node.name == "__init__"]
-                return (found[0], it.scope) if found else None
-        return None
+        return self.flag(func.id) if isinstance(func, ast.Name) else SAME
 
     def _returned(self, function: Def, code: Code) -> Answer:
         """What a function returns; OPEN where it asks for the system in more ways than are followed."""
@@ -507,21 +398,3 @@ class Asker:
             if isinstance(node, ast.Return) and node.value is not None and differs(self.ask(node.value, scope)):
                 return True
         return False
-
-    def _there_is(self, module: ast.expr, name: str, scope: Scope) -> Answer:
-        whose = self.dotted(module, scope)
-        if whose == "sys.modules" and name in MODULES:
-            return self.here in MODULES[name], self.there in MODULES[name]
-        stacks = HAS.get(f"{whose}.{name}")
-        if stacks is not None:
-            return self.here in stacks, self.there in stacks
-        return OPEN if whose in ("socket", "os", "select", "sys", "signal") else SAME
-
-
-def _joined(module: str, name: str) -> str:
-    return os.path.join(module, name) if os.path.isabs(module) and name else module if not name else f"{module}.{name}"
-
-
-def _framed(condition: Condition, scope: Scope) -> Condition:
-    """A condition whose names are looked up in the frame that its function has."""
-    return Condition(condition.test, condition.held, scope) if condition.scope.function is scope.function else condition

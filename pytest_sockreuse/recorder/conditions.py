@@ -17,6 +17,7 @@ from itertools import pairwise
 from ..dataclass import dataclass
 from ..options import options
 from ..scenario import Option
+from . import lookup
 from .asker import Asker
 from .events import INNER, staged, whose
 from .frames import Frame, frames
@@ -122,9 +123,7 @@ class _Reading:
                 case ast.Match(cases=cases) if differs(self.asker.ask(node.subject, frame.scope)):
                     if not all(_harmless(case.body) for case in cases):
                         self.unknown()
-                case ast.Expr(value=ast.Call(func=func)) if deep < 2 and (
-                    found := self.asker.function(func, frame.scope)
-                ):
+                case ast.Expr(value=ast.Call(func=func)) if deep < 2 and (found := lookup.function(func, frame.scope)):
                     inner = Frame(frame.place, Scope(found[1].code, found[0]))
                     self.helper(found[0], inner, deep + 1)
 
@@ -135,7 +134,7 @@ class _Reading:
                 if differs(self.asker.ask(call, scope)):
                     self.unknown()
             elif deep < _DEEP:
-                found = self.asker.function(call.func, scope) or self.asker.constructor(call.func, scope)
+                found = lookup.function(call.func, scope) or lookup.constructor(call.func, scope)
                 if found is not None:
                     self.required(found[0], Scope(found[1].code, found[0]), deep + 1)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
+from . import lookup
 from .asker import Asker
 from .loaded import is_stdlib
 from .syntax import Code, Def, Definition, Scope
@@ -51,7 +52,7 @@ class Helpers:
         """The functions that are called, or handed on to be called."""
         for call in calls:
             for func in (call.func, *call.args, *(keyword.value for keyword in call.keywords)):
-                found = self.asker.definition(func, scope)
+                found = lookup.definition(func, scope)
                 if found is None and func is call.func and isinstance(func, ast.Attribute):
                     methods = (it for it in scope.code.attributes(func.attr) if isinstance(it.value, Def))
                     found = next(methods, None)

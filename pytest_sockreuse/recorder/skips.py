@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from typing import Any
 
+from . import lookup
 from .asker import Asker
 from .conditions import imports, skips
 from .helpers import Helpers
@@ -161,7 +162,7 @@ def _mark(mark: ast.expr, scope: Scope, asker: Asker, deep: int = 0) -> bool | N
                 if isinstance(it.value, tuple) and (code := imported(it.value[0])) is not None:
                     return _mark(ast.Name(it.value[1], ast.Load()), Scope(code), asker, deep + 1)
         case ast.Attribute(value=value, attr=name) if deep < 4:
-            code = imported(asker.dotted(value, scope))
+            code = imported(lookup.dotted(value, scope))
             if code is not None and name in code.globals:
                 return _mark(ast.Name(name, ast.Load()), Scope(code), asker, deep + 1)
     return False
