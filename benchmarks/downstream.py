@@ -108,7 +108,7 @@ class Project:
                     stderr=subprocess.STDOUT, timeout=_PATIENCE, check=False,
                 )  # fmt: skip
             wall, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
-            said = json.loads(out.read_text())
+            said = json.loads(out.read_text().replace(str(HERE / "projects"), "HERE"))
         cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
         return Run(said["results"], said["found"], said["unknown"], said["sockets"], wall, cpu)
 
