@@ -34,7 +34,6 @@ from .values import (
 _DEEP = 12  # names and functions that are followed, one from another
 _METHODS = {"startswith", "endswith", "lower", "upper", "casefold", "strip", "capitalize", "title"}
 _BUILTINS: dict[str, Callable[..., object]] = {"bool": bool, "any": any, "all": all, "len": len, "str": str}
-
 _Key = tuple[ast.expr, Def | None, int, int]
 #: Answers that no argument of a call has a part in, by the two systems.
 _remembered: dict[tuple[str, str], dict[_Key, tuple[Answer, int]]] = {}
