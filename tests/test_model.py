@@ -275,6 +275,18 @@ def test_every_known_version_is_modelled_or_says_why_not(platform: Platform) -> 
             "B.connect([::ffff:224.0.0.1]:P)\nB.disconnect()\nB.connect([::ffff:224.0.0.1]:P)\n",
             {"B.connect#2": "ENETUNREACH", "B.connect#5": "ENETUNREACH"},
         ),
+        # a SYN to what is left of a connection is sent again at once, not after a second
+        (
+            "ephemeral 40001-40002\nsysctl net.ipv4.tcp_max_tw_buckets = 1\n"
+            "A = tcp4()\nA.bind(127.0.0.1:P)\nA.listen()\nB = tcp4()\nB.connect(127.0.0.1:P)\nC = A.accept()\n"
+            "B.close()\nC.close()\nD = tcp4()\nD.connect(127.0.0.1:P)\nD.close()\nF = tcp4()\nF.connect(127.0.0.1:P)\nG = tcp4()\nG.connect(127.0.0.1:P)\n",
+            {"G.connect": "EADDRNOTAVAIL"},
+        ),
+        # a group is bound, but not sent from
+        (
+            "A = udp6()\nA.bind([::ffff:0.0.0.0]:0)\nA.disconnect()\nA.bind([ff05::1]:P)\n",
+            {"A.bind#2": "bind() to a group of a socket that keeps an address"},
+        ),
         # a mapped group is an address of the socket as any other
         (
             "sysctl net.ipv6.conf.lo.disable_ipv6 = 1\nC = udp6()\nC.bind([::ffff:224.0.0.1]:P)\nC.sendto([::1]:Q)\n",

@@ -9,6 +9,7 @@ from __future__ import annotations
 from ...platforms import Platform
 from ...scenario import Option
 from .. import stream
+from ..address import parsed
 from ..clause import Book, Declared, Errno, Unknown
 from ..ports import Value
 from ..sock import CLOSE, CLOSE_WAIT, LISTEN, Sock
@@ -164,6 +165,8 @@ class Linux:
             self._privilege(m, sk, port)
             self._unbound(m, sk)
             address = check_local(m, sk, host)
+            if sk.addr_lock and parsed(host)[1:] == (6, "multicast"):  # which does not become its source
+                raise Unknown("bind() to a group of a socket that keeps an address")
         before = sk.laddr, sk.v6only, sk.told
         sk.laddr, sk.told = address, ""
         if ":" in address and address != "::" and SPECIFIC_V6ONLY in m.on:

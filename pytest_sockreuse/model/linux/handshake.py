@@ -73,9 +73,7 @@ def arrive(m: Machine, lives: stream.Lives, sk: Sock) -> bool:
     if back is not None:
         if back.state == TIME_WAIT:
             refused = refused or back.half
-        else:
-            m.now += 1  # a challenge ACK, a reset, and the SYN again
-        stream.take_reset(m, lives, back)
+        stream.take_reset(m, lives, back)  # else a challenge ACK, a reset, and two jiffies later the SYN again
     if listener is None or refused:
         raise Errno("ECONNREFUSED", NO_LISTENER)
     ready = sum(child.connected for child in listener.queue)
