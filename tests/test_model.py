@@ -279,7 +279,8 @@ def test_every_known_version_is_modelled_or_says_why_not(platform: Platform) -> 
         (
             "ephemeral 40001-40002\nsysctl net.ipv4.tcp_max_tw_buckets = 1\n"
             "A = tcp4()\nA.bind(127.0.0.1:P)\nA.listen()\nB = tcp4()\nB.connect(127.0.0.1:P)\nC = A.accept()\n"
-            "B.close()\nC.close()\nD = tcp4()\nD.connect(127.0.0.1:P)\nD.close()\nF = tcp4()\nF.connect(127.0.0.1:P)\nG = tcp4()\nG.connect(127.0.0.1:P)\n",
+            "B.close()\nC.close()\nD = tcp4()\nD.connect(127.0.0.1:P)\nD.close()\n"
+            "F = tcp4()\nF.connect(127.0.0.1:P)\nG = tcp4()\nG.connect(127.0.0.1:P)\n",
             {"G.connect": "EADDRNOTAVAIL"},
         ),
         # a group is bound, but not sent from
