@@ -12,8 +12,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-#: No plugin of pytest but those that are named: whatever else is installed here would only add noise.
-_ALONE = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+#: No plugin of pytest but those that are named: whatever else is installed here would only add noise. What is installed
+#: is compiled, so what runs from a checkout may be.
+_ALONE = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONDONTWRITEBYTECODE": ""}
 PYTEST = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
 OURS = [*PYTEST, "-p", "pytest_sockreuse.plugin"]
 

@@ -39,7 +39,7 @@ def rule() -> Ratio:
     count = len(load(rules=[_RULE], check=False).variants)
     with _tests(count) as at:
         ours = [*OURS, f"--sockreuse={_RULE}", "--sockreuse-only"]
-        return least(1, lambda: ran(ours, at), lambda: ran(PYTEST, at))
+        return least(2, lambda: ran(ours, at), lambda: ran(PYTEST, at))
 
 
 def collect() -> Ratio:

@@ -126,17 +126,19 @@ _done: dict[str, Trial] = {}  # by the name asked for: the OS under a process st
 def tried(names: Iterable[str]) -> list[Trial]:
     """The trials of the rules called so, each performed once a process. Raises UnknownRule."""
     names = list(names)
-    guards = {name: find(name) for name in dict.fromkeys(names) if name not in _done}
-    if guards:
-        _done.update(zip(guards, _try(list(guards.values())), strict=True))
+    new = [name for name in dict.fromkeys(names) if name not in _done]
+    if new:
+        _done.update(zip(new, _try(new), strict=True))
     return [_done[name] for name in names]
 
 
-def _try(guards: Sequence[Guard]) -> list[Trial]:
+def _try(names: Sequence[str]) -> list[Trial]:
     if getattr(sys, "frozen", False):  # sys.executable is the application, which would start itself again and again
         why = Verdict("unsupported", reason="needs a Python interpreter beside the program, which is frozen")
-        return [Trial(guard, tuple((variant, None, why) for variant in guard.variants)) for guard in guards]
+        return [Trial(guard, tuple((variant, None, why) for variant in guard.variants)) for guard in map(find, names)]
     with Runner() as runner:
+        runner.begin()  # while the data is read
+        guards = list(map(find, names))
         for guard in guards:
             for variant in guard.variants:
                 runner.ask(variant.scenario)

@@ -173,6 +173,8 @@ class FakeKernel:
     def __exit__(self, *_: object) -> None:
         assert not self.asked
 
+    def begin(self) -> None: ...
+
     def ask(self, scenario: Scenario) -> None:
         self.asked.append(scenario)
 

@@ -59,6 +59,10 @@ class Ahead:
         self._lane_of: dict[str, _Lane] = {}  # of what was asked and not yet fetched
         self._answers: dict[str, Observation | Broken] = {}
 
+    def begin(self) -> None:
+        """Start the main lane's worker, before it is asked."""
+        self._main.runner.begin()
+
     def isolation(self) -> str:
         """How scenarios are isolated (see `sandbox.isolation`). Raises Broken."""
         return self._main.runner.isolation()

@@ -43,14 +43,19 @@ class SuiteSession:
                 f"sockreuse_timeout: {config.getini('sockreuse_timeout')!r} is no number of seconds"
             ) from None
         self.root = Path(config.getini("sockreuse_conformance") or CONFORMANCE)
-        self.suite = self._load()
-        self.select = self._nodes()
-        self.report = self._report_path()
+        self.select: list[str] = config.option.sockreuse_select
         self.ahead = Ahead(seconds, shared=not self.select)  # what somebody asks to look at is performed alone
+        self.ahead.begin()  # while the data is read
         try:
+            self.suite = self._load()
+            self._check_nodes()
+            self.report = self._report_path()
             self.isolation = self.ahead.isolation()
         except Broken as error:
             raise pytest.UsageError(f"sockreuse: {error}") from None
+        except pytest.UsageError:
+            self.ahead.close()
+            raise
         self.results: dict[str, Results] = {}
         self._seen_here: dict[str, Result] = {}  # by the node of a test that this process performs
         self.selected = 0
@@ -80,16 +85,15 @@ class SuiteSession:
         except DataError as error:
             raise pytest.UsageError(f"the conformance data is wrong:\n{error}") from None
 
-    def _nodes(self) -> list[str]:
+    def _check_nodes(self) -> None:
         """The nodes that were named; here, since a worker of xdist cannot say what is wrong when it collects."""
-        nodes: list[str] = self.config.option.sockreuse_select
-        ids = [f"sockreuse::{variant.case.rule}::{variant.name}" for variant in self.suite.variants] if nodes else []
-        for node in nodes:
+        variants = self.suite.variants if self.select else ()
+        ids = [f"sockreuse::{variant.case.rule}::{variant.name}" for variant in variants]
+        for node in self.select:
             if not any(_under(id_, node) for id_ in ids):
                 raise pytest.UsageError(
                     f"no node {node!r} in the suite (see pytest --sockreuse-only --collect-only -q)"
                 )
-        return nodes
 
     def _report_path(self) -> Path | None:
         if self.config.option.sockreuse_report is None or hasattr(self.config, "workerinput"):

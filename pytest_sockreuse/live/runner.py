@@ -114,6 +114,12 @@ class Runner:
             raise Broken(f"the runner failed:\n{error}")
         return Observation(current().name, tuple(StepOutcome(*step) for step in steps), ports, not_run)
 
+    def begin(self) -> None:
+        """Start the worker, which takes a while, before anything is asked; where it cannot be, an answer says so."""
+        self._after_fork()
+        if self._worker is None:
+            self._start()
+
     def isolation(self) -> str:
         """How the worker isolates scenarios (see `sandbox.isolation`); to be asked before scenarios. Raises Broken."""
         self._after_fork()
