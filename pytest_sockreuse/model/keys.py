@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterable, Iterator
 from functools import cache
 from operator import attrgetter
 from typing import Any
@@ -17,13 +17,14 @@ from .machine import Held, Machine
 from .outlook import Outlook
 from .ports import RARE, PortSpace
 from .sock import ESTABLISHED, Sock
-from .states import ATOMS, frozen, slots
+from .states import ATOMS, frozen, slots, values
 
 CROWD = 11  # sockets of one port up to which their number may matter to a bind() by number (Linux UDP looks for 10)
 
 _LINKS = frozenset({"port", "shown", "rport", "bound_at", "options", "queue", "peer", "group"})
 _PLAIN = tuple(name for name in Sock.__slots__ if name not in _LINKS)
 _plain = attrgetter(*_PLAIN)
+_BARE = ATOMS - {int}  # what is no port
 _PORTS = frozenset({"dest"})  # of a family's sockets: attributes that hold a port
 _RX, _ERROR = _PLAIN.index("rx"), _PLAIN.index("error")
 
@@ -57,7 +58,7 @@ class Keys:
         Equal only for states between which nothing that comes can tell. Forgets what of `m` cannot matter.
         """
         outlook, at = self.outlook, self.at
-        self.m = m
+        self.m, self.symbols = m, m.space.symbols
         self.colours: dict[int, list[int]] = {}
         for name in [name for name in m.names if not outlook.alive(name, at)]:
             self._end(m.names.pop(name).sock)
@@ -239,7 +240,7 @@ class Keys:
             elif kind in (list, tuple):
                 todo += it
             elif kind not in (set, Machine, PortSpace) and not frozen(kind) and not callable(it):
-                todo += [getattr(it, name) for name in slots(kind)]
+                todo += values(kind)(it)
 
     def _keyed(self, table: dict[Any, Any]) -> None:
         """Note the ports that a table has an entry of."""
@@ -250,7 +251,7 @@ class Keys:
     def _port(self, value: Any) -> Any:
         """An int, or a tuple of them, with anonymous ports and port symbols by another name."""
         if type(value) is int:
-            return self.ranks.get(value) or self.m.space.symbols.get(value, value)
+            return self.ranks.get(value) or self.symbols.get(value, value)
         if type(value) is tuple:
             return tuple([self._port(part) for part in value])
         return value
@@ -268,8 +269,7 @@ class Keys:
                 return
             self.met[id(it)] = -1 - len(self.met)
             parts += (self._look(it), self._port(it.port), self._port(it.rport), self._port(it.shown))
-            for name in _more(kind):
-                self._emit(getattr(it, name))
+            self._emit_all([getattr(it, name) for name in _more(kind)])
             self._queue(it)
             self._emit(it.peer)
             self._emit(it.group)
@@ -280,8 +280,7 @@ class Keys:
                 return
             self.met[id(it)] = -1 - len(self.met)
             parts.append("[")
-            for part in self._ordered(it):
-                self._emit(part)
+            self._emit_all(self._ordered(it))
             parts.append("]")
         elif kind is dict:
             rows = [(self._port(key), part) for key, part in it.items() if part or type(part) not in (dict, list)]
@@ -290,18 +289,27 @@ class Keys:
             for key, part in rows:
                 parts.append(key)
                 if type(part) is list and len(part) > 1:
-                    for one in self._ordered(self._few(part)):
-                        self._emit(one)
+                    self._emit_all(self._ordered(self._few(part)))
                     parts.append("]")
                 else:
-                    self._emit(part)
+                    self._emit_all((part,))
         elif kind is set:
             parts.append(frozenset(it))
         elif kind in (Machine, PortSpace) or frozen(kind) or callable(it):
             return
         else:
-            for name in slots(kind):
-                self._emit(getattr(it, name))
+            self._emit_all(values(kind)(it))
+
+    def _emit_all(self, these: Iterable[Any]) -> None:
+        """The same of several, most of which are plain."""
+        parts, port = self.parts, self._port
+        for it in these:
+            if type(it) in _BARE:
+                parts.append(it)
+            elif type(it) in (int, tuple):
+                parts.append(port(it))
+            else:
+                self._emit(it)
 
     def _sketch(self, sk: Sock) -> None:
         """Of a socket whose port is not asked for any more: what its name and close() may show."""

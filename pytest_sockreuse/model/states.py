@@ -23,10 +23,21 @@ def slots(kind: Any) -> tuple[str, ...]:
 
 
 @cache
-def _values(kind: Any) -> Callable[[object], tuple[Any, ...]]:
+def values(kind: Any) -> Callable[[object], tuple[Any, ...]]:
+    """What gives all that the slots of such an object hold."""
     names = slots(kind)
     get = attrgetter(*names)
     return get if len(names) > 1 else lambda it: (get(it),)
+
+
+@cache
+def _copier(kind: Any) -> Callable[[Any, dict[int, Any]], Any]:
+    """What copies such an object: a function made for its slots; to set them by name takes longer."""
+    lines = ["def copier(it, memo):", " made = memo[id(it)] = new(kind)"]
+    lines += [f" made.{name} = p if type(p := it.{name}) in ATOMS else copy(p, memo)" for name in slots(kind)]
+    made = {"new": object.__new__, "kind": kind, "ATOMS": ATOMS, "copy": _copy}
+    exec("\n".join([*lines, " return made"]), made)
+    return made["copier"]  # type: ignore[no-any-return]
 
 
 def _own_slots(base: type) -> tuple[str, ...]:
@@ -50,13 +61,14 @@ def _copy(it: Any, memo: dict[int, Any]) -> Any:
         return known
     if kind is list:
         made = memo[id(it)] = []
-        made += [_copy(part, memo) for part in it]
+        made += [part if type(part) in ATOMS else _copy(part, memo) for part in it]
     elif kind is dict:
-        made = memo[id(it)] = {}
+        made = memo[id(it)] = dict(it)
         for key, part in it.items():
-            made[key] = _copy(part, memo)
+            if type(part) not in ATOMS:
+                made[key] = _copy(part, memo)
     elif kind is tuple:
-        made = tuple([_copy(part, memo) for part in it])
+        made = it if ATOMS.issuperset(map(type, it)) else tuple([_copy(part, memo) for part in it])
     elif kind is set:
         made = memo[id(it)] = set(it)
     elif kind is Machine:  # of which a family's tables know: it may be one that this state was taken over from
@@ -64,9 +76,7 @@ def _copy(it: Any, memo: dict[int, Any]) -> Any:
     elif frozen(kind) or callable(it):
         made = it
     else:
-        made = memo[id(it)] = object.__new__(kind)
-        for name, part in zip(slots(kind), _values(kind)(it), strict=True):
-            setattr(made, name, part if type(part) in ATOMS else _copy(part, memo))
+        made = _copier(kind)(it, memo)
     return made
 
 
