@@ -85,6 +85,8 @@ TEXTS = {
     "way-out": b"sysctl net.ipv4/../../kernel/hostname = evil\nA = tcp4()",
     "kernel": b"sysctl kernel.core_pattern = |/bin/sh\nA = tcp4()",
     "route": b"sysctl net.ipv4.route.flush = 1\nA = tcp4()",
+    "settings": b"sysctl net.core.somaxconn = 7\nsysctl net.ipv6.conf.all.disable_ipv6 = 1\nA = tcp4()\n"
+    b"A.bind(0.0.0.0:P)\nA.listen()",
     "device": b"device ../../x\nA = tcp4()",
     "devices": b"".join(b"device d%d\n" % number for number in range(200)) + SCENARIO,
     "foreign": b"A = udp4()\nA.sendto(192.0.2.1:9)\nB = tcp4()\nB.connect(224.0.0.1:9)\nA.bind(255.255.255.255:P)",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import glob
+import itertools
 import os
 import re
 import resource
@@ -24,13 +25,14 @@ import psutil
 if sys.platform == "win32":
     raise SystemExit("attacks are made on POSIX")
 
-from witness import witnessed
+from witness import ANOTHERS, witnessed
 
 PROCESSOR = 60  # seconds of processor time that one command may take
 MEMORY = 600  # MiB
 MESSAGE = 5_000  # characters about a mistake
 _WALL = 900  # seconds until a command counts as hung, on a machine that is busy with other things
 _PATIENCE = 10.0  # seconds in which what a killed command has started ends
+_SETTINGS = [f"/proc/sys/{name}" for name in ("net/[cis]*/*", "net/ipv6/conf/*/disable_ipv6", "kernel/*name")]
 _ADDRESS_SPACE = 4 << 30  # bytes: what grows without end is not to take the machine with it
 
 _MODULES = {"sockreuse": "pytest_sockreuse.cli", "pytest": "pytest"}
@@ -184,7 +186,7 @@ def _standing(place: Path) -> dict[str, tuple[object, ...]]:
 def _settings() -> dict[str, bytes]:
     """The settings of this host that a scenario can name, but for what the kernel itself changes."""
     found = {}
-    for path in (*glob.glob("/proc/sys/net/ipv[46]/*"), *glob.glob("/proc/sys/kernel/*name")):
+    for path in itertools.chain.from_iterable(map(glob.iglob, _SETTINGS)):
         if "mem" not in path and "tfo" not in path:
             with contextlib.suppress(OSError), open(path, "rb", 0) as file:
                 found[path] = file.read()
@@ -254,8 +256,8 @@ def _changes_nothing(attack: Attack, seen: Seen) -> str:
 
 
 def _binds_loopback(attack: Attack, seen: Seen) -> str:
-    found = sorted(set(seen.bound) - attack.binds)
-    return f"binds {', '.join(found)}" if found else ""
+    found = {*seen.bound} - attack.binds - ({ANOTHERS} if "trace" in attack.command else set())  # that is strace
+    return f"reaches {', '.join(sorted(found))}" if found else ""
 
 
 PROMISES: dict[str, Callable[[Attack, Seen], str]] = {

@@ -14,7 +14,7 @@ if sys.platform == "win32":
 
 import confined
 from confined import Before, limit
-from given import SCENARIO
+from given import SCENARIO, TEXTS
 from promises import Attack, Place
 
 # --- ends ahead of time -----------------------------------------------------------------------------------------------
@@ -109,7 +109,7 @@ _STRACE_NEEDS = ("no-killing",)
 
 def hosts() -> Iterator[Attack]:
     """Environments, limits, refused calls and signals that somebody else has set."""
-    files = {"given": SCENARIO, "test_own.py": _OWN}
+    files = {"given": b"--- plain\n" + SCENARIO + b"--- alone\n" + TEXTS["settings"], "test_own.py": _OWN}
     for command in HOSTED:
         words = command.split()
         status = (*STATUS[words[0]], *((126,) if "hold" in words else ()))  # where its command cannot be started

@@ -1,4 +1,4 @@
-"""What a command binds on this host: the kernel asks about each of its bind(), listen() and sendto() beforehand.
+"""What a command binds on this host, and whether it reaches into another process: the kernel asks beforehand.
 
 That is seccomp's user notification. Nothing is seen where calls have other numbers than on x86-64, or where somebody
 else is asked already.
@@ -25,11 +25,16 @@ if sys.platform == "win32":
 import confined
 
 _SENDTO, _BIND, _LISTEN, _OPEN_PROCESS, _GET_DESCRIPTOR = 44, 49, 50, 434, 438
+_TRACE, _READ, _WRITE = 101, 310, 311  # ptrace(), process_vm_readv(), process_vm_writev()
+ANOTHERS = "another process's memory"
 _NEW_LISTENER = 1 << 3
-_ASKED: list[confined.Line] = [  # all bind() and listen(), and sendto() to an address
+_ASKED: list[confined.Line] = [  # all bind() and listen(), sendto() to an address, and those to another's memory
     (0x20, 0, 0, 0),  # the number of the call
-    (0x15, 4, 0, _BIND),
-    (0x15, 3, 0, _LISTEN),
+    (0x15, 7, 0, _BIND),
+    (0x15, 6, 0, _LISTEN),
+    (0x15, 5, 0, _TRACE),
+    (0x15, 4, 0, _READ),
+    (0x15, 3, 0, _WRITE),
     (0x15, 0, 3, _SENDTO),
     (0x20, 0, 0, 16 + 4 * 8),  # the fifth argument
     (0x15, 1, 0, 0),
@@ -42,7 +47,7 @@ _RECEIVE, _SEND, _GO_ON = 0xC0502100, 0xC0182101, 1
 
 @contextlib.contextmanager
 def witnessed() -> Iterator[tuple[Callable[[], None], list[str]]]:
-    """What a process has to call before it becomes the command, and what is bound on this host beyond loopback.
+    """What a process has to call before it becomes the command, and what it reaches on this host beyond loopback.
 
     The list is whole when the context ends, which waits for all processes of the command.
     """
@@ -85,8 +90,10 @@ def _watch(ours: socket.socket, found: list[str]) -> None:
 
 
 def _bound(pid: int, number: int, fd: int, second: int, third: int, _: int, fifth: int, sixth: int) -> Iterator[str]:
-    """What a call binds beyond loopback, in words."""
-    if number == _BIND:
+    """What a call reaches beyond loopback, in words."""
+    if number in (_TRACE, _READ, _WRITE):
+        yield ANOTHERS
+    elif number == _BIND:
         with open(f"/proc/{pid}/mem", "rb", 0) as memory:
             memory.seek(second)
             yield from _foreign(memory.read(min(third, 28)))

@@ -91,14 +91,15 @@ def test_the_harness_sees_a_promise_broken(code: str, why: str, monkeypatch: pyt
     ("code", "why"),
     [
         ("socket.create_server(('127.0.0.1', 0))", []),
-        ("socket.create_server(('', 0))", ["binds 0.0.0.0"]),
-        ("socket.socket(socket.AF_INET6).bind(('::ffff:0.0.0.0', 0))", ["binds ::ffff:0:0"]),
-        ("socket.socket().listen()", ["binds a wildcard address, by listen()"]),
+        ("socket.create_server(('', 0))", ["reaches 0.0.0.0"]),
+        ("socket.socket(socket.AF_INET6).bind(('::ffff:0.0.0.0', 0))", ["reaches ::ffff:0:0"]),
+        ("socket.socket().listen()", ["reaches a wildcard address, by listen()"]),
         (
             "socket.socket(type=socket.SOCK_DGRAM).sendto(b'x', ('127.0.0.1', 9))",
-            ["binds a wildcard address, by sendto()"],
+            ["reaches a wildcard address, by sendto()"],
         ),
         ("a, b = socket.socketpair(); a.sendall(b'x')", []),
+        ("import ctypes; ctypes.CDLL(None).ptrace(16, 1, 0, 0)", ["reaches another process's memory"]),
     ],
 )
 def test_the_harness_sees_what_is_bound(code: str, why: list[str]) -> None:
@@ -126,6 +127,15 @@ def test_groups_and_targets_have_names_of_their_own() -> None:
 def test_the_page_promises_what_the_attacks_check() -> None:
     listed = re.findall(r"^\d\. (.*)$", SECURITY.read_text(encoding="utf-8"), re.M)
     assert listed == list(PROMISES)
+
+
+def test_each_kind_is_held_by_what_exists() -> None:
+    rows = (SECURITY.parent / "attack" / "README.md").read_text(encoding="utf-8").split("|---|---|---|")[1]
+    named = set(re.findall(r"`(\w+)`", "".join(row.split("|")[3] for row in rows.strip().splitlines())))
+    files = (path.read_text(encoding="utf-8") for path in Path(__file__).parent.glob("test_*.py"))
+    tests = {name for text in files for name in re.findall(r"^def (test_\w+)", text, re.M)}
+    assert {name for name in named if not name.startswith("test_")} == ALL.keys() | TARGETS.keys()
+    assert {name for name in named if name.startswith("test_")} <= tests
 
 
 def test_the_bounds_of_the_page_are_those_of_the_code() -> None:
