@@ -135,6 +135,17 @@ def test_many_connections_are_judged_as_one() -> None:
     assert not compared(many).unknown
 
 
+def test_connections_that_nobody_accepts_take_no_listener_away() -> None:
+    events = [*made(3), bind(3), listen(3)]
+    for _ in range(3):
+        events += [*made(4), connect(4, HERE), close(4)]
+    comparison = compared([*events, close(3)])
+    assert [call.verb for call in comparison.piece.calls] == [
+        "socket", "bind", "listen", "socket", "connect", "close", "close",
+    ]  # fmt: skip
+    assert not comparison.unknown
+
+
 def test_a_judgement_is_made_once() -> None:
     comparer, known = Comparer(LINUX, TARGETS), set()
     for port in (40_000, 41_000, 42_000):

@@ -244,7 +244,7 @@ def essential(piece: Piece) -> Piece:
     last = max((n for n, call in enumerate(piece.calls) if call.verb in ("bind", "listen")), default=-1)
     early = {call.sock for call in piece.calls[: last + 1]}
     seen: set[object] = set()
-    gone: set[Traced | None] = set()
+    gone: set[Traced] = set()
     for call in piece.calls[last + 1 :]:
         sock = call.sock
         if sock.copy_of in gone:
@@ -252,7 +252,7 @@ def essential(piece: Piece) -> Piece:
         if call.verb == "connect" and call.outcome == "ok" and not early & {sock, sock.peer}:
             key = (sock.kind, piece.options[sock], call.host, call.number)
             if key in seen:
-                gone |= {sock, sock.peer}
+                gone.update(it for it in (sock, sock.peer) if it is not None)  # None: nobody accepted it
             seen.add(key)
     kept = [
         call
