@@ -1,6 +1,6 @@
 """No statement of the suite and no model part, on any version that either names.
 
-Of versions that no bound in the data or the models tells apart one is asked. About a minute in all, most of it for the
+Of versions that no bound in the data or the models tells apart one is asked. Half a minute in all, most of it for the
 cases with long scenarios, which are therefore asked in one address family only.
 """
 
