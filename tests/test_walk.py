@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 import pytest
 
 from pytest_sockreuse.explorer.draw import texts
-from pytest_sockreuse.model import families, predict
+from pytest_sockreuse.model import families, predict, states
 from pytest_sockreuse.model import walk as walking
 from pytest_sockreuse.model.clause import Unknown
 from pytest_sockreuse.model.course import Course
@@ -299,6 +300,22 @@ def test_a_crowd_of_sockets_in_few_ports_is_few_states(name: str, monkeypatch: p
     prediction = predict(parse(text), named("linux-6.18"))
     assert not prediction.unknown
     assert set(prediction.steps[-1].outcomes) == last
+
+
+def test_what_is_copied_has_a_bound_also_where_each_step_has_one_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    copied = 0
+
+    def fork(machine: Machine[Any], choose: Callable[[int], int]) -> Machine[Any]:
+        nonlocal copied
+        new = states.fork(machine, choose)
+        copied += 1 + len(new.called) + len(new.tuples)
+        return new
+
+    monkeypatch.setattr(walking, "fork", fork)
+    monkeypatch.setattr(walking, "MAX_COPIES", 1_000)
+    text = CROWDS["two listeners whose connections are used"][0].replace("40003", "40004")
+    assert predict(parse(text), named("linux-6.18")).unknown == walking.TOO_MANY
+    assert copied < 1_100
 
 
 def test_a_step_that_was_observed_is_no_other_that_looks_alike() -> None:

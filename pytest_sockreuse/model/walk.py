@@ -178,6 +178,9 @@ class Walk:
         course = Course()
         ways: list[_Way] = []
         while True:
+            if self.copies > MAX_COPIES:
+                self.unknown = TOO_MANY
+                return ways
             machine = fork(state.machine, course.choose)
             self.copies += 1 + len(machine.called) + len(machine.tuples)
             try:
@@ -193,9 +196,6 @@ class Walk:
                 share = machine.chance / state.machine.chance
                 ways.append(_Way(shown, self._state(machine, at + 1), share))
             if not course.next():
-                return ways
-            if self.copies > MAX_COPIES:
-                self.unknown = TOO_MANY
                 return ways
 
     def _renamed(self, state: _State, way: _Way, names: list[str], ours: tuple[str, ...]) -> _State:
