@@ -22,7 +22,7 @@ version = release = __version__
 
 extensions = ["myst_parser", "sphinx.ext.autodoc"]
 root_doc = "docs/index"
-include_patterns = ["docs/**.md", "*.md", "conformance/README.md", "examples/holepunch/README.md"]
+include_patterns = ["docs/**.md", "*.md", "conformance/README.md", "examples/holepunch/README.md", "attack/README.md"]
 exclude_patterns = [".*", "**/.*", "build", "dist", "pytest_sockreuse", "lab-work", "leg", "merged", "node_modules"]
 
 myst_enable_extensions = ["attrs_block", "attrs_inline"]
