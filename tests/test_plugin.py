@@ -92,7 +92,7 @@ class Project:
 def project(project: pytest.Pytester, conformance: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> Project:
     root = conformance(order=ORDER)
     monkeypatch.setenv("PYTEST_ADDOPTS", f"{os.environ['PYTEST_ADDOPTS']} -o 'sockreuse_conformance={root}'")
-    for place, name in ((platforms, "current"), (Runner, "answer")):
+    for place, name in ((platforms, "current"), (Runner, "ask"), (Runner, "answer")):
         monkeypatch.setattr(place, name, getattr(place, name))  # put back what a conftest changes
     project.makepyfile(test_own="def test_own(): pass")
     return Project(project, root)
