@@ -283,6 +283,21 @@ def test_every_known_version_is_modelled_or_says_why_not(platform: Platform) -> 
             "F = tcp4()\nF.connect(127.0.0.1:P)\nG = tcp4()\nG.connect(127.0.0.1:P)\n",
             {"G.connect": "EADDRNOTAVAIL"},
         ),
+        # after a connect() that failed the second datagram goes to the address of that
+        (
+            "A = udp4()\nA.connect(127.0.0.1:P)\nA.connect(192.0.2.1:P)?\nA.send()\n",
+            {"A.connect#2": "ENETUNREACH", "A.send": "send() of a connected UDP socket whose next connect() failed"},
+        ),
+        # MPTCP that is connected to itself hears nothing; once its peer has reset it, it answers as TCP
+        (
+            "A = mptcp4()\nA.bind(127.0.0.1:P)\nA.connect(127.0.0.1:P)\nA.send()\nA.recv()\n",
+            {"A.recv": "what MPTCP gets from itself"},
+        ),
+        (
+            "E = mptcp4()\nE.bind(127.0.0.1:P)\nE.listen()\nF = mptcp4()\nF.connect(127.0.0.1:P)\nG = E.accept()\n"
+            "G.disconnect()\nF.get(IP_MULTICAST_LOOP)\n",
+            {"F.get": "options of MPTCP after a reset"},
+        ),
         # a group is bound, but not sent from
         (
             "A = udp6()\nA.bind([::ffff:0.0.0.0]:0)\nA.disconnect()\nA.bind([ff05::1]:P)\n",

@@ -66,7 +66,7 @@ class Sock:
         self.timestamps = True
         self.bound_at = 0
         self.twofold = False  # a connection of MPTCP on both sides, whose ends are not those of its TCP connection
-        self.tried = False  # an MPTCP socket that a connection was tried with
+        self.tried = False  # MPTCP that a connection was tried with; UDP whose connect() failed while it was connected
         self.past = ""  # Linux UDP over IPv6: the peer before it was disconnected
         self.source = ""  # Linux UDP at a group's or broadcast address: from where it sends since it connected
         self.groups: frozenset[tuple[str, str]] = frozenset()  # Linux: multicast groups, each with a device

@@ -306,6 +306,8 @@ class Linux:
         if sk.proto == "udp":
             outcome = self._datagram(sk, all_)
         else:
+            if sk.mptcp and sk.peer is sk:
+                raise Unknown("what MPTCP gets from itself")
             handshake.hear(m, self.tcp, sk)
             outcome = stream.receive(m, sk, all_, STREAM_ENDED in m.on)
         if outcome not in ("ok", "nothing"):

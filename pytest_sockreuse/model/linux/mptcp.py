@@ -128,6 +128,8 @@ def read(m: Machine, sk: Sock, option: Option) -> str | None:
     if (sk.tried or sk.connected) and (AGAIN not in m.on or (sk.connected and not sk.twofold)):
         raise Unknown("MPTCP after connect()")
     _check(m, name, "EOPNOTSUPP", "EOPNOTSUPP")
+    if sk.connected and sk.state == CLOSE:
+        raise Unknown("options of MPTCP after a reset")
     if name in _MISSING or "MULTICAST" in name or name in multicast.MEMBERSHIPS:
         raise Errno("EOPNOTSUPP", MISSING)
     if name in ("SO_REUSEADDR", "SO_REUSEPORT") and REUSE_OPTIONS not in m.on:

@@ -210,7 +210,12 @@ class Udp:
     def connect(self, m: Machine, sk: Sock, host: str, port: int) -> None:
         """__ip4_datagram_connect, __ip6_datagram_connect."""
         at.check_scope(m, sk, host)
-        way = self._way(m, sk, host)
+        try:
+            way = self._way(m, sk, host)
+        except Errno:
+            sk.tried = sk.state == ESTABLISHED and ":" not in sk.raddr
+            raise
+        sk.tried = False
         if sk.any_ and sk.laddr != way.source:
             sk.laddr = way.source
             self._leave_group(sk)
@@ -254,7 +259,7 @@ class Udp:
             raise Unknown("a link-local address without its device")
         if sk.family == 6 and PAST_PEER in m.on:
             sk.past = sk.raddr or sk.past
-        sk.state, sk.raddr, sk.rport, sk.device = CLOSE, "", 0, ""
+        sk.state, sk.raddr, sk.rport, sk.device, sk.tried = CLOSE, "", 0, "", False
         if not sk.addr_lock:
             self._unlist(m, sk)
             before, sk.laddr, sk.source = sk.laddr, "0.0.0.0" if sk.family == 4 else "::", ""
@@ -271,6 +276,8 @@ class Udp:
             raise Errno("EDESTADDRREQ", NO_DESTINATION)
         if sk.family == 4 and ":" in host:
             raise Errno("EAFNOSUPPORT", at.FAMILY)
+        if sk.tried and not host:
+            raise Unknown("send() of a connected UDP socket whose next connect() failed")
         native = sk.family == 6 and ":" in (parsed(host)[0] if host else sk.raddr)
         native = native and not (host and parsed(host)[2] == "any" and ":" not in sk.laddr)
         port = port if host else sk.rport
