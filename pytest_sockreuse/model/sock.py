@@ -68,7 +68,7 @@ class Sock:
         self.twofold = False  # a connection of MPTCP on both sides, whose ends are not those of its TCP connection
         self.tried = False  # MPTCP that a connection was tried with; UDP whose connect() failed while it was connected
         self.past = ""  # Linux UDP over IPv6: the peer before it was disconnected
-        self.source = ""  # Linux UDP at a group's or broadcast address: from where it sends since it connected
+        self.source = ""  # Linux UDP: from where it sends IPv4 since it connected, if not from `laddr`
         self.groups: frozenset[tuple[str, str]] = frozenset()  # Linux: multicast groups, each with a device
         self.told = ""  # MPTCP: the local address that getsockname reports, where it is not that of its subflow
         self.warm = False  # Linux UDP: it got a datagram while it was connected

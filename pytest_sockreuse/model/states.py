@@ -35,9 +35,11 @@ def _copier(kind: Any) -> Callable[[Any, dict[int, Any]], Any]:
     """What copies such an object: a function made for its slots; to set them by name takes longer."""
     lines = ["def copier(it, memo):", " made = memo[id(it)] = new(kind)"]
     lines += [f" made.{name} = p if type(p := it.{name}) in ATOMS else copy(p, memo)" for name in slots(kind)]
-    made = {"new": object.__new__, "kind": kind, "ATOMS": ATOMS, "copy": _copy}
-    exec("\n".join([*lines, " return made"]), made)
-    return made["copier"]  # type: ignore[no-any-return]
+    made: dict[str, Callable[[Any, dict[int, Any]], Any]] = {}
+    exec(
+        "\n".join([*lines, " return made"]), {"new": object.__new__, "kind": kind, "ATOMS": ATOMS, "copy": _copy}, made
+    )
+    return made["copier"]
 
 
 def _own_slots(base: type) -> tuple[str, ...]:

@@ -220,9 +220,9 @@ class Udp:
             sk.laddr = way.source
             self._leave_group(sk)
             self.rehash(m, sk)
-        fixed = ":" not in sk.laddr and at.kind_of(sk.laddr) not in ("broadcast", "multicast")
-        if ":" not in way.destination and not fixed and not sk.source:  # inet_saddr
-            sk.source = "" if way.source == "0.0.0.0" else way.source
+        own = ":" not in sk.laddr and at.kind_of(sk.laddr) not in ("broadcast", "multicast")
+        if not (own or sk.source or ":" in way.destination or way.source == "0.0.0.0"):
+            sk.source = way.source  # inet_saddr
         for member in sk.group or ():
             member.conns = True
         sk.raddr, sk.rport, sk.state = way.destination, port, ESTABLISHED
