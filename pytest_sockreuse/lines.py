@@ -97,10 +97,30 @@ def placed(text: str, label: str, line: int) -> Step:
     return Step(step.verb, step.name, label, line, *_rest(step))  # `replace` takes twice as long
 
 
-@lru_cache(8192)
-def spelled(text: str) -> str:
-    """A line without index ranges in canonical spelling."""
-    return str(syntax(text))
+@lru_cache(16384)
+def said(text: str) -> tuple[Setting | Step, str, str | None]:
+    """What such a line says; the label of its step where it is the first, and the socket whose port it names.
+
+    Raises Wrong.
+    """
+    item = syntax(text)
+    if isinstance(item, Setting) or item.verb == "wait":
+        return item, "", None
+    return item, f"{item.name}.{item.verb}", item.address.owner if item.address is not None else None
+
+
+@lru_cache(16384)
+def read(text: str) -> tuple[str, bool, str]:
+    """A line as written: what there is of it without comment, whether it has index ranges, its canonical spelling.
+
+    Raises Wrong, but not for what is wrong beyond index ranges.
+    """
+    body, hash_, comment = text.partition("#")
+    note = f"#{comment.rstrip(BLANK)}" if hash_ else ""
+    body = body.strip(BLANK)
+    ranges = "-" in body and RANGE.search(body) is not None
+    shown = spell(body) if ranges or not body else str(syntax(body))
+    return body, ranges, f"{shown}  {note}" if shown and note else shown or note
 
 
 def _single(text: str) -> str:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 
 from .dataclass import dataclass
-from .lines import BLANK, MAX_STEPS, RANGE, Wrong, expand, placed, spell, spelled, syntax
+from .lines import BLANK, MAX_STEPS, Wrong, expand, placed, read, said
 from .scenario import Scenario, ScenarioError, Setting, Step
 
 MAX_LINE = 2_000  # characters
@@ -33,21 +33,16 @@ class _Builder:
     waits: float = 0.0
 
     def feed(self, text: str, line: int) -> None:
-        body, hash_, comment = text.partition("#")
-        note = f"#{comment.rstrip(BLANK)}" if hash_ else ""
-        body = body.strip(BLANK)
-        shown = ""
         try:
-            if "-" in body and RANGE.search(body):
+            body, ranges, shown = read(text)
+            if ranges:
                 self._keep_all(body, line)
-                shown = spell(body)
             elif body:
                 self._keep(body, line)
-                shown = spelled(body)
         except Wrong as wrong:
             indent = len(text) - len(text.lstrip(BLANK))
             raise ScenarioError(line, indent + wrong.at + 1, wrong.expected) from None
-        self.lines.append(f"{shown}  {note}" if shown and note else shown or note)
+        self.lines.append(shown)
 
     def _keep_all(self, text: str, line: int) -> None:
         """Every line that one with index ranges stands for."""
@@ -59,7 +54,7 @@ class _Builder:
             raise Wrong(original(wrong.at), wrong.expected) from None
 
     def _keep(self, text: str, line: int) -> None:
-        item = syntax(text)
+        item, label, owner = said(text)
         if self.size >= MAX_STEPS:
             raise Wrong(0, f"expected at most {MAX_STEPS} steps in a scenario")
         self.size += 1
@@ -70,32 +65,30 @@ class _Builder:
             if device not in ("", "lo", *(other.value for other in self.environment if other.kind == "device")):
                 raise Wrong(text.index("%") + 1, f"expected lo or a device made above, {device} is not")
             self.environment.append(item)
-            return
-        if item.verb == "wait":
+        elif not label:
             self.waits += float(item.seconds)
             if self.waits > MAX_WAIT:
                 raise Wrong(0, f"expected waits of at most {MAX_WAIT:g} s in all")
             self.steps.append(placed(text, "", line))
-            return
-        self._names(item)
-        label = f"{item.name}.{item.verb}"
-        count = self.count[label] = self.count.get(label, 0) + 1
-        self.steps.append(placed(text, label if count == 1 else f"{label}#{count}", line))
+        else:
+            self._name(item, owner)
+            count = self.count[label] = self.count.get(label, 0) + 1
+            self.steps.append(placed(text, label if count == 1 else f"{label}#{count}", line))
 
-    def _names(self, step: Step) -> None:
+    def _name(self, step: Step, owner: str | None) -> None:
         """A name is bound once, and `close` ends it; a port may be asked of one that is closed."""
-        if (step.verb == "socket" or step.of) and step.name in self.open:
-            raise Wrong(0, f"expected a new name, {step.name} is bound already")
-        used = step.of or step.name
-        if step.verb != "socket" and not self.open.get(used):
+        verb, name, of = step.verb, step.name, step.of
+        if (verb == "socket" or of) and name in self.open:
+            raise Wrong(0, f"expected a new name, {name} is bound already")
+        used = of or name
+        if verb != "socket" and not self.open.get(used):
             how = "was closed" if used in self.open else "is not"
-            at = len(f"{step.name} = ") if step.of else 0
+            at = len(f"{name} = ") if of else 0
             raise Wrong(at, f"expected a socket that was made above and is open, {used} {how}")
-        owner = step.address.owner if step.address is not None else None
         if owner is not None and owner not in self.open:
-            at = len(f"{step.name}.{step.verb}(") + str(step.address).rindex(":") + 1
+            at = len(f"{name}.{verb}(") + str(step.address).rindex(":") + 1
             raise Wrong(at, f"expected the port of a socket made above, {owner} is not")
-        self.open[step.name] = step.verb != "close"
+        self.open[name] = verb != "close"
 
     def scenario(self) -> Scenario:
         while self.lines and not self.lines[-1]:

@@ -212,7 +212,10 @@ class Scenario:
     @property
     def bare(self) -> str:
         """Its text without title and comments, which may be megabytes: what there is to perform."""
-        return "\n".join(filter(None, (line.partition("#")[0] for line in self.lines)))
+        lines = (
+            [line.partition("#")[0] for line in self.lines] if any("#" in line for line in self.lines) else self.lines
+        )
+        return "\n".join(filter(None, lines))
 
     @property
     def addresses(self) -> Iterator[Address]:

@@ -87,7 +87,7 @@ class Ahead:
     def fill(self) -> None:
         """Give lanes that are soon idle something to do."""
         for lane in self._lanes:
-            for left in reversed(range(min(lane.wants, len(lane.coming)))):
+            for left in reversed(range(min(lane.wants, len(lane.coming)))) if lane.coming else ():
                 variant = lane.coming.popleft()
                 if variant.id not in self._lane_of:
                     self._ask(lane, variant, more=left > 0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,9 @@ from ..suite import Expectation, Rule, Suite, Variant
 from ..text import nearest, visible
 from ..verdict import FAILURES, Verdict, judge, shown
 from .ahead import Ahead
+from .passing import reported
+
+Found = tuple[Observation | None, Verdict, Expectation | None]
 
 _ISOLATION = {
     "netns": "network namespace",
@@ -136,15 +140,17 @@ class SuiteSession:
     # --- running --------------------------------------------------------------------------------------------------
 
     @pytest.hookimpl(tryfirst=True)
-    def pytest_runtest_protocol(self, item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    def pytest_runtest_protocol(self, item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
         """Have the worker process perform the coming cases while pytest is busy with reports."""
-        if isinstance(item, SuiteItem):
-            self.ahead.fill()
-            self.ahead.ask(item.variant)
-            if isinstance(nextitem, SuiteItem):
-                self.ahead.ask(nextitem.variant)
+        if not isinstance(item, SuiteItem):
+            return None
+        self.ahead.fill()
+        self.ahead.ask(item.variant)
+        if isinstance(nextitem, SuiteItem):
+            self.ahead.ask(nextitem.variant)
+        return reported(item, nextitem, item.passes, item.tell) or None
 
-    def observe(self, variant: Variant) -> tuple[Observation | None, Verdict, Expectation | None]:
+    def observe(self, variant: Variant) -> Found:
         """Perform a variant, or fetch what was performed ahead, and judge it.
 
         What is not as expected is performed again, in a namespace of its own, and only that is believed.
@@ -267,6 +273,7 @@ class RuleNode(pytest.Collector):
     def __init__(self, rule: Rule, **rest: Any) -> None:
         super().__init__(**rest)
         self.rule = rule
+        self.file: str | None = None  # of its tests, as pytest shows it
 
     def collect(self) -> Iterator[pytest.Item]:
         for case in self.rule.cases:
@@ -280,19 +287,40 @@ class RuleNode(pytest.Collector):
 class SuiteItem(pytest.Item):
     """``sockreuse::RULE::CASE[VARIANT]``: one scenario, performed and judged."""
 
+    parent: RuleNode
+
     def __init__(self, variant: Variant, owner: SuiteSession, **rest: Any) -> None:
         super().__init__(**rest)
         self.variant, self.owner = variant, owner
+        self._found: Found | None = None
 
     def reportinfo(self) -> tuple[Path, int, str]:
         return self.variant.case.at.file, self.variant.case.at.line - 1, self.nodeid
 
-    def runtest(self) -> None:
-        observation, verdict, expected = self.owner.observe(self.variant)
+    @cached_property
+    def location(self) -> tuple[str, int | None, str]:
+        """As pytest has it, which asks for the file of each test anew."""
+        if self.parent.file is None:
+            self.parent.file = super().location[0]
+        return self.parent.file, self.variant.case.at.line - 1, self.nodeid
+
+    def passes(self) -> bool:
+        """Whether it did as expected; what it did is kept for `tell` and `runtest`."""
+        self._found = self.owner.observe(self.variant)
+        return self._found[1].state == "match"
+
+    def tell(self) -> Found:
+        """Have its reports say what it showed."""
+        found, self._found = self._found or self.owner.observe(self.variant), None  # it may be run again
+        observation, verdict, expected = found
         claims = shown(self.variant.case.claims, observation, verdict) if observation is not None else {}
         result = Result.of(self.variant, observation, verdict, expected, claims)
         self.owner.note_result(self.nodeid, result)
         self.user_properties += [*result.to_properties().items(), ("sockreuse_platform", current().name)]
+        return found
+
+    def runtest(self) -> None:
+        observation, verdict, expected = self.tell()
         if verdict.state == "unsupported":
             pytest.skip(f"unsupported: {verdict.reason}")
         if verdict.state in FAILURES:

@@ -12,6 +12,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Iterable
+from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
 
@@ -41,6 +42,10 @@ _CAUSES = {
     "SIGSYS": " (a seccomp profile forbids a call of its)",
     "SIGXCPU": " (see ulimit -t)",
 }
+
+
+#: Most steps of most scenarios do the same.
+_outcome = lru_cache(4096)(StepOutcome)
 
 
 class Broken(Exception):
@@ -112,7 +117,7 @@ class Runner:
         steps, ports, not_run, error = json.loads(line)
         if error:
             raise Broken(f"the runner failed:\n{error}")
-        return Observation(current().name, tuple(StepOutcome(*step) for step in steps), ports, not_run)
+        return Observation(current().name, tuple(_outcome(*step) for step in steps), ports, not_run)
 
     def begin(self) -> None:
         """Start the worker, which takes a while, before anything is asked; where it cannot be, an answer says so."""

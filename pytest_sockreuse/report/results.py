@@ -73,10 +73,11 @@ class Result:
         outcome = {}
         if observation is not None:
             names = {str(port): symbol for symbol, port in observation.ports.items()}
+            met = expected.outcome if expected is not None and verdict.state == "match" else {}
             for step in observation.steps:
                 text = step.outcome if step.value is None else _symbolic(step.value, names)
-                if expected is not None and verdict.state == "match" and step.step in expected.outcome:
-                    alternatives = [_symbolic(one, names) for one in expected.outcome[step.step].split("|")]
+                if expected is not None and text != met.get(step.step, text):
+                    alternatives = [_symbolic(one, names) for one in met[step.step].split("|")]
                     text = _chosen(text, alternatives, expected.basis)
                 if text != "ok":
                     outcome[step.step] = text
@@ -89,9 +90,9 @@ class Result:
             "sockreuse_case": self.id,
             "sockreuse_content": self.content,
             "sockreuse_verdict": self.verdict,
-            "sockreuse_outcome": json.dumps(self.outcome),
+            "sockreuse_outcome": json.dumps(self.outcome) if self.outcome else "{}",
             "sockreuse_basis": self.basis,
-            "sockreuse_claims": json.dumps(self.claims),
+            "sockreuse_claims": json.dumps(self.claims) if self.claims else "{}",
             "sockreuse_reason": self.reason,
         }
 
