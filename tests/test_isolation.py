@@ -226,13 +226,15 @@ import os, sys
 sys.path[:0] = sys.argv[1:]
 from pytest_sockreuse.live import namespace
 from pytest_sockreuse.live.shared_namespace import SharedNamespaces
+from pytest_sockreuse.live.sharing import sharing
 from pytest_sockreuse.parser import parse
 if namespace.isolation() == "userns":
     namespace.own_user_namespace()
 namespace._libc.setns = lambda *_: -1
 shared, seen = SharedNamespaces(), []
 for text in ["A = tcp4()"] * 2 + ["ephemeral 40000-40001\\nA = tcp4()"] * 2 + ["A = tcp4()"]:
-    shared.enter(parse(text))
+    scenario = parse(text)
+    shared.enter(scenario, sharing(scenario))
     seen.append(os.readlink("/proc/thread-self/ns/net"))
     shared.leave([])
 print(seen[0] == seen[1] != seen[2] == seen[3] != seen[4])

@@ -57,12 +57,14 @@ class _Nothing(Exception):
 
 
 class _Socket:
-    """A name of the scenario: its socket of this kind, who calls, whether it failed, the last port it reported."""
+    """A name of the scenario: its socket of this kind, who calls, whether it failed or may have had a connection, the
+    last port it reported."""
 
-    __slots__ = ("sock", "proto", "family", "user", "failed", "port")
+    __slots__ = ("sock", "proto", "family", "user", "failed", "met", "port")
 
-    def __init__(self, sock: socket.socket | None, proto: str, family: int, user: str) -> None:
-        self.sock, self.proto, self.family, self.user, self.failed, self.port = sock, proto, family, user, False, 0
+    def __init__(self, sock: socket.socket | None, proto: str, family: int, user: str, met: bool = False) -> None:
+        self.sock, self.proto, self.family, self.user = sock, proto, family, user
+        self.failed, self.met, self.port = False, met, 0
 
     @property
     def stream(self) -> bool:
@@ -116,7 +118,7 @@ class Performance:
         """Close whatever is open, by reset: an orphan would keep the namespace, or the port, for a while."""
         for held in self.names.values():
             if held.sock is not None:
-                if held.stream:
+                if held.met and held.stream:
                     with contextlib.suppress(OSError):
                         held.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
                 held.sock.close()
@@ -234,6 +236,7 @@ class Performance:
             sock.listen(backlog)
 
     def _connect(self, step: Step, held: _Socket, sock: socket.socket) -> None:
+        held.met = True
         self._to(step, held, sock, socket.socket.connect)
 
     def _disconnect(self, step: Step, held: _Socket, sock: socket.socket) -> None:
@@ -242,10 +245,10 @@ class Performance:
     def _accept(self, step: Step, held: _Socket, sock: socket.socket) -> None:
         child, _ = self._patient(step, sock, sock.accept)
         child.setblocking(True)
-        self.names[step.name] = _Socket(child, held.proto, held.family, held.user)
+        self.names[step.name] = _Socket(child, held.proto, held.family, held.user, met=True)
 
     def _dup(self, step: Step, held: _Socket, sock: socket.socket) -> None:
-        self.names[step.name] = _Socket(sock.dup(), held.proto, held.family, held.user)
+        self.names[step.name] = _Socket(sock.dup(), held.proto, held.family, held.user, met=True)
 
     def _patient(self, step: Step, sock: socket.socket, call: Callable[[], T]) -> T:
         """A call that may have nothing to return, then looked for once more at the end of `PATIENCE`.

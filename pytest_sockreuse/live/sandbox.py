@@ -81,7 +81,9 @@ class Sandbox:
         self._defaults: tuple[int, int, int] | None = None
         if sys.platform == "linux":
             self._namespaces = shared_namespace.SharedNamespaces()
-        self._shared = False
+        self._sharing = Sharing.NONE  # how the scenario under way shares its namespace
+        #: Who is known to be there; a user namespace's root is nobody's root outside.
+        self._users = {"", "root"} if self.isolation == "netns" else {""}
         self.settler: Settler | None = None  # that of the namespace, where others come after this scenario
 
     def enter(self, scenario: Scenario, shared: bool = False) -> dict[str, int]:
@@ -89,7 +91,7 @@ class Sandbox:
 
         With `shared` it need not be in a namespace of its own (see `sharing`). Call `leave` after it.
         """
-        self._shared, self.settler = shared and self.isolation != "none" and sharing(scenario) is not Sharing.NONE, None
+        self._sharing, self.settler = sharing(scenario) if shared and self.isolation != "none" else Sharing.NONE, None
         if self.isolation == "none":
             ports = self._on_the_host(scenario)
         else:
@@ -114,16 +116,15 @@ class Sandbox:
 
     def leave(self, outcomes: Iterable[Observed]) -> None:
         """The scenario is over, and did this."""
-        if sys.platform == "linux" and self._shared:
+        if sys.platform == "linux" and self._sharing is not Sharing.NONE:
             self._namespaces.leave(outcomes)
 
     def _in_a_namespace(self, scenario: Scenario) -> dict[str, int]:
-        here = {"", "root"} if self.isolation == "netns" else {""}  # a user namespace's root is nobody's root outside
-        for user in {step.user for step in scenario.steps} - here:
+        for user in {step.user for step in scenario.steps} - self._users:
             self._try_user(user)
         if sys.platform == "linux":
-            if self._shared:
-                ports = self._namespaces.enter(scenario)
+            if self._sharing is not Sharing.NONE:
+                ports = self._namespaces.enter(scenario, self._sharing)
                 self.settler = self._namespaces.settler
                 return ports
             namespace.enter(scenario)
@@ -142,6 +143,7 @@ class Sandbox:
                 pass
         except OSError as error:
             raise NotRun(f"needs other users (whose ids cannot be taken here: {name_of(error)})") from None
+        self._users.add(user)
 
     def _on_the_host(self, scenario: Scenario) -> dict[str, int]:
         if touches_the_host(scenario):

@@ -6,7 +6,6 @@ On Linux the kernel is asked for just the connections that were ended; elsewhere
 from __future__ import annotations
 
 import socket
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable
@@ -97,6 +96,8 @@ def _proc_passing() -> bool:
 
 def _any_passing() -> bool:
     """By psutil, which lists every TCP state of the machine; by netstat where it needs rights that we lack."""
+    import subprocess
+
     import psutil
 
     try:

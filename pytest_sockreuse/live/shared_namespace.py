@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import resource
 import sys
@@ -13,7 +14,7 @@ from ..scenario import Scenario, Setting
 from . import NotRun, namespace
 from .perform import Observed
 from .settle import Settler
-from .sharing import Sharing, sharing
+from .sharing import Sharing
 from .symbols import Dealer
 
 assert sys.platform == "linux"
@@ -58,8 +59,7 @@ class _Room:
         """Whether the kernel shows no socket in use here, and no connection in TIME_WAIT."""
         numbers: set[bytes] = set()
         for file in self._counts:
-            file.seek(0)
-            numbers.update(_IN_USE.findall(file.read(1000)))
+            numbers.update(_IN_USE.findall(os.pread(file.fileno(), 1000, 0)))
         return numbers == {b"0"}
 
     def close(self) -> None:
@@ -91,9 +91,12 @@ class SharedNamespaces:
         """The one of the namespace that was entered."""
         return self._rooms[self._now].settler
 
-    def enter(self, scenario: Scenario) -> dict[str, int]:
-        """Move to a namespace where nothing is in this scenario's way; returns its ports. Raises NotRun, OSError."""
-        if sharing(scenario) is Sharing.PORTS:
+    def enter(self, scenario: Scenario, how: Sharing) -> dict[str, int]:
+        """Move to a namespace where nothing is in the way of a scenario that shares so; returns its ports.
+
+        Raises NotRun, OSError.
+        """
+        if how is Sharing.PORTS:
             return self.enter_by_ports(scenario.symbols)
         return self._enter(scenario.environment, scenario.symbols, {address.port for address in scenario.addresses})
 
