@@ -12,6 +12,7 @@ import pytest
 from pytest_sockreuse.platforms import current, named
 from pytest_sockreuse.ports import Lease
 from pytest_sockreuse.recorder.events import Event, Trail
+from pytest_sockreuse.recorder.locations import Place
 from pytest_sockreuse.recorder.misuse import MISUSES, guesses, misuses
 from pytest_sockreuse.recorder.reconstruct import reconstruct
 
@@ -25,7 +26,7 @@ pytestmark = pytest.mark.skipif(current().stack not in ("linux", "gvisor"), reas
 
 
 def line(number: int, function: str = "Server.start", file: str = "/nowhere/server.py") -> Trail:
-    return ((file, number, function, 1),)
+    return (Place(file, number, function, 1),)
 
 
 TEST = line(7, "test_it", "/nowhere/test_it.py")

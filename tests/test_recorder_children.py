@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -15,7 +16,9 @@ from recording import LOCAL, REUSEPORT, recorded, text
 
 from pytest_sockreuse.model import predict
 from pytest_sockreuse.platforms import named
+from pytest_sockreuse.recorder import children as forks
 from pytest_sockreuse.recorder.children import Children
+from pytest_sockreuse.recorder.locations import places
 from pytest_sockreuse.recorder.reconstruct import reconstruct
 
 if sys.platform != "win32":
@@ -156,3 +159,29 @@ if sys.platform != "win32":
             children.close()
             os.close(reader)
             os.close(writer)
+
+    def test_a_child_tells_the_lines_of_its_calls() -> None:
+        with recorded() as tape:
+            children = Children(tape)
+            child = os.fork()
+            if not child:
+                for _ in range(2):
+                    socket.create_server(LOCAL).close()
+                os._exit(0)
+            os.waitpid(child, 0)
+            ((events, _),) = children.collect(last=True)
+            children.close()
+        binds = [places(trail) for verb, _, _, _, trail in events if verb == "bind"]
+        assert [place.function for place in binds[0]][:2] == [
+            "create_server",
+            "test_a_child_tells_the_lines_of_its_calls",
+        ]
+        assert binds[0] == binds[1]
+
+
+def test_starting_a_program_is_as_it_was_when_nobody_counts() -> None:
+    before = subprocess.Popen.__init__
+    with forks.counting():
+        subprocess.run([sys.executable, "-c", ""], check=True)
+        assert subprocess.Popen.__init__ is not before
+    assert subprocess.Popen.__init__ is before

@@ -230,8 +230,7 @@ def test_an_option_that_the_code_sets_on_some_systems_only(tmp_path: Path) -> No
     unclear = at("if sys.platform == guess():\n    CALL", tmp_path, "unclear.py")
 
     def options(where: Place) -> Comparison:
-        trail = ((where.file, where.line, where.function, where.start),)
-        return compared([("socket", 3, (2, 1, 0), 0, ()), ("set", 3, (*REUSEPORT, 1), 0, trail), bind(3), listen(3)])
+        return compared([("socket", 3, (2, 1, 0), 0, ()), ("set", 3, (*REUSEPORT, 1), 0, (where,)), bind(3), listen(3)])
 
     assert said(compared([*made(3, REUSEPORT), bind(3), listen(3)]))
     assert not options(place).findings

@@ -70,11 +70,10 @@ class Recorder:
 
             given.intersection_update(leases())
         self.children = Children(self.tape)
-        children.count_started()
         oracle[:] = [honoured]
         start_at(str(self.directory))
         try:
-            with recording(self.tape, self.options), threads():
+            with recording(self.tape, self.options), threads(), children.counting():
                 yield self
         finally:
             self.children.close()

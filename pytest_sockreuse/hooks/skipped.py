@@ -18,14 +18,15 @@ def skipped_on(item: pytest.Item, targets: list[Platform]) -> dict[Platform, boo
     from ..recorder.skips import skipped  # here: of few tests it is asked
 
     class_ = getattr(item, "cls", None)
-    classes = [one for one in class_.__mro__ if one is not object] if class_ is not None else []
+    classes = tuple(one for one in class_.__mro__ if one is not object) if class_ is not None else ()
     answers: dict[Platform, bool | None] = {}
     rules = [name for mark in item.iter_markers("sockreuse_requires") for name in mark.args]
     for platform, honoured in _honoured([*rules, *item.config.getini("sockreuse_require")], targets):
         if not honoured and answers.get(platform) is not True:
             answers[platform] = True if honoured is False else None
+    functions = tuple(_functions(item))
     for platform in targets:
-        answer = skipped(_functions(item), classes, current().stack, platform.stack)
+        answer = skipped(functions, classes, current().stack, platform.stack)
         if answer is not False and answers.get(platform) is not True:
             answers[platform] = answer
     return answers

@@ -6,20 +6,19 @@ The file has no name, so that nothing is left of it whoever is killed.
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
+import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from dataclasses import fields
-from operator import attrgetter
 from typing import Any
 
 from .events import Event, Tape
 from .locations import Place, places
 
 _MOST = 64 * 1024 * 1024  # bytes that are read of all children in a test
-_fields = attrgetter(*(field.name for field in fields(Place)))  # astuple() would copy each
 
 
 class Children:
@@ -43,19 +42,24 @@ class Children:
 
         Where those end the event `fork` stands.
         """
+        if not self.any():
+            return
         self._file.seek(0)
         data = self._file.read(_MOST)
         if last:
             self._file.truncate(0)
-        found: dict[str, tuple[dict[int, Event], int]] = {}
-        for line in data.split(b"\n"):
-            with contextlib.suppress(ValueError):  # what a killed child did not finish
-                child, at, event = json.loads(line, object_hook=_bytes)
+        found: dict[str, tuple[dict[int, Event], list[Place], int]] = {}
+        for line in data.decode("ascii", "replace").split("\n"):
+            with contextlib.suppress(ValueError, IndexError):  # what a killed child did not finish
+                child, at, event = _decode(line)
                 if event is None:
-                    found[child] = {}, at
+                    found[child] = {}, [], at
                 elif child in found:
-                    found[child][0][at] = [_tuple(entry) for entry in event]
-        for events, old in found.values():
+                    events, known, _ = found[child]
+                    verb, fd, what, number, where, new = event
+                    known += (Place(*place) for place in new)
+                    events[at] = verb, fd, _tuple(what), number, tuple(known[n] for n in where)
+        for events, _, old in found.values():
             before = sum(at < old for at in events)
             ours = [events[at] for at in sorted(events)]
             yield [*ours[:before], ("fork", -1, None, 0, ()), *ours[before:]], before
@@ -69,23 +73,39 @@ class Children:
         self._file.close()
 
 
-#: How many processes this one has started by other programs since it counts; nothing is seen of those.
-started = 0
-_counts = False
+started = 0  #: How many processes this one has started by other programs while it counted; nothing is seen of those.
+_STARTERS: tuple[tuple[Any, str], ...] = (
+    (subprocess.Popen, "__init__"),
+    *((os, name) for name in ("posix_spawn", "posix_spawnp", "spawnv", "spawnve") if hasattr(os, name)),
+)
 
 
-def count_started() -> None:
-    """Count from now on, as long as this process lives: an audit hook cannot be taken away."""
-    global _counts
-    if not _counts:
-        _counts = True
-        sys.addaudithook(_hear)
+@contextlib.contextmanager
+def counting() -> Iterator[None]:
+    """Count in here what is started. An audit hook would be asked at each import, and each look at a frame."""
+    with contextlib.ExitStack() as stack:
+        for owner, name in _STARTERS:
+            stack.enter_context(_counted(owner, name))
+        yield
 
 
-def _hear(event: str, _: object) -> None:
-    global started
-    if event in ("subprocess.Popen", "os.posix_spawn", "os.spawn"):
+@contextlib.contextmanager
+def _counted(owner: Any, name: str) -> Iterator[None]:
+    start = getattr(owner, name)
+
+    @functools.wraps(start)
+    def counted(*arguments: Any, **keywords: Any) -> Any:
+        global started
+        __tracebackhide__ = True
         started += 1
+        return start(*arguments, **keywords)
+
+    setattr(owner, name, counted)
+    try:
+        yield
+    finally:
+        if getattr(owner, name) is counted:  # else somebody has wrapped it since, or put his own there
+            setattr(owner, name, start)
 
 
 class _Spool:
@@ -95,15 +115,21 @@ class _Spool:
         self._file, self._inode = file, inode
         self._path = f"/proc/{owner}/fd/{file}"
         self._child = os.urandom(8).hex()
+        self._places: dict[int, int] = {}  # those that were written, by identity (they are kept), and their numbers
         self._write(old, None)
 
     def write(self, at: int, event: Event) -> None:
         verb, fd, what, number, trail = event
-        where = [_fields(place) for place in places(trail)]
-        self._write(at, [verb, fd, what, number, where])
+        found, known = places(trail), self._places
+        new: list[Place] = []
+        for place in found:
+            if id(place) not in known:
+                known[id(place)] = len(known)
+                new.append(place)
+        self._write(at, [verb, fd, what, number, [known[id(place)] for place in found], new])
 
     def _write(self, at: int, event: Event) -> None:
-        line = json.dumps([self._child, at, event], default=_hex).encode()
+        line = _encode([self._child, at, event]).encode()
         with contextlib.suppress(OSError):
             if not self._is_open():  # a daemon closes all that it inherits
                 self._file = os.open(self._path, os.O_WRONLY | os.O_APPEND | getattr(os, "O_CLOEXEC", 0))
@@ -123,6 +149,10 @@ def _hex(value: Any) -> dict[str, str]:
 
 def _bytes(entry: dict[str, str]) -> bytes:
     return bytes.fromhex(entry["hex"])
+
+
+_encode = json.JSONEncoder(default=_hex).encode
+_decode = json.JSONDecoder(object_hook=_bytes).decode
 
 
 def _tuple(entry: Any) -> Any:

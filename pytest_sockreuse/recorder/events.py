@@ -175,15 +175,19 @@ def staged(trail: Trail) -> bool:
 
 def whose(file: str) -> int:
     """Whose code `file` is: the standard library's, an installed package's, the project's, pytest's, or ours."""
-    if file == _STAGED:
-        of = LIBRARY
-    elif file.startswith(_OURS):
-        of = OURS
-    elif any(name in file for name in _RUNNERS):
-        of = RUNNER
-    elif any(name in file for name in _PACKAGES):
-        of = LIBRARY
-    else:
-        of = INNER if file.startswith(("<", _STDLIB)) else PROJECT
-    _whose[file] = of
+    of = _whose.get(file)
+    if of is None:
+        of = _whose[file] = _found(file)
     return of
+
+
+def _found(file: str) -> int:
+    if file == _STAGED:
+        return LIBRARY
+    if file.startswith(_OURS):
+        return OURS
+    if any(name in file for name in _RUNNERS):
+        return RUNNER
+    if any(name in file for name in _PACKAGES):
+        return LIBRARY
+    return INNER if file.startswith(("<", _STDLIB)) else PROJECT

@@ -36,16 +36,14 @@ _READ = frozenset({"read", "readv", "recv", "recvfrom", "recvmsg"})
 _WRITE = frozenset({"write", "writev", "send", "sendto", "sendmsg", "sendmmsg"})
 
 
-@dataclass(frozen=True)
 class Process(Place):
-    """Where a call was made, as far as a log tells: by which program, in which process, on which line."""
+    """Where a call was made: `file` is the program, `start` the process, `line` that of the log `function`."""
 
-    pid: int = 0
-    log: str = ""
+    __slots__ = ()
 
     def __str__(self) -> str:
-        line = f" ({visible(self.log, 300)}:{self.line})" if self.log else ""
-        return f"{self.file.strip('<>')}[{self.pid}]{line}"
+        line = f" ({visible(self.function, 300)}:{self.line})" if self.function else ""
+        return f"{self.file.strip('<>')}[{self.start}]{line}"
 
 
 @dataclass(slots=True)
@@ -165,7 +163,7 @@ class _Follower:
 
     def trail(self, call: Syscall) -> Trail:
         program = self.programs.get(call.pid) or self.programs.get(self.parents.get(call.pid, (0, False))[0], "process")
-        return (Process(f"<{program}>", call.line, "", 0, pid=call.pid, log=self.log),)
+        return (Process(f"<{program}>", call.line, self.log, call.pid),)
 
     def known(self, call: Syscall) -> tuple[int, _Socket] | None:
         """The socket that a call is made on; what is none, or was made before the log began, is passed over."""

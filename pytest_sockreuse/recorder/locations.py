@@ -8,12 +8,12 @@ import os
 import re
 import stat
 from collections.abc import Sequence
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 from types import CodeType
+from typing import NamedTuple
 
-from ..dataclass import dataclass
 from ..text import visible
 from .events import INNER, Trail, whose
 
@@ -24,8 +24,7 @@ _WITH = re.compile(r"\s*(?:async\s+)?with\b.*\bas\s+(\w+)\s*:", re.ASCII)
 _TELLS_NOTHING = re.compile(r"s|sock|socket|sock_|s\d|sk|ret|result|self|_*", re.ASCII)
 
 
-@dataclass(frozen=True)
-class Place:
+class Place(NamedTuple):
     """A line of code: its file, its number, the function that it is in, where that begins, and what is called there.
 
     Columns are bytes from 0; -1 where they are not known.
@@ -49,13 +48,18 @@ class Place:
         lines = source(self.file)
         return lines[self.line - 1] if 0 < self.line <= len(lines) else ""
 
-    @cached_property
+    @property
     def variable(self) -> str:
         """The name that the line gives to what it makes, if that says anything; else empty."""
-        line = self.source
-        found = _ASSIGNED.match(line) or (_WITH.match(line) if line.count(" as ") == 1 else None)
-        name = found[1].strip("_") if found else ""
-        return name if name[:1].isalpha() and not _TELLS_NOTHING.fullmatch(name) and len(name) < 40 else ""
+        return _variable(self)
+
+
+@lru_cache(4096)
+def _variable(place: Place) -> str:
+    line = place.source
+    found = _ASSIGNED.match(line) or (_WITH.match(line) if line.count(" as ") == 1 else None)
+    name = found[1].strip("_") if found else ""
+    return name if name[:1].isalpha() and not _TELLS_NOTHING.fullmatch(name) and len(name) < 40 else ""
 
 
 def shown_places(found: Sequence[Place]) -> list[Place]:
@@ -92,10 +96,8 @@ def _shown(file: str, root: str) -> str:
 
 def places(trail: Trail) -> tuple[Place, ...]:
     """The lines of a trail, innermost first."""
-    if trail and isinstance(trail[0], Place):  # from a log, which has no code
+    if trail and isinstance(trail[0], Place):  # from a log or a child process, which have no code
         return trail
-    if trail and isinstance(trail[0], tuple):  # from a child process
-        return tuple(Place(*entry) for entry in trail)
     return tuple(_place(code, at) for code, at in zip(trail[::2], trail[1::2], strict=True))
 
 

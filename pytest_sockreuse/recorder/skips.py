@@ -28,7 +28,8 @@ _SET_UP = (
 )
 
 
-def skipped(functions: Sequence[Callable[..., Any]], classes: Sequence[type], here: str, there: str) -> bool | None:
+@lru_cache(1024)
+def skipped(functions: tuple[Callable[..., Any], ...], classes: tuple[type, ...], here: str, there: str) -> bool | None:
     """Whether a test that ran on the stack `here` would be skipped on the stack `there`; None where that is not known.
 
     `functions` are the test's own, which is the first, and those of its fixtures; `classes` those that it is in.
@@ -42,7 +43,7 @@ def skipped(functions: Sequence[Callable[..., Any]], classes: Sequence[type], he
         if found is not None:
             code, node = found
             if n == 0:
-                answers.append(_module(code, asker))
+                answers.append(_module(code, here, there))
                 answers += [_mark(mark, Scope(code), asker) for mark in node.decorator_list]
             answers.append(_leaves(node.body, Scope(code, node), asker))
     for class_ in classes:
@@ -91,11 +92,10 @@ def _class(code: Code, name: str) -> ast.ClassDef | None:
     return found
 
 
-remembered(_class.cache_clear)
-
-
-def _module(code: Code, asker: Asker) -> bool | None:
+@lru_cache(1024)
+def _module(code: Code, here: str, there: str) -> bool | None:
     """By the module: its ``pytestmark``, what it imports, and where it leaves at its top."""
+    asker = Asker(here, there, ())
     if not imports(code.tree, asker.there):
         return True
     answers = [
@@ -109,6 +109,10 @@ def _module(code: Code, asker: Asker) -> bool | None:
             if isinstance(it.value, Def)
         ]
     return True if True in answers else None if None in answers else False
+
+
+for _cache in (_class, _module):
+    remembered(_cache.cache_clear)
 
 
 def _body(class_: ast.ClassDef, code: Code, asker: Asker) -> Iterator[bool | None]:
