@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import socket
 import textwrap
@@ -15,12 +16,15 @@ from pytest_sockreuse.hooks import recorder
 from pytest_sockreuse.parser import parse
 from pytest_sockreuse.platforms import Platform, current, named, newest
 from pytest_sockreuse.recorder import conditions
+from pytest_sockreuse.recorder.asker import Asker
 from pytest_sockreuse.recorder.compare import Comparer, Comparison
 from pytest_sockreuse.recorder.events import Event
 from pytest_sockreuse.recorder.failures import fate
 from pytest_sockreuse.recorder.locations import Place
 from pytest_sockreuse.recorder.reconstruct import reconstruct
 from pytest_sockreuse.recorder.report import Record, record, report, summarize
+from pytest_sockreuse.recorder.syntax import Scope, parsed
+from pytest_sockreuse.recorder.values import SAME
 from pytest_sockreuse.report.results import read
 
 LINUX = named("linux-6.18.44")
@@ -237,6 +241,18 @@ def test_an_option_that_the_code_sets_on_some_systems_only(tmp_path: Path) -> No
     assert not options(place).unknown
     assert not options(unclear).findings
     assert options(unclear).unknown == {"windows-11": "the code asks for the system itself"}, "to the others it is one"
+
+
+def test_what_names_of_the_standard_library_stand_for_is_not_read(tmp_path: Path) -> None:
+    file = tmp_path / "code.py"
+    file.write_text("import socket\nsocket.getaddrinfo(request.param, socket.SOCK_STREAM)\n")
+    code = parsed(str(file))
+    assert code is not None
+    call = code.tree.body[1]
+    assert isinstance(call, ast.Expr)
+    before = parsed.cache_info().misses
+    assert Asker("linux", "windows", ()).ask(call.value, Scope(code)) is SAME
+    assert parsed.cache_info().misses == before
 
 
 # --- the report -------------------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from ..platforms import Platform, current, known
-from ..recorder.events import LIBRARY, PROJECT, whose
+from ..recorder.events import LIBRARY, PROJECT, of_stdlib, whose
 
 
 def skipped_on(item: pytest.Item, targets: list[Platform]) -> dict[Platform, bool | None]:
@@ -18,7 +18,7 @@ def skipped_on(item: pytest.Item, targets: list[Platform]) -> dict[Platform, boo
     from ..recorder.skips import skipped  # here: of few tests it is asked
 
     class_ = getattr(item, "cls", None)
-    classes = tuple(one for one in class_.__mro__ if one is not object) if class_ is not None else ()
+    classes = tuple(one for one in getattr(class_, "__mro__", ()) if not of_stdlib(one.__module__))
     answers: dict[Platform, bool | None] = {}
     rules = [name for mark in item.iter_markers("sockreuse_requires") for name in mark.args]
     for platform, honoured in _honoured([*rules, *item.config.getini("sockreuse_require")], targets):

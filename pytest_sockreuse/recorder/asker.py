@@ -12,6 +12,7 @@ from dataclasses import field
 
 from ..dataclass import dataclass
 from .frames import Frame, calls, default, given_to, keyword, outer, parameters
+from .loaded import is_plain
 from .lookup import beside, dotted, framed, function, locals_of, members
 from .questions import Systems
 from .syntax import Code, Condition, Def, Definition, Scope, imported, remembered
@@ -262,8 +263,10 @@ class Asker(Systems):
 
     def _attribute(self, value: ast.expr, attr: str, scope: Scope) -> Answer:
         module = dotted(value, scope)
-        if module and f"{module}.{attr}" in HAS:
+        if module and (f"{module}.{attr}" in HAS or is_plain(module, attr)):
             return SAME
+        if attr == "param" and isinstance(value, ast.Name) and value.id == "request":
+            return SAME  # of a fixture: its parameters stand in its decorator
         if module and (code := imported(module) or beside(value, scope)) is not None:
             found = self._global(attr, code)
             return self.flag(attr) if found is None else found

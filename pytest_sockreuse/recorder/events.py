@@ -191,3 +191,8 @@ def _found(file: str) -> int:
     if any(name in file for name in _PACKAGES):
         return LIBRARY
     return INNER if file.startswith(("<", _STDLIB)) else PROJECT
+
+
+def of_stdlib(module: str) -> bool:
+    """Whether a module of this name comes with Python."""
+    return module in sys.modules and whose(getattr(sys.modules[module], "__file__", None) or "<") == INNER

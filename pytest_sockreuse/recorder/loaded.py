@@ -5,13 +5,20 @@ from __future__ import annotations
 import re
 import sys
 from pathlib import Path
+from types import BuiltinFunctionType, FunctionType
 
-from .events import INNER, LIBRARY, PROJECT, whose
+from .events import INNER, LIBRARY, PROJECT, of_stdlib, whose
 from .syntax import Code, parsed
 
 
 def is_stdlib(file: str) -> bool:
     return whose(file) == INNER
+
+
+def is_plain(module: str, name: str) -> bool:
+    """Whether the standard library has a number, a function or a class under a name: that asks for no system."""
+    value = vars(sys.modules[module]).get(name) if of_stdlib(module) else None
+    return isinstance(value, int | type | FunctionType | BuiltinFunctionType) and not isinstance(value, bool)
 
 
 def value_of(file: str, name: str) -> object:

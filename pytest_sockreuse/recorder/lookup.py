@@ -6,6 +6,7 @@ import ast
 import os
 from collections.abc import Iterator, Sequence
 
+from .events import of_stdlib
 from .frames import Frame
 from .loaded import elsewhere, is_stdlib
 from .syntax import Code, Condition, Def, Definition, Scope, imported
@@ -40,7 +41,7 @@ def beside(value: ast.expr, scope: Scope) -> Code | None:
     """The code of a module that was imported relatively."""
     if isinstance(value, ast.Name):
         for found in scope.code.globals.get(value.id, ()):
-            if isinstance(found.value, tuple) and (code := imported(joined(*found.value))) is not None:
+            if isinstance(found.value, tuple) and (code := _foreign(joined(*found.value))) is not None:
                 return code
     return None
 
@@ -57,18 +58,25 @@ def definition(func: ast.expr, scope: Scope) -> Definition | None:
 
 
 def _named(func: ast.expr, scope: Scope) -> Iterator[Definition]:
-    """What the name of a function or class stands for, here or in the module that it is imported from."""
+    """What the name of a function or class stands for, here or in the module that it is imported from.
+
+    The standard library's are not read: of its calls the trail tells.
+    """
     name, code = "", None
     if isinstance(func, ast.Name):
         for it in (*locals_of(func.id, scope), *scope.code.globals.get(func.id, ())):
             if isinstance(it.value, tuple):
-                code, name = imported(it.value[0]), it.value[1]
+                code, name = _foreign(it.value[0]), it.value[1]
             else:
                 yield it
     elif isinstance(func, ast.Attribute):
-        code, name = imported(dotted(func.value, scope)) or beside(func.value, scope), func.attr
-    if code is not None and not is_stdlib(code.file):
+        code, name = _foreign(dotted(func.value, scope)) or beside(func.value, scope), func.attr
+    if code is not None:
         yield from code.globals.get(name, ())
+
+
+def _foreign(module: str) -> Code | None:
+    return imported(module) if not of_stdlib(module) else None
 
 
 def constructor(func: ast.expr, scope: Scope) -> tuple[Def, Scope] | None:
