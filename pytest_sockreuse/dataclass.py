@@ -36,6 +36,9 @@ else:
         return make if cls is None else make(cls)
 
 
+_EMPTY: dict[Any, str] = {dict: "{}", list: "[]"}
+
+
 def _initializer(cls: Any, frozen: bool) -> Any:
     """The method that gives each field its value, by position or name, else by default."""
     known: dict[str, Any] = {"_set": object.__setattr__, "_missing": dataclasses.MISSING}
@@ -45,7 +48,8 @@ def _initializer(cls: Any, frozen: bool) -> Any:
         default = ""
         if field.default_factory is not dataclasses.MISSING:
             known[f"_make_{name}"], default = field.default_factory, "=_missing"
-            value = f"_make_{name}() if {name} is _missing else {name}"
+            made = _EMPTY.get(field.default_factory, f"_make_{name}()")
+            value = f"{made} if {name} is _missing else {name}"
         elif field.default is not dataclasses.MISSING:
             known[f"_default_{name}"], default = field.default, f"=_default_{name}"
         parameters.append(name + default)

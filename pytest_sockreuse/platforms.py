@@ -93,6 +93,9 @@ class Platform:
     label: str
     flavour: str = ""
 
+    def __hash__(self) -> int:
+        return hash(self.label)  # which equal ones have in common: every prediction looks its platform up
+
     @property
     def name(self) -> str:
         """Such as ``linux-6.18.44``."""
@@ -124,7 +127,12 @@ def registry() -> dict[str, dict[str, Any]]:
 
 def known() -> list[Platform]:
     """Every platform of the registry, stack by stack, oldest first."""
-    return [_entry(stack, label) for stack, table in registry().items() for label in table["versions"]]
+    return list(_known())
+
+
+@cache
+def _known() -> tuple[Platform, ...]:
+    return tuple(_entry(stack, label) for stack, table in registry().items() for label in table["versions"])
 
 
 def newest(stack: str) -> Platform:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from pytest_sockreuse.explorer.draw import texts
-from pytest_sockreuse.model import families, predict, states
+from pytest_sockreuse.model import StepPrediction, families, predict, states
 from pytest_sockreuse.model import walk as walking
 from pytest_sockreuse.model.clause import Unknown
 from pytest_sockreuse.model.course import Course
@@ -37,12 +37,9 @@ def tree(scenario: Scenario, platform: Platform) -> list[tuple[set[str], set[Val
     found: list[tuple[set[str], set[Value]]] = [(set(), set()) for _ in labels]
     for _ in range(MOST):
         machine = Machine(scenario, platform.stack, module.family(platform, on), on, course.choose, None)
-        shown = []
+        shown: list[StepPrediction] = []
         try:
-            while machine.at < len(scenario.steps) and not machine.over:
-                step = machine.do()
-                if step is not None:
-                    shown.append(step)
+            machine.run(len(scenario.steps), shown)
             shown += [shown[-1]._replace(outcomes=("unreached",), values=None)] * (len(labels) - len(shown))
         except Contradiction:
             pass

@@ -52,6 +52,8 @@ _FAMILIES = {  # stack -> module of this package
 }
 
 
+_NONE = frozenset[str]()
+
 #: The stacks that are modelled.
 STACKS = frozenset(_FAMILIES)
 
@@ -83,7 +85,7 @@ def _on(platform: Platform) -> frozenset[Declared]:
 
 
 @lru_cache(4096)
-def _asked(platform: Platform, inverted: frozenset[str]) -> tuple[str, Family[Any] | None, frozenset[Declared]]:
+def _asked(platform: Platform, inverted: frozenset[str] = _NONE) -> tuple[str, Family[Any] | None, frozenset[Declared]]:
     """Why nothing is known of a platform; else what answers for it, and the clauses that hold."""
     if why := not_modelled(platform):
         return why, None, frozenset()
@@ -106,7 +108,7 @@ def predict(
     are missing on the versions that have them, and hold on those that have not. Raises ModelError where the scenario
     is too large.
     """
-    why, family, on = _asked(platform, frozenset(inverted))
+    why, family, on = _asked(platform, frozenset(inverted)) if inverted else _asked(platform)
     if family is None or scenario.environment:
         if (unasked := _unasked(scenario, platform, why)) is not None:
             return unasked
@@ -128,7 +130,7 @@ def predict_state(scenario: Scenario, platform: Platform) -> tuple[Prediction, b
 
     Raises ModelError where the scenario is too large.
     """
-    why, family, on = _asked(platform, frozenset())
+    why, family, on = _asked(platform)
     if (unasked := _unasked(scenario, platform, why)) is not None:
         return unasked, b""
     assert family is not None
@@ -164,19 +166,20 @@ def predict_asking(scenario: Scenario, platform: Platform) -> tuple[Prediction, 
 
 def predictions(scenario: Scenario, platforms: Iterable[Platform]) -> Iterator[Prediction]:
     """What each of the platforms may do, worked out once for all versions that agree on the clauses asked for."""
-    done: dict[
-        str, list[tuple[set[Declared], set[Declared], Prediction]]
-    ] = {}  # by stack; the clauses asked for, those held
+    done: dict[str, list[tuple[set[Declared], set[Declared], tuple[StepPrediction, ...]]]] = {}  # asked for, held; what
     for platform in platforms:
-        if (unasked := _unasked(scenario, platform, not_modelled(platform))) is not None:
-            yield unasked
-            continue
-        on, others = _on(platform), done.setdefault(platform.stack, [])
-        found = next((prediction for asked, held, prediction in others if asked & on == held), None)
-        if found is None:
+        why, _, on = _asked(platform)
+        if why or scenario.environment:
+            if (unasked := _unasked(scenario, platform, why)) is not None:
+                yield unasked
+                continue
+        others = done.setdefault(platform.stack, [])
+        steps = next((steps for asked, held, steps in others if asked & on == held), None)
+        if steps is None:
             found, asked = _asking(scenario, platform)
-            others.append((asked, asked & on, found))
-        yield Prediction(platform.name, found.steps)
+            steps = found.steps
+            others.append((asked, asked & on, steps))
+        yield Prediction(platform.name, steps)
 
 
 def _prediction(scenario: Scenario, platform: Platform, walk: Walk) -> Prediction:

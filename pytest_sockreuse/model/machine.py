@@ -6,11 +6,11 @@ It is in one state. Where the OS may choose, `choose` asks for one of the ways; 
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any, Generic, Protocol, TypeVar
 
 from ..options import options
-from ..scenario import KINDS, Address, Observation, Option, Scenario, Step, StepOutcome
+from ..scenario import KINDS, Address, Observation, Option, Scenario, Setting, Step
 from .address import parsed
 from .clause import PLAIN, Declared, Errno, ModelError, TimeUp, Unknown
 from .memory import digest
@@ -21,6 +21,7 @@ from .sock import Sock, Tuple4
 PATIENCE = 0.2  # seconds that accept and recv wait
 MAX_WORK = 2_000_000  # comparisons of sockets in one prediction
 
+Said = str | Value | None  # what a call comes to: None for plain ok, a value that it records, or another outcome
 S = TypeVar("S")  # a family's state: a dataclass that its `begin` makes
 
 _ALWAYS = frozenset({"close", "name", "get", "set"})
@@ -77,9 +78,24 @@ class Family(Protocol[S]):
 
 
 @lru_cache(8192)
-def _plain(label: str, outcome: str, clause: str) -> StepPrediction:
+def _plain(label: str, outcome: str, clause: str, against: str = "") -> StepPrediction:
     """What a step shows that records nothing."""
-    return StepPrediction(label, (outcome,), None, clause)
+    return StepPrediction(label, (outcome,), None, clause, against=against)
+
+
+@lru_cache(256)
+def _surroundings(settings: tuple[Setting, ...]) -> tuple[dict[str, str], frozenset[str], frozenset[str]]:
+    """The settings by name, or as "ephemeral"; the addresses; the devices."""
+    env = {one.name or "ephemeral": one.value for one in settings if one.kind in ("sysctl", "ephemeral")}
+    addresses = (one.value for one in settings if one.kind == "address")
+    devices = {one.value for one in settings if one.kind == "device"}
+    return env, frozenset(at if "%" in at else parsed(at)[0] for at in addresses), frozenset({"lo", *devices})
+
+
+@cache
+def _lacks(stack: str) -> frozenset[str]:
+    """The options that a system has in no version."""
+    return frozenset(name for name, option in options().items() if stack not in option.number)
 
 
 def _bears(step: Step, held: Held) -> bool:
@@ -95,7 +111,7 @@ class Machine(Generic[S]):
     """One scenario on one stack, before one of its steps."""
 
     __slots__ = (
-        "scenario stack family on choose space names over now clause work observed ports at labelled env addresses "
+        "scenario lacks family on choose space names over now clause work observed ports at labelled env addresses "
         "devices state tuples listeners clock touched called against other chance"
     ).split()
 
@@ -107,10 +123,12 @@ class Machine(Generic[S]):
         on: frozenset[Declared],
         choose: Callable[[int], int],
         observed: Observation | None,
+        settled: frozenset[int] | None = None,
     ) -> None:
-        self.scenario, self.stack, self.family, self.on = scenario, stack, family, on
+        self.scenario, self.family, self.on = scenario, family, on
+        self.lacks = _lacks(stack)
         self.choose, self.observed = choose, observed
-        self.space = PortSpace(choose)
+        self.space = PortSpace(choose, settled)
         self.names: dict[str, Held] = {}
         self.ports: dict[int | str, int] = {}  # port symbol -> id
         self.over = False  # the scenario's time is up
@@ -120,53 +138,56 @@ class Machine(Generic[S]):
         self.at = self.labelled = 0  # the next step, and its number among those with a label
         self.clock = 0
         self.touched: set[str] = set()  # names whose sockets may differ from one state to the other
-        self.env: dict[str, str] = {}  # settings by name; "ephemeral"
-        self.addresses: set[str] = set()
-        self.devices = {"lo"}
+        self.env, self.addresses, self.devices = _surroundings(scenario.environment)
         self.tuples: dict[Tuple4, Sock] = {}
         self.listeners: dict[int, list[Sock]] = {}
         self.called: dict[Sock, str] = {}  # the scenario's names, also of what is closed
         self.chance = 1.0  # of this state, as far as what is spread over a group's members decides
         self.against: Declared = PLAIN  # the clause that stands against the call because of the socket `other`
         self.other: Sock | None = None
-        for setting in scenario.environment:
-            if setting.kind == "address":
-                self.addresses.add(setting.value if "%" in setting.value else parsed(setting.value)[0])
-            elif setting.kind == "device":
-                self.devices.add(setting.value)
-            else:
-                self.env[setting.name or "ephemeral"] = setting.value
         self.state = family.begin(self)  # what the family keeps of sockets and ports
 
-    def do(self) -> StepPrediction | None:
-        """Do the next step; what it shows, None for one without label.
+    def run(self, until: int, shown: list[StepPrediction]) -> None:
+        """Do the steps before number `until`, or until time is up, and note what each shows that has a label.
 
         Raises Contradiction where this execution cannot be, Departed where it is not what was observed, and Unknown.
         """
-        step = self.scenario.steps[self.at]
-        if not step.label:
-            self.now += float(step.seconds)
-            self.at += 1
-            return None
-        try:
-            outcome, value = self.step(step)
-        except Unknown as why:
-            shown = self._unknown(step, why)
-        else:
-            if value is None and self.other is None:
-                shown = _plain(step.label, outcome, self.clause.name)
-            else:
-                values = None if value is None else (value,)
-                shown = StepPrediction(step.label, (outcome,), values, self.clause.name, against=self._against(outcome))
-            if self.observed is not None and self.labelled < len(self.observed.steps):
-                try:
-                    self.compare(step, outcome, value, self.observed.steps[self.labelled])
-                except Contradiction:
-                    raise Departed(shown) from None
-        self.at += 1
-        self.labelled += 1
-        self.clause, self.other = PLAIN, None
-        return shown
+        steps = self.scenario.steps
+        for at in range(self.at, until):
+            self.at, step = at, steps[at]
+            verb = step.verb
+            said: Said | StepPrediction = None
+            try:
+                if verb == "socket":
+                    self.create(step)
+                elif verb == "wait":
+                    self.now += float(step.seconds)
+                    continue
+                else:
+                    said = self.call(step, verb)
+            except Errno as error:
+                if error.clause in self.on:  # else it was taken away
+                    said, self.clause = error.name, error.clause
+                    if not step.of and not step.survives:
+                        self.names[step.name].failed = True
+            except TimeUp as late:
+                self.clause, self.over = late.clause, late.clause in self.on
+                said = "timeout" if self.over else None
+            except Unknown as why:
+                said = self._unknown(step, why)
+            one = _plain(step.label, "ok", self.clause.name) if said is None else self._shown(step.label, said)
+            if self.observed is not None:
+                self._compare(step, one)
+            shown.append(one)
+            self.clause, self.other = PLAIN, None
+            if self.over:
+                break
+        self.at = until
+
+    def _shown(self, label: str, said: str | Value | StepPrediction) -> StepPrediction:
+        if isinstance(said, str):
+            return _plain(label, said, self.clause.name, self._against())
+        return StepPrediction(label, ("ok",), (said,), self.clause.name) if isinstance(said, Value) else said
 
     def _unknown(self, step: Step, why: Unknown) -> StepPrediction:
         """What a step shows that is not known. Raises it where what follows is not known either."""
@@ -179,86 +200,60 @@ class Machine(Generic[S]):
             held.unknown = held.unknown or str(why)
         return StepPrediction(step.label, unknown=str(why))
 
-    def step(self, step: Step) -> tuple[str, Value | None]:
-        """Do one step: its outcome and what it records."""
-        verb = step.verb
-        if verb == "socket":
-            return self.create(step), None
+    def call(self, step: Step, verb: str) -> Said:
+        """Do one step on a socket that there is."""
         held = self.names.get(step.of or step.name)
         if held is None:
-            return _UNREACHED
+            return "unreached"
         if held.unknown:
             raise Unknown(held.unknown)
-        sk = held.sock
+        sk, address = held.sock, step.address
         if sk is None or (held.failed and verb not in _ALWAYS):
-            return _UNREACHED
-        address, host, port = step.address, "", 0
-        if address is not None:
-            host, number = address.host, self.port(address)
-            if "%" in host and not self.family.scopes:
-                raise Unknown("an address of one device")
-            if number is None:
-                return _UNREACHED
-            port = number
-        try:
-            if self.now and verb in _TIMED and sk.proto == "tcp":
-                self.family.elapse(self)
-            value = CALLS[verb](self, step, held, sk, host, port)
-        except Errno as error:
-            if error.clause not in self.on:  # a clause that was taken away
-                return _OK
-            self.clause = error.clause
-            outcome = error.name
-        except TimeUp as late:
-            self.clause = late.clause
-            self.over = late.clause in self.on
-            return ("timeout" if self.over else "ok"), None
-        else:
-            if value is None:
-                return _OK
-            if value is not _NOTHING:
-                return "ok", value
-            outcome = "timeout"
-            self.now += PATIENCE
-        if not step.of and not step.survives:
-            held.failed = True
-        return outcome, None
+            return "unreached"
+        if address is None:
+            if self.now:
+                self._elapse(verb, sk)
+            return CALLS[verb](self, step, held, sk)
+        port = self.ports.get(address.port) or self.port(address)
+        if "%" in address.host and not self.family.scopes:
+            raise Unknown("an address of one device")
+        if port is None:
+            return "unreached"
+        if self.now:
+            self._elapse(verb, sk)
+        family = self.family
+        call = family.bind if verb == "bind" else family.connect if verb == "connect" else family.send
+        call(self, sk, address.host, port)
+        return None
 
-    def create(self, step: Step) -> str:
+    def _elapse(self, verb: str, sk: Sock) -> None:
+        """Before a call that may find that time ended something."""
+        if verb in _TIMED and sk.proto == "tcp":
+            self.family.elapse(self)
+
+    def create(self, step: Step) -> None:
         """socket(2) and its options."""
         proto, family = KINDS[step.kind]
         held = self.names[step.name] = Held()
         try:
-            held.sock = self.family.socket(self, proto, family, step.user or "root")
-            self.called[held.sock] = step.name
-            for option in step.options:
-                self.set(held, held.sock, option)
-        except Errno as error:
-            if error.clause not in self.on:
-                return "ok"
-            self.clause = error.clause
-            held.failed = not step.survives
-            return error.name
+            sk = held.sock = self.family.socket(self, proto, family, step.user or "root")
         except Unknown as why:
-            if held.sock is None:
-                held.unknown = str(why)
+            held.unknown = str(why)
             raise
-        return "ok"
+        self.called[sk] = step.name
+        for option in step.options:
+            self.set(held, sk, option)
 
     def set(self, held: Held, sk: Sock, option: Option) -> None:
         """setsockopt(2). Where it is not known what an option does that bears on no port, its socket is not."""
-        self.has(option)
+        if option.name in self.lacks:
+            raise Errno("ENOPROTOOPT", self.family.no_option)
         try:
             self.family.set(self, sk, option)
         except Unknown as why:
             if not options()[option.name].ports:
                 held.unknown = str(why)
             raise
-
-    def has(self, option: Option) -> None:
-        """Raises Errno where this system has no such option, in any version."""
-        if self.stack not in options()[option.name].number:
-            raise Errno("ENOPROTOOPT", self.family.no_option)
 
     def port(self, address: Address) -> int | None:
         """The id of the port that an address names; None where ``NAME.port`` has none."""
@@ -267,11 +262,11 @@ class Machine(Generic[S]):
             return self.space.number(named) if named else 0
         if named in self.ports:
             return self.ports[named]
-        if address.owner is None:
+        if not named.endswith(".port"):
             known = self.observed.ports.get(named) if self.observed is not None else None
             port = self.ports[named] = self.space.number(known) if known else self.space.symbol(named)
             return port
-        held = self.names.get(address.owner)
+        held = self.names.get(named[:-5])
         if held is None:
             return None
         if held.unknown and held.sock is None:
@@ -307,28 +302,36 @@ class Machine(Generic[S]):
         """The names of the descriptors that refer to a socket, the oldest first."""
         return [name for name, held in self.names.items() if held.sock is sk is not None]
 
-    def compare(self, step: Step, outcome: str, value: Value | None, seen: StepOutcome) -> None:
-        """Hold the step against what was observed. Raises Contradiction where this course is not the one."""
-        if outcome != seen.outcome:
-            raise Contradiction
-        if value is None or seen.value is None:
-            return
+    def _compare(self, step: Step, shown: StepPrediction) -> None:
+        """Hold the step against what was observed. Raises Departed where this course is not the one."""
         assert self.observed is not None
-        if step.verb == "name" and value.ports and value.matches(seen.value, {}):
-            held = self.names[step.name]
-            if held.sock is not None:
-                self.space.is_number(held.sock.shown, int(seen.value.rpartition(":")[2]))
-        elif not value.matches(seen.value, self.observed.ports):
-            raise Contradiction
+        self.labelled += 1
+        if shown.unknown or self.labelled > len(self.observed.steps):
+            return
+        seen = self.observed.steps[self.labelled - 1]
+        value = shown.values[0] if shown.values else None
+        try:
+            if shown.outcomes != (seen.outcome,):
+                raise Departed(shown)
+            if value is None or seen.value is None:
+                return
+            if step.verb == "name" and value.ports and value.matches(seen.value, {}):
+                held = self.names[step.name]
+                if held.sock is not None:
+                    self.space.is_number(held.sock.shown, int(seen.value.rpartition(":")[2]))
+            elif not value.matches(seen.value, self.observed.ports):
+                raise Departed(shown)
+        except Contradiction:
+            raise Departed(shown) from None
 
     def met(self, other: Sock | None, clause: Declared) -> Declared:
         """Note that `clause` stands against the call because of the socket `other`; returns the clause."""
         self.against, self.other = clause, other
         return clause
 
-    def _against(self, outcome: str) -> str:
+    def _against(self) -> str:
         """The socket because of which the step failed, by its name in the scenario; else empty."""
-        if outcome == "ok" or self.against is not self.clause or self.other is None:
+        if self.other is None or self.against is not self.clause:
             return ""
         return self.called.get(self.other, "a connection not accepted")
 
@@ -343,21 +346,13 @@ class Machine(Generic[S]):
 
     def spend(self, work: int) -> None:
         """Count comparisons. Raises ModelError beyond the bound."""
-        self.work[0] += work
-        if self.work[0] > MAX_WORK:
+        spent = self.work
+        spent[0] += work
+        if spent[0] > MAX_WORK:
             raise ModelError(f"this scenario takes more than {MAX_WORK} comparisons of sockets to predict")
 
 
-_NOTHING = Value("nothing")  # accept and recv: nothing to return within their time
-_OK: tuple[str, Value | None] = ("ok", None)
-_UNREACHED: tuple[str, Value | None] = ("unreached", None)
-
-
-def _listen(m: Machine[Any], step: Step, held: Held, sk: Sock, host: str, port: int) -> None:
-    m.family.listen(m, sk, 8 if step.backlog is None else step.backlog)
-
-
-def _close(m: Machine[Any], step: Step, held: Held, sk: Sock, host: str, port: int) -> None:
+def _close(m: Machine[Any], step: Step, held: Held, sk: Sock) -> None:
     if sk.descriptors > 1 and m.family.shared in m.on:
         held.port, held.sock = sk.shown, None
         sk.descriptors -= 1
@@ -365,57 +360,62 @@ def _close(m: Machine[Any], step: Step, held: Held, sk: Sock, host: str, port: i
             m.called[sk] = next(iter(m.sharing(sk)), step.name)
         m.clause = m.family.shared
         return
-    names = m.sharing(sk) if sk.descriptors > 1 else (step.name,)  # without that clause all of them are closed
+    closed = [held]
+    if sk.descriptors > 1:  # without that clause all of them are closed
+        closed = [m.names[name] for name in m.sharing(sk)]
     shown = sk.shown
     m.family.close(m, sk)
-    for name in names:
-        m.names[name].port, m.names[name].sock = shown, None
+    for held in closed:
+        held.port, held.sock = shown, None
 
 
-def _dup(m: Machine[Any], step: Step, held: Held, sk: Sock, host: str, port: int) -> None:
+def _dup(m: Machine[Any], step: Step, held: Held, sk: Sock) -> None:
     m.names[step.name] = Held(sk)
     sk.descriptors += 1
 
 
-def _accept(m: Machine[Any], step: Step, held: Held, sk: Sock, host: str, port: int) -> Value | None:
+def _accept(m: Machine[Any], step: Step, held: Held, sk: Sock) -> str | None:
     child = m.family.accept(m, sk)
     if child is None:
-        return _NOTHING
+        m.now += PATIENCE
+        return "timeout"
     m.names[step.name], m.called[child] = Held(child), step.name
     return None
 
 
-def _get(m: Machine[Any], step: Step, held: Held, sk: Sock, host: str, port: int) -> Value | None:
-    m.has(step.options[0])
+def _get(m: Machine[Any], step: Step, held: Held, sk: Sock) -> Value | None:
+    if step.options[0].name in m.lacks:
+        raise Errno("ENOPROTOOPT", m.family.no_option)
     text = m.family.get(m, sk, step.options[0])
     return None if text is None else Value(text)
 
 
-def _recv(m: Machine[Any], step: Step, held: Held, sk: Sock, host: str, port: int) -> Value | None:
-    return None if m.family.receive(m, sk, False) else _NOTHING
+def _recv(m: Machine[Any], step: Step, held: Held, sk: Sock) -> str | None:
+    if m.family.receive(m, sk, False):
+        return None
+    m.now += PATIENCE
+    held.failed = held.failed or not step.survives
+    return "timeout"
 
 
-def _eof(m: Machine[Any], step: Step, held: Held, sk: Sock, host: str, port: int) -> None:
+def _eof(m: Machine[Any], step: Step, held: Held, sk: Sock) -> None:
     if not m.family.receive(m, sk, True):
         raise TimeUp(m.family.silence)
 
 
-Call = Callable[[Machine[Any], Step, Held, Sock, str, int], Value | None]
-#: The calls of the language, as the family answers them: its value where it records one.
+Call = Callable[[Machine[Any], Step, Held, Sock], Said]
+#: The calls of the language without an address, as the family answers them.
 CALLS: dict[str, Call] = {
-    "bind": lambda m, _step, _held, sk, host, port: m.family.bind(m, sk, host, port),
-    "listen": _listen,
-    "connect": lambda m, _step, _held, sk, host, port: m.family.connect(m, sk, host, port),
+    "listen": lambda m, step, _held, sk: m.family.listen(m, sk, 8 if step.backlog is None else step.backlog),
     "close": _close,
-    "name": lambda m, _step, _held, sk, _host, _port: m.family.name(m, sk),
+    "name": lambda m, _step, _held, sk: m.family.name(m, sk),
     "accept": _accept,
     "dup": _dup,
-    "set": lambda m, step, held, sk, _host, _port: m.set(held, sk, step.options[0]),
+    "set": lambda m, step, held, sk: m.set(held, sk, step.options[0]),
     "get": _get,
-    "disconnect": lambda m, _step, _held, sk, _host, _port: m.family.disconnect(m, sk),
-    "shutdown": lambda m, step, _held, sk, _host, _port: m.family.shutdown(m, sk, step.how),
+    "disconnect": lambda m, _step, _held, sk: m.family.disconnect(m, sk),
+    "shutdown": lambda m, step, _held, sk: m.family.shutdown(m, sk, step.how),
     "eof": _eof,
     "recv": _recv,
-    "send": lambda m, _step, _held, sk, host, port: m.family.send(m, sk, host, port),
-    "sendto": lambda m, _step, _held, sk, host, port: m.family.send(m, sk, host, port),
+    "send": lambda m, _step, _held, sk: m.family.send(m, sk, "", 0),
 }

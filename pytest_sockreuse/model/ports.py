@@ -105,15 +105,14 @@ class PortSpace:
 
     __slots__ = ("choose", "symbols", "domain", "concrete", "colours", "loose", "apart", "settled", "_next")
 
-    def __init__(self, choose: Callable[[int], int]) -> None:
-        self.choose = choose
+    def __init__(self, choose: Callable[[int], int], settled: frozenset[int] | None = None) -> None:
+        self.choose, self.settled = choose, settled  # steps whose port is not loose; None: that of none is
         self.symbols: dict[int, str] = {}  # id -> port symbol
         self.domain: dict[int, int] = {}  # chosen id -> the ports it may be
         self.concrete: dict[int, int] = {}  # number -> id, of every number in play
         self.colours: dict[int, int] = {}  # chosen id -> what is known of it: one of each colour stands for all
         self.loose: dict[int, int] = {}  # loose id -> the step that chose it
         self.apart: dict[int, frozenset[int]] = {}  # loose id -> those that are another port
-        self.settled: frozenset[int] | None = None  # steps whose port is not loose; None: that of none is
         self._next = 1 << 16
 
     def fork(self, choose: Callable[[int], int]) -> PortSpace:
@@ -160,14 +159,23 @@ class PortSpace:
             raise Contradiction
         self._narrow(port, 1 << number)
 
-    def fresh(self, ports: int) -> int:
-        """A new id for one of `ports` that is none of the others."""
-        self._next += 1
+    def fresh(self, ports: int, step: int = -1, against: Sequence[int] = ()) -> int:
+        """A new id for one of `ports` that is none of the others; loose if `step` may leave it so, not `against`."""
+        self._next = port = self._next + 1
         for number in self.concrete:
             if ports >> number & 1:
                 ports &= ~(1 << number)
-        self._narrow(self._next, ports)
-        return self._next
+        size = size_of(ports)
+        if size > _MATCHING:
+            self.domain[port] = ports
+        else:
+            self._narrow(port, ports)
+        if 1 < size <= RARE and self._may_be_loose(step):
+            self.loose[port] = step
+            self.apart[port] = frozenset(against)
+            for other in against:
+                self.apart[other] |= {port}
+        return port
 
     def pick(self, ports: int, usable: Callable[[int], bool], wanted: int = 0, step: int = -1) -> int:
         """One of `ports` for which `usable` holds (as for every port not in play), or 0 if there is none.
@@ -178,15 +186,17 @@ class PortSpace:
         if wanted and ports >> wanted & 1:
             port = self.number(wanted)
             return port if usable(port) else 0
-        meets = {id(may) for may in self._domains(self.loose) if may & ports}
-        against = [port for port in self.loose if id(self.domain[port]) in meets and not usable(port)]
+        against: list[int] = []
+        if self.loose:
+            meets = {id(may) for may in self._domains(self.loose) if may & ports}
+            against = [port for port in self.loose if id(self.domain[port]) in meets and not usable(port)]
         inside = self._in_play(ports)
         if against and (inside or not self._may_be_loose(step)):
             raise Settle(map(self.loose.__getitem__, against))
         if not inside:
             if not ports or (against and not self._beside(against, ports)):
                 return 0
-            return self._fresh(ports, step, against)
+            return self.fresh(ports, step, against)
         size = size_of(ports)
         rare = size > RARE and len(inside) * 2 <= size
         options = [port for port in inside if (not rare or port < 1 << 16) and usable(port)]
@@ -197,7 +207,7 @@ class PortSpace:
         if not options:
             return 0
         if options == [0]:
-            return self._fresh(ports, step)
+            return self.fresh(ports, step)
         chosen = options[self.choose(len(options))] if len(options) > 1 else options[0]
         return chosen or self.fresh(ports)
 
@@ -207,16 +217,6 @@ class PortSpace:
 
     def _may_be_loose(self, step: int) -> bool:
         return step >= 0 and self.settled is not None and step not in self.settled
-
-    def _fresh(self, ports: int, step: int, against: Sequence[int] = ()) -> int:
-        """A new id, loose if it may be, and none of those in `against`."""
-        port = self.fresh(ports)
-        if self._may_be_loose(step) and 1 < size_of(self.domain[port]) <= RARE:
-            self.loose[port] = step
-            self.apart[port] = frozenset(against)
-            for other in against:
-                self.apart[other] |= {port}
-        return port
 
     def _beside(self, against: Sequence[int], ports: int) -> bool:
         """Whether one of `ports` is none of these loose ones. Raises Settle where it depends on which are one port."""

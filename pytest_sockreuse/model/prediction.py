@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from ..dataclass import dataclass
 from .ports import Value
 
 DEPARTED = "what was observed before this step is not what the model says"
@@ -32,8 +31,7 @@ class StepPrediction(NamedTuple):
         return outcome != "ok" or not self.values or any(may.matches(value, ports) for may in self.values)
 
 
-@dataclass(frozen=True, slots=True)
-class Prediction:
+class Prediction(NamedTuple):
     """A scenario predicted: one entry for each labelled step, in order.
 
     `not_run` says why the platform does not run it; then every step is unknown.

@@ -18,6 +18,9 @@ def _written(address: str) -> str:
     return f"::{IPv4Address(number)}" if 0xFFFF < number < 1 << 32 else address
 
 
+_FALSE, _ZERO, _EMPTY = (False,) * 21, (0,) * 7, ("",) * 6
+_NONE, _ENDLESS = frozenset[tuple[str, str]](), (inf, inf)
+
 Tuple4 = tuple[str, int, str, int]  # local address and port, foreign address and port
 
 
@@ -38,41 +41,58 @@ class Sock:
     def __init__(self, proto: str, family: int, user: str) -> None:
         self.proto, self.family, self.user = proto, family, user
         self.options: dict[str, str] = {}  # those with no bearing on ports
-        self.lite = self.mptcp = self.ra = self.rp = self.v6only = self.no_port = self.nonlocal_ = False
-        self.device = ""
-        self.port_range = (0, 0)
-        self.linger = -1
-        self.linger2 = 0  # seconds of FIN_WAIT2 without a descriptor; 0 the default, negative none
         self.laddr = "0.0.0.0" if family == 4 else "::"
-        self.port = self.shown = 0
-        self.raddr, self.rport = "", 0
         self.state = CLOSE
-        self.connected = False  # the descriptor was connected and not disconnected since
-        self.addr_lock = self.port_lock = False  # bind() named the address, the port
-        self.auto = False  # connect() chose the port
-        self.queue: list[Sock] = []
-        self.backlog = 0
-        self.group: list[Sock] | None = None  # SO_REUSEPORT members, shared
-        self.conns = False  # Linux UDP: of the group a member connected, and may have left since
-        self.peer: Sock | None = None
-        self.rx = 0
-        self.error = ""
-        self.fin = self.ended = self.shut_rd = self.shut_wr = False
-        self.open = True  # a descriptor refers to it,
+        self.open = self.timestamps = True  # open: a descriptor refers to it,
         self.descriptors = 1  # or several, if it is open
-        self.half = False  # TIME_WAIT: in truth FIN_WAIT2; SYN_RECV: its ACK is still to come
+        self.linger = -1
+        self.port_range = (0, 0)
+        self.ends = _ENDLESS  # when time alone ends it: at the earliest, at the latest
+        self.groups: frozenset[tuple[str, str]] = _NONE  # Linux: multicast groups, each with a device
+        self.queue: list[Sock] = []
+        self.group: list[Sock] | None = None  # SO_REUSEPORT members, shared
+        self.peer: Sock | None = None
+        (  # all at once, which takes half the time: every prediction makes several
+            self.lite,
+            self.mptcp,
+            self.ra,
+            self.rp,
+            self.v6only,
+            self.no_port,
+            self.nonlocal_,
+            self.connected,  # the descriptor was connected and not disconnected since
+            self.addr_lock,  # bind() named the address,
+            self.port_lock,  # the port
+            self.auto,  # connect() chose the port
+            self.conns,  # Linux UDP: of the group a member connected, and may have left since
+            self.fin,
+            self.ended,
+            self.shut_rd,
+            self.shut_wr,
+            self.half,  # TIME_WAIT: in truth FIN_WAIT2; SYN_RECV: its ACK is still to come
+            self.twofold,  # a connection of MPTCP on both sides, whose ends are not those of its TCP connection
+            self.tried,  # MPTCP that a connection was tried with; UDP whose connect() failed while it was connected
+            self.warm,  # Linux UDP: it got a datagram while it was connected
+            self.mapped,  # an AF_INET6 socket that sent a SYN by IPv4
+        ) = _FALSE
+        (
+            self.linger2,  # seconds of FIN_WAIT2 without a descriptor; 0 the default, negative none
+            self.port,
+            self.shown,
+            self.rport,
+            self.backlog,
+            self.rx,
+            self.bound_at,
+        ) = _ZERO
+        (
+            self.device,
+            self.raddr,
+            self.error,
+            self.past,  # Linux UDP over IPv6: the peer before it was disconnected
+            self.source,  # Linux UDP: from where it sends IPv4 since it connected, if not from `laddr`
+            self.told,  # MPTCP: the local address that getsockname reports, where it is not that of its subflow
+        ) = _EMPTY
         self.since = 0.0
-        self.ends = (inf, inf)  # when time alone ends it: at the earliest, at the latest
-        self.timestamps = True
-        self.bound_at = 0
-        self.twofold = False  # a connection of MPTCP on both sides, whose ends are not those of its TCP connection
-        self.tried = False  # MPTCP that a connection was tried with; UDP whose connect() failed while it was connected
-        self.past = ""  # Linux UDP over IPv6: the peer before it was disconnected
-        self.source = ""  # Linux UDP: from where it sends IPv4 since it connected, if not from `laddr`
-        self.groups: frozenset[tuple[str, str]] = frozenset()  # Linux: multicast groups, each with a device
-        self.told = ""  # MPTCP: the local address that getsockname reports, where it is not that of its subflow
-        self.warm = False  # Linux UDP: it got a datagram while it was connected
-        self.mapped = False  # an AF_INET6 socket that sent a SYN by IPv4
 
     @property
     def key(self) -> Tuple4:

@@ -6,9 +6,8 @@ followed by as many as there are ways through the next step; those that are one 
 
 from __future__ import annotations
 
-from collections.abc import Hashable
-from functools import partial
-from typing import Any
+from collections.abc import Callable, Hashable
+from typing import Any, NoReturn
 
 from ..scenario import Observation, Scenario, Step
 from .clause import PLAIN, Declared, Unknown
@@ -24,6 +23,15 @@ LEAST = 1e-6  # the chance below which a state is left out: that all of many con
 ROUNDS = 4  # in which ports may be loose
 TOO_MANY = "more executions are possible than are followed"
 MAX_COPIES = 100_000  # sockets copied for one prediction, over all its states
+_NONE = frozenset[int]()
+
+
+class Chosen(Exception):
+    """A step has more than one way."""
+
+
+def _no_choice(ways: int) -> NoReturn:
+    raise Chosen
 
 
 class Walk:
@@ -42,8 +50,8 @@ class Walk:
         whole: bool = False,
     ) -> None:
         self.scenario, self.whole, self.observed = scenario, whole, observed
-        self.begin = partial(Machine, scenario, stack, family, on, observed=observed)
-        settled = None if whole or observed is not None else frozenset[int]()
+        self.stack, self.family, self.on = stack, family, on
+        settled = None if whole or observed is not None else _NONE
         for _ in range(ROUNDS):
             try:
                 self._run(settled)
@@ -53,47 +61,29 @@ class Walk:
                 settled |= open_.steps
         self._run(None)
 
+    def _begin(self, choose: Callable[[int], int], settled: frozenset[int] | None) -> Machine[Any]:
+        return Machine(self.scenario, self.stack, self.family, self.on, choose, self.observed, settled)
+
     def _run(self, settled: frozenset[int] | None) -> None:
-        """Raises Settle, where `settled` lacks steps whose port matters."""
-        self.steps: list[StepPrediction] = []
+        """Do steps until one has a choice. Raises Settle, where `settled` lacks steps whose port matters."""
         self.unknown = ""
         self.states: list[Machine[Any]] = []
-        course = Course()
-        first = self.begin(choose=course.choose)
-        first.space.settled = settled
-        chosen = self._alone(first, course)
-        if chosen is None:
-            return
-        first = self.begin(choose=course.choose)
-        first.space.settled = settled
-        while first.at < chosen:
-            first.do()
-        self._follow(first)
-
-    def _alone(self, machine: Machine[Any], course: Course) -> int | None:
-        """Do steps until one has a choice; returns its number, or None where none has, and all is known that can be."""
-        steps, trail = self.steps, course.trail
+        self.steps: list[StepPrediction] = []
+        machine = self._begin(_no_choice, settled)
         try:
-            for at in range(len(self.scenario.steps)):
-                shown = machine.do()
-                if trail:
-                    return at
-                if shown is not None:
-                    steps.append(shown)
-                    if machine.over:
-                        self._unreached()
-                        break
+            machine.run(len(self.scenario.steps), self.steps)
+        except Chosen:
+            first = self._begin(Course().choose, settled)
+            first.run(machine.at, [])
+            self._follow(first)
         except Contradiction as gone:
-            if trail:
-                return at
             self._departed(gone)
         except Unknown as why:
-            if trail:
-                return at
             self.unknown = str(why)
         else:
-            self.states = [machine]
-        return None
+            self.states.append(machine)
+            if machine.over:
+                self._unreached()
 
     def _departed(self, gone: Contradiction) -> None:
         """No execution is left: what was observed is not what the model says."""
@@ -184,7 +174,8 @@ class Walk:
             machine = fork(state.machine, course.choose)
             self.copies += 1 + len(machine.called) + len(machine.tuples)
             try:
-                shown = machine.do()
+                shown: list[StepPrediction] = []
+                machine.run(at + 1, shown)
             except Departed as gone:
                 self.departed.append(gone.shown)
             except Contradiction:
@@ -194,7 +185,7 @@ class Walk:
                 return ways
             else:
                 share = machine.chance / state.machine.chance
-                ways.append(_Way(shown, self._state(machine, at + 1), share))
+                ways.append(_Way(shown[0] if shown else None, self._state(machine, at + 1), share))
             if not course.next():
                 return ways
 

@@ -83,7 +83,7 @@ class Bsd:
         self.traits, self.tcp = traits, tcp.Tcp()
 
     def begin(self, m: Machine) -> State:
-        m.addresses = {f"{at}%lo" if "%" not in at and of_one_link(at) else at for at in m.addresses}
+        m.addresses = frozenset(f"{at}%lo" if "%" not in at and of_one_link(at) else at for at in m.addresses)
         return State(self.traits)
 
     def elapse(self, m: Machine) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from ..address import of_one_link, parsed
 from ..clause import Book, Declared, Errno
 from ..sock import TIME_WAIT, Sock
@@ -202,6 +204,7 @@ DEVICE_GONE = BOOK(
 )
 
 
+@lru_cache(4096)
 def kind_of(address: str) -> str:
     """The kind of a canonical address on Linux, where the network of lo has a broadcast address."""
     return "broadcast" if address == "127.255.255.255" else parsed(address)[2]
@@ -258,20 +261,25 @@ def check_group(m: Machine, sk: Sock, host: str) -> None:
 def check_local(m: Machine, sk: Sock, host: str) -> str:
     """The address that bind() gives to `sk`. Raises Errno."""
     address, family, kind = parsed(host)
-    if sk.family == 6 and family == 4 and sk.v6only and MAPPED_ON_V6ONLY in m.on:
-        raise Errno("EINVAL", MAPPED_ON_V6ONLY)
-    if family == 6 and kind != "any":
-        address = on_its_link(m, sk, host)
-    if sk.family == 6 and (family, kind) != (6, "any"):
-        check_device(m, sk)
-    anywhere = sk.nonlocal_ or m.env.get(f"net.ipv{family}.ip_nonlocal_bind", "0") != "0"
-    away = sk.device not in ("", "lo") and is_local(m, address) and not of_one_link(address)
-    if family == 6 and away and OTHER_DEVICE in m.on and not anywhere:
-        raise Errno("EADDRNOTAVAIL", OTHER_DEVICE)
+    if sk.family == 6:
+        if family == 4 and sk.v6only and MAPPED_ON_V6ONLY in m.on:
+            raise Errno("EINVAL", MAPPED_ON_V6ONLY)
+        if family == 6 and kind != "any":
+            address = on_its_link(m, sk, host)
+        if (family, kind) != (6, "any"):
+            check_device(m, sk)
+    if family == 6 and sk.device not in ("", "lo") and is_local(m, address) and not of_one_link(address):
+        if OTHER_DEVICE in m.on and not _anywhere(m, sk, family):
+            raise Errno("EADDRNOTAVAIL", OTHER_DEVICE)
     if kind == "any" or is_local(m, address) or (family == 4 and kind_of(address) == "broadcast"):
         return address
     if kind == "multicast" and MULTICAST in m.on:
         return address
-    if NOT_LOCAL in m.on and not anywhere:
+    if NOT_LOCAL in m.on and not _anywhere(m, sk, family):
         raise Errno("EADDRNOTAVAIL", NOT_LOCAL)
     return address
+
+
+def _anywhere(m: Machine, sk: Sock, family: int) -> bool:
+    """Whether `sk` may bind an address that is not this host's."""
+    return sk.nonlocal_ or m.env.get(f"net.ipv{family}.ip_nonlocal_bind", "0") != "0"

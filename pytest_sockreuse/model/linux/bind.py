@@ -173,10 +173,10 @@ def get_port(m: Machine, sk: Sock, port: int) -> None:
     """inet_csk_get_port: `sk` gets the port, 0 for one of the OS's choice. Raises Errno EADDRINUSE."""
     named = port
     port = named or _open_port(m, sk)
-    entry = bucket(m, port)
+    entry = m.state.tcp.get(port)
     if entry is None:
-        entry = new_bucket(m, port)
-    elif named and entry.owners and not _fast(m, sk, entry):
+        entry = m.state.tcp[port] = Bucket()
+    elif named and entry.owners and not ((entry.fast or entry.fast_rp) and _fast(m, sk, entry)):
         if clause := conflict(m, sk, entry):
             raise Errno("EADDRINUSE", clause)
     _remember(m, sk, entry)
@@ -205,11 +205,6 @@ def _open_port(m: Machine, sk: Sock) -> int:
     if not port:
         raise Errno("EADDRINUSE", EXHAUSTED)
     return port
-
-
-def new_bucket(m: Machine, port: int) -> Bucket:
-    made = m.state.tcp[port] = Bucket()
-    return made
 
 
 def _fast(m: Machine, sk: Sock, entry: Bucket) -> bool:

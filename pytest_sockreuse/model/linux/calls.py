@@ -113,23 +113,20 @@ class Linux:
         if proto == "udplite" and NO_UDPLITE in m.on:
             raise Errno("EPROTONOSUPPORT", NO_UDPLITE)
         sk = Sock(_CARRIERS.get(proto, proto), family, user)
-        if proto == "udplite":
-            sk.lite = OWN_TABLE in m.on
-        elif proto == "mptcp":
-            sk.mptcp = True
+        if proto != sk.proto:
+            sk.lite, sk.mptcp = proto == "udplite" and OWN_TABLE in m.on, proto == "mptcp"
         if family == 6 and m.env.get("net.ipv6.bindv6only", "0") != "0":
             sk.v6only = True
         return sk
 
     def set(self, m: Machine, sk: Sock, option: Option) -> None:
-        if sk.proto != "sctp":
-            _covered(m, sk)
-        elif option.name == "IPV6_V6ONLY" and m.scenario.steps[m.at].verb == "set":
-            sctp.known(m)  # whether it has a port
         if sk.mptcp:
+            _covered(m, sk)
             mptcp.apply(m, sk, option)
-        else:
-            options.apply(m, sk, option)
+            return
+        if sk.proto == "sctp" and option.name == "IPV6_V6ONLY" and m.scenario.steps[m.at].verb == "set":
+            sctp.known(m)  # whether it has a port
+        options.apply(m, sk, option)
 
     def get(self, m: Machine, sk: Sock, option: Option) -> str | None:
         if sk.proto == "sctp" and option.name == "IPV6_V6ONLY":
@@ -152,40 +149,39 @@ class Linux:
             self._privilege(m, sk, port)
             sctp.bind(m, sk, address, port)
             return
-        _covered(m, sk, host)
         if sk.mptcp:
+            _covered(m, sk, host)
             mptcp.check_unconnected(m, sk)
-        check_family(sk, host)
+        if (":" in host) is (sk.family == 4):
+            check_family(sk, host)
+        any_ = "0.0.0.0" if sk.family == 4 else "::"
         if sk.family == 4:
             address = check_local(m, sk, host)
-            self._privilege(m, sk, port)
-            self._unbound(m, sk)
         else:
             check_group(m, sk, host)
+        if port and sk.user != "root":
             self._privilege(m, sk, port)
-            self._unbound(m, sk)
+        if (sk.state != CLOSE or sk.port) and BOUND_ONCE in m.on:
+            raise Errno("EINVAL", BOUND_ONCE)
+        if sk.family == 6:
             address = check_local(m, sk, host)
             if sk.addr_lock and parsed(host)[1:] == (6, "multicast"):  # which does not become its source
                 raise Unknown("bind() to a group of a socket that keeps an address")
-        before = sk.laddr, sk.v6only, sk.told
+        v6only, told = sk.v6only, sk.told
         sk.laddr, sk.told = address, ""
-        if ":" in address and address != "::" and SPECIFIC_V6ONLY in m.on:
+        if address != any_ and ":" in address and SPECIFIC_V6ONLY in m.on:
             sk.v6only = True
-        if port or not (sk.no_port and bind.NO_PORT in m.on):
+        if port or not sk.no_port or bind.NO_PORT not in m.on:
             try:
-                self._get_port(m, sk, port)
+                (bind if sk.proto == "tcp" else self.udp).get_port(m, sk, port)
             except Errno:
-                sk.laddr, sk.v6only, sk.told = "0.0.0.0" if sk.family == 4 else "::", *before[1:]
+                sk.laddr, sk.v6only, sk.told = any_, v6only, told
                 raise
-        sk.addr_lock = sk.addr_lock or not sk.any_ or (sk.family == 6 and address == "0.0.0.0")
-        sk.port_lock = sk.port_lock or bool(port)
+        if address != any_:
+            sk.addr_lock = True
+        if port:
+            sk.port_lock = True
         sk.shown = sk.port
-
-    def _get_port(self, m: Machine, sk: Sock, port: int) -> None:
-        if sk.proto == "tcp":
-            bind.get_port(m, sk, port)
-        else:
-            self.udp.get_port(m, sk, port)
 
     @staticmethod
     def _privilege(m: Machine, sk: Sock, port: int) -> None:
@@ -195,11 +191,6 @@ class Linux:
         if port < low and LOW_PORT in m.on:
             raise Errno("EACCES", LOW_PORT)
 
-    @staticmethod
-    def _unbound(m: Machine, sk: Sock) -> None:
-        if (sk.state != CLOSE or sk.port) and BOUND_ONCE in m.on:
-            raise Errno("EINVAL", BOUND_ONCE)
-
     def listen(self, m: Machine, sk: Sock, backlog: int) -> None:
         """inet_listen."""
         if sk.proto == "udp":
@@ -207,7 +198,8 @@ class Linux:
         if sk.proto == "sctp":
             sctp.listen(m, sk, backlog)
             return
-        _covered(m, sk)
+        if sk.mptcp:
+            _covered(m, sk)
         if sk.connected or sk.state not in (CLOSE, LISTEN):
             raise Errno("EINVAL", LISTEN_STATE)
         self.tcp.listen(m, sk, backlog)
@@ -226,12 +218,14 @@ class Linux:
         if sk.proto == "sctp":
             sctp.connect(m, sk, host, port)
             return
-        _covered(m, sk, host)
+        if sk.mptcp:
+            _covered(m, sk, host)
         if sk.connected or sk.state != CLOSE:
             raise Errno("EISCONN", CONNECTED)
         sk.tried = sk.mptcp
-        check_family(sk, host)
-        check_scope(m, sk, host)
+        if ":" in host or sk.family == 6:
+            check_family(sk, host)
+            check_scope(m, sk, host)
         try:
             self.tcp.connect(m, sk, route.route(m, sk, host), port)
         except Errno as error:
@@ -353,7 +347,7 @@ class Linux:
                 raise Unknown("close() of MPTCP over TCP with unread data")
             if sk.state == LISTEN:
                 self.tcp.unlisten(m, sk)
-            if sk.linger:
+            if sk.linger and sk.peer is not None:
                 handshake.speak(m, self.tcp, sk)
             stream.close(m, self.tcp, sk)
 

@@ -64,14 +64,10 @@ def _reserved(text: str) -> int:
     return bits
 
 
-def ephemeral(m: Machine) -> tuple[int, int]:
-    """The ephemeral range of the namespace."""
-    return _pair(m.env.get("ephemeral") or m.env.get("net.ipv4.ip_local_port_range") or "32768-60999")
-
-
 def range_of(m: Machine, sk: Sock) -> tuple[int, int]:
     """The range that holds for this socket: low and high."""
-    low, high = ephemeral(m)
+    env = m.env
+    low, high = _pair((env and (env.get("ephemeral") or env.get("net.ipv4.ip_local_port_range"))) or "32768-60999")
     if sk.port_range != (0, 0) and LOCAL_RANGE in m.on:
         first, last = sk.port_range
         low = first if low <= first <= high else low
@@ -120,7 +116,7 @@ def datagram(m: Machine, sk: Sock, usable: Usable) -> int:
 
 def _scan(m: Machine, low: int, high: int, first: int, usable: Usable, step: int) -> int:
     """One search in steps of two, the ports low + `first`, low + `first` + 2, … before the others."""
-    size, pick, wanted = high - low + 1, m.space.pick, m.wanted()
+    size, pick, wanted = high - low + 1, m.space.pick, m.wanted() if m.observed is not None else 0
     if step < 0:
         m.space.settle(ports(m, low, high))
     if size == 1 or PARITY not in m.on:

@@ -12,7 +12,6 @@ from ..clause import Book, Errno, Unknown
 from ..machine import PATIENCE
 from ..sock import CLOSE, ESTABLISHED, SYN_RECV, TIME_WAIT, Sock
 from .address import MAPPED_V6ONLY
-from .bind import bucket
 from .mptcp import FINS_CROSS
 from .state import Machine
 
@@ -67,7 +66,8 @@ _DELAYED_ACK = (0.2, 0.25)  # TCP_DELACK_MAX
 
 def arrive(m: Machine, lives: stream.Lives, sk: Sock) -> bool:
     """The SYN of `sk` at the other side, which is this host: whether it is answered. Raises Errno ECONNREFUSED."""
-    back = m.tuples.get((sk.raddr, sk.rport, sk.laddr, sk.port))
+    key = sk.raddr, sk.rport, sk.laddr, sk.port
+    back = m.tuples.get(key)
     listener = _listener(m, sk)
     refused = listener is None
     if back is not None:
@@ -76,21 +76,21 @@ def arrive(m: Machine, lives: stream.Lives, sk: Sock) -> bool:
         stream.take_reset(m, lives, back)  # else a challenge ACK, a reset, and two jiffies later the SYN again
     if listener is None or refused:
         raise Errno("ECONNREFUSED", NO_LISTENER)
-    ready = sum(child.connected for child in listener.queue)
+    ready = sum(child.connected for child in listener.queue) if listener.queue else 0
     if ready > listener.backlog and BACKLOG in m.on:
         return False
     child = Sock("tcp", listener.family, listener.user)
     child.device = listener.device
-    if of_one_link(sk.laddr):
+    if ":" in sk.laddr and of_one_link(sk.laddr):
         child.device = child.device or arrives_by(sk.laddr)
     child.mptcp = listener.mptcp and sk.mptcp
     child.twofold = sk.twofold = child.mptcp and FINS_CROSS in m.on
-    child.laddr, child.port, child.raddr, child.rport = sk.raddr, sk.rport, sk.laddr, sk.port
+    child.laddr, child.port, child.raddr, child.rport = key
     child.shown, child.timestamps, child.open = child.port, sk.timestamps, False
     child.state, child.peer, child.since = SYN_RECV, sk, m.now
-    m.tuples[child.key] = child
+    m.tuples[key] = child
     sk.state, sk.connected, sk.peer = ESTABLISHED, True, child
-    if _waits(m, listener, child, len(listener.queue) - ready):
+    if (listener.options or sk.options) and _waits(m, listener, child, len(listener.queue) - ready):
         listener.queue.append(child)
     else:
         _ready(m, listener, child)
@@ -99,15 +99,18 @@ def arrive(m: Machine, lives: stream.Lives, sk: Sock) -> bool:
 
 def _listener(m: Machine, sk: Sock) -> Sock | None:
     """inet_lookup_listener, inet6_lookup_listener: the socket that gets the connection."""
-    v4, device = ":" not in sk.raddr, arrives_by(sk.raddr)
+    v4 = ":" not in sk.raddr
     found: list[Sock] = []
     for other in m.listeners.get(sk.rport, ()):
         if v4 and other.v6only and MAPPED_V6ONLY in m.on:
             continue
-        any_ = other.any_
+        any_ = other.laddr == "0.0.0.0" or other.laddr == "::"
         wild = any_ and (not other.v6only if v4 else other.laddr == "::")
-        if other.device in ("", device) and (wild or (other.laddr == sk.raddr and not (v4 and any_))):
-            found.append(other)
+        if wild or (other.laddr == sk.raddr and not (v4 and any_)):
+            if not other.device or other.device == arrives_by(sk.raddr):
+                found.append(other)
+    if len(found) == 1 and not found[0].rp:
+        return found[0]
     if len(found) > 1 and SPECIFIC in m.on and any(not other.any_ for other in found):
         found = [other for other in found if not other.any_]
     best: Sock | None = None
@@ -133,8 +136,7 @@ def _ready(m: Machine, listener: Sock, child: Sock) -> None:
     child.addr_lock, child.shut_rd, child.shut_wr = listener.addr_lock, listener.shut_rd, listener.shut_wr
     child.options = dict(listener.options)
     child.state, child.connected, child.half = ESTABLISHED, True, False
-    entry = bucket(m, child.port)
-    assert entry is not None
+    entry = m.state.tcp[child.port]
     entry.owners.append(child)
     entry.free.setdefault(child.laddr, False)
     listener.queue.append(child)
@@ -245,10 +247,13 @@ def unlisten(m: Machine, sk: Sock, heirs: bool) -> list[Sock]:
 
 def accepted(m: Machine, lives: stream.Lives, sk: Sock) -> Sock | None:
     """The connection that accept() returns, if any."""
-    if any(not child.connected for child in sk.queue):
-        elapse(m, lives, PATIENCE)
-        sk.queue = [child for child in sk.queue if child.connected or child.state != CLOSE]
-    child = next((child for child in sk.queue if child.connected), None)
-    if child is not None:
-        sk.queue.remove(child)
-    return child
+    for child in sk.queue:
+        if not child.connected:
+            elapse(m, lives, PATIENCE)
+            sk.queue = [child for child in sk.queue if child.connected or child.state != CLOSE]
+            break
+    for child in sk.queue:
+        if child.connected:
+            sk.queue.remove(child)
+            return child
+    return None

