@@ -190,13 +190,16 @@ def meetings(scene: str, first: Runtime, second: Runtime, platforms: Iterable[Pl
 
 def _met(scene: str, one: Listen, other: Listen, platforms: tuple[Platform, ...]) -> Iterator[Meeting]:
     asked = scenario(scene, one.sets, other.sets)
-    for platform, prediction in zip(platforms, _predicted(asked, platforms), strict=True):
-        yield Meeting(platform, asked, outcome(prediction, other.retries > 0))
+    for platform, found in zip(platforms, _outcomes(asked, platforms, other.retries > 0), strict=True):
+        yield Meeting(platform, asked, found)
 
 
 @lru_cache(8192)
-def _predicted(asked: Scenario, platforms: tuple[Platform, ...]) -> tuple[Prediction, ...]:
-    return tuple(predictions(asked, platforms))
+def _outcomes(asked: Scenario, platforms: tuple[Platform, ...], retries: bool) -> tuple[Outcome, ...]:
+    predicted = [*predictions(asked, platforms)]
+    apart = {(id(one.steps), one.not_run): one for one in predicted}  # of most versions the same is said
+    known = {key: outcome(one, retries) for key, one in apart.items()}
+    return tuple(known[id(one.steps), one.not_run] for one in predicted)
 
 
 # --- the whole table ------------------------------------------------------------------------------------------------

@@ -11,8 +11,8 @@ from dataclasses import replace
 from functools import cache
 
 import pytest
+from shipped import shipped
 
-from pytest_sockreuse import loader
 from pytest_sockreuse.expected import disagreements
 from pytest_sockreuse.matrix.build import PREDICTIONS
 from pytest_sockreuse.model import families
@@ -26,7 +26,7 @@ LONG = 16  # steps
 @cache
 def _suite() -> Suite:
     """The suite, the long cases in one address family only."""
-    suite = loader.load()
+    suite = shipped()
     rules = {rule.id: replace(rule, cases=tuple(map(_shorter, rule.cases))) for rule in suite.rules.values()}
     return replace(suite, rules=rules)
 

@@ -8,8 +8,8 @@ import time
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from shipped import shipped
 
-from pytest_sockreuse.loader import load
 from pytest_sockreuse.report.fold import fold, unfold
 
 MANY = 100_000
@@ -39,7 +39,7 @@ def test_whatever_is_said_together_is_taken_apart_as_it_was(variants: set[tuple[
 
 
 def test_all_variants_of_each_case_are_one_product() -> None:
-    for rule in load(check=False).rules.values():
+    for rule in shipped().rules.values():
         for case in rule.cases:
             text = fold(f"{case.rule}/{case.id}", [variant.values for variant in case.variants])
             assert sorted(unfold(text, MANY)) == sorted(variant.id for variant in case.variants)

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from shipped import shipped
 
 import pytest_sockreuse
 from pytest_sockreuse import cli, guard
@@ -27,7 +28,7 @@ from pytest_sockreuse.requirement import RuleNotHonoured, RuleNotTried, require
 from pytest_sockreuse.scenario import Observation, StepOutcome
 from pytest_sockreuse.verdict import differences, judge
 
-GUARDS = sorted(load(check=False).guards)
+GUARDS = sorted(shipped().guards)
 ORDER = "order-dependence/outgoing-then-listener"
 UNABLE = "needs a network namespace (run as root)"
 
@@ -391,7 +392,7 @@ def test_check_of_no_rule_is_a_mistake(capsys: Capture) -> None:
 def test_rules_lists_ids_aliases_and_where_they_hold(capsys: Capture) -> None:
     assert cli.main(["rules"]) == 0
     out = capsys.readouterr().out
-    for one in load(check=False).guards.values():
+    for one in shipped().guards.values():
         assert f"{one.id} ({', '.join(one.aliases)})\n    {one.text[:60]}" in out
     assert "Holds on Linux 6.1.176, Linux 6.3.13 to 7.3.4." in out
     assert "order-dependence/all-bound-before-listen\n" in out
@@ -411,7 +412,7 @@ def test_rules_are_described_one_by_one(capsys: Capture) -> None:
 def test_rules_are_described_for_a_machine(capsys: Capture) -> None:
     assert cli.main(["rules", "--json"]) == 0
     found = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert [entry["rule"] for entry in found if "holds" in entry] == [*load(check=False).guards]
+    assert [entry["rule"] for entry in found if "holds" in entry] == [*shipped().guards]
     assert cli.main(["rules", "--json", "ordering-quirk"]) == 0
     entry = json.loads(capsys.readouterr().out)
     assert entry in found and "ordering-quirk" in entry["aliases"]

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from jsonschema import Draft202012Validator
+from shipped import shipped
 
 from pytest_sockreuse.data import DataError
 from pytest_sockreuse.loader import load
@@ -25,7 +26,7 @@ from pytest_sockreuse.suite import Suite
 
 @pytest.fixture(scope="module")
 def suite() -> Suite:
-    return load(check=False)
+    return shipped()
 
 
 def _due(*_: object) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
+from shipped import shipped
 
 from pytest_sockreuse.cli import main
 from pytest_sockreuse.commands import results as commands
@@ -24,7 +25,7 @@ FILES = sorted((Path(__file__).parents[1] / "conformance" / "results").glob("*.j
 
 @pytest.fixture(scope="module")
 def suite() -> Suite:
-    return load()
+    return shipped()
 
 
 @pytest.fixture(scope="module")

@@ -7,8 +7,8 @@ from functools import partial
 import modelling
 import pytest
 from modelling import bound
+from shipped import shipped
 
-from pytest_sockreuse import loader
 from pytest_sockreuse.expected import expected
 from pytest_sockreuse.model import predict
 from pytest_sockreuse.parser import parse
@@ -163,7 +163,7 @@ def test_a_socket_whose_connect_failed_listens_for_that_peer_alone() -> None:
 
 
 def test_what_no_execution_of_the_model_shows_is_compared_with_what_it_predicts() -> None:
-    variant = loader.load().by_id["tuple-uniqueness/socket-survives-busy-tuple[ip4-listening]"]
+    variant = shipped().by_id["tuple-uniqueness/socket-survives-busy-tuple[ip4-listening]"]
     predicted = {"second.connect": "EADDRNOTAVAIL", "second.listen": "EADDRINUSE"}
     for seen in (predicted, {"second.connect": "EADDRNOTAVAIL"}, {}):
         steps = tuple(StepOutcome(label, seen.get(label, "ok")) for label in variant.scenario.labels)

@@ -11,8 +11,9 @@ from collections.abc import Callable
 from functools import cache
 
 import pytest
+from shipped import shipped
 
-from pytest_sockreuse import loader, model
+from pytest_sockreuse import model
 from pytest_sockreuse.model import Clause, families, predict
 from pytest_sockreuse.parser import parse
 from pytest_sockreuse.pins import candidates, pins, said, versions
@@ -77,7 +78,7 @@ B.connect(127.0.0.1:P)
 
 @cache
 def _variants() -> list[Variant]:
-    return candidates(loader.load())
+    return candidates(shipped())
 
 
 def _book(stack: str) -> list[Clause]:

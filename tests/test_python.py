@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 from performing import in_namespaces
+from shipped import shipped
 
 from pytest_sockreuse.live.runner import Runner
-from pytest_sockreuse.loader import load
 from pytest_sockreuse.model import predict
 from pytest_sockreuse.parser import parse
 from pytest_sockreuse.platforms import current
@@ -141,7 +141,7 @@ def test_every_call_of_the_language_comes_to_what_it_does_in_a_scenario() -> Non
 
 def variants(every: int) -> list[Scenario]:
     """One variant each of some cases: those that come to one thing only. The end of MPTCP takes a time of its own."""
-    cases = [case for rule in load(check=False).rules.values() for case in rule.cases]
+    cases = [case for rule in shipped().rules.values() for case in rule.cases]
     found = [case.variants[len(case.variants) // 2].scenario for case in cases[::every]]
     return [
         one

@@ -13,6 +13,7 @@ import jsonschema
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from shipped import shipped
 
 from pytest_sockreuse.loader import load
 from pytest_sockreuse.report.results import Result, Results, ResultsError, observed, read, write
@@ -328,7 +329,7 @@ def test_what_the_system_chose_is_told_as_what_it_may_choose(
 
 def test_a_result_of_every_statement_can_be_written_and_read(tmp_path: Path) -> None:
     """As its step, its verb and what it states, of the whole suite."""
-    suite = load()
+    suite = shipped()
     stated: dict[tuple[str, str], Result] = {}
     for variant in suite.variants:
         for statement in variant.case.statements:

@@ -12,7 +12,7 @@ from here import linux_only
 from performing import in_namespaces
 
 from pytest_sockreuse.lines import ARGUMENTS, MAKERS, MAX_STEPS
-from pytest_sockreuse.live.perform import PATIENCE
+from pytest_sockreuse.live import PATIENCE
 from pytest_sockreuse.live.runner import TIMEOUT, Runner
 from pytest_sockreuse.options import options
 from pytest_sockreuse.parser import MAX_LINE, MAX_LINES, MAX_TEXT, MAX_WAIT, parse

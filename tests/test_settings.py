@@ -7,8 +7,8 @@ import re
 from pathlib import Path
 
 import pytest
+from shipped import shipped
 
-from pytest_sockreuse import loader
 from pytest_sockreuse import settings as module
 from pytest_sockreuse.data import DataError
 from pytest_sockreuse.expected import expected
@@ -78,20 +78,20 @@ def test_compare_says_where_it_is_not_run() -> None:
 
 
 def test_what_was_performed_against_the_prediction_is_compared_with_nothing() -> None:
-    variant = next(v for v in loader.load().variants if "tcp_tw_reuse_delay" in v.text)
+    variant = next(v for v in shipped().variants if "tcp_tw_reuse_delay" in v.text)
     seen = Observation("linux-6.12.113", tuple(StepOutcome(step.label, "ok") for step in variant.scenario.steps))
     assert expected(variant, named("linux-6.12"), seen) is None
 
 
 def test_no_statement_is_of_a_platform_that_lacks_the_setting() -> None:
-    for variant in loader.load().variants:
+    for variant in shipped().variants:
         for platform in SYSTEMS if variant.scenario.environment else ():
             if variant.expected(platform) is not None:
                 assert missing(variant.scenario, platform) == "", variant.id
 
 
 def test_the_suites_settings_are_known() -> None:
-    names = {setting.name for variant in loader.load().variants for setting in variant.scenario.environment}
+    names = {setting.name for variant in shipped().variants for setting in variant.scenario.environment}
     assert names - {""} <= settings().keys()
 
 

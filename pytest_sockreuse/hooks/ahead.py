@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator
 
-from ..live.perform import PATIENCE
+from ..live import PATIENCE
 from ..live.runner import Broken, Runner
 from ..platforms import current
 from ..scenario import Observation, Scenario

@@ -30,6 +30,7 @@ _ISOLATION = {
     "netns": "network namespace",
     "userns": "network namespace of a user namespace",
     "none": "no network namespace",
+    "": "collected only",
 }
 
 
@@ -49,12 +50,13 @@ class SuiteSession:
         self.root = Path(config.getini("sockreuse_conformance") or CONFORMANCE)
         self.select: list[str] = config.option.sockreuse_select
         self.ahead = Ahead(seconds, shared=not self.select)  # what somebody asks to look at is performed alone
-        self.ahead.begin()  # while the data is read
+        if not config.option.collectonly:
+            self.ahead.begin()  # while the data is read
         try:
             self.suite = self._load()
             self._check_nodes()
             self.report = self._report_path()
-            self.isolation = self.ahead.isolation()
+            self.isolation = "" if config.option.collectonly else self.ahead.isolation()
         except Broken as error:
             raise pytest.UsageError(f"sockreuse: {error}") from None
         except pytest.UsageError:

@@ -17,14 +17,12 @@ from functools import cache
 from typing import TypeVar
 
 from ..scenario import KINDS, Address, Scenario, Step
-from . import options
+from . import PATIENCE, options
 from .devices import index_of
 from .devices import name_of as name_of_device
 from .errnos import name_of
 from .ready import readable
 from .settle import Settler, pair
-
-PATIENCE = 0.2  # seconds that accept and recv wait for something to return
 
 _PROTOCOLS = {
     "tcp": (socket.SOCK_STREAM, 0),
