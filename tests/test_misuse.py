@@ -289,17 +289,19 @@ def test_a_port_that_stands_in_the_code(tmp_path: Path) -> None:
 
 
 def test_a_client_that_may_reach_itself() -> None:
-    def tries(count: int, bound: bool = False) -> list[str]:
+    def tries(count: int, bound: bool = False, others: int = 1) -> list[str]:
         tape = Tape()
         if bound:
             tape.made(3).bind(3, PORT)
         for fd in range(4, 4 + count):
-            tape.made(fd).connect(fd, PORT, code=errno.ECONNREFUSED, trail=line(5)).close(fd)
+            address = (f"127.0.0.{1 + fd % others}", PORT[1])
+            tape.made(fd).connect(fd, address, code=errno.ECONNREFUSED, trail=line(5)).close(fd)
         return found(tape, ("linux",))
 
     assert tries(3) == ["self-connect-by-retry:5"]
     assert not tries(1)
     assert not tries(3, bound=True), "the OS chooses no port that is bound"
+    assert not tries(2, others=2), "each address of a name is tried once"
 
 
 def test_a_client_of_a_port_in_time_wait_cannot_reach_itself() -> None:

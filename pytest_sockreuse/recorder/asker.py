@@ -237,7 +237,7 @@ class Asker(Systems):
             case ast.expr() as value:
                 return self.ask(value, where)
             case (module, name):
-                if f"{module}.{name}" in HAS:
+                if f"{module}.{name}" in HAS or is_plain(module, name):
                     return SAME
                 code = imported(module)
                 found = self._global(name, code) if code is not None and name else None

@@ -146,7 +146,7 @@ def _written(port: int, where: Sequence[Place]) -> bool:
 
 
 def self_connect(piece: Piece, around: Around) -> Iterator[Seen]:
-    refused: dict[int, list[Call]] = {}
+    refused: dict[tuple[str, int], list[Call]] = {}
     bound: Counter[int] = Counter()
     kept: set[int] = set()
     for call in piece.calls:
@@ -159,7 +159,7 @@ def self_connect(piece: Piece, around: Around) -> Iterator[Seen]:
         elif call.verb == "connect" and call.sock.kind.startswith("tcp") and call.sock.binding is None:
             low, high = piece.ephemeral or _RANGE
             if call.outcome == "ECONNREFUSED" and low <= call.number <= high and bound[call.number] <= 0:
-                refused.setdefault(call.number, []).append(call)
+                refused.setdefault((call.host, call.number), []).append(call)
     for calls in refused.values():
         if calls[0].number not in given | kept and len({call.places for call in calls}) < len(calls):
             yield calls[-1], calls[-1].trail

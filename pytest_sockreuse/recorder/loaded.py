@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import sys
 from pathlib import Path
-from types import BuiltinFunctionType, FunctionType
 
 from .events import INNER, LIBRARY, PROJECT, of_stdlib, whose
 from .syntax import Code, parsed
@@ -16,9 +15,9 @@ def is_stdlib(file: str) -> bool:
 
 
 def is_plain(module: str, name: str) -> bool:
-    """Whether the standard library has a number, a function or a class under a name: that asks for no system."""
+    """Whether the standard library has a number, a function, a class or so under a name: that asks for no system."""
     value = vars(sys.modules[module]).get(name) if of_stdlib(module) else None
-    return isinstance(value, int | type | FunctionType | BuiltinFunctionType) and not isinstance(value, bool)
+    return value is not None and not isinstance(value, bool | str | bytes | tuple | list | dict | set | frozenset)
 
 
 def value_of(file: str, name: str) -> object:

@@ -14,7 +14,7 @@ from .locations import Place
 if TYPE_CHECKING:
     from .conditions import Verdict
 
-_PATIENCE = 10  # tests without a question, after which code is forgotten
+_PATIENCE = 10  # tests without a question, after which code is forgotten; twice as many each time
 
 
 def reading(trail: tuple[Place, ...], here: str, there: str) -> Verdict:
@@ -44,6 +44,7 @@ class Memory:
     def __init__(self) -> None:
         self.asked = 0
         self.tests = 0
+        self.patience = _PATIENCE
 
     def test_is_over(self) -> None:
         """Let go of all code if none was asked for in the last tests."""
@@ -53,7 +54,8 @@ class Memory:
 
         asked = syntax.asked()
         self.tests = self.tests + 1 if asked == self.asked else 0
-        if self.tests == _PATIENCE:
+        if self.tests == self.patience:
+            self.patience *= 2
             syntax.forget()
             asked = syntax.asked()
         self.asked = asked
