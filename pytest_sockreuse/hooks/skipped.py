@@ -24,7 +24,7 @@ def skipped_on(item: pytest.Item, targets: list[Platform]) -> dict[Platform, boo
     for platform, honoured in _honoured([*rules, *item.config.getini("sockreuse_require")], targets):
         if not honoured and answers.get(platform) is not True:
             answers[platform] = True if honoured is False else None
-    functions = tuple(_functions(item))
+    functions = _functions(item)
     for platform in targets:
         answer = skipped(functions, classes, current().stack, platform.stack)
         if answer is not False and answers.get(platform) is not True:
@@ -39,13 +39,13 @@ def asking_on(item: pytest.Item, targets: list[Platform], whole: bool) -> list[P
     return [p for p in targets if asks(_functions(item), current().stack, p.stack, whole)]
 
 
-def _functions(item: pytest.Item) -> list[Callable[..., Any]]:
+def _functions(item: pytest.Item) -> tuple[Callable[..., Any], ...]:
     """The test's own function, and those of its fixtures that are no plugin's."""
     info = getattr(item, "_fixtureinfo", None)
     fixtures = [found[-1].func for found in info.name2fixturedefs.values()] if info is not None else []
     named = [(function, getattr(getattr(function, "__code__", None), "co_filename", "")) for function in fixtures]
     functions = [getattr(item, "function", None), *(it for it, file in named if whose(file) in (LIBRARY, PROJECT))]
-    return [function for function in functions if function is not None]
+    return tuple(function for function in functions if function is not None)
 
 
 @cache

@@ -55,7 +55,8 @@ def skipped(functions: tuple[Callable[..., Any], ...], classes: tuple[type, ...]
     return True if True in answers else None if None in answers else False
 
 
-def asks(functions: Sequence[Callable[..., Any]], here: str, there: str, whole: bool) -> bool:
+@lru_cache(1024)
+def asks(functions: tuple[Callable[..., Any], ...], here: str, there: str, whole: bool) -> bool:
     """Whether what leads to a task asks for the system in a way that differs: helpers, as a `whole` the test as well.
 
     `functions` are the test's own, which is the first, and those of its fixtures.
