@@ -261,18 +261,26 @@ $n = udp{f}({reuse})
 $n.bind(<{lo}|{any}>:R)?
 <$b.recv()?|$b.send()?|$b.disconnect()?|$b.close()>
 """
-#: An SCTP listener that goes, and its port that a connection has.
+#: An SCTP connection that ends, and who wants its ports.
 STREAMS = """
 $l = sctp{f}({reuse})
-$l.bind({lo}:R)?
-$l.listen()?
-$c = sctp{f}()
+$l.bind(<{lo}|{lo}|{any}>:R)?
+$l.listen(<||1>)?
+$c = sctp<{f}|{f}|6>(<||SO_LINGER=0|{reuse}>)
+<|$c.bind({lo}:Q)?>
 $c.connect({lo}:R)?
-$s = $l.accept()
-<|$c.send()?\n$s.recv()?>
-$l.close()
+<||$m = sctp{f}({reuse})\n$m.bind({lo}:$c.port)?\n$m.connect({lo}:R)?>
+<$s = $l.accept()
+<|$c.send()?\n$s.recv()?|$s.send()?|$s.send()?\n$c.recv()?\n$c.send()?>
+<$s.close()\n$c.recv()?|$s.shutdown(<WR|RD|RDWR>)?\n$c.send()?|$c.close()\n$s.<recv|send>()?\n$s.recv()?\
+|$c.shutdown(<WR|RDWR>)?\n$s.recv()?\n$s.sendto({lo}:$c.port)?|$l.close()|$l.listen(<0|1>)?\n$c.sendto({lo}:R)?>
+|<|$c.send()?>
+<$l.close()\n$c.<recv|send|eof>()?|$c.close()\n$s = $l.accept()\n$s.recv()?\n$s.send()?\
+|$l.listen(0)?|$c.shutdown(WR)?\n$s = $l.accept()\n$s.eof()?>
+>
 $n = sctp{f}(<|{reuse}>)
-$n.bind({lo}:R)?
+$n.bind({lo}:<R|$c.port>)?
+<$n.listen()?|$n.connect({lo}:<R|P|$c.port>)?>
 """
 #: Sockets bound to devices.
 DEVICES = """

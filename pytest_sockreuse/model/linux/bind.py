@@ -220,7 +220,7 @@ def _fast(m: Machine, sk: Sock, entry: Bucket) -> bool:
 
 def _fast_reuseport(sk: Sock, entry: Bucket) -> bool:
     """sk_reuseport_match."""
-    if not entry.fast_rp or not sk.rp or entry.fast_sk[2] != sk.user:
+    if not entry.fast_rp or not sk.rp or entry.fast_sk[2] != sk.user or sk.group is not None:
         return False
     if entry.fast_rp == 1:
         return True

@@ -13,7 +13,7 @@ from ..address import parsed
 from ..clause import Book, Declared, Errno, Unknown
 from ..ports import Value
 from ..sock import CLOSE, CLOSE_WAIT, LISTEN, Sock
-from . import address, bind, choice, handshake, mptcp, multicast, options, route, sctp, tcp, udp
+from . import address, association, bind, choice, handshake, mptcp, multicast, options, route, sctp, tcp, udp
 from .address import MAPPED_ON_V6ONLY, SPECIFIC_V6ONLY, check_family, check_group, check_local, check_scope
 from .state import Machine, State
 
@@ -84,7 +84,7 @@ SHARED = BOOK(
     "net/socket.c sock_close, which fs/file_table.c __fput calls for the last reference",
 )
 
-for _part in (address, route, multicast, choice, bind, handshake, tcp, udp, options, mptcp, sctp):
+for _part in (address, route, multicast, choice, bind, handshake, tcp, udp, options, mptcp, sctp, association):
     BOOK.add(_part.BOOK)
 
 
@@ -216,7 +216,7 @@ class Linux:
             self.udp.connect(m, sk, host, port)
             return
         if sk.proto == "sctp":
-            sctp.connect(m, sk, host, port)
+            association.connect(m, sk, host, port)
             return
         if sk.mptcp:
             _covered(m, sk, host)
@@ -263,7 +263,7 @@ class Linux:
         if sk.proto == "udp":
             raise Errno("EOPNOTSUPP", DATAGRAM)
         if sk.proto == "sctp":
-            return sctp.accept(m, sk)
+            return association.accept(m, sk)
         if sk.state != LISTEN:
             raise Errno("EINVAL", NOT_LISTENING)
         child = handshake.accepted(m, self.tcp, sk)
@@ -274,7 +274,7 @@ class Linux:
     def shutdown(self, m: Machine, sk: Sock, how: str) -> None:
         """inet_shutdown."""
         if sk.proto == "sctp":
-            sctp.shutdown(m, sk, how)
+            association.shutdown(m, sk, how)
             return
         _covered(m, sk)
         if sk.state == LISTEN:
@@ -295,7 +295,7 @@ class Linux:
 
     def receive(self, m: Machine, sk: Sock, all_: bool) -> bool:
         if sk.proto == "sctp":
-            return sctp.receive(m, sk, all_)
+            return association.receive(m, sk, all_)
         _covered(m, sk)
         if sk.proto == "udp":
             outcome = self._datagram(sk, all_)
@@ -325,7 +325,7 @@ class Linux:
             self.udp.send(m, sk, host, port)
             return
         if sk.proto == "sctp":
-            sctp.send(m, sk, host)
+            association.send(m, sk, host, port)
             return
         _covered(m, sk)
         if not sk.shut_wr and handshake.speak(m, self.tcp, sk):
@@ -339,7 +339,7 @@ class Linux:
             self.udp.unhash(m, sk)
             self.udp.leave(m, sk)
         elif sk.proto == "sctp":
-            sctp.close(m, sk)
+            association.close(m, sk)
         else:
             if sk.mptcp and sk.connected and mptcp.AFTER not in m.on:
                 raise Unknown(_BEFORE)

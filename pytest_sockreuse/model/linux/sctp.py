@@ -1,4 +1,7 @@
-"""Linux SCTP up to the end of a connection. From the first that ends on nothing is known of any SCTP socket."""
+"""Linux SCTP: its ports, which are its own, and its listeners; `association` has what two connected sockets do.
+
+From the first thing on that is not modelled nothing is known of any SCTP socket.
+"""
 
 from __future__ import annotations
 
@@ -35,32 +38,22 @@ EXHAUSTED = BOOK(
     "bind(0) of SCTP takes a port that no SCTP socket has; else it is EADDRINUSE, listen() and connect() EAGAIN.",
     f"{_SOCKET} sctp_get_port_local, sctp_listen_start, sctp_autobind",
 )
-UNCONNECTED = BOOK(
-    "sctp-not-connected",
-    "Without a connection SCTP sends nothing, EPIPE, and shutdown() is ENOTCONN, of a listener no error for WR.",
-    "net/sctp/socket.c sctp_sendmsg; net/ipv4/af_inet.c inet_shutdown",
+FAMILY = BOOK(
+    "sctp-family",
+    "An IPv6 address is EINVAL of an AF_INET SCTP socket, an IPv4 one of an AF_INET6 socket with IPV6_V6ONLY.",
+    f"{_SOCKET} sctp_sockaddr_af",
 )
-NO_DISCONNECT = BOOK("sctp-no-disconnect", "SCTP cannot be disconnected, EOPNOTSUPP.", f"{_SOCKET} sctp_inet_connect")
-
-
 CONNECTED = BOOK(
     "sctp-connected-once",
     "connect() of a connected or listening SCTP socket is EISCONN; a connected one does not listen or accept, EINVAL.",
     f"{_SOCKET} __sctp_connect, sctp_inet_listen, sctp_accept",
-    "source",
 )
-NO_LISTENER = BOOK(
-    "sctp-nobody-listens",
-    "connect() of SCTP to a port without listener is ECONNREFUSED, and so it is where more than its backlog wait.",
-    "net/sctp/sm_statefuns.c sctp_sf_do_5_1B_init (sk_acceptq_is_full)",
-    "source",
+UNLISTEN = BOOK(
+    "sctp-listen-zero",
+    "listen(0) ends an SCTP socket's listening, and it shares again if it has SO_REUSEADDR; of others it is EINVAL.",
+    f"{_SOCKET} sctp_inet_listen (sctp_unhash_endpoint)",
 )
-CHILD = BOOK(
-    "sctp-child-holds-address",
-    "An accepted SCTP socket holds the addresses of its listener, whose options it has.",
-    f"{_SOCKET} sctp_sock_migrate",
-    "source",
-)
+NO_DISCONNECT = BOOK("sctp-no-disconnect", "SCTP cannot be disconnected, EOPNOTSUPP.", f"{_SOCKET} sctp_inet_connect")
 
 
 def known(m: Machine) -> None:
@@ -80,19 +73,25 @@ def check(m: Machine, sk: Sock, host: str) -> str:
     known(m)
     if sk.port and BOUND_ONCE in m.on:
         raise Errno("EINVAL", BOUND_ONCE)
-    if (":" in host) != (sk.family == 6) or parsed(host)[1] != sk.family:
-        lose(m, "an address of the other family")
-    anywhere = sk.family == 4 and (sk.nonlocal_ or m.env.get("net.ipv4.ip_nonlocal_bind", "0") != "0")
-    if at.kind_of(parsed(host)[0]) in ("broadcast", "multicast", "linklocal") and not anywhere:
+    address, family, kind = parsed(host)
+    check_family(sk, host)
+    anywhere = family == 4 and (sk.nonlocal_ or m.env.get("net.ipv4.ip_nonlocal_bind", "0") != "0")
+    if at.kind_of(address) in ("broadcast", "multicast", "linklocal") and not anywhere:
         raise Errno("EADDRNOTAVAIL", at.NOT_LOCAL)
-    return at.check_local(m, sk, host)
+    return address if kind == "any" else at.check_local(m, sk, host)
+
+
+def check_family(sk: Sock, host: str) -> None:
+    """sctp_sockaddr_af. Raises Errno."""
+    if ":" in host if sk.family == 4 else sk.v6only and parsed(host)[1] == 4:
+        raise Errno("EINVAL", FAMILY)
 
 
 def bind(m: Machine, sk: Sock, address: str, port: int) -> None:
     """sctp_do_bind after the checks of address and privilege. Raises Errno."""
     before, sk.laddr = sk.laddr, address
     try:
-        _get_port(m, sk, port)
+        get_port(m, sk, port)
     except Errno:
         sk.laddr = before
         raise
@@ -104,14 +103,22 @@ def listen(m: Machine, sk: Sock, backlog: int) -> None:
     known(m)
     if sk.connected and CONNECTED in m.on:
         raise Errno("EINVAL", CONNECTED)
-    if not backlog or sk.tried:
-        lose(m, "a connect() that failed" if sk.tried else "listen(0)")
-    sk.backlog = min(backlog, 4096) if backlog > 0 else 4096
+    most = int(m.env.get("net.core.somaxconn", "4096"))
+    backlog = min(backlog, most) if backlog >= 0 else most
+    if not backlog and UNLISTEN in m.on:
+        if sk.state != LISTEN:
+            raise Errno("EINVAL", UNLISTEN)
+        sk.state = CLOSE
+        m.state.sctp[sk.port].reuse |= sk.ra
+        return
+    sk.backlog = backlog
     if sk.state == LISTEN:
         return
+    if sk.family == 6 and ":" not in sk.laddr and len(m.state.sctp[sk.port].owners) > 1:
+        lose(m, "listen() of an AF_INET6 socket at an IPv4 address that is shared")
     sk.state = LISTEN
     try:
-        _get_port(m, sk, sk.port)
+        get_port(m, sk, sk.port)
     except Errno as error:
         sk.state = CLOSE
         if error.clause is not EXHAUSTED:
@@ -121,105 +128,14 @@ def listen(m: Machine, sk: Sock, backlog: int) -> None:
     sk.shown = sk.port
 
 
-def connect(m: Machine, sk: Sock, host: str, port: int) -> None:
-    """__sctp_connect. Raises Errno, Unknown."""
-    known(m)
-    if (sk.connected or sk.state == LISTEN) and CONNECTED in m.on:
-        raise Errno("EISCONN", CONNECTED)
-    address, family, kind = parsed(host)
-    if (":" in host) != (sk.family == 6) or family != sk.family:
-        lose(m, "an address of the other family")
-    if kind != "loopback" or not at.is_local(m, address):
-        lose(m, "connect() to another address than loopback")
-    if sk.shut_rd or sk.device or m.addresses or (sk.user != "root" and sk.port):
-        lose(m, "connect() of a socket that was shut down, has a device, or whose user may not be root")
-    if not sk.port:
-        try:
-            _get_port(m, sk, 0)
-        except Errno:
-            raise Errno("EAGAIN", EXHAUSTED) from None
-    sk.shown = sk.port
-    if not (sk.any_ or sk.laddr == address):
-        lose(m, "connect() from one loopback address to another")
-    if sk.port == port:
-        lose(m, "connect() of a socket to itself")
-    sk.told = sk.host if not sk.any_ else "127.0.0.1" if sk.family == 4 else "[::1]"
-    found = [other for other in m.state.sctp[port].owners if other.state == LISTEN] if port in m.state.sctp else []
-    found = [other for other in found if other.any_ or other.laddr == address]
-    if len(found) > 1 or any(other.device or other.family != sk.family for other in found):
-        lose(m, "connect() where several sockets listen, or one of a device or of the other family")
-    if found and address not in ("127.0.0.1", "::1"):
-        lose(m, "a connection from another address than 127.0.0.1")
-    if not found or len(found[0].queue) > found[0].backlog:
-        sk.tried = True
-        raise Errno("ECONNREFUSED", NO_LISTENER)
-    child = Sock("sctp", sk.family, found[0].user)
-    child.connected, child.peer, child.port = True, sk, port
-    child.told = found[0].told = f"[{address}]" if sk.family == 6 else address
-    sk.connected, sk.peer = True, child
-    found[0].queue.append(child)
-
-
-def accept(m: Machine, sk: Sock) -> Sock | None:
-    """sctp_accept. Raises Errno, Unknown."""
-    known(m)
-    if sk.shut_rd:
-        lose(m, "shutdown(RD)")
-    if sk.state != LISTEN:
-        raise Errno("EINVAL", CONNECTED)
-    if not sk.queue:
-        return None
-    child = sk.queue.pop(0)
-    child.ra, child.rp, child.v6only, child.laddr, child.shown = sk.ra, sk.rp, sk.v6only, sk.laddr, child.port
-    if CHILD in m.on:
-        m.state.sctp[child.port].owners.append(child)
-    return child
-
-
-def send(m: Machine, sk: Sock, host: str) -> None:
-    """sctp_sendmsg. Raises Errno, Unknown."""
-    known(m)
-    if host or sk.tried:
-        lose(m, "sendto()" if host else "a connect() that failed")
-    if sk.peer is None:
-        raise Errno("EPIPE", UNCONNECTED)
-    sk.peer.rx += 1
-
-
-def receive(m: Machine, sk: Sock, all_: bool) -> bool:
-    """sctp_recvmsg of a connection. Raises Unknown."""
-    known(m)
-    if sk.peer is None or all_:
-        lose(m, "recv() without a connection" if sk.peer is None else "eof()")
-    if not sk.rx:
-        return False
-    sk.rx -= 1
-    return True
-
-
-def shutdown(m: Machine, sk: Sock, how: str) -> None:
-    """inet_shutdown. Raises Errno, Unknown."""
-    known(m)
-    if sk.connected:
-        lose(m, "the end of a connection")
-    if sk.state != LISTEN:
-        sk.shut_rd = sk.shut_rd or how != "WR"
-        raise Errno("ENOTCONN", UNCONNECTED)
-    if how != "WR":
-        lose(m, "shutdown(RD)")
-
-
 def disconnect(m: Machine) -> None:
     """sctp_inet_connect with AF_UNSPEC. Raises Errno, Unknown."""
     known(m)
     raise Errno("EOPNOTSUPP", NO_DISCONNECT)
 
 
-def close(m: Machine, sk: Sock) -> None:
-    """sctp_put_port. Raises Unknown."""
-    known(m)
-    if sk.connected or sk.queue:
-        lose(m, "the end of a connection")
+def put_port(m: Machine, sk: Sock) -> None:
+    """sctp_put_port."""
     if sk.port:
         bucket = m.state.sctp[sk.port]
         bucket.owners.remove(sk)
@@ -228,7 +144,7 @@ def close(m: Machine, sk: Sock) -> None:
         sk.port = 0
 
 
-def _get_port(m: Machine, sk: Sock, port: int) -> None:
+def get_port(m: Machine, sk: Sock, port: int) -> None:
     """sctp_get_port_local. Raises Errno EADDRINUSE."""
     if not port:
         port = datagram(m, sk, lambda p: p not in m.state.sctp)
@@ -263,6 +179,6 @@ def _conflict(m: Machine, sk: Sock, owners: list[Sock]) -> Declared | None:
 def _overlap(sk: Sock, other: Sock) -> bool:
     """sctp_bind_addr_conflict: by the rules of the one that is AF_INET6, the older first."""
     six = other if other.family == 6 else sk
-    if sk.family != other.family and six.v6only:
+    if (":" in sk.laddr) != (":" in other.laddr) and six.v6only:
         return False
     return sk.any_ or other.any_ or sk.laddr == other.laddr

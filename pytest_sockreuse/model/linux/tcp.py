@@ -201,15 +201,16 @@ class Tcp:
 
     def unlisten(self, m: Machine, sk: Sock) -> None:
         """inet_csk_listen_stop; reuseport_migrate_sock: who waits may go to others of the group. Raises Unknown."""
-        heirs = [other for other in sk.group or () if other is not sk]
-        heirs = heirs if MIGRATE in m.on and m.env.get("net.ipv4.tcp_migrate_req", "0") != "0" else []
+        migrates = MIGRATE in m.on and m.env.get("net.ipv4.tcp_migrate_req", "0") != "0"
+        heirs = [other for other in sk.group or () if other is not sk and migrates]
+        stays = sk.group is not None and migrates
         left = handshake.unlisten(m, sk, bool(heirs))
         if heirs:
             for child in sk.queue:
                 heirs[m.choose(len(heirs)) if len(heirs) > 1 else 0].queue.append(child)
             sk.queue = []
         stream.stop_listening(m, self, sk)
-        sk.queue = left
+        sk.queue, sk.group = left, [] if stays else None  # reuseport_stop_listen_sock: it is a closed member
 
     def reset_address(self, m: Machine, sk: Sock) -> None:
         """inet_bhash2_reset_saddr."""
@@ -236,8 +237,7 @@ class Tcp:
             raise
         sk.shown = sk.port
         others = m.listeners.setdefault(sk.port, [])
-        if sk.rp and handshake.GROUP in m.on:
-            sk.group = self._group(sk, others)
+        sk.group = self._group(sk, others) if sk.rp and handshake.GROUP in m.on else None
         if sk.rp and sk.family == 6:
             others.append(sk)
         else:
