@@ -6,7 +6,7 @@ import contextlib
 import socket
 import sys
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from recording import LOCAL, REUSEPORT, recorded
 
@@ -97,6 +97,7 @@ def test_what_is_told_is_what_the_model_of_this_platform_says(calls: list[tuple[
         assert not ours, f"{ours[0]}\n{piece.scenario}"
 
 
+@example(b"-", (socket.SOL_SOCKET, 25))  # SO_BINDTODEVICE
 @given(st.binary(max_size=16), st.sampled_from(sorted(bearing())))
 def test_any_value_of_an_option_is_written_as_the_language_has_it(value: bytes, where: tuple[int, int]) -> None:
     for given_ in (value, int.from_bytes(value[:4], sys.byteorder, signed=True)):

@@ -10,7 +10,7 @@ from ..dataclass import dataclass
 from ..scenario import Address, Observation, Option, Scenario, Setting, Step, StepOutcome
 from .devices import NONE, device_in
 from .events import Trail
-from .locations import Place, places, shown_places
+from .locations import Place, places, shown_place
 from .translate import ON_LINK, STAND_IN
 
 FOREIGN = 1 << 16  # port numbers from here on stand for ports elsewhere
@@ -50,8 +50,7 @@ class Traced:
     @property
     def place(self) -> Place | None:
         """The line that made it."""
-        found = shown_places(places(self.trail))
-        return found[0] if found else None
+        return shown_place(self.trail)
 
 
 @dataclass(eq=False, slots=True)

@@ -115,6 +115,15 @@ def gap(trail: Trail, function: str) -> str:
     return "loop" if "Handle._run" in began[: names.index(function)] else ""
 
 
+def shown_place(trail: Trail) -> Place | None:
+    """The first of the places of a trail that a reader can do something about; the others are not worked out."""
+    if not trail or isinstance(trail[0], Place):
+        return next(iter(shown_places(trail)), None)
+    files = [code.co_filename for code in trail[::2]]
+    at = next((n for n, file in enumerate(files) if whose(file) != INNER), 0)
+    return _place(*trail[2 * at : 2 * at + 2])
+
+
 #: By identity: to hash a code object takes longer than all the rest. The code is kept, so that its id stays its own.
 _known: dict[tuple[int, int], tuple[CodeType, Place]] = {}
 

@@ -74,7 +74,7 @@ def option(level: int, number: int, value: object) -> Option | None:
         if form == "linger" and len(data) == struct.calcsize(_LINGER):
             on, seconds = struct.unpack(_LINGER, data)
             return Option(name, str(min(max(seconds, 0), 99_999)) if on else "off")
-        if form == "text" and re.fullmatch(rb"[A-Za-z0-9_.\-]{1,15}\0*", data):
+        if form == "text" and re.fullmatch(rb"[A-Za-z][A-Za-z0-9_.\-]{0,14}\0*", data):
             return Option(name, data.rstrip(b"\0").decode())
         if form not in ("flag", "int", "range") or len(data) != 4:
             return Option(name, f"raw:{data[:256].hex()}")
