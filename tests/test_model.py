@@ -9,6 +9,7 @@ import pytest
 from modelling import bound
 
 from pytest_sockreuse.model import ModelError, clauses, families, predict, walk
+from pytest_sockreuse.model.prediction import outcome_text
 from pytest_sockreuse.parser import parse
 from pytest_sockreuse.platforms import Platform, known, named, version
 from pytest_sockreuse.scenario import Observation, StepOutcome
@@ -323,6 +324,13 @@ def test_every_known_version_is_modelled_or_says_why_not(platform: Platform) -> 
 )
 def test_what_live_kernels_taught(text: str, expected: dict[str, str]) -> None:
     assert outcomes(text) == expected
+
+
+def test_a_bind_that_fails_leaves_mptcp_the_address_that_it_had_though_its_subflow_has_none() -> None:
+    text = "A = {}()\nA.bind(127.0.0.1:0)\nA.listen()\nA.shutdown(RD)\nB = tcp4()\nB.bind(127.0.0.6:P)\n"
+    text += "A.bind(127.0.0.6:P)?\nA.name()\n"
+    for kind, shown in (("mptcp4", "127.0.0.1:"), ("tcp4", "0.0.0.0:")):
+        assert outcome_text(predict(parse(text.format(kind)), NOW).steps[-1]).startswith(shown)
 
 
 def test_where_kernels_differ_after_a_listen_without_a_port_sctp_is_unknown() -> None:

@@ -167,7 +167,7 @@ class Linux:
             address = check_local(m, sk, host)
             if sk.addr_lock and parsed(host)[1:] == (6, "multicast"):  # which does not become its source
                 raise Unknown("bind() to a group of a socket that keeps an address")
-        v6only, told = sk.v6only, sk.told
+        v6only, told = sk.v6only, sk.told or (sk.host if sk.mptcp else "")  # which has one beside its subflow's
         sk.laddr, sk.told = address, ""
         if address != any_ and ":" in address and SPECIFIC_V6ONLY in m.on:
             sk.v6only = True
