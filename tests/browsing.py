@@ -40,15 +40,32 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
+def once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
+    """What is made by the first worker that asks for it, while the others do something else or wait."""
+    base = factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    made = shared / name
+    with open(shared / f"{name}.lock", "w") as lock:
+        if sys.platform != "win32":
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        if not made.exists():
+            part = base / f"{name}.part"
+            make(part)
+            part.rename(made)
+    return made
+
+
 @pytest.fixture(scope="session")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The page of everything that is known."""
-    from pytest_sockreuse.matrix.build import build
-    from pytest_sockreuse.page import html
 
-    path = tmp_path_factory.mktemp("page") / "matrix.html"
-    path.write_text(html(build()), encoding="utf-8")
-    return path
+    def make(path: Path) -> None:
+        from pytest_sockreuse.matrix.build import build
+        from pytest_sockreuse.page import html
+
+        path.write_text(html(build()), encoding="utf-8")
+
+    return once(tmp_path_factory, "matrix.html", make)
 
 
 class _Quiet(SimpleHTTPRequestHandler):
@@ -58,20 +75,13 @@ class _Quiet(SimpleHTTPRequestHandler):
 
 @pytest.fixture(scope="session")
 def playground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of the playground, which is built once for all workers, or lies where SOCKREUSE_PLAYGROUND says."""
+    """The address of the playground, which is built here, or lies where SOCKREUSE_PLAYGROUND says."""
     built = os.environ.get("SOCKREUSE_PLAYGROUND")
-    base = tmp_path_factory.getbasetemp()
-    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
-    out = Path(built or shared / "playground")
-    if not built:
-        if not shutil.which("npm"):
-            pytest.skip("needs Node.js and npm: apt-get install npm")
-        with open(shared / "playground.lock", "w") as lock:
-            if sys.platform != "win32":
-                fcntl.flock(lock, fcntl.LOCK_EX)
-            if not (out / "index.html").exists():
-                script = Path(__file__).parents[1] / "playground" / "make.py"
-                subprocess.run([sys.executable, script, out], check=True)
+    if not built and not shutil.which("npm"):
+        pytest.skip("needs Node.js and npm: apt-get install npm")
+    script = Path(__file__).parents[1] / "playground" / "make.py"
+    make = lambda path: subprocess.run([sys.executable, script, path], check=True)  # noqa: E731
+    out = Path(built) if built else once(tmp_path_factory, "playground", make)
     with ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(out))) as server:
         serving = threading.Thread(target=server.serve_forever, args=(0.05,))
         serving.start()
