@@ -113,7 +113,7 @@ def predict(
         if (unasked := _unasked(scenario, platform, why)) is not None:
             return unasked
     assert family is not None
-    return _prediction(scenario, platform, Walk(scenario, platform.stack, family, on, observed))
+    return Prediction(platform.name, tuple(Walk(scenario, platform.stack, family, on, observed).steps))
 
 
 @lru_cache(256)
@@ -135,7 +135,7 @@ def predict_state(scenario: Scenario, platform: Platform) -> tuple[Prediction, b
         return unasked, b""
     assert family is not None
     walk = Walk(scenario, platform.stack, family, on, None, whole=True)
-    return _prediction(scenario, platform, walk), b"".join(machine.memory() for machine in walk.states)
+    return Prediction(platform.name, tuple(walk.steps)), b"".join(machine.memory() for machine in walk.states)
 
 
 class _Noting(frozenset[Declared]):
@@ -145,7 +145,7 @@ class _Noting(frozenset[Declared]):
 
     def __contains__(self, clause: object) -> bool:
         self.asked.add(clause)  # type: ignore[arg-type]
-        return super().__contains__(clause)
+        return frozenset.__contains__(self, clause)
 
 
 def _asking(scenario: Scenario, platform: Platform) -> tuple[Prediction, set[Declared]]:
@@ -153,7 +153,7 @@ def _asking(scenario: Scenario, platform: Platform) -> tuple[Prediction, set[Dec
     noting.asked = set()
     family = _family(platform.stack).family(platform, noting)
     walk = Walk(scenario, platform.stack, family, noting, None)
-    return _prediction(scenario, platform, walk), noting.asked
+    return Prediction(platform.name, tuple(walk.steps)), noting.asked
 
 
 def predict_asking(scenario: Scenario, platform: Platform) -> tuple[Prediction, set[str]]:
@@ -180,14 +180,6 @@ def predictions(scenario: Scenario, platforms: Iterable[Platform]) -> Iterator[P
             steps = found.steps
             others.append((asked, asked & on, steps))
         yield Prediction(platform.name, steps)
-
-
-def _prediction(scenario: Scenario, platform: Platform, walk: Walk) -> Prediction:
-    if not walk.unknown:
-        return Prediction(platform.name, tuple(walk.steps))
-    labels = [step.label for step in scenario.steps if step.label]
-    lost = [StepPrediction(label, unknown=walk.unknown) for label in labels[len(walk.steps) :]]
-    return Prediction(platform.name, (*walk.steps, *lost))
 
 
 def _unasked(scenario: Scenario, platform: Platform, why: str) -> Prediction | None:

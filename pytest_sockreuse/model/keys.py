@@ -120,7 +120,7 @@ class Keys:
         most, more = max(outlook.coming("accept", at), 1), outlook.coming("connect", at)
         if outlook.whole or outlook.coming("listen", at) or not outlook.coming("listen", 0):
             return
-        sockets = list(self._sockets())
+        sockets = self._sockets()
         long = [sk for sk in sockets if most < len(sk.queue) <= sk.backlog - more]
         held = {id(held.sock) for held in self.m.names.values()}
         ends = Counter(end for sk in sockets for end in (sk.port, sk.rport)) if long else Counter()
@@ -177,7 +177,7 @@ class Keys:
         self.used = used = set(self.m.ports.values()) | set(space.concrete.values())
         used |= {held.port for held in self.m.names.values()}
         ends, named = [], set()
-        sockets = list(self._sockets())
+        sockets = self._sockets()
         waiting = {id(child): place for sk in sockets for child, place in self._waiting(sk)}
         for sk in sockets:
             used |= {sk.port, sk.rport, sk.shown}
@@ -190,15 +190,16 @@ class Keys:
         if forget := getattr(self.m.state, "forget", None):
             forget(colours.keys() - named)
         known = {port: hash((may, len(space.apart.get(port, "?")), 1 << 41)) for port, may in space.domain.items()}
+        those = [ends_ for ends_ in ends if not colours.keys().isdisjoint(ends_[:3])]
         kinds = 0
         while kinds < len(set(known.values())):  # until no port can be told from another that could not before
             kinds = len(set(known.values()))
             for seen in colours.values():
                 seen.clear()
-            for ends_ in ends:
+            for ends_ in those:
                 for place in (0, 1, 2):
                     if ends_[place] in colours:
-                        others = [known.get(port, self._port(port)) for port in ends_[:3]]
+                        others = [known[port] if port in known else self._port(port) for port in ends_[:3]]
                         colours[ends_[place]].append(hash((place, ends_[3], *others)))
             known = {
                 port: hash((known[port], *sorted(seen if self.crowd else set(seen)))) for port, seen in colours.items()
@@ -218,8 +219,9 @@ class Keys:
         for place, child in enumerate(sk.queue):
             yield child, (number, place if number in self.accepting else 0)
 
-    def _sockets(self) -> Iterator[Sock]:
+    def _sockets(self) -> list[Sock]:
         """Every socket of the machine, once."""
+        found: list[Sock] = []
         met: set[int] = set()
         todo: list[Any] = [self.m.state, self.m.tuples, self.m.listeners]
         todo += [held.sock for name, held in self.m.names.items() if name in self.m.touched]
@@ -230,7 +232,7 @@ class Keys:
                 continue
             met.add(id(it))
             if isinstance(it, Sock):
-                yield it
+                found.append(it)
                 todo += it.queue
                 todo += (it.peer, *it.group) if it.group else (it.peer,)
             elif kind is dict:
@@ -241,6 +243,7 @@ class Keys:
                 todo += it
             elif kind not in (set, Machine, PortSpace) and not frozen(kind) and not callable(it):
                 todo += values(kind)(it)
+        return found
 
     def _keyed(self, table: dict[Any, Any]) -> None:
         """Note the ports that a table has an entry of."""
@@ -268,8 +271,11 @@ class Keys:
                 parts.append(number)
                 return
             self.met[id(it)] = -1 - len(self.met)
-            parts += (self._look(it), self._port(it.port), self._port(it.rport), self._port(it.shown))
-            self._emit_all([getattr(it, name) for name in _more(kind)])
+            ranks, symbols = self.ranks, self.symbols
+            ports: list[Any] = [ranks.get(port) or symbols.get(port, port) for port in (it.port, it.rport, it.shown)]
+            parts += (self._look(it), *ports)
+            if more := _more(kind):
+                self._emit_all([getattr(it, name) for name in more])
             self._queue(it)
             self._emit(it.peer)
             self._emit(it.group)
@@ -302,12 +308,14 @@ class Keys:
 
     def _emit_all(self, these: Iterable[Any]) -> None:
         """The same of several, most of which are plain."""
-        parts, port = self.parts, self._port
+        parts, ranks, symbols = self.parts, self.ranks, self.symbols
         for it in these:
             if type(it) in _BARE:
                 parts.append(it)
-            elif type(it) in (int, tuple):
-                parts.append(port(it))
+            elif type(it) is int:
+                parts.append(ranks.get(it) or symbols.get(it, it))
+            elif type(it) is tuple:
+                parts.append(self._port(it))
             else:
                 self._emit(it)
 

@@ -186,7 +186,10 @@ class Machine(Generic[S]):
 
     def _shown(self, label: str, said: str | Value | StepPrediction) -> StepPrediction:
         if isinstance(said, str):
-            return _plain(label, said, self.clause.name, self._against())
+            against = ""  # the socket because of which the step failed, by its name in the scenario
+            if self.other is not None and self.against is self.clause:
+                against = self.called.get(self.other, "a connection not accepted")
+            return _plain(label, said, self.clause.name, against)
         return StepPrediction(label, ("ok",), (said,), self.clause.name) if isinstance(said, Value) else said
 
     def _unknown(self, step: Step, why: Unknown) -> StepPrediction:
@@ -328,12 +331,6 @@ class Machine(Generic[S]):
         """Note that `clause` stands against the call because of the socket `other`; returns the clause."""
         self.against, self.other = clause, other
         return clause
-
-    def _against(self) -> str:
-        """The socket because of which the step failed, by its name in the scenario; else empty."""
-        if self.other is None or self.against is not self.clause:
-            return ""
-        return self.called.get(self.other, "a connection not accepted")
 
     def spread(self, members: int) -> int:
         """The member of a group that gets what arrives: each alike."""

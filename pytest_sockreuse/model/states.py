@@ -13,6 +13,7 @@ from .outlook import spoken
 from .sock import CLOSE, Sock
 
 ATOMS = frozenset({int, str, float, bool, type(None), frozenset})  # types whose values are never changed
+_PLAIN = tuple(name for name in Sock.__slots__ if name not in ("options", "queue", "peer", "group"))
 _NEW = 0  # in a memo of copies, by id: the machine that is made
 _SHARED = frozenset({"scenario", "family", "on", "env", "observed", "devices", "addresses", "work", "clause"})
 
@@ -34,11 +35,14 @@ def values(kind: Any) -> Callable[[object], tuple[Any, ...]]:
 def _copier(kind: Any) -> Callable[[Any, dict[int, Any]], Any]:
     """What copies such an object: a function made for its slots; to set them by name takes longer."""
     lines = ["def copier(it, memo):", " made = memo[id(it)] = new(kind)"]
-    lines += [f" made.{name} = p if type(p := it.{name}) in ATOMS else copy(p, memo)" for name in slots(kind)]
+    plain = _PLAIN if issubclass(kind, Sock) else ()
+    if plain:
+        lines += [f" {', '.join(f'made.{name}' for name in plain)} = plain(it)"]
+    rest = [name for name in slots(kind) if name not in plain]
+    lines += [f" made.{name} = p if type(p := it.{name}) in ATOMS else copy(p, memo)" for name in rest]
+    known = {"new": object.__new__, "kind": kind, "ATOMS": ATOMS, "copy": _copy, "plain": attrgetter(*_PLAIN)}
     made: dict[str, Callable[[Any, dict[int, Any]], Any]] = {}
-    exec(
-        "\n".join([*lines, " return made"]), {"new": object.__new__, "kind": kind, "ATOMS": ATOMS, "copy": _copy}, made
-    )
+    exec("\n".join([*lines, " return made"]), known, made)
     return made["copier"]
 
 

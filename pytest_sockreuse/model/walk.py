@@ -23,6 +23,7 @@ LEAST = 1e-6  # the chance below which a state is left out: that all of many con
 ROUNDS = 4  # in which ports may be loose
 TOO_MANY = "more executions are possible than are followed"
 MAX_COPIES = 100_000  # sockets copied for one prediction, over all its states
+_UNREACHED = StepPrediction("", ("unreached",), None, PLAIN.name)
 _NONE = frozenset[int]()
 
 
@@ -37,7 +38,7 @@ def _no_choice(ways: int) -> NoReturn:
 class Walk:
     """What a scenario may show, and the states that it may end in.
 
-    `steps` has one entry for each labelled step that is known; from there on `unknown` says why nothing is.
+    `steps` has one entry for each labelled step; `unknown` says why from one of them on nothing is known.
     """
 
     def __init__(
@@ -76,25 +77,23 @@ class Walk:
             first = self._begin(Course().choose, settled)
             first.run(machine.at, [])
             self._follow(first)
-        except Contradiction as gone:
-            self._departed(gone)
+        except Contradiction as gone:  # what was observed is not what the model says
+            if isinstance(gone, Departed):
+                self.steps.append(gone.shown)
+            self._rest(united("", ()))
         except Unknown as why:
             self.unknown = str(why)
         else:
             self.states.append(machine)
             if machine.over:
-                self._unreached()
+                self._rest(_UNREACHED)
+        if self.unknown:
+            self._rest(StepPrediction("", unknown=self.unknown))
 
-    def _departed(self, gone: Contradiction) -> None:
-        """No execution is left: what was observed is not what the model says."""
-        if isinstance(gone, Departed):
-            self.steps.append(gone.shown)
+    def _rest(self, shown: StepPrediction) -> None:
+        """All steps from here on show this."""
         labels = [step.label for step in self.scenario.steps if step.label]
-        self.steps += [united(label, ()) for label in labels[len(self.steps) :]]
-
-    def _unreached(self) -> None:
-        labels = [step.label for step in self.scenario.steps if step.label]
-        self.steps += [StepPrediction(label, ("unreached",), None, PLAIN.name) for label in labels[len(self.steps) :]]
+        self.steps += [shown._replace(step=label) for label in labels[len(self.steps) :]]
 
     def _follow(self, first: Machine[Any]) -> None:
         """From `first` on, by every way."""
@@ -106,7 +105,7 @@ class Walk:
         over = False
         for at in range(first.at, len(self.scenario.steps)):
             label = self.scenario.steps[at].label
-            seen = [StepPrediction(label, ("unreached",), None, PLAIN.name)] if over else []
+            seen = [_UNREACHED] if over else []
             found: dict[Hashable, _State] = {}
             self.departed: list[StepPrediction] = []  # what this step shows in executions that were not observed
             for state in states:

@@ -177,7 +177,7 @@ def get_port(m: Machine, sk: Sock, port: int) -> None:
     if entry is None:
         entry = m.state.tcp[port] = Bucket()
     elif named and entry.owners and not ((entry.fast or entry.fast_rp) and _fast(m, sk, entry)):
-        if clause := conflict(m, sk, entry):
+        if entry.owners != [sk] and (clause := conflict(m, sk, entry)):
             raise Errno("EADDRINUSE", clause)
     _remember(m, sk, entry)
     entry.blocked, entry.free[sk.laddr] = True, False
