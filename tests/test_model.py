@@ -326,6 +326,10 @@ def test_what_live_kernels_taught(text: str, expected: dict[str, str]) -> None:
     assert outcomes(text) == expected
 
 
+def test_a_prediction_can_be_printed_also_of_ports_whose_mask_has_too_many_digits() -> None:
+    assert "127.0.0.1:32769..60999" in repr(predict(parse("A = tcp4()\nA.bind(127.0.0.1:0)\nA.name()\n"), NOW))
+
+
 def test_a_bind_that_fails_leaves_mptcp_the_address_that_it_had_though_its_subflow_has_none() -> None:
     text = "A = {}()\nA.bind(127.0.0.1:0)\nA.listen()\nA.shutdown(RD)\nB = tcp4()\nB.bind(127.0.0.6:P)\n"
     text += "A.bind(127.0.0.6:P)?\nA.name()\n"

@@ -99,6 +99,10 @@ class Value:
             return "|".join(f"{self.text}:{port}" for port in members(self.ports))
         return f"{self.text}:{low}" + (f"..{high}" if high > low else "")
 
+    def __repr__(self) -> str:
+        """As that: the mask has more digits than Python prints of a number."""
+        return f"<Value {self}>"
+
 
 class PortSpace:
     """The ids of one execution. `choose` takes a number of ways and returns one of them."""
