@@ -313,6 +313,11 @@ def test_every_known_version_is_modelled_or_says_why_not(platform: Platform) -> 
             "C.connect(127.0.0.1:P)\nD = A.accept()\nD.set(SO_REUSEPORT=0)\nA.disconnect()\nA.listen()\n",
             {"A.listen#2": "EADDRINUSE"},
         ),
+        # an IPv4 source does not lead to a group of IPv6, whatever the device
+        (
+            "device d1\nB = udp6()\nB.bind([::ffff:0.0.0.0]:P)\nB.sendto([ff05::1]:Q)?\nB.connect([ff02::1%d1]:Q)\n",
+            {"B.sendto": "EAFNOSUPPORT", "B.connect": "EAFNOSUPPORT"},
+        ),
         # MPTCP lets its subflow go a moment after that is in TIME_WAIT, and until then it counts as its user's
         (
             "D = tcp4()\nD.bind(127.0.0.1:P)\nD.listen()\nE = mptcp4(SO_REUSEPORT)\nE.bind(127.0.0.1:Q)\n"

@@ -182,6 +182,8 @@ def _to_a_group(m: Machine, sk: Sock, destination: str, once: bool) -> Route:
     device, group = multicast.way_out(m, sk, destination)
     if not device:
         raise Errno("ENETUNREACH", NO_ROUTE)
+    if ":" not in sk.laddr:
+        raise Errno("EAFNOSUPPORT", FAMILY)
     if not once or not any(at.endswith(f"%{device}") for at in m.addresses):
         raise Unknown("from which of its addresses a device sends")
     if not sk.any_ and kind_of(sk.laddr) != "multicast":
