@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import datetime
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..matrix.claims import claims
@@ -101,7 +101,7 @@ class _Coded:
     def tables(self) -> dict[str, Any]:
         rules = self.matrix.suite.rules.values()
         cases = [self._case(number, case) for number, rule in enumerate(rules) for case in rule.cases]
-        statements = [_statement(self.matrix.statements[at]) for at in self.statements if at >= 0]
+        statements = (self.matrix.statements[at] for at in self.statements if at >= 0)
         sentences = Table()
         books = {stack: self._book(book, sentences) for stack, book in self.books.items()}
         return {
@@ -111,7 +111,7 @@ class _Coded:
             "clauses": list(self.clauses),
             "books": books,
             "sentences": list(sentences),
-            "statements": [None, *statements],
+            "statements": _statements(statements),
             "whys": list(self.whys),
             "seen": list(self.seen),
             "cells": [differences(column) for column in zip(*(cell[:6] for cell in self.cells), strict=True)],
@@ -136,8 +136,14 @@ def _run(run: Run) -> dict[str, Any]:
     return {"file": run.file, "suite": run.suite, "facts": run.facts, "knobs": run.knobs, **counts}
 
 
-def _statement(statement: Statement) -> list[Any]:
-    return [str(statement.at), statement.basis, list(statement.evidence), statement.note]
+def _statements(statements: Iterable[Statement]) -> dict[str, Any]:
+    """Columns of numbers: of each statement its line, and the words that say its file, basis, evidence and note."""
+    words = Table()
+    rows = [
+        (words(one.at.file.name), one.at.line, words(one.basis), words(tuple(one.evidence)), words(one.note))
+        for one in statements
+    ]
+    return {"words": list(words), "columns": [differences(column) for column in zip(*rows, strict=True)]}
 
 
 def _held(matrix: Matrix) -> dict[str, Any]:

@@ -68,6 +68,12 @@ const outcomes = block.outcomes.map((sparse, index) => {
 
 const clauseSets = block.clauses.map(stepsOf);
 
+/** Of each statement its place, its basis, its evidence and a note; the first is none. */
+const statements = (({ words, columns }) => {
+  const [files = [], lines, ...rest] = columns.map(summedUp);
+  return [null, ...files.map((file, at) => [`${words[file]}:${lines[at]}`, ...rest.map((column) => words[column[at]])])];
+})(block.statements);
+
 const cells = [];
 {
   const columns = block.cells.map(summedUp);
@@ -78,7 +84,7 @@ const cells = [];
       outcome: outcomes[outcome],
       clauses: clauseSets[clauses],
       basis: block.bases[basis],
-      statement: block.statements[statement],
+      statement: statements[statement],
       why: block.whys[why],
       expected: outcomes[expected] ?? null,
       seen: (seen || []).map((number) => seenOf(block.seen[number - 1], outcomes[outcome])),
