@@ -80,7 +80,10 @@ def playground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     if not built and not shutil.which("npm"):
         pytest.skip("needs Node.js and npm: apt-get install npm")
     script = Path(__file__).parents[1] / "playground" / "make.py"
-    make = lambda path: subprocess.run([sys.executable, script, path], check=True)  # noqa: E731
+
+    def make(path: Path) -> None:
+        subprocess.run([sys.executable, script, path], check=True)
+
     out = Path(built) if built else once(tmp_path_factory, "playground", make)
     with ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(out))) as server:
         serving = threading.Thread(target=server.serve_forever, args=(0.05,))

@@ -100,8 +100,11 @@ async function view(name) {
   for (const button of part("views").children) button.setAttribute("aria-pressed", String(button.dataset.view === name));
   part("editor").hidden = part("keys").hidden = name === "python";
   part("python").hidden = name !== "python";
+  part("python").replaceChildren(); // what was shown last may be of another scenario
   if (name !== "python") return;
-  const found = await asker.ask("python", { text: editor.text });
+  const { text } = editor;
+  const found = await asker.ask("python", { text });
+  if (text !== editor.text) return;
   part("python").replaceChildren(found?.python
     ? copyable(found.python, "the program", true)
     : found?.error ? complaint(found.error) : el("p", { class: "wrong" }, "The program took too long to write."));

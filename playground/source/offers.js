@@ -31,6 +31,7 @@ export class Offers {
   async offer(deleted, asked = false) {
     const { line, column, before } = this.place();
     if (!asked && (deleted ? !this.open : !INVITES.test(before))) return this.close();
+    this.narrow();
     const text = this.area.value;
     const found = await this.wanted(text, line, column);
     const now = this.place();
@@ -42,6 +43,15 @@ export class Offers {
     this.list.hidden = false;
     this.choose(0);
     this.put(line, this.start - (this.area.selectionStart - before.length));
+  }
+
+  /** Until the answer is there, what is shown goes on with what stands there now: one of it may be taken. */
+  narrow() {
+    if (!this.open) return;
+    const typed = this.area.value.slice(this.start, this.area.selectionStart).toLowerCase();
+    this.offers = this.offers.filter(([word]) => word.toLowerCase().startsWith(typed));
+    if (this.offers.length) this.choose(0);
+    else this.close();
   }
 
   /** Puts the list below the word that is being written. */
