@@ -10,7 +10,7 @@ from random import Random
 
 import pytest
 
-from pytest_sockreuse.explorer import scenes
+from pytest_sockreuse.explorer import plots
 from pytest_sockreuse.explorer.draw import texts
 from pytest_sockreuse.explorer.grammar import SIZE, scenario_text
 from pytest_sockreuse.model import Prediction, families, predict, predict_asking
@@ -86,4 +86,4 @@ def test_what_scenes_are_written_in_is_all_replaced() -> None:
 
 
 def test_every_plot_is_of_a_known_system() -> None:
-    assert scenes.PLOTS.keys() - {""} <= families().keys()
+    assert plots.PLOTS.keys() - {""} <= families().keys()

@@ -24,7 +24,7 @@ from pytest_sockreuse.recorder.locations import Place
 from pytest_sockreuse.recorder.reconstruct import reconstruct
 from pytest_sockreuse.recorder.report import Record, record, report, summarize
 from pytest_sockreuse.recorder.syntax import Scope, parsed
-from pytest_sockreuse.recorder.values import SAME
+from pytest_sockreuse.recorder.values import OPEN, SAME, Vague
 from pytest_sockreuse.report.results import read
 
 LINUX = named("linux-6.18.44")
@@ -245,7 +245,7 @@ def test_an_option_that_the_code_sets_on_some_systems_only(tmp_path: Path) -> No
 
 def test_what_names_of_the_standard_library_stand_for_is_not_read(tmp_path: Path) -> None:
     file = tmp_path / "code.py"
-    file.write_text("import socket\nsocket.getaddrinfo(request.param, socket.SOCK_STREAM)\n")
+    file.write_text("import socket\nsocket.getaddrinfo('', socket.SOCK_STREAM)\n")
     code = parsed(str(file))
     assert code is not None
     call = code.tree.body[1]
@@ -253,6 +253,26 @@ def test_what_names_of_the_standard_library_stand_for_is_not_read(tmp_path: Path
     before = parsed.cache_info().misses
     assert Asker("linux", "windows", ()).ask(call.value, Scope(code)) is SAME
     assert parsed.cache_info().misses == before
+
+
+@pytest.mark.parametrize(
+    ("decorator", "answer"),
+    [
+        ("fixture(params=['asyncio', 'trio'])", SAME),
+        ("fixture(params=['a'] if sys.platform == guess() else ['b'])", OPEN),
+        ("fixture", OPEN),  # parametrized from elsewhere
+    ],
+)
+def test_what_a_fixture_was_given_stands_in_its_decorator(decorator: str, answer: Vague, tmp_path: Path) -> None:
+    file = tmp_path / "code.py"
+    file.write_text(f"import sys\n@{decorator}\ndef backend(request):\n    request.param\n")
+    code = parsed(str(file))
+    assert code is not None
+    function = code.tree.body[1]
+    assert isinstance(function, ast.FunctionDef)
+    asked = function.body[0]
+    assert isinstance(asked, ast.Expr)
+    assert Asker("linux", "windows", ()).ask(asked.value, Scope(code, function)) is answer
 
 
 # --- the report -------------------------------------------------------------------------------------------------------

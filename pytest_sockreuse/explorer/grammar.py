@@ -10,7 +10,7 @@ from typing import TypeVar
 from ..dataclass import dataclass
 from ..live.sandbox import ALL_LOCAL
 from ..options import options
-from . import scenes, values
+from . import plots, scenes, values
 from .values import REUSE
 
 SIZE = 300  # bytes that one scenario may use
@@ -77,9 +77,9 @@ class _Draft:
         self.common = dice.pick(((), REUSE[:1], REUSE[1:], REUSE, None, None))
         self.users = self.users and dice.chance(20)
         self.ports = ("P",) * 5 + ("0", "0", "Q") + ("80",) * self.users
-        plot = scenes.Plot("")
+        plot = plots.Plot("")
         if dice.chance(30):
-            plot = dice.pick(scenes.PLOTS[""] + scenes.PLOTS.get(self.stack, ()))
+            plot = dice.pick(plots.PLOTS[""] + plots.PLOTS.get(self.stack, ()))
         if plot.setting.startswith(("net.ipv4.tcp_", "net.core.")):
             self.protocol = "tcp"
         if plot.common is not None:

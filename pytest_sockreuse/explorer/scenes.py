@@ -1,4 +1,4 @@
-"""Scenes: plots that chance alone would not find, and the settings with which they tell something.
+"""Scenes: what chance alone would not find.
 
 In a scene `$name` is a new socket, `<a|b>` one of the two, and what stands in braces the whole scene shares: `f` the
 family, `lo` its loopback address, `any` its wildcard, `far` an address of others, `group` a multicast or broadcast
@@ -6,10 +6,6 @@ address, `reuse` the options of all sockets, `p` a port, `user` whose socket it 
 """
 
 from __future__ import annotations
-
-from typing import NamedTuple
-
-from .values import REUSE
 
 CONNECTION = """
 $l = <tcp|tcp|tcp|tcp|mptcp>{f}(<||{reuse}|SO_REUSEADDR|SO_REUSEPORT|TCP_LINGER2=-1|TCP_LINGER2=61|SO_LINGER=0>)
@@ -365,88 +361,11 @@ $n.<connect({lo}:R)|bind({lo}:$c.port)>?
 """
 SCENES = {
     "tcp": (
-        CONNECTION,
-        CONNECTION,
-        CONNECTION,
-        AGAIN,
-        AGAIN,
-        COPIED,
-        CROWD,
-        CROSS,
-        DEFERRED,
-        FOREIGN,
-        HANDED_ON,
-        HEIRS,
-        LISTENERS,
-        ORPHAN,
-        SHARED,
-        TAKEN,
+        *(CONNECTION,) * 3, *(AGAIN,) * 2, COPIED, CROWD, CROSS, DEFERRED, FOREIGN, HANDED_ON, HEIRS, LISTENERS, ORPHAN,
+        SHARED, TAKEN,
     ),
-    "udp": (
-        MAIL,
-        MAIL,
-        MAIL,
-        NOBODY,
-        NOBODY,
-        EVERYBODY,
-        EVERYBODY,
-        CROWD,
-        CROSS,
-        FOREIGN,
-        LENT,
-        MANY,
-        MIXED,
-        MIXED,
-        TURNS,
-    ),
+    "udp": (*(MAIL,) * 3, *(NOBODY,) * 2, *(EVERYBODY,) * 2, CROWD, CROSS, FOREIGN, LENT, MANY, *(MIXED,) * 2, TURNS),
     "mptcp": (CONNECTION, AGAIN),
     "sctp": (STREAMS,),
-}
+}  # fmt: skip
 SLOW = (SILENCE, SECOND)
-
-
-class Plot(NamedTuple):
-    """How a scenario may begin: a scene, with the setting and the size of the range where it tells something."""
-
-    scene: str
-    setting: str = ""
-    sizes: tuple[int, ...] = ()
-    common: tuple[str, ...] | None = None  # options of all sockets, where they matter
-
-
-_RA = REUSE[:1]
-#: By the system that has the setting; those of none are for all.
-PLOTS = {
-    "": (Plot(SHARED, "", (1, 1, 2), _RA), Plot(AGAIN, "", (1, 2)), Plot(CROWD, "", (2, 3, 4))),
-    "linux": (
-        Plot(CROWD, "net.ipv4.ip_autobind_reuse = 1", (2, 3), _RA),
-        Plot(AGAIN, "net.ipv4.tcp_tw_reuse = 0", (1, 1, 2), _RA),
-        Plot(AGAIN, "net.ipv4.tcp_tw_reuse = 1", (1, 1, 2), _RA),
-        Plot(AGAIN, "net.ipv4.tcp_tw_reuse_delay = 20", (1, 1, 2), _RA),
-        Plot(AGAIN, "net.ipv4.tcp_timestamps = 0"),
-        Plot(CROWD, "net.ipv4.ip_local_reserved_ports = 40001", (2, 3, 4)),
-        Plot(DEAF, "net.ipv6.bindv6only = 1"),
-        Plot(EVERYBODY, "net.ipv4.ip_nonlocal_bind = 1"),
-        Plot(EVERYBODY, "net.ipv6.ip_nonlocal_bind = 1"),
-        Plot(MAIL, "net.ipv6.conf.all.disable_ipv6 = 1"),
-        Plot(MAIL, "net.ipv6.conf.lo.disable_ipv6 = 1"),
-        Plot(AGAIN, "net.ipv4.tcp_max_tw_buckets = 0"),
-        Plot(AGAIN, "net.ipv4.tcp_max_tw_buckets = 1"),
-        Plot(HEIRS, "net.ipv4.tcp_migrate_req = 1"),
-        Plot(CONNECTION, "net.core.somaxconn = 0"),
-        Plot(CONNECTION, "net.core.somaxconn = 1"),
-        Plot(AGAIN, "net.ipv4.tcp_fin_timeout = 90"),
-        Plot(CONNECTION, "net.ipv4.tcp_abort_on_overflow = 1"),
-        Plot(CONNECTION, "net.ipv4.ip_unprivileged_port_start = 80"),
-    ),
-    "freebsd": (
-        Plot(DEAF, "net.inet6.ip6.v6only = 0"),
-        Plot(AGAIN, "net.inet.tcp.nolocaltimewait = 0"),
-        Plot(CROWD, "net.inet.tcp.require_unique_port = 1"),
-        Plot(CONNECTION, "net.inet.ip.connect_inaddr_wild = 1"),
-        Plot(CROWD, "net.inet.ip.portrange.randomized = 0"),
-        Plot(CONNECTION, "net.inet.ip.portrange.reservedhigh = 0"),
-        Plot(CROWD, "net.inet.ip.portrange.hilast = 49153"),
-    ),
-    "netbsd": (Plot(DEAF, "net.inet6.ip6.v6only = 0"),),
-}

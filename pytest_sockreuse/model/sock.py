@@ -66,13 +66,13 @@ class Sock:
             self.auto,  # connect() chose the port
             self.conns,  # Linux UDP: of the group a member connected, and may have left since
             self.fin,
-            self.ended,
+            self.ended,  # the peer's end has come; SCTP: before accept()
             self.shut_rd,
             self.shut_wr,
-            self.half,  # TIME_WAIT: in truth FIN_WAIT2; SYN_RECV: its ACK is still to come
+            self.half,  # TIME_WAIT: in truth FIN_WAIT2; SYN_RECV: its ACK is still to come; SCTP: its data's is
             self.twofold,  # a connection of MPTCP on both sides, whose ends are not those of its TCP connection
             self.tried,  # MPTCP that a connection was tried with; UDP whose connect() failed while it was connected
-            self.warm,  # Linux UDP: it got a datagram while it was connected
+            self.warm,  # Linux UDP: it got a datagram while it was connected; SCTP: the next it acknowledges late
             self.mapped,  # an AF_INET6 socket that sent a SYN by IPv4
         ) = _FALSE
         (
@@ -90,7 +90,7 @@ class Sock:
             self.error,
             self.past,  # Linux UDP over IPv6: the peer before it was disconnected
             self.source,  # Linux UDP: from where it sends IPv4 since it connected, if not from `laddr`
-            self.told,  # MPTCP: the local address that getsockname reports, where it is not that of its subflow
+            self.told,  # what getsockname reports: of MPTCP, if not its subflow's; of SCTP that is connected
         ) = _EMPTY
         self.since = 0.0
 

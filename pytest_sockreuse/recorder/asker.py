@@ -266,7 +266,7 @@ class Asker(Systems):
         if module and (f"{module}.{attr}" in HAS or is_plain(module, attr)):
             return SAME
         if attr == "param" and isinstance(value, ast.Name) and value.id == "request":
-            return SAME  # of a fixture: its parameters stand in its decorator
+            return self._param(scope)
         if module and (code := imported(module) or beside(value, scope)) is not None:
             found = self._global(attr, code)
             return self.flag(attr) if found is None else found
@@ -279,6 +279,13 @@ class Asker(Systems):
         flag = self.flag(attr)
         inner = self.ask(value, scope)
         return flag if flag is not SAME or not differs(inner) else OPEN
+
+    def _param(self, scope: Scope) -> Answer:
+        """What a fixture was given: its parameters stand in its decorator, else anywhere."""
+        for decorator in scope.function.decorator_list if scope.function is not None else ():
+            if isinstance(decorator, ast.Call) and (given := keyword(decorator, "params")) is not None:
+                return OPEN if differs(self.ask(given, Scope(scope.code))) else SAME
+        return OPEN
 
     def _member(self, it: Definition) -> Answer:
         try:

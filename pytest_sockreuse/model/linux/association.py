@@ -56,10 +56,11 @@ ELSEWHERE = BOOK(
     "sendto() of a connected SCTP socket to another address than its peer's, or after the end, is EADDRNOTAVAIL.",
     f"{_SOCKET} sctp_sendmsg_new_asoc",
 )
-IPV4_DATA = BOOK(
-    "sctp-ipv4-of-ipv6",
-    "An IPv4 connection of an AF_INET6 SCTP socket carries data, and to a destination without a route is no way.",
-    "net/sctp/ipv6.c; seen on 6.1 and not on 5.10",
+#: Before it what these do is not known.
+LATER = BOOK(
+    "sctp-since-6.1",
+    "IPv4 of an AF_INET6 SCTP socket carries data, no route is ENETUNREACH, an accepted socket has SO_REUSEPORT.",
+    "net/sctp/ipv6.c, net/sctp/socket.c; seen on 6.1 and not on 5.10",
     "measured",
     since=("6.1",),
 )
@@ -88,7 +89,7 @@ def connect(m: Machine, sk: Sock, host: str, port: int) -> None:
             raise Errno("EAGAIN", EXHAUSTED) from None
     sk.shown = sk.port
     if not at.is_local(m, address):
-        if kind == "loopback" or IPV4_DATA not in m.on:
+        if kind == "loopback" or LATER not in m.on:
             lose(m, "connect() to where no route leads")
         raise Errno("ENETUNREACH", NO_ROUTE)
     source = sk.laddr if not sk.any_ else "::1" if family == 6 else "127.0.0.1"
@@ -103,7 +104,7 @@ def connect(m: Machine, sk: Sock, host: str, port: int) -> None:
         lose(m, "an answer from another address than 127.0.0.1")
     if any(one.ended and (one.raddr, one.rport) == (source, sk.port) for one in _at(m, port)):
         lose(m, "a connection that ended before it was accepted, like this one")
-    if family == 4 and 6 in (sk.family, listener.family) and IPV4_DATA not in m.on:
+    if family == 4 and 6 in (sk.family, listener.family) and LATER not in m.on:
         lose(m, "a connection of an AF_INET6 socket by IPv4")
     child = Sock("sctp", listener.family, listener.user)
     child.connected, child.peer, child.port, child.laddr = True, sk, port, listener.laddr
@@ -161,7 +162,7 @@ def accept(m: Machine, sk: Sock) -> Sock | None:
         raise Errno("EINVAL", CONNECTED)
     if not sk.queue:
         return None
-    if sk.rp and IPV4_DATA not in m.on:
+    if sk.rp and LATER not in m.on:
         lose(m, "accept() of a listener with SO_REUSEPORT")  # 5.10 does not hand it on, 6.1 does
     child = sk.queue.pop(0)
     child.have(("ra", "rp", "v6only", "linger"), sk)
