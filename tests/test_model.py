@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import partial
 
 import modelling
@@ -58,6 +59,7 @@ def test_every_clause_says_what_and_where() -> None:
     for stack, family in families().items():
         for clause in family.BOOK.clauses.values():
             assert clause.sentence.endswith(".") and clause.source, f"{stack}: {clause.name}"
+            assert re.fullmatch("[a-z0-9-]+", clause.name), "it is a place of a page"
             assert clause.confidence != "measured" or stack != "windows", f"{clause.name}: no Windows was measured"
 
 

@@ -58,7 +58,7 @@ ELSEWHERE = BOOK(
 )
 #: Before it what these do is not known.
 LATER = BOOK(
-    "sctp-since-6.1",
+    "sctp-since-6-1",
     "IPv4 of an AF_INET6 SCTP socket carries data, no route is ENETUNREACH, an accepted socket has SO_REUSEPORT.",
     "net/sctp/ipv6.c, net/sctp/socket.c; seen on 6.1 and not on 5.10",
     "measured",
