@@ -276,9 +276,10 @@ def test_a_port_that_is_bound_only_to_connect() -> None:
     assert not found(Tape().made(3).bind(3).connect(3)), "the port is named"
 
 
-def test_a_port_that_stands_in_the_code(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", ["40000", "40_000"])
+def test_a_port_that_stands_in_the_code(number: str, tmp_path: Path) -> None:
     code = tmp_path / "server.py"
-    code.write_text("def start():\n    sock.bind(('127.0.0.1', 40000))\n    # 40001\n")
+    code.write_text(f"def start():\n    sock.bind(('127.0.0.1', {number}))\n    # 40001\n")
     for address, shown in ((PORT, ["fixed-port:2"]), (OTHER, [])):
         tape = Tape().made(3)
         tape.add("bind", 3, (address, None), trail=line(2, "start", str(code)))

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import field
 
 from ..dataclass import dataclass
-from .frames import Frame, calls, default, given_to, keyword, outer, parameters
+from .frames import Frame, calls, deciding, default, given_to, keyword, outer, parameters
 from .loaded import is_plain
 from .lookup import beside, dotted, framed, function, locals_of, members
 from .questions import Systems
@@ -401,9 +401,4 @@ class Asker(Systems):
     def asks(self, function: Def, code: Code) -> bool:
         """Whether a function asks for the system, so that it may give back another thing there."""
         scope = Scope(code, function)
-        for node in ast.walk(function):
-            if isinstance(node, ast.If | ast.IfExp) and differs(self.ask(node.test, scope)):
-                return True
-            if isinstance(node, ast.Return) and node.value is not None and differs(self.ask(node.value, scope)):
-                return True
-        return False
+        return any(differs(self.ask(node, scope)) for node in deciding(function))

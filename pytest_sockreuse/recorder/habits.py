@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import field, replace
+from functools import lru_cache
 
 from ..dataclass import dataclass
 from ..live.port_blocks import given
@@ -16,6 +17,7 @@ from .calls import Call, Piece, Traced
 from .events import INNER, Trail, whose
 from .locations import Place, places, source
 from .reader import reading
+from .syntax import remembered
 
 _REUSE = ("SO_REUSEADDR", "SO_REUSEPORT", "SO_REUSEPORT_LB", "SO_EXCLUSIVEADDRUSE")
 
@@ -140,9 +142,17 @@ def fixed(piece: Piece, around: Around) -> Iterator[Seen]:
 
 def _written(port: int, where: Sequence[Place]) -> bool:
     """Whether the number stands in the code that bound it."""
-    files = dict.fromkeys(place.file for place in where if whose(place.file) != INNER)
-    number = re.compile(rf"(?<![\w.]){port}(?![\w.])")
-    return any(number.search(line.partition("#")[0]) for file in files for line in source(file))
+    return any(port in _numbers(file) for file in {place.file for place in where} if whose(file) != INNER)
+
+
+@lru_cache(1024)
+def _numbers(file: str) -> frozenset[int]:
+    """The whole numbers in a file's code."""
+    code = "\n".join(line.partition("#")[0] for line in source(file))
+    return frozenset(map(int, re.findall(r"(?<![\w.])\d(?:_?\d){0,4}(?![\w.])", code, re.ASCII)))
+
+
+remembered(_numbers.cache_clear)
 
 
 def self_connect(piece: Piece, around: Around) -> Iterator[Seen]:
