@@ -25,6 +25,7 @@ from pytest_sockreuse.settings import missing
 sys.path.insert(0, str(Path(__file__).parents[1] / "conformance" / "lab"))
 
 import archive
+import bench
 import boot
 import run
 
@@ -116,6 +117,10 @@ def test_a_kernel_that_cannot_keep_the_processors_state_is_not_booted(tmp_path: 
         cpuinfo.write_text(f"flags\t\t: {flags}\n")
         assert bool(boot.unable(old, cpuinfo)) == refused
         assert not boot.unable(new, cpuinfo)
+
+
+def test_results_are_filed_in_this_checkout_whatever_package_is_imported() -> None:
+    assert Path(__file__).parents[1] / "conformance" / "results" == bench.RESULTS
 
 
 def test_a_machine_that_does_not_end_is_ended(tmp_path: Path) -> None:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pytest_sockreuse.model import predict, predictions
+from pytest_sockreuse.model import families, predict, predictions
+from pytest_sockreuse.options import options
 from pytest_sockreuse.parser import parse
 from pytest_sockreuse.platforms import Platform, known, named
-from pytest_sockreuse.scenario import Observation, Scenario, StepOutcome
+from pytest_sockreuse.scenario import Observation, Scenario, ScenarioError, StepOutcome
 
 NOW, OLD = named("linux-6.18.44"), named("linux-5.10.223")
 LINUX = [platform for platform in known() if platform.stack == "linux"][::4]
@@ -48,6 +52,20 @@ def test_a_prediction_is_complete(scenario: Scenario) -> None:
         for step in steps:
             assert bool(step.outcomes) != bool(step.unknown)
             assert list(step.outcomes) == sorted(set(step.outcomes))
+
+
+#: Written after the name of any option, where the language allows it.
+VALUES = ["", "=0", "=-1", "=4294967295", "=off", "=lo", "=0-0", "=224.0.0.251%lo", "=::1%nosuch", "=raw:", "=raw:00"]
+
+
+@pytest.mark.parametrize("kind", ["tcp4", "tcp6", "udp4", "udp6"])
+def test_any_value_of_an_option_has_an_answer_on_every_system(kind: str) -> None:
+    newest = {platform.stack: platform for platform in known() if platform.stack in families()}
+    for name, value in itertools.product(options(), [*VALUES, f"=raw:{'ff' * 20}"]):
+        with contextlib.suppress(ScenarioError):
+            scenario = parse(f"A = {kind}({name}{value})\nA.get({name})\nA.set({name}{value})\n")
+            for platform in newest.values():
+                assert predict(scenario, platform).steps
 
 
 @given(scenarios())

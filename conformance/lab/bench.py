@@ -17,12 +17,14 @@ from boot import boot
 from pytest_sockreuse import loader
 from pytest_sockreuse.explorer.differential import Disagreement
 from pytest_sockreuse.explorer.remote import Draft, again, disagreements, draw
-from pytest_sockreuse.platforms import CONFORMANCE, named
+from pytest_sockreuse.platforms import named
 from pytest_sockreuse.report.exchange import export, load
 from pytest_sockreuse.report.results import Result, Results, ResultsError, read, write
 from pytest_sockreuse.suite import Suite
 from pytest_sockreuse.verdict import FAILURES, is_outcome
 
+#: Those of this checkout: the package that is imported may lie elsewhere.
+RESULTS = Path(__file__).parents[1] / "results"
 #: What of a kernel's configuration bears on the suite.
 _CONFIG = re.compile(r"^CONFIG_(IPV6|MPTCP|MPTCP_IPV6|IP_SCTP|INET_DIAG|DUMMY|NET_NS|USER_NS|HZ)=(.*)$", re.MULTILINE)
 
@@ -126,13 +128,12 @@ def _file(kernel: Kernel, files: Files, results: Results, job: Job) -> None:
     results.about |= {key: value for key, value in about.items() if value} | {"selected": len(results.results)}
     # What follows from the outcome and the suite changes with the suite, and is not kept.
     results.results = {id_: replace(r, basis="", claims={}) for id_, r in results.results.items()}
-    directory = job.into or CONFORMANCE / "results"
-    write(directory / f"{results.about['platform']}.jsonl", [results], _suite(job.rules))
+    write((job.into or RESULTS) / f"{results.about['platform']}.jsonl", [results], _suite(job.rules))
 
 
 def _changed(results: Results) -> Iterator[str]:
     """Where a kernel now does otherwise than in the results that were filed of it, if there are any."""
-    path = CONFORMANCE / "results" / f"{results.about['platform']}.jsonl"
+    path = RESULTS / f"{results.about['platform']}.jsonl"
     if not path.exists():
         return
     suite = _suite("all")

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from functools import lru_cache
 
 from . import lookup
 from .asker import Asker
 from .loaded import is_stdlib
-from .syntax import Code, Def, Definition, Scope
+from .syntax import Code, Def, Definition, Scope, remembered
 
 _DEEP = 6  # helpers that are followed, one from another
 _STARTS = {
@@ -37,10 +38,9 @@ class Helpers:
         if function in self.known or deep > _DEEP:
             return self.known.get(function, (False, False))
         self.known[function] = False, False  # as far as it calls itself
-        calls = [node for node in ast.walk(function) if isinstance(node, ast.Call)]
-        starts = any(getattr(call.func, "attr", getattr(call.func, "id", "")) in _STARTS for call in calls)
+        starts, helpers = _called(function, code)
         asks = False
-        for helper in self._helpers(calls, Scope(code, function)):
+        for helper in helpers:
             assert isinstance(helper.value, Def)
             leads, further = self._leads(helper.value, helper.scope.code, deep + 1)
             starts |= leads
@@ -48,13 +48,24 @@ class Helpers:
         self.known[function] = starts, asks
         return starts, asks
 
-    def _helpers(self, calls: list[ast.Call], scope: Scope) -> Iterator[Definition]:
-        """The functions that are called, or handed on to be called."""
-        for call in calls:
-            for func in (call.func, *call.args, *(keyword.value for keyword in call.keywords)):
-                found = lookup.definition(func, scope)
-                if found is None and func is call.func and isinstance(func, ast.Attribute):
-                    methods = (it for it in scope.code.attributes(func.attr) if isinstance(it.value, Def))
-                    found = next(methods, None)
-                if found is not None and not is_stdlib(found.scope.code.file):
-                    yield found
+
+@lru_cache(8192)
+def _called(function: Def, code: Code) -> tuple[bool, tuple[Definition, ...]]:
+    """Whether a function starts a task itself, and the functions that it calls, or hands on to be called."""
+    calls = [node for node in ast.walk(function) if isinstance(node, ast.Call)]
+    starts = any(getattr(call.func, "attr", getattr(call.func, "id", "")) in _STARTS for call in calls)
+    return starts, tuple(dict.fromkeys(_helpers(calls, Scope(code, function))))
+
+
+remembered(_called.cache_clear)
+
+
+def _helpers(calls: list[ast.Call], scope: Scope) -> Iterator[Definition]:
+    for call in calls:
+        for func in (call.func, *call.args, *(keyword.value for keyword in call.keywords)):
+            found = lookup.definition(func, scope)
+            if found is None and func is call.func and isinstance(func, ast.Attribute):
+                methods = (it for it in scope.code.attributes(func.attr) if isinstance(it.value, Def))
+                found = next(methods, None)
+            if found is not None and not is_stdlib(found.scope.code.file):
+                yield found

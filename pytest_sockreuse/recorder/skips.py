@@ -70,6 +70,7 @@ def asks(functions: tuple[Callable[..., Any], ...], here: str, there: str, whole
     return False
 
 
+@lru_cache(4096)
 def _definition(function: Callable[..., Any]) -> tuple[Code, Def] | None:
     at = getattr(inspect.unwrap(function), "__code__", None)
     code = parsed(at.co_filename) if at is not None else None

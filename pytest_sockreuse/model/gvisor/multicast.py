@@ -47,9 +47,11 @@ MEMBERSHIPS = frozenset({"IP_ADD_MEMBERSHIP", "IP_DROP_MEMBERSHIP", "IPV6_JOIN_G
 
 def member(m: Machine, sk: Endpoint, option: Option) -> None:
     """IP_ADD_MEMBERSHIP and the like. Raises Errno, or Unknown."""
+    if option.raw is not None:
+        raise Unknown(f"raw {option.name}")
     group, _, device = (option.value or "").partition("%")
     group, version, kind = parsed(group)
-    if sk.proto != "udp" or option.raw is not None or version != sk.family:
+    if sk.proto != "udp" or version != sk.family:
         raise Unknown(f"{option.name} of {sk.proto}{sk.family}")
     if kind != "multicast" and NOT_A_GROUP in m.on:
         raise Errno("EINVAL", NOT_A_GROUP)
