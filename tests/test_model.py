@@ -320,6 +320,47 @@ def test_every_known_version_is_modelled_or_says_why_not(platform: Platform) -> 
             "device d1\nB = udp6()\nB.bind([::ffff:0.0.0.0]:P)\nB.sendto([ff05::1]:Q)?\nB.connect([ff02::1%d1]:Q)\n",
             {"B.sendto": "EAFNOSUPPORT", "B.connect": "EAFNOSUPPORT"},
         ),
+        # shutdown() before listen() is remembered by TCP: a connection ends at once, and a reset finds it half closed
+        (
+            "A = tcp4()\nA.shutdown(RDWR)?\nA.listen()\nB = tcp4()\nB.connect(127.0.0.1:A.port)\nA.close()\nB.send()\n",
+            {"A.shutdown": "ENOTCONN", "B.send": "EPIPE"},
+        ),
+        # of MPTCP it is the connection's, not its subflow's
+        (
+            "A = mptcp4()\nA.shutdown(RDWR)?\nA.listen()\nB = tcp4()\nB.connect(127.0.0.1:A.port)\n"
+            "C = A.accept()\nC.send()\nD = mptcp4()\nD.connect(127.0.0.1:A.port)\nE = A.accept()\nE.send()\n",
+            {"A.shutdown": "ENOTCONN", "E.send": "EPIPE"},
+        ),
+        # MPTCP has no option of groups at any time; what a socket is connected with cannot be set any more
+        (
+            "A = mptcp6()\nA.bind([::1]:P)\nA.set(IPV6_JOIN_GROUP=ff05::1%lo)?\nA.listen()\nB = mptcp6()\n"
+            "B.connect([::1]:P)\nB.set(IP_MULTICAST_ALL=0)?\nB.set(IPV6_V6ONLY)?\nB.set(SO_KEEPALIVE)\n"
+            "B.set(TCP_LINGER2=-1)?\nB.set(SO_BINDTODEVICE=lo)\n",
+            {
+                "A.set": "ENOPROTOOPT",
+                "B.set": "ENOPROTOOPT",
+                "B.set#2": "EINVAL",
+                "B.set#4": "ENOPROTOOPT",
+                "B.set#5": "EINVAL",
+            },
+        ),
+        # a group that was none is looked for by a route: that of loopback leads to lo, where it was not joined
+        (
+            "A = udp4()\nA.set(IP_DROP_MEMBERSHIP=127.0.0.1)?\nA.set(IP_DROP_MEMBERSHIP=192.0.2.1)?\n",
+            {"A.set": "EADDRNOTAVAIL", "A.set#2": "ENODEV"},
+        ),
+        # by a device alone IPv4 sends from an address that lo was given, and not from one of loopback
+        (
+            "device d1\naddress 127.0.0.2\nA = udp4(SO_BINDTODEVICE=d1)\nA.connect(127.0.0.1:P)\n",
+            {"A.connect": "EINVAL"},
+        ),
+        # TIME_WAIT that answers a SYN is not ended by the reset that follows
+        (
+            "sysctl net.ipv4.tcp_rfc1337 = 1\nA = tcp4(SO_REUSEADDR)\nA.bind(127.0.0.1:P)\nA.listen()\n"
+            "B = tcp4(SO_REUSEADDR)\nB.bind(127.0.0.1:Q)\nB.connect(127.0.0.1:P)\nC = A.accept()\nA.close()\n"
+            "C.close()\nB.close()\nD = tcp4(SO_REUSEADDR)\nD.bind(127.0.0.1:Q)\nD.connect(127.0.0.1:P)\n",
+            {"D.connect": "a SYN that TIME_WAIT answers, with tcp_rfc1337"},
+        ),
         # MPTCP lets its subflow go a moment after that is in TIME_WAIT, and until then it counts as its user's
         (
             "D = tcp4()\nD.bind(127.0.0.1:P)\nD.listen()\nE = mptcp4(SO_REUSEPORT)\nE.bind(127.0.0.1:Q)\n"
@@ -335,6 +376,12 @@ def test_what_live_kernels_taught(text: str, expected: dict[str, str]) -> None:
 
 def test_a_prediction_can_be_printed_also_of_ports_whose_mask_has_too_many_digits() -> None:
     assert "127.0.0.1:32769..60999" in repr(predict(parse("A = tcp4()\nA.bind(127.0.0.1:0)\nA.name()\n"), NOW))
+
+
+def test_mptcp_that_was_accepted_tells_its_address_after_it_was_disconnected() -> None:
+    text = "A = mptcp4()\nA.bind(0.0.0.0:P)\nA.listen()\nB = mptcp4()\nB.connect(127.0.0.1:P)\n"
+    text += "C = A.accept()\nC.disconnect()\nC.name()\n"
+    assert outcome_text(predict(parse(text), NOW).steps[-1]) == "127.0.0.1:P"
 
 
 def test_a_bind_that_fails_leaves_mptcp_the_address_that_it_had_though_its_subflow_has_none() -> None:

@@ -93,6 +93,8 @@ class _Draft:
             self.lines.append(f"sysctl {plot.setting}")
         if self.stack not in ALL_LOCAL and dice.chance(50):
             self.lines.append("address 127.0.0.2")
+        elif dice.chance(4):
+            self.lines.append(f"address {dice.pick(values.GIVEN)}")
         if dice.chance(4):
             self.lines.append("device d1")
             self.devices = ("d1",)

@@ -41,6 +41,9 @@ PLOTS = {
         Plot(AGAIN, "net.ipv4.tcp_fin_timeout = 90"),
         Plot(CONNECTION, "net.ipv4.tcp_abort_on_overflow = 1"),
         Plot(CONNECTION, "net.ipv4.ip_unprivileged_port_start = 80"),
+        Plot(CONNECTION, "net.mptcp.enabled = 0"),
+        Plot(CONNECTION, "net.ipv4.tcp_syncookies = 2"),
+        Plot(AGAIN, "net.ipv4.tcp_rfc1337 = 1"),
     ),
     "freebsd": (
         Plot(DEAF, "net.inet6.ip6.v6only = 0"),

@@ -10,6 +10,7 @@ from __future__ import annotations
 CONNECTION = """
 $l = <tcp|tcp|tcp|tcp|mptcp>{f}(<||{reuse}|SO_REUSEADDR|SO_REUSEPORT|TCP_LINGER2=-1|TCP_LINGER2=61|SO_LINGER=0>)
 $l.bind({lo}:<R|R|{p}>)
+<|||||||$l.shutdown(<RD|WR|RDWR>)?>
 $l.listen()
 $c = <tcp|tcp|tcp|tcp|mptcp>{f}(<||{reuse}|SO_REUSEADDR|SO_REUSEPORT|TCP_LINGER2=-1|TCP_LINGER2=61|SO_LINGER=0>)
 <||$c.bind(<{lo}|{any}>:<0|Q|{p}>)>

@@ -44,6 +44,8 @@ GROUPS = {
     4: "<224.0.0.1|224.0.0.1|224.0.0.251|127.255.255.255|255.255.255.255>",
     6: "<[ff02::1]|[ff05::1]|[ff01::1]|[fe80::1]|[::ffff:224.0.0.1]>",
 }
+#: Addresses that lo is given.
+GIVEN = ("127.0.0.2", "127.0.0.2", "192.0.2.1")
 SELDOM = (
     "IP_BIND_ADDRESS_NO_PORT",
     "IP_LOCAL_PORT_RANGE=40000-40002",
@@ -77,12 +79,13 @@ SOME_VALUES = {
             "224.0.0.1%lo",
             "224.0.0.251",
             "127.0.0.1%lo",
+            "127.0.0.1",
             "224.0.0.251%nosuch",
             "raw:",
         ),
     ),
     **dict.fromkeys(
-        ("IPV6_JOIN_GROUP", "IPV6_LEAVE_GROUP"), ("ff02::fb%lo", "ff02::fb", "ff05::1%lo", "::1%lo", "ff02::fb%nosuch")
+        ("IPV6_JOIN_GROUP", "IPV6_LEAVE_GROUP"), ("ff02::fb%lo", "ff02::fb", "ff05::1%lo", "::1%lo", "ff02::fb%nosuch", "raw:")
     ),
     "TCP_LINGER2": ("-1", "0", "1", "60", "120", "121", "100000", "-5", "raw:ffffffff", "raw:01"),
     "TCP_USER_TIMEOUT": ("0", "150", "-1"),

@@ -112,6 +112,8 @@ class Linux:
     def socket(self, m: Machine, proto: str, family: int, user: str) -> Sock:
         if proto == "udplite" and NO_UDPLITE in m.on:
             raise Errno("EPROTONOSUPPORT", NO_UDPLITE)
+        if proto == "mptcp" and m.env.get("net.mptcp.enabled", "1") == "0" and mptcp.DISABLED in m.on:
+            raise Errno("ENOPROTOOPT", mptcp.DISABLED)
         sk = Sock(_CARRIERS.get(proto, proto), family, user)
         if proto != sk.proto:
             sk.lite, sk.mptcp = proto == "udplite" and OWN_TABLE in m.on, proto == "mptcp"

@@ -60,6 +60,14 @@ DEFER_ACK = BOOK(
     "net/ipv4/tcp_input.c tcp_rcv_synsent_state_process (rskq_defer_accept)",
 )
 
+SHUT_LISTENER = BOOK(
+    "connection-after-shutdown",
+    "Of a listener that was shut down for writing before listen() each connection ends its direction at once.",
+    "net/ipv4/tcp_input.c tcp_rcv_state_process (TCP_SYN_RECV), 94062790aedb tcp: defer shutdown(SEND_SHUTDOWN) for "
+    "TCP_SYN_RECV sockets",
+    since=("5.10.217", "5.15.159", "6.1.91", "6.6.31", "6.8.10", "6.9"),
+)
+
 _OPTION = "TCP_DEFER_ACCEPT"
 _DELAYED_ACK = (0.2, 0.25)  # TCP_DELACK_MAX
 
@@ -72,6 +80,8 @@ def arrive(m: Machine, lives: stream.Lives, sk: Sock) -> bool:
     refused = listener is None
     if back is not None:
         if back.state == TIME_WAIT:
+            if refused and m.env.get("net.ipv4.tcp_rfc1337", "0") != "0":
+                raise Unknown("a SYN that TIME_WAIT answers, with tcp_rfc1337")
             refused = refused or back.half
         stream.take_reset(m, lives, back)  # else a challenge ACK, a reset, and two jiffies later the SYN again
     if listener is None or refused:
@@ -86,6 +96,7 @@ def arrive(m: Machine, lives: stream.Lives, sk: Sock) -> bool:
     child.mptcp = listener.mptcp and sk.mptcp
     child.twofold = sk.twofold = child.mptcp and FINS_CROSS in m.on
     child.laddr, child.port, child.raddr, child.rport = key
+    child.told = child.host if child.mptcp else ""
     child.shown, child.timestamps, child.open = child.port, sk.timestamps, False
     child.state, child.peer, child.since = SYN_RECV, sk, m.now
     m.tuples[key] = child
@@ -93,7 +104,7 @@ def arrive(m: Machine, lives: stream.Lives, sk: Sock) -> bool:
     if (listener.options or sk.options) and _waits(m, listener, child, len(listener.queue) - ready):
         listener.queue.append(child)
     else:
-        _ready(m, listener, child)
+        _ready(m, lives, listener, child)
     return True
 
 
@@ -128,18 +139,25 @@ def _listener(m: Machine, sk: Sock) -> Sock | None:
     return best
 
 
-def _ready(m: Machine, listener: Sock, child: Sock) -> None:
+def _ready(m: Machine, lives: stream.Lives, listener: Sock, child: Sock) -> None:
     """tcp_check_req: accept() may return it, with what it has of its listener (inet_csk_clone_lock)."""
     child.ra, child.rp, child.v6only = listener.ra, listener.rp, listener.v6only
     child.no_port, child.port_range, child.nonlocal_ = listener.no_port, listener.port_range, listener.nonlocal_
     child.linger, child.linger2 = listener.linger, listener.linger2
-    child.addr_lock, child.shut_rd, child.shut_wr = listener.addr_lock, listener.shut_rd, listener.shut_wr
+    child.addr_lock = listener.addr_lock
+    if child.mptcp or not listener.mptcp:  # whose subflow was not shut down
+        child.shut_rd, child.shut_wr = listener.shut_rd, listener.shut_wr
     child.options = dict(listener.options)
     child.state, child.connected, child.half = ESTABLISHED, True, False
     entry = m.state.tcp[child.port]
     entry.owners.append(child)
     entry.free.setdefault(child.laddr, False)
     listener.queue.append(child)
+    if child.shut_wr and not child.mptcp and SHUT_LISTENER in m.on:
+        if child.peer is not None and child.peer.mptcp:
+            raise Unknown("what MPTCP hears of an end that comes at once")
+        child.open = True  # it is no orphan
+        stream.send_fin(m, lives, child)
 
 
 # --- TCP_DEFER_ACCEPT -------------------------------------------------------------------------------------------------
@@ -163,6 +181,10 @@ def _waits(m: Machine, listener: Sock, child: Sock, others: int) -> bool:
         return False
     if listener.mptcp or sk.mptcp:
         raise Unknown(f"a connection of MPTCP with {_OPTION}")
+    if listener.shut_wr:
+        raise Unknown(f"{_OPTION} after shutdown(WR)")
+    if m.env.get("net.ipv4.tcp_syncookies", "1") != "1":
+        raise Unknown(f"tcp_syncookies and {_OPTION}")
     if others + (ONE_MORE not in m.on) > listener.backlog and DEFER_COOKIE in m.on:
         if delays:
             raise Unknown(f"more connections with {_OPTION} than the backlog")
@@ -196,7 +218,7 @@ def speak(m: Machine, lives: stream.Lives, sk: Sock) -> bool:
     if sum(other.connected for other in listener.queue) > listener.backlog:
         raise Unknown(f"{_OPTION} and a full backlog")
     listener.queue.remove(child)
-    _ready(m, listener, child)
+    _ready(m, lives, listener, child)
     return False
 
 

@@ -11,6 +11,11 @@ from .state import Machine
 BOOK = Book()
 _SOURCE = "net/mptcp/sockopt.c"
 
+DISABLED = BOOK(
+    "mptcp-disabled",
+    "With net.mptcp.enabled=0 there are no MPTCP sockets, ENOPROTOOPT.",
+    "net/mptcp/protocol.c mptcp_init_sock",
+)
 PORT_OPTIONS = BOOK(
     "mptcp-port-options",
     "MPTCP has IP_LOCAL_PORT_RANGE and IP_BIND_ADDRESS_NO_PORT.",
@@ -19,8 +24,8 @@ PORT_OPTIONS = BOOK(
 )
 MISSING = BOOK(
     "mptcp-options",
-    "MPTCP has no IP_TTL (EOPNOTSUPP), TCP_LINGER2, TCP_SYNCNT and TCP_USER_TIMEOUT (ENOPROTOOPT, of getsockopt "
-    "EOPNOTSUPP); it takes SO_BROADCAST and SO_DONTROUTE, and nothing comes of them.",
+    "MPTCP has no IP_TTL (EOPNOTSUPP), TCP_LINGER2, TCP_SYNCNT, TCP_USER_TIMEOUT and multicast (ENOPROTOOPT, of "
+    "getsockopt EOPNOTSUPP); it takes SO_BROADCAST and SO_DONTROUTE, and nothing comes of them.",
     f"{_SOURCE} mptcp_setsockopt, mptcp_getsockopt; before 6.1 it is not modelled",
     since=("6.1",),
 )
@@ -61,7 +66,8 @@ FINS_CROSS = BOOK(
 )
 CONNECTED = BOOK(
     "mptcp-options-before-connect",
-    "SO_REUSEADDR and SO_REUSEPORT of MPTCP are EINVAL once it is connected, and so is bind(), to any address.",
+    "SO_REUSEADDR, SO_REUSEPORT, SO_BINDTODEVICE, TCP_FASTOPEN and the options of IPv6 are EINVAL once MPTCP is "
+    "connected, and so is bind(), to any address.",
     f"{_SOURCE} mptcp_setsockopt_sol_socket (__mptcp_nmpc_socket)",
 )
 FALLBACK = BOOK(
@@ -84,6 +90,10 @@ _IGNORED = frozenset({"SO_BROADCAST", "SO_DONTROUTE"})
 _MISSING = frozenset({"IP_TTL", "TCP_LINGER2", "TCP_SYNCNT", "TCP_USER_TIMEOUT"})
 _PORTS = frozenset({"IP_LOCAL_PORT_RANGE", "IP_BIND_ADDRESS_NO_PORT"})
 _TOLD = frozenset({"IPV6_V6ONLY", "IP_FREEBIND", "IPV6_FREEBIND", "IP_TRANSPARENT", "IPV6_TRANSPARENT"})
+_BEFORE_ALONE = frozenset({"IPV6_V6ONLY", "IPV6_FREEBIND", "IPV6_TRANSPARENT", "TCP_FASTOPEN"})
+_AT_ANY_TIME = _IGNORED | frozenset(
+    "SO_LINGER SO_KEEPALIVE SO_PRIORITY SO_MARK SO_RCVBUF SO_SNDBUF IP_TOS TCP_NODELAY TCP_DEFER_ACCEPT".split()
+)
 _ALWAYS = frozenset({"SO_REUSEADDR", "SO_REUSEPORT", "SO_LINGER", "IPV6_V6ONLY"})
 
 
@@ -96,12 +106,15 @@ def check_unconnected(m: Machine, sk: Sock) -> None:
 def apply(m: Machine, sk: Sock, option: Option) -> None:
     """setsockopt(2). Raises Errno, and Unknown on kernels where that is not known."""
     name = option.name
-    if "MULTICAST" in name or name in multicast.MEMBERSHIPS:
-        raise Unknown(f"{name} on MPTCP")
+    if _of_groups(name):
+        _check(m, name, "", "")
+        raise Errno("ENOPROTOOPT", MISSING)
     if sk.state not in (CLOSE, LISTEN):
-        if name not in ("SO_REUSEADDR", "SO_REUSEPORT") and not (name == "SO_LINGER" and AGAIN in m.on):
+        late = name == "SO_BINDTODEVICE" or (sk.twofold and name in _BEFORE_ALONE)
+        always = name in _AT_ANY_TIME or (sk.twofold and name in _MISSING)
+        if name not in ("SO_REUSEADDR", "SO_REUSEPORT") and not ((late or always) and AGAIN in m.on):
             raise Unknown(f"{name} on connected MPTCP")
-        if name != "SO_LINGER":
+        if not always:
             check_unconnected(m, sk)
     _check(m, name, "ENOPROTOOPT" if name == "IP_LOCAL_PORT_RANGE" else "EOPNOTSUPP", "ENOPROTOOPT")
     if name in _MISSING:
@@ -125,12 +138,13 @@ def apply(m: Machine, sk: Sock, option: Option) -> None:
 def read(m: Machine, sk: Sock, option: Option) -> str | None:
     """getsockopt(2). Raises Errno, and Unknown on kernels where that is not known."""
     name = option.name
-    if (sk.tried or sk.connected) and (AGAIN not in m.on or (sk.connected and not sk.twofold)):
+    fallback = sk.connected and not sk.twofold and not name.startswith("SO_")
+    if (sk.tried or sk.connected) and (AGAIN not in m.on or fallback):
         raise Unknown("MPTCP after connect()")
     _check(m, name, "EOPNOTSUPP", "EOPNOTSUPP")
     if sk.connected and sk.state == CLOSE:
         raise Unknown("options of MPTCP after a reset")
-    if name in _MISSING or "MULTICAST" in name or name in multicast.MEMBERSHIPS:
+    if name in _MISSING or _of_groups(name):
         raise Errno("EOPNOTSUPP", MISSING)
     if name in ("SO_REUSEADDR", "SO_REUSEPORT") and REUSE_OPTIONS not in m.on:
         return sk.options.get(name, "0")
@@ -140,6 +154,10 @@ def read(m: Machine, sk: Sock, option: Option) -> str | None:
         default = m.env.get("net.ipv6.bindv6only", "0") if name == "IPV6_V6ONLY" and sk.family == 6 else "0"
         return sk.options.get(options.name_of(m, name), default)
     return "0" if name in _IGNORED else options.read(m, sk, option)
+
+
+def _of_groups(name: str) -> bool:
+    return "MULTICAST" in name or name in multicast.MEMBERSHIPS
 
 
 def _check(m: Machine, name: str, no_port_option: str, no_fastopen: str) -> None:

@@ -6,6 +6,7 @@ from ...scenario import Option
 from ..address import arrives_by, of_one_link, parsed
 from ..clause import Book, Errno, Unknown
 from ..sock import Sock
+from .address import is_local
 from .state import Machine
 
 BOOK = Book()
@@ -19,13 +20,19 @@ STREAM = BOOK(
 )
 NOT_A_GROUP = BOOK(
     "membership-of-a-group",
-    "To join what is no multicast address is EINVAL; to leave it too over IPv6, over IPv4 EADDRNOTAVAIL.",
+    "To join what is no multicast address is EINVAL; to leave it too over IPv6, over IPv4 EADDRNOTAVAIL, but "
+    "ENODEV without a device and a route.",
     f"{_IGMP} ip_mc_join_group; {_MLD} __ipv6_sock_mc_join, ipv6_sock_mc_drop",
 )
 NO_DEVICE = BOOK(
     "membership-needs-device",
     "To join on a device that does not exist is ENODEV, and so it is where none is named and no route tells one.",
     f"{_IGMP} ip_mc_find_dev; {_MLD} __ipv6_sock_mc_join",
+)
+SHORT = BOOK(
+    "membership-too-short",
+    "A membership shorter than its structure is EINVAL, over IPv6 before all else.",
+    "net/ipv4/ip_sockglue.c do_ip_setsockopt (ip_mreq); net/ipv6/ipv6_sockglue.c do_ipv6_setsockopt (ipv6_mreq)",
 )
 TWICE = BOOK(
     "membership-once",
@@ -34,7 +41,7 @@ TWICE = BOOK(
 )
 MOST = BOOK(
     "memberships-at-most",
-    "A socket is in 20 groups of IPv4 at most, the default of igmp_max_memberships, else ENOBUFS.",
+    "A socket is in igmp_max_memberships groups of IPv4 at most, 20 by default, else ENOBUFS.",
     f"{_IGMP} ip_mc_join_group",
 )
 NO_MEMBER = BOOK(
@@ -69,7 +76,7 @@ ALL = BOOK(
 MEMBERSHIPS = frozenset({"IP_ADD_MEMBERSHIP", "IP_DROP_MEMBERSHIP", "IPV6_JOIN_GROUP", "IPV6_LEAVE_GROUP"})
 INTERFACES = frozenset({"IP_MULTICAST_IF", "IPV6_MULTICAST_IF"})
 ON = frozenset({"IP_MULTICAST_LOOP", "IPV6_MULTICAST_LOOP", "IP_MULTICAST_ALL", "IPV6_MULTICAST_ALL"})
-_MOST = 20  # IP_MAX_MEMBERSHIPS
+_LEAST4, _LEAST6 = 8, 20  # bytes of ip_mreq and ipv6_mreq
 _EVERY_HOST = frozenset({"224.0.0.1", "ff01::1", "ff02::1"})  # of which each device is a member
 
 
@@ -81,10 +88,17 @@ def flag(sk: Sock, name: str) -> bool:
 def member(m: Machine, sk: Sock, option: Option) -> None:
     """IP_ADD_MEMBERSHIP and the like. Raises Errno."""
     ip6, joins = option.name.startswith("IPV6"), option.name in ("IP_ADD_MEMBERSHIP", "IPV6_JOIN_GROUP")
+    short = option.raw is not None and len(option.raw) < (_LEAST6 if ip6 else _LEAST4)
+    if ip6 and short and SHORT in m.on:  # which IPv4 asks later
+        raise Errno("EINVAL", SHORT)
     if sk.proto == "tcp" and STREAM in m.on:
         raise Errno("EPROTO", STREAM)
-    if sk.proto != "udp" or option.raw is not None:
-        raise Unknown(f"{option.name} of {sk.proto}" if option.raw is None else f"raw {option.name}")
+    if short and SHORT in m.on:
+        raise Errno("EINVAL", SHORT)
+    if sk.proto != "udp":
+        raise Unknown(f"{option.name} of {sk.proto}")
+    if option.raw is not None:
+        raise Unknown(f"raw {option.name}")
     host, _, device = (option.value or "").partition("%")
     group, _, kind = parsed(host)
     if kind != "multicast" and (joins or ip6) and NOT_A_GROUP in m.on:
@@ -105,13 +119,15 @@ def _join(m: Machine, sk: Sock, group: str, device: str) -> None:
         raise Errno("ENODEV", NO_DEVICE)
     if (group, device) in sk.groups and TWICE in m.on:
         raise Errno("EADDRINUSE", TWICE)
-    if not ip6 and sum(":" not in joined for joined, _ in sk.groups) >= _MOST and MOST in m.on:
+    most = int(m.env.get("net.ipv4.igmp_max_memberships", "20"))
+    if not ip6 and sum(":" not in joined for joined, _ in sk.groups) >= most and MOST in m.on:
         raise Errno("ENOBUFS", MOST)
     sk.groups |= {(group, device)}
 
 
 def _leave(m: Machine, sk: Sock, group: str, device: str) -> None:
-    if not device and ":" not in group and NO_DEVICE in m.on:
+    routed = is_local(m, group) or group in ("0.0.0.0", "127.255.255.255")  # by lo
+    if not device and ":" not in group and not routed and NO_DEVICE in m.on:
         raise Errno("ENODEV", NO_DEVICE)
     entries = _entries(sk, group, device)
     if len(entries) > 1:

@@ -32,6 +32,12 @@ BROADCAST_SOURCE = BOOK(
     "An AF_INET socket that is bound to a broadcast address sends from 127.0.0.1.",
     "net/ipv4/af_inet.c __inet_bind (inet_saddr = 0)",
 )
+OWN_SOURCE = BOOK(
+    "added-address-is-its-source",
+    "To an address that lo was given IPv4 sends from that address, to others of 127.0.0.0/8 from 127.0.0.1; where a "
+    "device is all that tells the way, from the first that lo was given.",
+    "net/ipv4/fib_frontend.c fib_add_ifaddr (prefsrc); net/ipv4/devinet.c inet_select_addr",
+)
 MULTICAST_TO = BOOK(
     "multicast-destination",
     "A multicast address is no source. To one IPv4 sends from a bound address or by a device alone, else it is "
@@ -77,7 +83,7 @@ def route(m: Machine, sk: Sock, host: str, once: bool = False) -> Route:
 
 def connected(m: Machine, sk: Sock) -> Route:
     """The way of what a connected UDP socket sends."""
-    source = sk.laddr if ":" in sk.raddr else sends_from(m, sk) or _preferred(sk.raddr)
+    source = sk.laddr if ":" in sk.raddr else sends_from(m, sk) or _preferred(m, sk.raddr)
     kind = kind_of(sk.raddr)
     if kind == "multicast" and MULTICAST_TO in m.on:
         return route(m, sk, sk.raddr, True)
@@ -88,10 +94,18 @@ def connected(m: Machine, sk: Sock) -> Route:
     return Route(source, sk.raddr, broadcast, lost, away)
 
 
-def _preferred(destination: str) -> str:
+def _preferred(m: Machine, destination: str) -> str:
     """The source that a route to this host's own address prefers."""
+    if destination in m.addresses and OWN_SOURCE in m.on:
+        return destination
     kind = kind_of(destination)
     return "127.0.0.1" if kind in ("loopback", "broadcast") else "0.0.0.0" if kind == "multicast" else destination
+
+
+def _given(m: Machine) -> str:
+    """The first IPv4 address that lo was given; empty where there is none."""
+    given = (one.value for one in m.scenario.environment if one.kind == "address" and ":" not in one.value)
+    return next(given, "") if OWN_SOURCE in m.on else ""
 
 
 def sends_from(m: Machine, sk: Sock) -> str:
@@ -128,7 +142,12 @@ def _over_ipv4(m: Machine, sk: Sock, destination: str, once: bool) -> Route:
     if device not in ("", "lo") and BY_DEVICE in m.on:
         if once and destination == "0.0.0.0":
             raise Unknown("IPv4 by another device")
-        if destination == "0.0.0.0" or (source and not foreign):
+        if destination == "0.0.0.0":
+            destination = source = source or "127.0.0.1"
+        source = source or _given(m)
+        if source and kind_of(source) == "loopback":
+            if m.env.get("net.ipv4.conf.all.route_localnet", "0") != "0":
+                raise Unknown("IPv4 by another device")
             raise Errno("EINVAL", BY_DEVICE)
         if foreign or (everybody and not group) or kind == "broadcast":
             raise Unknown("IPv4 by another device")
@@ -143,19 +162,19 @@ def _over_ipv4(m: Machine, sk: Sock, destination: str, once: bool) -> Route:
     if everybody:
         if not source and not device:
             raise Errno("ENETUNREACH", NO_ROUTE)
-        source = source or "0.0.0.0"
+        source = source or _given(m) or "0.0.0.0"
     elif destination == "0.0.0.0":
         destination = source or "127.0.0.1"
     if group:
         by = device or "lo"
         return Route(source, destination, True, away=not multicast.comes_in(m, sk, destination, by), by=by)
     if kind_of(destination) == "broadcast" and BROADCAST in m.on:
-        return Route(source or _preferred(destination), destination, broadcast=True)
+        return Route(source or _preferred(m, destination), destination, broadcast=True)
     if not is_local(m, destination):
         if sk.device == "lo" and BY_DEVICE in m.on:
-            return Route(source or "0.0.0.0", destination, lost=True)
+            return Route(source or _given(m) or "0.0.0.0", destination, lost=True)
         raise Errno("ENETUNREACH", NO_ROUTE)
-    return Route(source or _preferred(destination), destination, False, foreign)
+    return Route(source or _preferred(m, destination), destination, False, foreign)
 
 
 def _of_a_link(m: Machine, sk: Sock, destination: str) -> str:

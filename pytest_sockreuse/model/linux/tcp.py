@@ -94,6 +94,7 @@ HALF_ENDS = BOOK(
     "of more than 60 it lasts twice what exceeds them.",
     "net/ipv4/tcp.c __tcp_close, tcp_fin_time; net/ipv4/tcp_timer.c tcp_keepalive_timer",
 )
+_PATIENT = 3  # retries of a SYN that last longer than a scenario without waits
 MINUTE = 60.0  # TCP_TIMEWAIT_LEN
 LEAST_FIN_TIME = 0.7  # 3.5 times the least retransmission time-out
 SOMAXCONN = BOOK(
@@ -324,8 +325,9 @@ class Tcp:
 
     def _unanswered(self, m: Machine, sk: Sock, clause: Declared) -> NoReturn:
         """The SYN is sent again and again. Raises TimeUp, or Errno ETIMEDOUT."""
-        if "TCP_SYNCNT" in sk.options:
-            raise Unknown("TCP_SYNCNT of a SYN without an answer")
+        retries = sk.options.get("TCP_SYNCNT") or m.env.get("net.ipv4.tcp_syn_retries", "6")
+        if int(retries) < _PATIENT:
+            raise Unknown("how long a SYN without an answer is sent again")
         milliseconds = int(sk.options.get("TCP_USER_TIMEOUT", "0"))
         if not 0 < milliseconds <= 1000:
             raise TimeUp(clause)
