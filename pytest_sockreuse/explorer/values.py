@@ -85,7 +85,8 @@ SOME_VALUES = {
         ),
     ),
     **dict.fromkeys(
-        ("IPV6_JOIN_GROUP", "IPV6_LEAVE_GROUP"), ("ff02::fb%lo", "ff02::fb", "ff05::1%lo", "::1%lo", "ff02::fb%nosuch", "raw:")
+        ("IPV6_JOIN_GROUP", "IPV6_LEAVE_GROUP"),
+        ("ff02::fb%lo", "ff02::fb", "ff05::1%lo", "::1%lo", "ff02::fb%nosuch", "raw:"),
     ),
     "TCP_LINGER2": ("-1", "0", "1", "60", "120", "121", "100000", "-5", "raw:ffffffff", "raw:01"),
     "TCP_USER_TIMEOUT": ("0", "150", "-1"),
