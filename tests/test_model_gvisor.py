@@ -112,6 +112,27 @@ def test_bounds_of_options() -> None:
     assert outcomes("A = tcp4(TCP_USER_TIMEOUT=0)\n") == {}
 
 
+@pytest.mark.parametrize(
+    ("option", "outcome"),
+    [
+        ("IP_TOS=raw:", "ok"),
+        ("IP_TOS=raw:01", "ok"),
+        ("IP_TTL=raw:", "EINVAL"),
+        ("IP_TTL=raw:00", "EINVAL"),
+        ("IP_TTL=raw:0101", "ok"),
+        ("SO_KEEPALIVE=raw:01", "EINVAL"),
+        ("TCP_SYNCNT=0", "EINVAL"),
+        ("TCP_SYNCNT=255", "ok"),
+        ("TCP_SYNCNT=256", "EINVAL"),
+        ("IP_MULTICAST_ALL=raw:", "ok"),
+        ("IPV6_MULTICAST_LOOP=0", "ok"),
+    ],
+)
+def test_values_of_options_as_they_were_seen(option: str, outcome: str) -> None:
+    (_, step) = predict(parse(f"A = tcp6()\nA.set({option})\n"), OLD).steps
+    assert step.outcomes == (outcome,)
+
+
 def test_after_shutdown_udp_waits_for_nothing() -> None:
     text = "A = udp4()\nA.bind(127.0.0.1:P)\nA.connect(127.0.0.1:Q)\n{}A.recv()\n"
     assert outcomes(text.format("")) == {"A.recv": "timeout"}

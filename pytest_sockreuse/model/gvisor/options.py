@@ -20,7 +20,8 @@ NO_OPTION = BOOK(
 )
 IGNORED = BOOK(
     "option-ignored",
-    "IP_LOCAL_PORT_RANGE, IP_BIND_ADDRESS_NO_PORT and IP_FREEBIND are taken, have no effect, and cannot be read.",
+    "IP_LOCAL_PORT_RANGE, IP_BIND_ADDRESS_NO_PORT, IP_FREEBIND, IP_MULTICAST_ALL and IPV6_MULTICAST_* are taken, have "
+    "no effect, and cannot be read.",
     f"{_SOCK} setSockOptIP",
 )
 IGNORED_SOCKET = BOOK(
@@ -30,10 +31,14 @@ IGNORED_SOCKET = BOOK(
     until=("20250416",),
 )
 V6ONLY_LATE = BOOK("v6only-before-bind", "IPV6_V6ONLY after bind() is EINVAL.", f"{_SOCK} setSockOptIPv6")
-TOO_SHORT = BOOK("option-too-short", "A value shorter than an int is EINVAL.", f"{_SOCK} setSockOptSocket")
+TOO_SHORT = BOOK(
+    "option-too-short",
+    "A value shorter than an int is EINVAL; IP_TTL and IP_TOS take a byte, IP_TOS also none.",
+    f"{_SOCK} setSockOptSocket, parseIntOrChar",
+)
 OUT_OF_BOUNDS = BOOK(
     "option-out-of-bounds",
-    "IP_TTL that is neither -1 nor 1 to 255, and a negative TCP_USER_TIMEOUT, are EINVAL.",
+    "IP_TTL that is neither -1 nor 1 to 255, TCP_SYNCNT that is not 1 to 255, a negative TCP_USER_TIMEOUT are EINVAL.",
     f"{_SOCK} setSockOptIP, setSockOptTCP",
 )
 NO_DEVICE = BOOK(
@@ -43,11 +48,12 @@ NO_DEVICE = BOOK(
 _FIELDS = {"SO_REUSEADDR": "ra", "SO_REUSEPORT": "rp", "IPV6_V6ONLY": "v6only"}
 _IGNORED = frozenset(
     """IP_BIND_ADDRESS_NO_PORT IP_FREEBIND IPV6_FREEBIND IP_TRANSPARENT IPV6_TRANSPARENT TCP_FASTOPEN
-    IP_LOCAL_PORT_RANGE""".split()
+    IP_LOCAL_PORT_RANGE IP_MULTICAST_ALL IPV6_MULTICAST_ALL IPV6_MULTICAST_IF IPV6_MULTICAST_LOOP""".split()
 )
 _SOCKET = frozenset("SO_DONTROUTE SO_PRIORITY SO_MARK".split())
 _FLAGS = frozenset("SO_BROADCAST SO_KEEPALIVE TCP_NODELAY".split())
 _UNSEEN = frozenset("SO_SNDBUF SO_RCVBUF IP_TTL IP_TOS TCP_USER_TIMEOUT TCP_SYNCNT".split())
+_BOUNDS = {"IP_TTL": range(1, 256), "TCP_SYNCNT": range(1, 256), "TCP_USER_TIMEOUT": range(1 << 31)}
 _LINGER2_MOST = 120
 
 
@@ -92,11 +98,21 @@ def apply(m: Machine, sk: Endpoint, option: Option) -> None:
     elif name == "IP_MULTICAST_IF":
         multicast.choose(m, sk, option)
     elif name in _UNSEEN:
-        value = number(option, TOO_SHORT)
-        if (name == "IP_TTL" and not (value == -1 or 1 <= value <= 255)) or (name == "TCP_USER_TIMEOUT" and value < 0):
+        value = _number(option)
+        if value not in _BOUNDS.get(name, (value,)) and (name, value) != ("IP_TTL", -1):
             raise Errno("EINVAL", OUT_OF_BOUNDS)
     else:
         raise Unknown(f"{name} is not modelled")
+
+
+def _number(option: Option) -> int:
+    raw = option.raw
+    if raw is not None and len(raw) < 4 and option.name.startswith("IP_"):
+        if raw:
+            return raw[0]
+        if option.name == "IP_TOS":
+            return 0
+    return number(option, TOO_SHORT)
 
 
 def _latch(m: Machine, sk: Endpoint) -> None:
