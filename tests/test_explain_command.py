@@ -54,7 +54,13 @@ def listener() -> Iterator[socket.socket]:
         ("[::]:8080", ("::", 8080)),
         (":::8080", ("::", 8080)),
         ("::1:8080", ("::1", 8080)),
-        ("[fe80::1%eth0]:8080", ("fe80::1", 8080)),
+        ("[fe80::1%eth0]:8080", ("fe80::1%eth0", 8080)),
+        ("127.0.0.53%lo:53", ("127.0.0.53%lo", 53)),
+        ("localhost.8080", ("localhost", 8080)),
+        ("tcp:8080", ("", 8080)),
+        ("udp/53", ("", 53)),
+        ("ipv6:%5B::1%5D:50051", ("::1", 50051)),
+        ("ipv4:127.0.0.1:8080", ("127.0.0.1", 8080)),
         ("[::ffff:127.0.0.1]:8080", ("::ffff:127.0.0.1", 8080)),
         ("127.0.0.1.8080", ("127.0.0.1", 8080)),
         ("localhost:8080", ("localhost", 8080)),
@@ -70,6 +76,13 @@ def listener() -> Iterator[socket.socket]:
         ("nginx: [emerg] bind() to [::]:80 failed (98: Address already in use)", ("::", 80)),
         ("Web server failed to start. Port 8080 was already in use.", ("", 8080)),
         ("java.net.BindException: localhost/127.0.0.1:8080", ("127.0.0.1", 8080)),
+        ("bind [127.0.0.1]:8080: Address already in use", ("127.0.0.1", 8080)),
+        ("error: Bind to port 22 on 0.0.0.0 failed: Address already in use.", ("0.0.0.0", 22)),
+        ('Address already in use - bind(2) for "127.0.0.1" port 3000 (Errno::EADDRINUSE)', ("127.0.0.1", 3000)),
+        ("connect EADDRNOTAVAIL 127.0.0.1:8080 - Local (0.0.0.0:0)", ("127.0.0.1", 8080)),
+        ("main.go:12: listen tcp :8080: bind: address already in use", ("", 8080)),
+        ("Port already in use: 9000", ("", 9000)),
+        ("Something is already running on port 3000.", ("", 3000)),
     ],
 )  # fmt: skip
 def test_an_address_as_messages_print_it(text: str, place: addresses.Named) -> None:
@@ -95,6 +108,9 @@ def test_any_text_is_an_address_or_a_line_that_says_why_not(text: str) -> None:
         (["256.0.0.1:80"], "'256.0.0.1' is no address"),
         (["127.0.0.1:80 and 127.0.0.1:81"], "names several addresses"),
         (["there"], "names no port"),
+        (["::1"], "'::1' names no port"),
+        (["\u0436:80"], "'\u0436' is no address"),
+        (["127.0.0.1:8080", "IPV6_V6ONLY"], "IPV6_V6ONLY is an option of IPv6"),
         (["8080", "SO_FOO"], "'SO_FOO' is no option"),
         (["8080", "SO_EXCLUSIVEADDRUSE"], "SO_EXCLUSIVEADDRUSE cannot be set here (ENOPROTOOPT)"),
         (["8080", "--as", "nobody-of-that-name"], "no user 'nobody-of-that-name' here"),
@@ -282,7 +298,7 @@ def elsewhere(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
                 raise psutil.AccessDenied
             return [*found] if kind == "tcp" else []
 
-        monkeypatch.setattr(inquiry, "_tried", lambda _: "EADDRINUSE")
+        monkeypatch.setattr(inquiry, "tried", lambda _: "EADDRINUSE")
         monkeypatch.setattr(psutil, "net_connections", connections)
         monkeypatch.setattr(psutil.Process, "net_connections", lambda _, kind: mine if kind == "tcp" else [])
 
@@ -338,7 +354,7 @@ def test_excluded_ranges_of_windows(
     assert ports == {5357, *range(50000, 50060)}
     elsewhere("windows-11")
     monkeypatch.setattr(sight, "reserved_ports", lambda: ports)
-    monkeypatch.setattr(inquiry, "_tried", lambda _: "EACCES")
+    monkeypatch.setattr(inquiry, "tried", lambda _: "EACCES")
     status, out = asked("127.0.0.1:50007", capsys=capsys)
     assert status == 1
     assert "excluded range" in out

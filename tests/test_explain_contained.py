@@ -50,6 +50,12 @@ def test_a_process_that_a_rootless_container_may_not_look_into_is_told_as_that(p
     assert f"fix ask who has it as root: sudo sockreuse explain {port}" in said
 
 
+def test_without_proc_it_is_said_that_processes_are_not_seen(port: int) -> None:
+    said = asked("--user --map-root-user --mount", f"127.0.0.1:{port}", "mount -t tmpfs none /proc;")
+    assert "a process of user root that cannot be seen" in said
+    assert "unseen the processes of 1 of these sockets: there is no /proc to look into" in said
+
+
 def test_root_of_a_user_namespace_has_no_rights_over_a_network_further_out() -> None:
     said = asked("--user --map-root-user", "127.0.0.1:7")
     assert "bind EACCES" in said

@@ -11,6 +11,7 @@ from collections.abc import Callable
 import pytest
 from conflicts import BEGIN, KINDS, Kind
 from here import LINUX
+from more_conflicts import MORE
 from telling import told
 
 from pytest_sockreuse.platforms import current
@@ -20,13 +21,14 @@ pytestmark = [
     pytest.mark.skipif(LINUX and current().version < (6, 8), reason="an older kernel does not tell of all sockets"),
 ]
 Rows = dict[str, list[str]]
+ALL = {**KINDS, **MORE}
 
 
 @pytest.fixture(scope="module")
 def sections(tmp_path_factory: pytest.TempPathFactory, isolation: str, installed: bool) -> dict[str, list[Rows]]:
     """What is told of each kind that this user can make, all by one run."""
     place = tmp_path_factory.mktemp("kinds")
-    for name, kind in KINDS.items():
+    for name, kind in ALL.items():
         if not why_not(kind, isolation):
             code = "\n".join(line[8:] for line in kind.code.splitlines())
             (place / f"test_{name.replace('-', '_')}.py").write_text(BEGIN + code)
@@ -52,9 +54,9 @@ def why_not(kind: Kind, isolation: str) -> str:
     return ""
 
 
-@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize("name", ALL)
 def test_what_is_in_the_way_is_named(name: str, sections: dict[str, list[Rows]], isolation: str) -> None:
-    kind = KINDS[name]
+    kind = ALL[name]
     if why := why_not(kind, isolation):
         pytest.skip(why)
     (rows,) = sections[f"test_{name.replace('-', '_')}"]

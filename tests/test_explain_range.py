@@ -23,7 +23,7 @@ WAYS = [
         ("tcp", "udp"), (False, True), ("ESTABLISHED", "TIME_WAIT", "FIN_WAIT2"), (False, True), (False, True)
     )
     if (new_bound or connects) and (protocol == "tcp" or state == "ESTABLISHED")
-]
+] + [_Scene(listens=True, connects=False, new_listens=True)]
 
 
 def outcomes(scene: _Scene, runner: Runner) -> tuple[str, str]:

@@ -21,7 +21,8 @@ def platform(arguments: argparse.Namespace) -> int:
 
 
 def explain(arguments: argparse.Namespace) -> int:
-    from ..diagnosis.inquiry import Question, QuestionError
+    from ..diagnosis.inquiry import Question
+    from ..diagnosis.trial import QuestionError
     from ..report import explanations
 
     user = getattr(arguments, "as")

@@ -53,7 +53,10 @@ def diagnose(asked: Asked, holders: Sequence[Holder], platform: Platform) -> Dia
 
 def in_the_way(asked: Asked, holders: Sequence[Holder], platform: Platform) -> list[Holder]:
     """The holders with one of which alone the call would fail so; all of them where none would, or the model does not
-    say."""
+    say; none where it would fail so without any."""
+    order = "first" if asked.verb == "listen" else ""
+    if (alone := answers(asked, (), platform, order).get(asked.verb)) and alone.outcomes == (asked.errno,):
+        return []
     found = []
     verdicts: dict[tuple[object, ...], bool | None] = {}
     for holder in holders:

@@ -9,7 +9,7 @@ from typing import TypeVar
 from ..dataclass import dataclass
 from ..live.holders import Holder
 from ..platforms import Platform
-from .question import SHARING, Asked
+from .question import SHARING, Asked, wild
 from .story import answers
 
 Others = Sequence[Holder]
@@ -89,7 +89,7 @@ def _worded(change: Change, others: Others) -> str:
 
 def _to_be_shared(asked: Asked, others: Others) -> bool:
     """Whether both may be servers: a child that only inherited the port would get connections and serve none."""
-    return asked.verb != "connect" and all(it.keeps and not it.inherited for it in others)
+    return asked.foreign is None and all(it.keeps and not it.inherited for it in others)
 
 
 def _dual(local: str, options: tuple[str, ...] | None) -> bool:
@@ -105,7 +105,7 @@ def _one_address(asked: Asked) -> Asked:
 
 
 def _unbound(asked: Asked) -> Asked:
-    return replace(asked, local=("::" if ":" in asked.local[0] else "0.0.0.0", 0))
+    return replace(asked, verb="connect", local=(wild(asked.local[0]), 0))
 
 
 def _of_one_user(asked: Asked, holder: Holder) -> Holder:
@@ -163,7 +163,7 @@ CHANGES = (
     Change(
         "do not bind before connect: the OS then chooses a port that is free for this destination",
         edit=_unbound,
-        where=lambda asked, _: asked.verb == "connect",
+        where=lambda asked, _: asked.foreign is not None,
     ),
     Change(
         "set SO_REUSEADDR on both sockets, and bind this one before the other listens",

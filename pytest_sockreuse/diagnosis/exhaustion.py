@@ -17,12 +17,13 @@ from ..model import Clause, ModelError, StepPrediction, clauses, predict
 from ..parser import parse
 from ..platforms import Platform
 from ..scenario import ScenarioError
-from .question import Address, Asked, at, shown
+from .question import Address, Asked, at, family_of, shown, wild
 
 _DEAD = ("TIME_WAIT", "FIN_WAIT2")
 _NO_PORT = "IP_BIND_ADDRESS_NO_PORT"
 _RANK = {"TIME_WAIT": 0, "FIN_WAIT2": 1, "BOUND": 3, "LISTEN": 4}  # of connections 2
 _TOP = 3  # destinations and processes that are named
+_NAMED = 20  # of each, in JSON
 _SHARE = 0.1  # of the range: what has less is not what to relieve it of
 
 
@@ -41,7 +42,7 @@ def rows(found: Census) -> Iterator[tuple[str, str]]:
         yield "to", "; ".join(f"{shown(place)}: {_ports(n)}" for place, n in _most(to)) + more
     if by := processes(found):
         more = f"; other processes: {len(by) - _TOP}" if len(by) > _TOP else ""
-        yield "by", "; ".join(f"{name}: {_ports(n)}" for name, n in _most(by)) + more
+        yield "by", "; ".join(f"{name}: {_ports(n)}" for name, n in by.most_common(_TOP)) + more
 
 
 def states_of(found: Census) -> dict[int, str]:
@@ -64,10 +65,10 @@ def destinations(found: Census) -> Counter[Address]:
 def processes(found: Census) -> Counter[str]:
     """How many ports each process has."""
     owned = {(pid, seat.local[1]) for seat in found.seats for pid in (seat.pids or (0,))}
-    counts = Counter(pid for pid, _ in owned)
-    names = {pid: str(Process(pid)) for pid, _ in counts.most_common(_TOP + 1)}
+    counts = sorted(Counter(pid for pid, _ in owned).items(), key=lambda it: (-it[1], it[0]))
+    names = {pid: str(Process(pid)) for pid, _ in counts[:_NAMED]}
     names[0] = "no process, or none that can be seen"
-    return Counter({names.get(pid, f"pid {pid}"): n for pid, n in counts.items()})
+    return Counter({names.get(pid, f"pid {pid}"): n for pid, n in counts})
 
 
 def _most(counts: Counter[Any]) -> list[tuple[Any, int]]:
@@ -97,8 +98,8 @@ def to_json(found: Census) -> dict[str, Any]:
         "size": found.size,
         "taken": len(found.ports()),
         "states": dict(Counter(states_of(found).values()).most_common()),
-        "destinations": [{"address": shown(it), "ports": n} for it, n in destinations(found).most_common(20)],
-        "processes": [{"process": it, "ports": n} for it, n in processes(found).most_common(20)],
+        "destinations": [{"address": shown(it), "ports": n} for it, n in destinations(found).most_common(_NAMED)],
+        "processes": [{"process": it, "ports": n} for it, n in processes(found).most_common(_NAMED)],
     }
 
 
@@ -117,6 +118,7 @@ class _Scene:
     state: str = "ESTABLISHED"  # the old one's
     new_bound: bool = False
     connects: bool = True  # the new one
+    new_listens: bool = False  # and neither binds nor connects
     no_port: bool = False
     same: bool = True  # the destination
     source: bool = False  # another source address for the new one
@@ -156,6 +158,8 @@ class _Scene:
             yield f"new.bind({at(second if self.source else mine, '0')})"
         if self.connects:
             yield f"new.connect({at(server, 'D' if self.same else 'E')})"
+        elif self.new_listens:
+            yield "new.listen()"
 
     def _hosts(self) -> tuple[str, str, str]:
         """The server's address, that of the sockets, and another of this host."""
@@ -267,7 +271,7 @@ def _plain(asked: Asked, found: Census) -> Iterator[str]:
     else:
         yield "close sockets that are not needed: have fewer open at once"
         if asked.protocol == "udp":
-            yield "send from one socket by sendto, rather than to connect one for each destination"
+            yield "send from one socket by sendto, rather than from one for each destination"
     if len(found.reserved) > _SHARE * (found.high - found.low + 1):
         yield f"{len(found.reserved)} ports of the range are reserved (net.ipv4.ip_local_reserved_ports): reserve fewer"
 
@@ -282,7 +286,8 @@ def _scenes(asked: Asked, found: Census, how: Mapping[int, str]) -> Iterator[_Sc
         six=asked.family == socket.AF_INET6 and ":" in asked.local[0] and "." not in asked.local[0],
         remote=foreign is not None and not _loopback(foreign[0]),
         new_bound=asked.verb == "bind" or not ipaddress.ip_address(asked.local[0]).is_unspecified,
-        connects=asked.verb == "connect",
+        connects=asked.verb in ("connect", "send"),
+        new_listens=asked.verb == "listen",
         settings=dict(asked.settings),
         no_port=_NO_PORT in asked.options,
     )
@@ -314,10 +319,12 @@ def _failed(scene: _Scene, platform: Platform) -> StepPrediction | None:
 
 def of_range(found: Census, protocol: str, platform: Platform, settings: Mapping[str, str]) -> tuple[list[str], bool]:
     """What would relieve the range of whom it serves most, and whether a port is left."""
+    if not found.ports():
+        return [], True
     to = destinations(found)
     errno = none_left(protocol, platform)
     place, count = to.most_common(1)[0] if to else (("127.0.0.1", 0), 0)
-    asked = Asked("connect", errno, protocol, _family(place[0]), (), (_wild(place[0]), 0), place if count else None)
+    asked = Asked("connect", errno, protocol, family_of(place[0]), (), (wild(place[0]), 0), place if count else None)
     asked = replace(asked, settings=tuple(settings.items()))
     _, helps = relieved(asked, found, platform)
     return helps, len(found.ports()) < found.size
@@ -328,11 +335,3 @@ def none_left(protocol: str, platform: Platform) -> str:
     if platform.stack == "windows":
         return "ENOBUFS"
     return "EAGAIN" if protocol == "udp" and platform.stack in ("linux", "gvisor") else "EADDRNOTAVAIL"
-
-
-def _family(host: str) -> int:
-    return socket.AF_INET6 if ":" in host else socket.AF_INET
-
-
-def _wild(host: str) -> str:
-    return "::" if ":" in host else "0.0.0.0"

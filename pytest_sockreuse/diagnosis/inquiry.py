@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-import os
+import ipaddress
 import socket
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from ..dataclass import dataclass
 from ..live.census import census
-from ..live.errnos import name_of
-from ..live.holders import Holder, holders, served
-from ..live.options import apply
+from ..live.holders import Holder, holders
+from ..live.options import numbers
 from ..live.plain import Plain
-from ..live.processes import Process
+from ..live.processes import Process, can_be_looked_for
 from ..live.users import this_user, user_name, user_number
 from ..model import StepPrediction
 from ..parser import parse
@@ -24,18 +22,17 @@ from ..platforms import Platform, current
 from ..scenario import ScenarioError
 from ..text import visible
 from . import Diagnosis, addresses, exhaustion, guesses
-from .question import Asked, changed_settings, is_local, shown, too_low
+from .question import Asked, changed_settings, family_of, is_local, shown, too_low, wild
 from .sight import Explanation, Sight, here, look
 from .story import answers
+from .trial import QuestionError, made, nobody_listens, route, tried, tried_as
 from .words import Row
 
 _DEVICE = "SO_BINDTODEVICE="
 _MOST = 1000  # sockets in JSON
+_NO_ROUTE = "no route leads there: bring an interface up, or add a route, for"
+_MEANS = {"ECONNREFUSED": "start what is to listen at", "ENETUNREACH": _NO_ROUTE, "EHOSTUNREACH": _NO_ROUTE}
 ANOTHER = "use another port (`sockreuse hold -- COMMAND {}` finds and holds one)"
-
-
-class QuestionError(ValueError):
-    """A question that is none; the message is one line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,20 +47,28 @@ class Question:
 
     def asked(self) -> list[Asked]:
         """A call for each address that is meant. Raises QuestionError."""
-        host, port = _parsed(self.place) if self.place else ("", 0)
+        host, port, zone = _parsed(self.place) if self.place else ("", 0, "")
         protocol = "udp" if self.udp or addresses.is_udp(self.place) else "tcp"
         options, device = _options(self.options, protocol)
         uid = _uid(self.user)
         platform = current()
-        goals = _resolved(*_parsed(self.connect), wild=("127.0.0.1", "::1")) if self.connect is not None else [None]
+        goals: Sequence[tuple[str, int] | None] = [None]
+        if self.connect is not None:
+            goal, its, zone_there = _parsed(self.connect)
+            goals, zone = _resolved(goal, its, every=("127.0.0.1", "::1")), zone or zone_there
+        device = device or (zone if "SO_BINDTODEVICE" in numbers() else "")
+        of_six = next((it for it in options if it.startswith("IPV6_")), "")
         calls = []
         for foreign in goals:
             if foreign is not None and not foreign[1]:
                 raise QuestionError("nobody can connect to port 0: give the port of the destination")
-            for local in _resolved(host, port):
+            places = [(wild(foreign[0]), port)] if foreign and not host else _resolved(host, port)
+            for local in places:
                 if foreign is not None and (":" in local[0]) != (":" in foreign[0]):
                     continue
-                family = socket.AF_INET6 if ":" in local[0] else socket.AF_INET
+                if of_six and ":" not in local[0]:
+                    continue
+                family = family_of(local[0])
                 given = options
                 if local[0] == "::" and _v6only(family) and not any(it.startswith("IPV6_V6ONLY") for it in options):
                     given = (*options, "IPV6_V6ONLY")
@@ -71,25 +76,29 @@ class Question:
                     Asked(
                         "connect" if foreign else "bind", "", protocol, family,
                         tuple(it for it in given if it != "IPV6_V6ONLY=0"), local, foreign, uid, device,
-                        too_low(port, uid, platform), not is_local(local[0]), changed_settings(platform),
+                        too_low(port, uid, platform), not is_local(local[0], device), changed_settings(platform),
                     )
                 )  # fmt: skip
+        if not calls and of_six:
+            raise QuestionError(f"{of_six} is an option of IPv6: give an address such as [::]:{port}")
         if not calls:
             raise QuestionError(f"{visible(self.place)} and {visible(self.connect or '')} are of two families")
         return calls
 
 
-def _parsed(text: str) -> addresses.Named:
+def _parsed(text: str) -> tuple[str, int, str]:
+    """Host, port and zone. Raises QuestionError."""
     try:
-        return addresses.parsed(text)
+        host, port = addresses.parsed(text)
+        return host.partition("%")[0], port, host.partition("%")[2]
     except addresses.AddressError as error:
         raise QuestionError(str(error)) from None
 
 
-def _resolved(host: str, port: int, wild: tuple[str, str] = ("0.0.0.0", "::")) -> list[tuple[str, int]]:
+def _resolved(host: str, port: int, every: tuple[str, str] = ("0.0.0.0", "::")) -> list[tuple[str, int]]:
     """All the addresses of a host; of none the wildcards of the families that this system has. Raises QuestionError."""
     if not host:
-        return [(it, port) for it in wild if ":" not in it or is_local("::1")]
+        return [(it, port) for it in every if ":" not in it or is_local("::1")]
     if ":" in host or host.replace(".", "").isdigit():
         return [(host, port)]
     try:
@@ -161,7 +170,11 @@ class Answer:
         cut = next((n for n, (name, _) in enumerate(explained) if name in ("clause", "fix")), len(explained))
         yield from explained[:cut]
         said = ", ".join(f"{verb} {outcome}" for verb, outcome in self.outcomes.items())
-        known = {"tried": "tried here", "seen": "by the ports that are left", "model": f"by the model of {current()}"}
+        known = {
+            "tried": "tried here",
+            "seen": "by the sockets that can be seen",
+            "model": f"by the model of {current()}",
+        }
         yield "answer", f"{said} ({known[self.known]})"
         yield from explained[cut:]
         yield from (("unseen", text) for text in unseen(self.explanation.sight.there))
@@ -195,7 +208,7 @@ def answers_to(question: Question) -> list[Answer]:
     """The answer for each address that is meant. Raises QuestionError."""
     calls = question.asked()
     for call in calls:
-        with contextlib.suppress(OSError), _made(call):  # a family that this system does not have
+        with contextlib.suppress(OSError), made(call):  # a family that this system does not have
             pass
     places = {(it.local[1], it.protocol) for it in calls if it.local[1]}
     found = {place: holders(*place) for place in places}
@@ -205,16 +218,17 @@ def answers_to(question: Question) -> list[Answer]:
 def answer(asked: Asked, there: Sequence[Holder]) -> Answer:
     """Look, ask the model, and, where what can be seen does not decide, try the bind."""
     platform = current()
-    scene = replace(here(platform), another=ANOTHER, ask=f"sudo sockreuse explain {asked.local[1]}")
+    again = f"sudo sockreuse explain {asked.local[1]}" + (" --udp" if asked.protocol == "udp" else "")
+    scene = replace(here(platform), another=ANOTHER, ask=again if can_be_looked_for() else "")
     sight = look(asked, scene, {}, there=there)
     outcomes, known = _outcomes(asked, sight, platform)
     failed = next((verb for verb, outcome in outcomes.items() if outcome != "ok"), "")
     if not failed:
         return Answer(asked, outcomes, known, Explanation(sight, Diagnosis(), ()))
     failing = replace(asked, verb=failed, errno=outcomes[failed].partition("|")[0])
-    if failing.errno == "ECONNREFUSED" and asked.foreign:
-        start = f"start what is to listen at {shown(asked.foreign)}"
-        return Answer(asked, outcomes, known, Explanation(sight, Diagnosis(), (start,)))
+    if asked.foreign and failing.errno in _MEANS:
+        means = f"{_MEANS[failing.errno]} {shown(asked.foreign)}"
+        return Answer(asked, outcomes, known, Explanation(sight, Diagnosis(), (means,)))
     if not asked.local[1]:
         sight = look(failing, scene, {})
     return Answer(asked, outcomes, known, replace(sight, asked=failing).explanation())
@@ -223,15 +237,14 @@ def answer(asked: Asked, there: Sequence[Holder]) -> Answer:
 def _outcomes(asked: Asked, sight: Sight, platform: Platform) -> tuple[dict[str, str], str]:
     """What bind, and then listen or connect would come to."""
     if not asked.local[1]:
-        return _chosen(asked), "seen" if asked.foreign else "tried"
+        return _chosen(asked)
     stories = [answers(asked, others, platform) for others in guesses(sight.there)]
     sure = bool(sight.there) and not asked.elsewhere and all(stories)
     told = _united(stories)
     if not sure or "|" in told.get("bind", "|"):
-        tried = _tried(asked) if asked.uid == this_user() else _tried_as(asked)
-        if tried:
-            likely = [story for story in stories if story and story["bind"].outcomes == (tried,)]
-            return _until_failure({**_united(likely), "bind": tried}, asked), "tried"
+        if came := tried(asked) if asked.uid == this_user() else tried_as(asked):
+            likely = [story for story in stories if story and story["bind"].outcomes == (came,)]
+            return _until_failure({**_united(likely), "bind": came}, asked), "tried"
     return _until_failure(told, asked), "model"
 
 
@@ -244,16 +257,23 @@ def _united(stories: Sequence[Mapping[str, StepPrediction]]) -> dict[str, str]:
     return {verb: "|".join(sorted(outcomes)) for verb, outcomes in found.items()}
 
 
-def _chosen(asked: Asked) -> dict[str, str]:
-    """What a call comes to that has the OS choose a port: bind is tried; connect has the ports that nobody is at."""
-    if asked.foreign is None:
-        return {"bind": _tried(asked)}
+def _chosen(asked: Asked) -> tuple[dict[str, str], str]:
+    """What calls come to that have the OS choose a port, and how that is known: bind is tried; connect has the ports
+    that nobody is at, if bind has not chosen one."""
+    bound = asked.foreign is None or not ipaddress.ip_address(asked.local[0]).is_unspecified
+    if bound and ((came := tried(asked)) != "ok" or asked.foreign is None):
+        return {"bind": came}, "tried"
+    if bound and "IP_BIND_ADDRESS_NO_PORT" not in asked.options:
+        return _until_failure({"connect": "ok"}, asked), "seen"
     taken = census(asked.protocol).of_family(asked.family)
     if len(taken.ports()) < taken.size:
-        return _until_failure({"connect": "ok"}, asked)
-    barred = {s.local[1] for s in taken.seats if s.foreign == asked.foreign or s.state in ("LISTEN", "BOUND")}
+        return _until_failure({"connect": "ok"}, asked), "seen"
+    tuples = (asked.local[0] if bound else route(asked)[1], asked.foreign)
+    seats = [s for s in taken.seats if (s.local[0], s.foreign) == tuples or s.state in ("LISTEN", "BOUND")]
+    barred = {seat.local[1] for seat in seats}
     errno = exhaustion.none_left(asked.protocol, current())
-    return {"connect": errno if asked.protocol == "udp" or len(barred) >= taken.size else f"{errno}|ok"}
+    sure = asked.protocol == "udp" or len(barred) >= taken.size
+    return {"connect": errno if sure else f"{errno}|ok"}, "seen"
 
 
 def _until_failure(outcomes: Mapping[str, str], asked: Asked) -> dict[str, str]:
@@ -261,8 +281,8 @@ def _until_failure(outcomes: Mapping[str, str], asked: Asked) -> dict[str, str]:
     kept: dict[str, str] = {}
     for verb in ("bind", "listen", "connect"):
         outcome = outcomes.get(verb, "unreached")
-        if verb == "connect" and outcome == "ok" and asked.foreign and nobody_listens(asked):
-            outcome = "ECONNREFUSED"
+        if verb == "connect" and outcome == "ok":
+            outcome = route(asked)[0] or ("ECONNREFUSED" if nobody_listens(asked) else "ok")
         if outcome != "unreached":
             kept[verb] = outcome
             if outcome != "ok":
@@ -270,64 +290,13 @@ def _until_failure(outcomes: Mapping[str, str], asked: Asked) -> dict[str, str]:
     return kept or {asked.verb: "unknown"}
 
 
-def nobody_listens(asked: Asked) -> bool:
-    """Whether the destination is on this host, and nobody serves it."""
-    if asked.protocol != "tcp" or asked.foreign is None or not is_local(asked.foreign[0]):
-        return False
-    return not served(asked.foreign[1]) & {"0.0.0.0", "::", asked.foreign[0]}
-
-
-def _tried(asked: Asked) -> str:
-    """What bind comes to, in fact: the socket is closed again at once, and never listens."""
-    try:
-        with _made(asked) as sock:
-            sock.bind(asked.local)
-    except OSError as error:
-        return name_of(error)
-    return "ok"
-
-
-def _made(asked: Asked) -> Plain:
-    """A socket as it is asked about, not bound yet. Raises QuestionError where an option cannot be set here."""
-    sock = Plain(asked.family, socket.SOCK_DGRAM if asked.protocol == "udp" else socket.SOCK_STREAM)
-    text = ""
-    try:
-        for text in (*asked.options, *([f"{_DEVICE}{asked.device}"] if asked.device else [])):
-            apply(sock, parse(f"new = tcp4({text})").steps[0].options[0])
-    except OSError as error:
-        sock.close()
-        raise QuestionError(f"{visible(text)} cannot be set here ({name_of(error)})") from None
-    return sock
-
-
-def _tried_as(asked: Asked) -> str:
-    """The same by another user, in a child; empty where this one may not become that."""
-    if sys.platform == "win32" or os.geteuid() != 0 or asked.uid is None:
-        return ""
-    ours, its = os.pipe()
-    with open(its, "wb", 0) as said:  # a file closes at once, where os.close() is gevent's and does not
-        child = os.fork()
-        if not child:
-            try:
-                os.setgroups([])
-                os.setuid(asked.uid)
-                said.write(_tried(asked).encode())
-            finally:
-                os._exit(0)
-    with open(ours, "rb") as answer:
-        told = answer.read(100).decode()
-    os.waitpid(child, 0)
-    return told
-
-
 def unseen(there: Sequence[Holder]) -> list[str]:
     """What this user cannot see."""
     hidden = [it for it in there if it.hidden]
     lines = []
     if hidden:
-        lines.append(
-            f"the processes of {sum(1 + it.more for it in hidden)} of these sockets: ask as root, or as their user"
-        )
+        who = "ask as root, or as their user" if can_be_looked_for() else "there is no /proc to look into"
+        lines.append(f"the processes of {sum(1 + it.more for it in hidden)} of these sockets: {who}")
     blind = [it for it in there if it.options is None and it.processes and not it.ended]
     if blind or hidden:
         lines.append("the sharing options of sockets of other users: the model was asked about each possibility")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ipaddress
 import os
 import socket
 import sys
@@ -26,15 +27,16 @@ _DEFAULTS = {
     "net.ipv4.tcp_tw_reuse": "2",
     "net.ipv4.tcp_timestamps": "1",
 }
+NO_IPV6 = ("net.ipv6.conf.all.disable_ipv6", "1")
 _BIND_SERVICE = 1 << 10  # CAP_NET_BIND_SERVICE
 _NS_GET_USERNS = 0xB701  # ioctl: the user namespace that owns a namespace
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A call: `verb` bind, listen or connect; the socket's protocol, family and options; its `local` address (port 0:
-    to be chosen), and the `foreign` one that it was to connect to. `errno` is what it failed with, empty where that is
-    the question.
+    """A call: `verb` bind, listen, connect or send; the socket's protocol, family and options; its `local` address
+    (port 0: to be chosen), and the `foreign` one that it was to connect or send to. `errno` is what it failed with,
+    empty where that is the question.
 
     `uid` is the user's, None where it does not matter; `device` the interface that the socket is bound to; `low` says
     that this user may not bind so low a port; `elsewhere` that no interface has the local address.
@@ -61,7 +63,8 @@ class Asked:
             options += f", SO_BINDTODEVICE={self.device}"
         there = f" to {shown(self.foreign)}" if self.foreign else ""
         word = {"bind": "to", "listen": "at"}.get(self.verb, "from")
-        here = f" {word} {shown(self.local)}" if self.local[1] or not self.foreign else ""
+        told = self.local[1] or not self.foreign or not ipaddress.ip_address(self.local[0]).is_unspecified
+        here = f" {word} {shown(self.local)}" if told else ""
         return f"{self.verb}{there}{here}, {self.protocol.upper()}, {options}"
 
 
@@ -75,10 +78,20 @@ def at(host: str, port: str) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
+def wild(host: str) -> str:
+    """Every address, of a host's family."""
+    return "::" if ":" in host else "0.0.0.0"
+
+
+def family_of(host: str) -> int:
+    """The family of an address."""
+    return socket.AF_INET6 if ":" in host else socket.AF_INET
+
+
 def changed_settings(platform: Platform) -> tuple[tuple[str, str], ...]:
     """The settings of this host that bear on ports, where they are not the defaults and the model follows them."""
     found = knobs(platform.stack)
-    no_ipv6 = (("net.ipv6.conf.all.disable_ipv6", "1"),) if platform.stack == "linux" and not is_local("::1") else ()
+    no_ipv6 = (NO_IPV6,) if platform.stack == "linux" and not is_local("::1") else ()
     return no_ipv6 + tuple(
         (name, found[name])
         for name, default in _DEFAULTS.items()
@@ -118,10 +131,10 @@ def _rules_here() -> bool:
     return True
 
 
-def is_local(host: str) -> bool:
-    """Whether an interface of this host has an address, and its family. Takes no port, so it tells also when none is
-    left."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+def is_local(host: str, device: str = "") -> bool:
+    """Whether an interface of this host has an address, and its family; of a link-local one, this interface. Takes no
+    port, so it tells also when none is left."""
+    family = family_of(host)
     if sys.platform == "linux":
         try:
             sock = socket.SocketType(family, socket.SOCK_STREAM)  # the class that nobody watches
@@ -129,10 +142,16 @@ def is_local(host: str) -> bool:
             return False
         with contextlib.closing(sock), contextlib.suppress(OSError):
             sock.setsockopt(*numbers()["IP_BIND_ADDRESS_NO_PORT"], 1)
-            sock.bind((host, 0))
+            sock.bind((host, 0, 0, socket.if_nametoindex(device)) if device and is_scoped(host) else (host, 0))
             return True
         return False
     import psutil
 
     addresses = {found.address.partition("%")[0] for card in psutil.net_if_addrs().values() for found in card}
     return host in addresses or host in ("0.0.0.0", "::") or host.startswith("127.")
+
+
+def is_scoped(host: str) -> bool:
+    """Whether an address is one of an interface: link-local, of IPv6."""
+    address = ipaddress.ip_address(host)
+    return address.version == 6 and (address.is_link_local or host.startswith(("ff01:", "ff02:")))

@@ -12,7 +12,7 @@ from ..live.port_blocks import ephemeral
 from ..platforms import Platform
 from . import Diagnosis, diagnose, exhaustion, words
 from .changes import NO_SERVER
-from .question import Asked, is_local
+from .question import Asked, is_local, is_scoped
 from .words import Row, Scene
 
 _EXHAUSTED = ("EADDRINUSE", "EADDRNOTAVAIL", "EAGAIN", "ENOBUFS")
@@ -45,6 +45,12 @@ class Sight:
             return Explanation(self, Diagnosis(deciding, ()), tuple(helps))
         ranked = sorted(self.there, key=lambda it: not it.keeps)
         found = diagnose(self.asked, ranked, self.scene.platform)
+        if self.asked.low and ranked:  # is it taken as well?
+            allowed = replace(self, asked=replace(self.asked, low=False, errno="EADDRINUSE"))
+            then = diagnose(allowed.asked, ranked, self.scene.platform)
+            if then.clauses:
+                both = Diagnosis((*found.clauses, *then.clauses), (), then.blocking)
+                return Explanation(self, both, (*_privilege(self.asked), *allowed.explanation().fixes))
         blocks = {id(it) for it in found.blocking}
         blocking = [it for it in self.there if id(it) in blocks]
         partly = [change for change in found.changes if change.endswith(NO_SERVER)]  # no server's first choice
@@ -79,6 +85,8 @@ class Explanation:
         elif port and sight.scene.chosen(port) and (sight.scene.ask or any(it.how == "connect" for it in sight.there)):
             low, high = sight.scene.ephemeral
             yield "port", f"{port} is one of {low}-{high}, from which the OS chooses ports for others"
+        if sight.asked.low and self.found.blocking:
+            yield "port", f"{port} is taken too: who may bind so low a port would get EADDRINUSE"
         yield from (("clause", f"{clause.sentence} ({clause.name})") for clause in self.found.clauses)
         if not self.found.clauses and sight.asked.errno:
             yield "clause", f"the model of {sight.scene.platform} does not account for this by what can be seen"
@@ -109,7 +117,9 @@ def nothing_to_find(asked: Asked) -> str:
     host = (asked.foreign or asked.local)[0]
     if ":" in host and not is_local("::1"):
         return "this system has no IPv6: use 127.0.0.1"
-    if asked.verb == "bind" and not is_local(asked.local[0]):
+    if asked.errno == "EINVAL" and is_scoped(host) and not asked.device:
+        return f"name the interface, as in [{host}%eth0]:{(asked.foreign or asked.local)[1]}, or set SO_BINDTODEVICE"
+    if asked.verb == "bind" and not is_local(asked.local[0], asked.device):
         return f"no interface here has {asked.local[0]}: bind an address of this machine, or 127.0.0.1"
     return ""
 
@@ -124,7 +134,7 @@ def _others(sight: Sight, blocking: Sequence[Holder]) -> Iterator[str]:
         yield from _EXCLUDED
     elif asked.low:
         yield from _privilege(asked)
-    elif cause := "" if sight.there else nothing_to_find(asked):
+    elif cause := "" if blocking else nothing_to_find(asked):
         yield cause
     else:
         yield from words.fixes(asked, blocking, sight.scene)
@@ -132,7 +142,8 @@ def _others(sight: Sight, blocking: Sequence[Holder]) -> Iterator[str]:
 
 def _privilege(asked: Asked) -> Iterator[str]:
     port = asked.local[1]
-    yield f"use a port from 1024 on, and forward {port} to it"
+    start = dict(asked.settings).get("net.ipv4.ip_unprivileged_port_start", "1024")
+    yield f"use a port from {start} on, and forward {port} to it"
     yield f"set net.ipv4.ip_unprivileged_port_start={port} or lower, so that every user may bind it"
     if asked.uid == 0:
         yield "bind as root of the host, or in a network that this container owns: its root has no rights over this one"

@@ -11,7 +11,7 @@ from ..model import ModelError, StepPrediction, predict
 from ..parser import parse
 from ..platforms import Platform
 from ..scenario import ScenarioError
-from .question import Address, Asked, at
+from .question import NO_IPV6, Address, Asked, at, is_scoped
 
 _V6ONLY, _DEVICE = "IPV6_V6ONLY", "SO_BINDTODEVICE"
 
@@ -40,14 +40,17 @@ def lines(asked: Asked, others: Sequence[Holder], order: str = "", before: Seque
     yield from (f"sysctl {name} = {value}" for name, value in asked.settings)
     devices = dict.fromkeys([asked.device, *(it.device for it in others)])
     yield from (f"device {name}" for name in devices if name not in ("", "lo"))
-    hosts = [other.local[0] for other in others] + ([asked.foreign[0]] if asked.foreign else [])
+    hosts = [(other.local[0], other.device) for other in others]
+    if asked.foreign:
+        hosts.append((asked.foreign[0], asked.device))
     if not asked.elsewhere and asked.errno in ("", "EADDRINUSE", "EACCES"):  # so it is local
-        hosts.append(asked.local[0])
-    yield from (f"address {host}" for host in dict.fromkeys(hosts) if not _everywhere(host))
+        hosts.append((asked.local[0], asked.device))
+    hosts = [(host, device if is_scoped(host) else "") for host, device in hosts if not _everywhere(host)]
+    yield from (f"address {host}%{device}" if device else f"address {host}" for host, device in dict.fromkeys(hosts))
     if order == "taken":
         yield "ephemeral 40000-40000"
         yield from _made("taken", asked.protocol, asked.local[0], "0", (), asked.family)
-    if asked.foreign:
+    if asked.foreign and not (":" in asked.foreign[0] and NO_IPV6 in asked.settings):
         yield from _made("server", asked.protocol, asked.foreign[0], "D")
         yield from ["server.listen()"] if asked.protocol == "tcp" else []
     users = _users(asked, others)

@@ -15,6 +15,7 @@ from ..platforms import Platform
 from .question import Asked, shown
 
 Row = tuple[str, str]
+_MOST_SIDES = 3  # other sides of connections that are named
 _MOST_KINDS = 8  # of sockets in the way, of which it is said what helps
 _STATES = {
     "TIME_WAIT": "a connection that this side closed first",
@@ -207,7 +208,7 @@ def fixes(asked: Asked, blocking: Sequence[Holder], scene: Scene) -> Iterator[st
             yield "the port is held: call release() of its lease right before this, or take its socket()"
             return
     for holder in _kinds(blocking):
-        yield from _fix(holder, scene)
+        yield from _fix(holder, blocking, scene)
         if scene.chosen(holder.local[1]) and (holder.how == "connect" or is_self_connected(holder)):
             low, high = scene.ephemeral
             reserve = (
@@ -217,22 +218,23 @@ def fixes(asked: Asked, blocking: Sequence[Holder], scene: Scene) -> Iterator[st
 
 
 def _kinds(blocking: Sequence[Holder]) -> Iterator[Holder]:
-    """One of each kind; a connection goes with the listener that accepted it, if one process has both."""
-    listening = {process.pid for it in blocking if it.state == "LISTEN" for process in it.processes}
+    """One of each kind; a connection goes with its listener, where that has not accepted it or one process has both."""
+    listens = [it for it in blocking if it.state == "LISTEN"]
+    listening = {process.pid for it in listens for process in it.processes}
     done: set[object] = set()
     for it in blocking:
         pids = tuple(process.pid for process in it.processes)
-        if it.how == "accept" and pids and listening.issuperset(pids):
+        if (it.how == "accept" and pids and listening.issuperset(pids)) or (listens and _waits(it)):
             continue
         if (kind := (it.state, pids, it.fd, it.ended, it.hidden, it.how)) not in done and len(done) < _MOST_KINDS:
             done.add(kind)
             yield it
 
 
-def _fix(holder: Holder, scene: Scene) -> Iterator[str]:
+def _fix(holder: Holder, blocking: Sequence[Holder], scene: Scene) -> Iterator[str]:
     names = ", ".join(str(process) for process in holder.processes if not process.is_this)
     if holder.ended:
-        yield from _ended(holder, scene)
+        yield from _ended(holder, blocking, scene)
     elif _waits(holder):
         yield "close the listener: connections that it has not accepted end with it"
     elif holder.inherited:
@@ -256,18 +258,27 @@ or has closed it"
         yield f"{end}, or {scene.another}"
 
 
-def _ended(holder: Holder, scene: Scene) -> Iterator[str]:
-    wait = f"wait {max(1, round(holder.seconds))} s" if holder.seconds is not None else "wait"
+def _ended(holder: Holder, blocking: Sequence[Holder], scene: Scene) -> Iterator[str]:
+    """What helps against what the kernel keeps; it is over when the last of those alike is."""
+    alike = [it for it in blocking if it.ended and it.state == holder.state]
+    seconds = [it.seconds for it in alike if it.seconds is not None]
+    wait = f"wait {max(1, round(max(seconds)))} s" if seconds else "wait"
     if holder.state == "TIME_WAIT":
         yield f"{scene.another}, or have the other side close its connections first"
-        if holder.seconds is not None:
+        if seconds:
             yield f"{wait}: TIME_WAIT is then over"
         return
-    peer = _listed(holder.peers)
     limit = " (tcp_fin_timeout)" if holder.state == "FIN_WAIT2" and scene.platform.stack == "linux" else ""
+    sides = [_side(it) for it in alike[:_MOST_SIDES]]
+    more = sum(1 + it.more for it in alike) - len(sides)
+    who = "; ".join([*sides, *([f"and {more} more"] if more else [])])
+    do = "close its connection" if holder.state == "FIN_WAIT2" else "read what it was sent, or end it"
+    yield f"have the other side {'of each ' * (len(alike) > 1)}{do} ({who}), or {wait}{limit}: {_KEPT}"
+
+
+def _side(holder: Holder) -> str:
     there = shown(holder.foreign or holder.local)
-    who = f"{peer}, at {there}" if peer else there
-    yield f"have the other side close its connection ({who}), or {wait}{limit}: {_KEPT}"
+    return f"{_listed(holder.peers)}, at {there}" if holder.peers else there
 
 
 def _proxy(holder: Holder) -> str:

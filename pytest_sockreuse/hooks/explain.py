@@ -34,7 +34,8 @@ from ..recorder.method import in_place_of, is_displaced
 from . import children
 
 _NUMBERS = (errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES, errno.EAGAIN, errno.ENOBUFS)
-_VERBS = ("bind", "listen", "connect", "connect_ex", "accept")
+_SENDS = ("sendto", "sendmsg")
+_VERBS = ("bind", "listen", "connect", "connect_ex", "accept", *_SENDS)
 _MOST = 50  # failures of one test that are looked into: it may be trying one port after the other
 _TOLD = 3  # calls that failed without failing the test
 _REMEMBERED = 20_000  # sockets of which it is known who made them
@@ -126,7 +127,9 @@ class Explainer:
         ]
         return told or [
             ("sockreuse: an address in use, by the words of another process", words)
-            for words in children.explained([report.longreprtext, *(section for _, section in report.sections)])
+            for words in children.explained(
+                report.longreprtext, [section for _, section in report.sections], self._made, self._how
+            )
         ]
 
     def _section(self, error: OSError) -> str:
@@ -158,6 +161,15 @@ class Explainer:
                 if not number or number in _UNDER_WAY:
                     self._remember(sock, "connect")
                 return number
+        elif verb in _SENDS:
+
+            def watched(sock: socket.socket, *arguments: Any, **keywords: Any) -> Any:
+                __tracebackhide__ = True
+                try:
+                    return call(sock, *arguments, **keywords)
+                except BlockingIOError as error:
+                    self._note(error, sock, "send", arguments[-1:])
+                    raise
         else:
 
             def watched(sock: socket.socket, *arguments: Any, **keywords: Any) -> Any:
@@ -230,20 +242,22 @@ def _asked(error: OSError, sock: socket.socket, verb: str, address: Any) -> Aske
     """The call that failed; None where such an error says nothing about ports."""
     protocol = "udp" if sock.type == socket.SOCK_DGRAM else "tcp"
     local = sock.getsockname()[:2]
-    if error.errno == errno.EAGAIN and not (protocol == "udp" and verb == "connect" and not local[1]):
+    if error.errno == errno.EAGAIN and not (protocol == "udp" and verb in ("connect", "send") and not local[1]):
         return None
     if (error.errno == errno.EACCES and verb != "bind") or (error.errno == errno.ENOBUFS and sys.platform != "win32"):
         return None
-    foreign = None
+    foreign, interface = None, device(sock)
+    if verb != "listen" and not interface:
+        interface = _zone(address)
     if verb == "bind":
         local = (_literal(address[0], sock), address[1])
-    elif verb == "connect":
+    elif verb in ("connect", "send"):
         foreign = (_literal(address[0], sock), address[1])
     platform = current()
     low = error.errno == errno.EACCES and too_low(local[1], None, platform)
-    elsewhere = verb == "bind" and error.errno == errno.EADDRNOTAVAIL and not is_local(local[0])
+    elsewhere = verb == "bind" and error.errno == errno.EADDRNOTAVAIL and not is_local(local[0], interface)
     return Asked(
-        verb, name_of(error), protocol, sock.family, flags(sock), local, foreign, this_user(), device(sock), low,
+        verb, name_of(error), protocol, sock.family, flags(sock), local, foreign, this_user(), interface, low,
         elsewhere, changed_settings(platform),
     )  # fmt: skip
 
@@ -253,8 +267,20 @@ def _same(fd: int | None, sock: socket.socket) -> bool:
     return fd is not None and (fd == sock.fileno() or os.path.sameopenfile(fd, sock.fileno()))
 
 
-def _literal(host: str, sock: socket.socket) -> str:
+def _zone(address: Any) -> str:
+    """The interface that an address names: as its fourth part, or after a ``%``."""
+    with contextlib.suppress(OSError):
+        return (
+            socket.if_indextoname(address[3])
+            if len(address) > 3 and address[3]
+            else os.fsdecode(address[0]).partition("%")[2]
+        )
+    return ""
+
+
+def _literal(host: str | bytes, sock: socket.socket) -> str:
     """The address that a name, or ``''``, stands for."""
+    host = os.fsdecode(host)
     if not host:
         return "::" if sock.family == socket.AF_INET6 else "0.0.0.0"
     host = host.partition("%")[0]

@@ -275,6 +275,8 @@ if sys.platform == "linux":
             kind = (sock.family, sock.local, sock.state, sock.uid, sock.interface, not sock.inode, pid, single)
             if kind in kinds:
                 kinds[kind][1] += 1
+                if (sock.seconds or 0) > (kinds[kind][0].seconds or 0):
+                    kinds[kind][0] = sock  # that which ends last
             else:
                 kinds[kind] = [sock, 0]
         return [(sock, more) for sock, more in kinds.values()]

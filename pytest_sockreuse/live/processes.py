@@ -66,6 +66,11 @@ def is_contained() -> bool:
         return False
 
 
+def can_be_looked_for() -> bool:
+    """Whether this OS shows processes here: Linux does in /proc, if that is mounted."""
+    return sys.platform != "linux" or os.path.exists("/proc/self")
+
+
 def parents(pid: int) -> list[int]:
     """The processes above one, its parent first; empty where it may not be seen."""
     import psutil
@@ -114,8 +119,9 @@ if sys.platform == "linux":
         """The processes of each socket, and how many processes this user may not look into."""
         found: dict[int, list[Process]] = {}
         wanted = {f"socket:[{inode}]": inode for inode in inodes}
-        hidden = 0
-        for pid in filter(str.isdigit, os.listdir("/proc")) if wanted else ():
+        pids = [*filter(str.isdigit, os.listdir("/proc"))]
+        hidden = int("1" not in pids)  # mounted with hidepid, or not at all
+        for pid in pids if wanted else ():
             try:
                 place = os.open(f"/proc/{pid}/fd", os.O_RDONLY)
             except PermissionError:
