@@ -228,6 +228,7 @@ def test_what_a_namespace_cannot_have(run: Run) -> None:
         def test_name(sockreuse_netns): sockreuse_netns.set("kernel.hostname", "other")
         def test_value(sockreuse_netns): sockreuse_netns.set("net.ipv4.ip_autobind_reuse", "x\\x1b")
         def test_absent(sockreuse_netns): sockreuse_netns.set("net.ipv4.ip_absent", 1)
+        def test_misspelt(sockreuse_netns): sockreuse_netns.set("net.ipv4.tcp_tw_reus", 0)
         @pytest.mark.sockreuse_netns(ports=(1, 2))
         def test_keyword(): pass
         @pytest.mark.sockreuse_netns((1, 2))
@@ -239,8 +240,8 @@ def test_what_a_namespace_cannot_have(run: Run) -> None:
         """,
         "-rs",
     )
-    result.assert_outcomes(failed=6, errors=4, skipped=1)
-    said = ("port_range(", "sockreuse_netns", "unexpected", "net.", "'kernel")
+    result.assert_outcomes(failed=7, errors=4, skipped=1)
+    said = ("port_range(", "sockreuse_netns", "unexpected", "net.", "'kernel", "this kernel")
     found = [line for line in result.outlines if line.startswith(said)]
     assert found == [
         "unexpected argument 'ports': sockreuse_netns takes port_range=(low, high) and sysctls={…}",
@@ -254,6 +255,7 @@ def test_what_a_namespace_cannot_have(run: Run) -> None:
         "'kernel.hostname' is no setting that a network namespace isolates "
         "(net.ipv4.…, net.ipv6.…, net.mptcp.…, net.sctp.…, net.core.somaxconn)",
         r"net.ipv4.ip_autobind_reuse = x\x1b is refused by this kernel (EINVAL)",
+        "this kernel has no setting net.ipv4.tcp_tw_reus: it has net.ipv4.tcp_tw_reuse",
     ]
     result.stdout.fnmatch_lines(["SKIPPED*this kernel has no setting net.ipv4.ip_absent"])
 

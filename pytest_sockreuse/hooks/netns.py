@@ -8,6 +8,8 @@ up, and its reports come back.
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sys
 import warnings
 from collections.abc import Iterator, Mapping
@@ -19,7 +21,8 @@ import pytest
 from ..live import NotRun
 from ..live.errnos import name_of
 from ..live.sandbox import REMEDY, isolation
-from ..text import visible
+from ..settings import settings
+from ..text import nearest, visible
 from . import forked
 
 if sys.platform == "linux":
@@ -66,6 +69,8 @@ class Netns:
                 if name == _RANGE and (watch := sys.modules.get("pytest_sockreuse.recorder.watch")) is not None:
                     watch.narrowed(str(value))
             except NotRun as why:
+                if close := _misspelt(name):
+                    _fail(f"{why}: it has {close}")
                 pytest.skip(str(why))
             except OSError as error:
                 _fail(f"{name} = {visible(value)} is refused by this kernel ({name_of(error)})")
@@ -75,6 +80,17 @@ class Netns:
         if not (type(low) is type(high) is int and 1 <= low <= high <= 65535):
             _fail(f"port_range({low!r}, {high!r}): two numbers are wanted that go up, from 1 to 65535")
         self.set(_RANGE, f"{low} {high}")
+
+
+def _misspelt(name: str) -> str:
+    """A setting that this kernel has, and whose name is nearly this one, which no kernel is known to have."""
+    if name in settings():
+        return ""
+    folder, _, last = name.rpartition(".")
+    with contextlib.suppress(OSError):
+        close = nearest(last, os.listdir(f"/proc/sys/{folder.replace('.', '/')}"), 1, 0.9)
+        return f"{folder}.{close[0]}" if close else ""
+    return ""
 
 
 def _fail(message: str) -> NoReturn:
