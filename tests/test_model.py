@@ -344,6 +344,12 @@ def test_every_known_version_is_modelled_or_says_why_not(platform: Platform) -> 
                 "B.set#5": "EINVAL",
             },
         ),
+        # an AF_INET6 socket that was accepted over IPv4 goes on with it
+        (
+            "A = tcp6()\nA.bind([::]:P)\nA.listen()\nB = tcp4()\nB.connect(127.0.0.1:P)\nC = A.accept()\n"
+            "C.disconnect()\nC.connect([::1]:Q)\n",
+            {"C.connect": "timeout"},
+        ),
         # a group that was none is looked for by a route: that of loopback leads to lo, where it was not joined
         (
             "A = udp4()\nA.set(IP_DROP_MEMBERSHIP=127.0.0.1)?\nA.set(IP_DROP_MEMBERSHIP=192.0.2.1)?\n",

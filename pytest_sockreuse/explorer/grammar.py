@@ -226,6 +226,8 @@ class _Draft:
             argument = dice.pick(("0", "1", "-1"))
         elif verb == "close":
             del self.open[name]
+        elif verb == "disconnect":
+            self.talking.discard(name)
         survives = "?" if verb not in ("close", "name", "get") and dice.chance(50) else ""
         self.lines.append(f"{name}.{verb}({argument}){survives}")
         if verb in _NAMED and dice.chance(60):
@@ -238,7 +240,7 @@ class _Draft:
         elif self.protocol in scenes.SCENES and dice.chance(7):
             self.scene(dice.pick(scenes.SCENES[self.protocol]))
         elif 6 in self.families and dice.chance(1):
-            self.scene(scenes.DEAF)
+            self.scene(dice.pick((scenes.DEAF, scenes.WILD)))
         elif dice.chance(0.5):
             self.lines.append(f"wait {dice.pick(_WAITS)}")
         else:

@@ -54,6 +54,14 @@ $a.listen()?
 $a.sendto([::ffff:127.0.0.1]:P)?
 <|$b = udp4()\n$b.bind(127.0.0.1:$a.port)?>
 """
+#: The wildcards of both families, and an IPv4 address of their port.
+WILD = """
+$a = tcp4(<|{reuse}>)
+$a.bind(0.0.0.0:R)?
+$b = tcp6({reuse}, IPV6_V6ONLY)
+$b.bind([::]:R)?
+$n = tcp<4({reuse})\n$n.bind(127.0.0.1|6({reuse})\n$n.bind([::ffff:127.0.0.1]>:R)?
+"""
 #: A connection over IPv6 without IPV6_V6ONLY, and IPv4 addresses of its port.
 CROSS = """
 $a = <tcp|udp>6(<|{reuse}>)

@@ -148,6 +148,7 @@ def _ready(m: Machine, lives: stream.Lives, listener: Sock, child: Sock) -> None
     if child.mptcp or not listener.mptcp:  # whose subflow was not shut down
         child.shut_rd, child.shut_wr = listener.shut_rd, listener.shut_wr
     child.options = dict(listener.options)
+    child.mapped = child.family == 6 and ":" not in child.laddr
     child.state, child.connected, child.half = ESTABLISHED, True, False
     entry = m.state.tcp[child.port]
     entry.owners.append(child)

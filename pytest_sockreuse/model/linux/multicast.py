@@ -31,7 +31,8 @@ NO_DEVICE = BOOK(
 )
 SHORT = BOOK(
     "membership-too-short",
-    "A membership shorter than its structure is EINVAL, over IPv6 before all else.",
+    "A membership shorter than its structure is EINVAL, over IPv6 before all else, and so is a device shorter than an "
+    "int.",
     "net/ipv4/ip_sockglue.c do_ip_setsockopt (ip_mreq); net/ipv6/ipv6_sockglue.c do_ipv6_setsockopt (ipv6_mreq)",
 )
 TWICE = BOOK(
@@ -155,6 +156,8 @@ def choose(m: Machine, sk: Sock, option: Option) -> None:
     ip6 = option.name.startswith("IPV6")
     if sk.proto == "tcp" and STREAM in m.on:
         raise Errno("ENOPROTOOPT" if ip6 else "EINVAL", STREAM)
+    if option.raw is not None and len(option.raw) < 4 and SHORT in m.on:
+        raise Errno("EINVAL", SHORT)
     if sk.proto == "udp" and option.raw == bytes(4) and INTERFACE in m.on:
         sk.options.pop(option.name, None)
         return
