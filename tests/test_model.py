@@ -350,6 +350,12 @@ def test_every_known_version_is_modelled_or_says_why_not(platform: Platform) -> 
             "C.disconnect()\nC.connect([::1]:Q)\n",
             {"C.connect": "timeout"},
         ),
+        # connected to TCP it has what TCP has
+        (
+            "A = tcp4()\nA.bind(127.0.0.1:P)\nA.listen()\nB = mptcp4()\nB.connect(127.0.0.1:P)\nB.set(IP_TTL=3)\n"
+            "B.get(IPV6_V6ONLY)?\nB.get(TCP_LINGER2)\nB.set(TCP_FASTOPEN)?\n",
+            {"B.get": "EOPNOTSUPP", "B.set#2": "EINVAL"},
+        ),
         # a group that was none is looked for by a route: that of loopback leads to lo, where it was not joined
         (
             "A = udp4()\nA.set(IP_DROP_MEMBERSHIP=127.0.0.1)?\nA.set(IP_DROP_MEMBERSHIP=192.0.2.1)?\n",

@@ -109,6 +109,9 @@ def apply(m: Machine, sk: Sock, option: Option) -> None:
     if _of_groups(name):
         _check(m, name, "", "")
         raise Errno("ENOPROTOOPT", MISSING)
+    if _fell_back(m, sk, name) and name != "TCP_LINGER2":
+        options.apply(m, sk, option)
+        return
     if sk.state not in (CLOSE, LISTEN):
         late = name == "SO_BINDTODEVICE" or (sk.twofold and name in _BEFORE_ALONE)
         always = name in _AT_ANY_TIME or (sk.twofold and name in _MISSING)
@@ -124,7 +127,7 @@ def apply(m: Machine, sk: Sock, option: Option) -> None:
     if name in _IGNORED:
         return
     if name == "TCP_DEFER_ACCEPT" and option.raw is not None and len(option.raw) < 4:
-        raise Unknown("a short TCP_DEFER_ACCEPT on MPTCP")
+        return  # which does not fail
     if name in ("SO_REUSEADDR", "SO_REUSEPORT", "IPV6_V6ONLY") and REUSE_OPTIONS not in m.on:
         if name == "IPV6_V6ONLY":
             raise Unknown("IPV6_V6ONLY on MPTCP before 5.9")
@@ -138,8 +141,9 @@ def apply(m: Machine, sk: Sock, option: Option) -> None:
 def read(m: Machine, sk: Sock, option: Option) -> str | None:
     """getsockopt(2). Raises Errno, and Unknown on kernels where that is not known."""
     name = option.name
-    fallback = sk.connected and not sk.twofold and not name.startswith("SO_")
-    if (sk.tried or sk.connected) and (AGAIN not in m.on or fallback):
+    if _fell_back(m, sk, name):
+        return options.read(m, sk, option)
+    if (sk.tried or sk.connected) and AGAIN not in m.on:
         raise Unknown("MPTCP after connect()")
     _check(m, name, "EOPNOTSUPP", "EOPNOTSUPP")
     if sk.connected and sk.state == CLOSE:
@@ -154,6 +158,12 @@ def read(m: Machine, sk: Sock, option: Option) -> str | None:
         default = m.env.get("net.ipv6.bindv6only", "0") if name == "IPV6_V6ONLY" and sk.family == 6 else "0"
         return sk.options.get(options.name_of(m, name), default)
     return "0" if name in _IGNORED else options.read(m, sk, option)
+
+
+def _fell_back(m: Machine, sk: Sock, name: str) -> bool:
+    """__mptcp_tcp_fallback: whether the connection is one of TCP, whose options these are."""
+    connected = sk.state not in (CLOSE, LISTEN)
+    return connected and not sk.twofold and not name.startswith("SO_") and AGAIN in m.on
 
 
 def _of_groups(name: str) -> bool:

@@ -118,8 +118,8 @@ SHUT_SELF = BOOK(
 )
 MAPPED_STICKS = BOOK(
     "mapped-sticks",
-    "An AF_INET6 socket that sent a SYN to a v4-mapped address, or was accepted from one, goes on with IPv4, and a later "
-    "connect() to IPv6 hangs.",
+    "An AF_INET6 socket that sent a SYN to a v4-mapped address, or was accepted from one, goes on with IPv4, and a "
+    "later connect() to IPv6 hangs.",
     "net/ipv6/tcp_ipv6.c tcp_v6_connect, tcp_v6_syn_recv_sock (icsk_af_ops = &ipv6_mapped)",
 )
 
