@@ -350,6 +350,11 @@ def test_every_known_version_is_modelled_or_says_why_not(platform: Platform) -> 
             "C.disconnect()\nC.connect([::1]:Q)\n",
             {"C.connect": "timeout"},
         ),
+        # what comes from the broadcast address of lo is answered there
+        (
+            "A = tcp6(IP_TRANSPARENT)\nA.bind([::ffff:127.255.255.255]:P)\nA.connect([::ffff:127.0.0.1]:Q)\n",
+            {"A.connect": "ECONNREFUSED"},
+        ),
         # connected to TCP it has what TCP has
         (
             "A = tcp4()\nA.bind(127.0.0.1:P)\nA.listen()\nB = mptcp4()\nB.connect(127.0.0.1:P)\nB.set(IP_TTL=3)\n"

@@ -29,7 +29,8 @@ BROADCAST = BOOK(
 )
 BROADCAST_SOURCE = BOOK(
     "broadcast-is-no-source",
-    "An AF_INET socket that is bound to a broadcast address sends from 127.0.0.1.",
+    "An AF_INET socket that is bound to a broadcast address sends from 127.0.0.1; AF_INET6 with IP_TRANSPARENT sends "
+    "from that of lo, and a connection is answered.",
     "net/ipv4/af_inet.c __inet_bind (inet_saddr = 0)",
 )
 OWN_SOURCE = BOOK(
@@ -174,7 +175,8 @@ def _over_ipv4(m: Machine, sk: Sock, destination: str, once: bool) -> Route:
         if sk.device == "lo" and BY_DEVICE in m.on:
             return Route(source or _given(m) or "0.0.0.0", destination, lost=True)
         raise Errno("ENETUNREACH", NO_ROUTE)
-    return Route(source or _preferred(m, destination), destination, False, foreign)
+    answered = kind_of(source) == "broadcast" if foreign and not once else not foreign
+    return Route(source or _preferred(m, destination), destination, lost=not answered)
 
 
 def _of_a_link(m: Machine, sk: Sock, destination: str) -> str:
