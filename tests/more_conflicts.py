@@ -26,6 +26,44 @@ MORE = {
         ("taken: LISTEN 2", "clause: (ports-exhausted)", "fix: wider range"),
         ("clause: does not account",),
     ),
+    "given-to-a-udp-socket": Kind(
+        """
+        def test_it():
+            client, server = (socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(2))
+            client.connect(("127.0.0.1", 53))
+            server.bind(client.getsockname())
+        """,
+        (
+            "held by: the OS chose the port for a connection to 127.0.0.1:53",
+            "clause: (udp-conflict)",
+            "fix: on the other before it connects",
+        ),
+        ("clause: does not account",),
+    ),
+    "exhausted-by-fin-wait2": Kind(
+        """
+        def test_it(port_range):
+            port_range(40000, 40001)
+            listener, kept = server("127.0.0.1", 5000), []
+            for _ in range(3):
+                client = socket.create_connection(listener.getsockname())
+                kept.append(listener.accept()[0])
+                client.close()
+                gone(kept[-1])
+        """,
+        ("taken: FIN_WAIT2 2 (100 %)", "fix: have the other side close too"),
+    ),
+    "exhausted-in-its-own-range": Kind(
+        """
+        def test_it(sockreuse_netns):
+            kept = []
+            for _ in range(3):
+                kept.append(socket.socket())
+                kept[-1].setsockopt(socket.IPPROTO_IP, 51, (40001 << 16 | 40000).to_bytes(4, sys.byteorder))
+                kept[-1].bind(("127.0.0.1", 0))
+        """,
+        ("call: IP_LOCAL_PORT_RANGE=40000-40001", "range: 40000-40001, 2 ports", "taken: 2 of 2"),
+    ),
     "bytes-as-address": Kind(
         """
         def test_it():

@@ -217,22 +217,30 @@ def test_a_thread_without_further_frames(run: Run) -> None:
 
 
 def test_only_so_many_failures_are_looked_into(run: Run) -> None:
+    """Of one too many it is told what was found of a call like it."""
     result = run(
         """
         import socket
 
-        def test_it(listener):
-            for _ in range(51):
-                with socket.socket() as sock:
-                    try:
-                        sock.bind(listener.getsockname())
-                    except OSError as error:
-                        last = error
-            raise last
+        def tried(address):
+            with socket.socket() as sock:
+                try:
+                    sock.bind(address)
+                except OSError as error:
+                    return error
+
+        def test_one_address(listener):
+            raise [tried(listener.getsockname()) for _ in range(51)][-1]
+
+        def test_another_address():
+            with socket.create_server(("127.0.0.1", 0)) as first, socket.create_server(("127.0.0.1", 0)) as second:
+                last = [tried(first.getsockname()) for _ in range(50)]
+                raise tried(second.getsockname())
         """
     )
-    (section,) = told(result.outlines)
-    assert section["held by"] == ["not looked into: more than 50 calls of this test failed so"]
+    same, other = told(result.outlines)
+    assert same["held by"][0].startswith("LISTEN at 127.0.0.1:")
+    assert other["held by"] == ["not looked into: more than 50 calls of this test failed so"]
 
 
 def test_nothing_is_wrapped_unless_it_is_asked_for(run: Run) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import socket
 import sys
 from collections.abc import Callable, Iterator
@@ -165,6 +166,13 @@ def test_another_source_address_is_not_said_to_fail(four: list[socket.socket], c
     assert "connect EADDRNOTAVAIL|ok" in out
     _, out = asked("--connect", "127.0.0.1:9000", capsys=capsys)
     assert "connect EADDRNOTAVAIL (" in out
+
+
+@linux_only
+@pytest.mark.parametrize("words", [["SO_REUSEADDR", "--connect", "127.0.0.1:9"], ["SO_REUSEADDR", "127.0.0.1:0"]])
+def test_an_option_is_no_address(words: list[str], capsys: Capture) -> None:
+    _, out = asked(*words, "--json", capsys=capsys)
+    assert json.loads(out)["options"] == ["SO_REUSEADDR"]
 
 
 @linux_only

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 
 from ..arguments import UsageError
 from ..platforms import describe
+
+_OPTION = re.compile(r"[A-Z][A-Z0-9]*_[A-Z0-9_]+(=.*)?", re.ASCII)
 
 
 def platform(arguments: argparse.Namespace) -> int:
@@ -26,6 +29,10 @@ def explain(arguments: argparse.Namespace) -> int:
     from ..report import explanations
 
     user = getattr(arguments, "as")
+    if _OPTION.fullmatch(arguments.address or ""):  # the address may stand behind, or not be given
+        words = [*arguments.option, arguments.address]
+        arguments.address = next((word for word in words if not _OPTION.fullmatch(word)), "")
+        arguments.option = [word for word in words if word != arguments.address]
     if arguments.range:
         if arguments.address or arguments.option or arguments.connect or user:
             raise UsageError("--range asks about all ports that the OS chooses: it takes --udp and --json only")

@@ -11,7 +11,8 @@ from dataclasses import replace
 from typing import Any
 
 from ..dataclass import dataclass
-from ..live.census import Census
+from ..live.census import Census, census
+from ..live.holders import OWN_RANGE
 from ..live.processes import Process
 from ..model import Clause, ModelError, StepPrediction, clauses, predict
 from ..parser import parse
@@ -28,6 +29,13 @@ _SHARE = 0.1  # of the range: what has less is not what to relieve it of
 
 
 # --- who has it -------------------------------------------------------------------------------------------------------
+
+
+def reach(asked: Asked) -> Census:
+    """Who has which of the ports that this socket may be given."""
+    found = census(asked.protocol).of_family(asked.family)
+    own = next((option for option in asked.options if option.startswith(OWN_RANGE)), "")
+    return found.within(*map(int, own.removeprefix(OWN_RANGE).split("-"))) if own else found
 
 
 def rows(found: Census) -> Iterator[tuple[str, str]]:
@@ -267,6 +275,8 @@ def _plain(asked: Asked, found: Census) -> Iterator[str]:
     states = Counter(states_of(found).values())
     dead = sum(states[state] for state in _DEAD)
     if dead * 2 > sum(states.values()):
+        if states["FIN_WAIT2"]:
+            yield "have the other side close too: FIN_WAIT2 keeps a port until it has, or tcp_fin_timeout has passed"
         yield "keep connections open, and use them again"
     else:
         yield "close sockets that are not needed: have fewer open at once"

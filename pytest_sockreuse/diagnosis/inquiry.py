@@ -10,7 +10,6 @@ from dataclasses import replace
 from typing import Any
 
 from ..dataclass import dataclass
-from ..live.census import census
 from ..live.holders import Holder, holders
 from ..live.options import numbers
 from ..live.plain import Plain
@@ -265,7 +264,7 @@ def _chosen(asked: Asked) -> tuple[dict[str, str], str]:
         return {"bind": came}, "tried"
     if bound and "IP_BIND_ADDRESS_NO_PORT" not in asked.options:
         return _until_failure({"connect": "ok"}, asked), "seen"
-    taken = census(asked.protocol).of_family(asked.family)
+    taken = exhaustion.reach(asked)
     if len(taken.ports()) < taken.size:
         return _until_failure({"connect": "ok"}, asked), "seen"
     tuples = (asked.local[0] if bound else route(asked)[1], asked.foreign)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import field, replace
 
 from ..dataclass import dataclass
-from ..live.census import Census, census, reserved_ports
+from ..live.census import Census, reserved_ports
 from ..live.holders import Holder, holders
 from ..live.port_blocks import ephemeral
 from ..platforms import Platform
@@ -107,7 +107,7 @@ def look(
         said = {it: words.sockets([it], scene)[0] for it in found[:40]}
         return Sight(asked, tuple(found), scene, said, None, how)
     if asked.errno in _EXHAUSTED and not _elsewhere(asked):
-        taken = census(asked.protocol).of_family(asked.family)
+        taken = exhaustion.reach(asked)
         return Sight(asked, (), scene, {}, taken, how)
     return Sight(asked, (), scene, {}, None, how)
 

@@ -80,7 +80,7 @@ def lines(asked: Asked, others: Sequence[Holder], order: str = "", before: Seque
 def _port(asked: Asked, others: Sequence[Holder]) -> str:
     """The contested port: a symbol, the one that the OS chose for another, or its number where the number is the
     matter."""
-    if others and others[0].how == "connect" and not asked.low:
+    if others and others[0].how == "connect" and others[0].protocol == "tcp" and not asked.low:
         return "other0.port"
     return str(asked.local[1]) if asked.low else "P"
 

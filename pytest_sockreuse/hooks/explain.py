@@ -26,7 +26,7 @@ from ..diagnosis.sight import Sight, here, look
 from ..diagnosis.words import text
 from ..live import placeholder, port_blocks
 from ..live.errnos import name_of
-from ..live.holders import device, flags
+from ..live.holders import device, flags, own_range
 from ..live.port_blocks import descriptors
 from ..live.users import this_user
 from ..platforms import current
@@ -211,8 +211,10 @@ class Explainer:
             if asked is None:
                 return
             self._count += 1
-            sight = self._look(asked, sock) if self._count <= _MOST else None
-            seen = Seen(self._place(sys._getframe(2)), str(asked), sight)
+            where, call = self._place(sys._getframe(2)), str(asked)
+            alike = (it.sight for _, it in reversed(self._seen) if (it.where, it.call) == (where, call))
+            sight = self._look(asked, sock) if self._count <= _MOST else next(alike, None)
+            seen = Seen(where, call, sight)
             error._sockreuse_seen = seen  # type: ignore[attr-defined]
             self._seen.append((error.errno or 0, seen))
 
@@ -256,8 +258,9 @@ def _asked(error: OSError, sock: socket.socket, verb: str, address: Any) -> Aske
     platform = current()
     low = error.errno == errno.EACCES and too_low(local[1], None, platform)
     elsewhere = verb == "bind" and error.errno == errno.EADDRNOTAVAIL and not is_local(local[0], interface)
+    options = (*flags(sock), *own_range(sock))
     return Asked(
-        verb, name_of(error), protocol, sock.family, flags(sock), local, foreign, this_user(), interface, low,
+        verb, name_of(error), protocol, sock.family, options, local, foreign, this_user(), interface, low,
         elsewhere, changed_settings(platform),
     )  # fmt: skip
 

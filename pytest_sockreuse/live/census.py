@@ -49,6 +49,13 @@ class Census(NamedTuple):
         """The ports at which there is a socket."""
         return {seat.local[1] for seat in self.seats} - self.reserved
 
+    def within(self, low: int, high: int) -> Census:
+        """Of a socket's own IP_LOCAL_PORT_RANGE; a side of it that lies outside gives way to that of all."""
+        low = low if self.low <= low <= self.high else self.low
+        high = high if low <= high <= self.high else self.high
+        reserved = frozenset(port for port in self.reserved if low <= port <= high)
+        return Census(low, high, reserved, [seat for seat in self.seats if low <= seat.local[1] <= high])
+
     def of_family(self, family: int) -> Census:
         """Of the sockets those that a port can be taken by for this family: IPv6's wildcard may take IPv4's port
         too."""

@@ -29,6 +29,7 @@ _PROTOCOLS = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}
 #: The states that keep a port for its owner; BOUND is also a UDP socket's that has no peer.
 _KEEPING = {"LISTEN", "BOUND"}
 FLAGS = ("SO_REUSEADDR", "SO_REUSEPORT", "IPV6_V6ONLY", "IP_BIND_ADDRESS_NO_PORT")
+OWN_RANGE = "IP_LOCAL_PORT_RANGE="
 _STATES = {"NONE": "BOUND", "CLOSE": "BOUND"}  # of psutil
 _PEERS = 5  # connections whose other side is looked for
 _FEW = 500  # sockets of a port that are told one by one
@@ -205,6 +206,15 @@ def flags(sock: socket.SocketType) -> tuple[str, ...]:
                 if sock.getsockopt(*numbers()[name]):
                     found.append(name)
     return tuple(found)
+
+
+def own_range(sock: socket.socket) -> tuple[str, ...]:
+    """The ports that a socket has the OS choose from, as an option; none if all of them."""
+    if (option := OWN_RANGE[:-1]) in numbers():
+        with contextlib.suppress(OSError):
+            if sides := int.from_bytes(sock.getsockopt(*numbers()[option], 4), sys.byteorder):
+                return (f"{OWN_RANGE}{sides & 0xFFFF}-{sides >> 16}",)
+    return ()
 
 
 def device(sock: socket.SocketType) -> str:
