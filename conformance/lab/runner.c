@@ -2650,7 +2650,7 @@ union setting {
 	char bytes[256];
 };
 
-#define NO_ADDRESS 0xC0000201 /* 192.0.2.1, of the documentation, which no device has */
+#define NOBODYS_ADDRESS 0xC0000201 /* 192.0.2.1, of the documentation, which no device has */
 
 /* A group and its device, or with an empty group a device alone. Returns its size, 0 where its address is not known. */
 static size_t fill_group(union setting *setting, const struct address *group)
@@ -2669,7 +2669,7 @@ static size_t fill_group(union setting *setting, const struct address *group)
 #else
 	memcpy(&setting->group.imr_multiaddr, group->bytes, 4);
 	bool own = device && !strcmp(device, "lo");
-	setting->group.imr_interface.s_addr = htonl(own ? INADDR_LOOPBACK : device ? NO_ADDRESS : INADDR_ANY);
+	setting->group.imr_interface.s_addr = htonl(own ? INADDR_LOOPBACK : device ? NOBODYS_ADDRESS : INADDR_ANY);
 	return device && !own && index_of(device) != INT32_MAX ? 0 : sizeof setting->group;
 #endif
 }
