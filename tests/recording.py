@@ -8,6 +8,7 @@ import socket
 import textwrap
 from collections.abc import Callable, Iterator
 
+from pytest_sockreuse.hooks.recorder import Recording
 from pytest_sockreuse.recorder import watch
 from pytest_sockreuse.recorder.events import Tape
 from pytest_sockreuse.recorder.reconstruct import Trace, reconstruct
@@ -47,3 +48,14 @@ def plain() -> None:
     child, _ = listener.accept()
     for sock in (child, client, listener):
         sock.close()
+
+
+def stacks(recording: Recording) -> set[str]:
+    """The systems of which something is told."""
+    found = {platform.stack for found in recording.findings for platform in found.platforms}
+    return found | {"windows" for found in recording.misuse if found.misuse.id == "reuseaddr-on-windows"}
+
+
+def misused(recording: Recording) -> list[str]:
+    """The ids of the misuse that is told."""
+    return [found.misuse.id for found in recording.misuse]

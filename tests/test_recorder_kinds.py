@@ -22,11 +22,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from recording import LOCAL, misused, stacks
 
 from pytest_sockreuse.hooks.recorder import Recording
 from pytest_sockreuse.ports import Lease
 
-LOCAL = ("127.0.0.1", 0)
 REUSEADDR = (socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
 NO_PORT = 24  # IP_BIND_ADDRESS_NO_PORT, a name that Python 3.11 does not have
 NOT_OPTIONAL = (errno.ENOPROTOOPT, errno.EINVAL)
@@ -54,16 +54,6 @@ def any_host() -> str:
     if on_windows():
         return "127.0.0.1"
     return "0.0.0.0"
-
-
-def stacks(recording: Recording) -> set[str]:
-    """The systems of which something is told."""
-    found = {platform.stack for found in recording.findings for platform in found.platforms}
-    return found | {"windows" for found in recording.misuse if found.misuse.id == "reuseaddr-on-windows"}
-
-
-def ids(recording: Recording) -> list[str]:
-    return [found.misuse.id for found in recording.misuse]
 
 
 # --- SO_REUSEPORT, which Windows does not have ------------------------------------------------------------------------
@@ -235,7 +225,7 @@ def test_a_server_that_follows_the_remedy(
 
 def test_a_server_that_does_not(held_port: Lease, socket_recording: Recording) -> None:
     serve(held_port.port, lambda sock: sock.setsockopt(*REUSEADDR))
-    assert ids(socket_recording) == ["reuseaddr-on-windows"]
+    assert misused(socket_recording) == ["reuseaddr-on-windows"]
 
 
 def test_the_other_branch_is_judged(socket_recording: Recording) -> None:

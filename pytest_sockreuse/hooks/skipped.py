@@ -15,7 +15,7 @@ from ..recorder.events import LIBRARY, PROJECT, of_stdlib, whose
 
 def skipped_on(item: pytest.Item, targets: list[Platform]) -> dict[Platform, bool | None]:
     """The targets, with whether the test would be skipped there; None: it may be."""
-    from ..recorder.skips import skipped  # here: of few tests it is asked
+    from ..recorder.skips import Subject, skipped  # here: of few tests it is asked
 
     class_ = getattr(item, "cls", None)
     classes = tuple(one for one in getattr(class_, "__mro__", ()) if not of_stdlib(one.__module__))
@@ -24,9 +24,12 @@ def skipped_on(item: pytest.Item, targets: list[Platform]) -> dict[Platform, boo
     for platform, honoured in _honoured([*rules, *item.config.getini("sockreuse_require")], targets):
         if not honoured and answers.get(platform) is not True:
             answers[platform] = True if honoured is False else None
-    functions = _functions(item)
+    marks = frozenset(mark.name for mark in item.iter_markers())
+    above = [folder for folder in item.path.parents if folder.is_relative_to(item.config.rootpath)]
+    files = (item.path, *(folder / "conftest.py" for folder in above))
+    test = Subject(_functions(item), classes, marks, tuple(map(str, files)))
     for platform in targets:
-        answer = skipped(functions, classes, current().stack, platform.stack)
+        answer = skipped(test, current().stack, platform.stack)
         if answer is not False and answers.get(platform) is not True:
             answers[platform] = answer
     return answers

@@ -11,10 +11,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import field
 
 from ..dataclass import dataclass
-from .frames import Frame, calls, deciding, default, given_to, keyword, outer, parameters
-from .loaded import is_plain
-from .lookup import beside, dotted, framed, function, locals_of, members
+from .frames import Frame, calls, default, given_to, keyword, outer, parameters
+from .loaded import is_plain, is_stdlib
+from .lookup import beside, dotted, framed, function, locals_of, members, passed, table_of
 from .questions import Systems
+from .returns import does_otherwise, given_back
 from .syntax import Code, Condition, Def, Definition, Scope, imported, remembered
 from .systems import HAS, said_by
 from .values import (
@@ -32,9 +33,14 @@ from .values import (
     values_of,
 )
 
-_DEEP = 12  # names and functions that are followed, one from another
+_DEEP = 20  # names and functions that are followed, one from another
 _METHODS = {"startswith", "endswith", "lower", "upper", "casefold", "strip", "capitalize", "title"}
 _BUILTINS: dict[str, Callable[..., object]] = {"bool": bool, "any": any, "all": all, "len": len, "str": str}
+#: What is between a coroutine and who has it run.
+_LOOP = {
+    *("Handle._run", "BaseEventLoop._run_once", "BaseEventLoop.run_forever", "BaseEventLoop.run_until_complete"),
+    *("Runner.run", "run"),
+}
 _Key = tuple[ast.expr, Def | None, int, int]
 #: Answers that no argument of a call has a part in, by the two systems.
 _remembered: dict[tuple[str, str], dict[_Key, tuple[Answer, int]]] = {}
@@ -50,6 +56,8 @@ class Asker(Systems):
     used: set[ast.expr] = field(default_factory=set)  # arguments that a condition further in was followed to
     reach: int = 0  # the outermost frame that had a part in the answers
     _under: list[object] = field(default_factory=list)
+    _asked_now: list[tuple[dict[_Key, tuple[Answer, int]], _Key]] = field(default_factory=list)
+    _cut: bool = False  # something is too far from this question to be followed: no answer is kept
     _remembered: dict[_Key, tuple[Answer, int]] = field(default_factory=dict)
 
     # --- conditions ---------------------------------------------------------------------------------------------------
@@ -59,7 +67,8 @@ class Asker(Systems):
 
         `held` is whether it held here, None if that is not known. Raises Open.
         """
-        match test:
+        found = self.ask(test, scope)
+        match test if isinstance(found, Vague) else None:
             case ast.UnaryOp(op=ast.Not(), operand=inner):
                 answer = self.holds(inner, None if held is None else not held, scope)
                 return None if answer is None else not answer
@@ -67,7 +76,6 @@ class Asker(Systems):
                 decides = isinstance(op, ast.Or)  # one of these decides alone
                 known = None if held == decides else held
                 return together([self._one(value, known, scope) for value in values], decides, known)
-        found = self.ask(test, scope)
         if found is SAME:
             return None
         if found is OPEN:
@@ -104,6 +112,7 @@ class Asker(Systems):
             self.reach = max(self.reach, known[1])
             return known[0]
         if any(node is other for other in self._under) or len(self._under) > _DEEP:
+            self._cut |= len(self._under) > _DEEP
             return SAME
         self._under.append(node)
         before, self.reach = self.reach, 0
@@ -116,6 +125,11 @@ class Asker(Systems):
         if len(remembered) > _MOST:
             remembered.clear()
         remembered[key] = found, self.reach
+        self._asked_now.append((remembered, key))
+        if not self._under:
+            for where, one in self._asked_now if self._cut else ():
+                where.pop(one, None)
+            self._asked_now, self._cut = [], False
         self.reach = max(before, self.reach)
         return found
 
@@ -147,8 +161,8 @@ class Asker(Systems):
                 return tuple(here for here, _ in pairs), tuple(there for _, there in pairs)
             case ast.Await(value=value) | ast.NamedExpr(value=value) | ast.Starred(value=value):
                 return self.ask(value, scope)
-            case ast.Lambda():
-                return SAME
+            case ast.Lambda(body=body):
+                return OPEN if differs(self.ask(body, scope)) else SAME
         return self._of_parts(ast.iter_child_nodes(node), scope)
 
     def _of_parts(self, nodes: Iterator[ast.AST], scope: Scope) -> Answer:
@@ -175,6 +189,7 @@ class Asker(Systems):
 
     def _item(self, value: ast.expr, key: ast.expr, scope: Scope) -> Answer:
         found = self.ask(key, scope)
+        value, scope = table_of(value, scope)
         if isinstance(value, ast.Dict) and not isinstance(found, Vague):
             pairs = zip(value.keys, value.values, strict=True)
             table: dict[object, ast.expr] = {k.value: v for k, v in pairs if isinstance(k, ast.Constant)}
@@ -272,7 +287,7 @@ class Asker(Systems):
             return self.flag(attr) if found is None else found
         if (code := beside(value, scope)) is not None and (found := self._global(attr, code)) is not None:
             return found
-        answers = [self._member(it) for it in members(attr, scope, self.frames)]
+        answers = [self._member(it, scope) for it in members(value, attr, scope, self.frames)]
         for answer in answers:
             if differs(answer):
                 return answer if len(answers) == 1 else OPEN
@@ -287,15 +302,16 @@ class Asker(Systems):
                 return OPEN if differs(self.ask(given, Scope(scope.code))) else SAME
         return OPEN
 
-    def _member(self, it: Definition) -> Answer:
+    def _member(self, it: Definition, scope: Scope) -> Answer:
         try:
             if self.hold(it.conditions) is not None:
                 return OPEN
         except Open:
             return OPEN
         if isinstance(it.value, Def):
-            return self._returned(it.value, it.scope.code)
-        return self._defined(it)
+            return self.returned(it.value, it.scope.code)
+        given = passed(it, self.frames) if scope.at >= 0 else ()
+        return OPEN if any(differs(self.ask(one, where)) for one, where in given) else self._defined(it)
 
     # --- functions ----------------------------------------------------------------------------------------------------
 
@@ -312,8 +328,9 @@ class Asker(Systems):
                     answer = self.ask(given, frame.scope)
                     self.used.add(given)
                     return answer
-            if not any(given.arg is None for call in frame.calls for given in call.keywords):
-                break  # nothing is passed on
+            passed_on = any(given.arg is None for call in frame.calls for given in call.keywords)
+            if not passed_on and not (frame.place.function in _LOOP and is_stdlib(frame.place.file)):
+                break
         otherwise = default(function, name)
         answer = self.ask(otherwise, outer(scope) or Scope(scope.code)) if otherwise is not None else SAME
         callers = self.frames[scope.at + 1 : scope.at + 2] if scope.at >= 0 else ()
@@ -322,16 +339,17 @@ class Asker(Systems):
 
     def _call(self, node: ast.Call, scope: Scope) -> Answer:
         match node:
-            case ast.Call(func=ast.Name(id="hasattr"), args=[module, ast.Constant(value=str(name))]):
-                return self.there_is(module, name, scope)
-            case ast.Call(func=ast.Name(id="getattr"), args=[module, ast.Constant(value=str(name)), default]):
-                answer = self.there_is(module, name, scope)
+            case ast.Call(func=ast.Name(id="hasattr"), args=[module, name]):
+                return self.there_is(module, self.ask(name, scope), scope)
+            case ast.Call(func=ast.Name(id="getattr"), args=[module, name, default]):
+                named = self.ask(name, scope)
+                answer = self.there_is(module, named, scope)
                 if isinstance(answer, Vague):
                     return answer
                 other = self.ask(default, scope)
                 if answer == (True, True):
                     return SAME
-                here, there = ((name, name) if has else other for has in answer)
+                here, there = (named if has else other for has in answer)
                 return crossed(here, there)
             case ast.Call(func=ast.Attribute(value=value, attr=attr), args=args) if attr in _METHODS:
                 asked = [self.ask(part, scope) for part in (value, *args)]
@@ -358,47 +376,21 @@ class Asker(Systems):
         """What a function gives back, by its name, and by what it says."""
         found = function(func, scope)
         if found is not None:
-            return self._returned(found[0], found[1].code)
+            return self.returned(found[0], found[1].code)
         if isinstance(func, ast.Attribute):
             return self.ask(func, scope)
         return self.flag(func.id) if isinstance(func, ast.Name) else SAME
 
-    def _returned(self, function: Def, code: Code) -> Answer:
+    def returned(self, function: Def, code: Code) -> Answer:
         """What a function returns; OPEN where it asks for the system in more ways than are followed."""
         if any(function is other for other in self._under) or len(self._under) > _DEEP:
             return SAME
         self._under.append(function)
         try:
-            sides = [self._run(function.body, Scope(code, function), side) for side in (0, 1)]
-            return sides[0], sides[1]
-        except Open:
-            return OPEN if self.asks(function, code) else SAME
+            return given_back(self.ask, function, Scope(code, function))
         finally:
             self._under.pop()
 
-    def _run(self, block: Sequence[ast.stmt], scope: Scope, side: int) -> object:
-        for node in block:
-            match node:
-                case ast.Return(value=ast.expr() as value):
-                    found = self.ask(value, scope)
-                    if isinstance(found, Vague):
-                        raise Open
-                    return found[side]
-                case ast.If(test=test, body=body, orelse=other):
-                    found = self.ask(test, scope)
-                    if isinstance(found, Vague):
-                        raise Open
-                    try:
-                        return self._run(body if found[side] else other, scope, side)
-                    except LookupError:
-                        continue
-                case ast.Expr(value=ast.Constant()) | ast.Assign() | ast.AnnAssign() | ast.Import() | ast.ImportFrom():
-                    continue
-                case _:
-                    raise Open
-        raise LookupError if scope.function is None or block is not scope.function.body else Open
-
     def asks(self, function: Def, code: Code) -> bool:
-        """Whether a function asks for the system, so that it may give back another thing there."""
-        scope = Scope(code, function)
-        return any(differs(self.ask(node, scope)) for node in deciding(function))
+        """Whether a function asks for the system, and does another thing there."""
+        return does_otherwise(self.ask, function, Scope(code, function))

@@ -28,6 +28,7 @@ from .systems import HAS
 DEFAULT = ("linux", "macos", "windows", "freebsd")  # the stacks that are compared with, the newest of each
 MOST = 400  # calls of a piece: a longer one is not compared
 _CURABLE = {"EADDRINUSE", "EACCES", "ENOPROTOOPT", "ECONNREFUSED", "timeout"}  # by other options, or another order
+_BEGINS = {"bind", "listen", "connect"}
 ASKS = "the code asks for the system itself"
 _REMEMBERED = 5_000  # comparisons, and what they are made of
 _T = TypeVar("_T")
@@ -57,7 +58,7 @@ class Finding:
     clause: Clause
     trail: Trail
     option: str = ""  # which is to blame, of a new socket
-    missing: bool = False  # Python has no name for it there
+    missing: str = ""  # Python has no name for it there: what it raises
     fate: Fate = NOBODY  # of the error: there, or here where it fails here
     default: str = ""  # an option that is another by default there, and is to blame
     there: tuple[There, ...] = ()
@@ -174,14 +175,16 @@ class Comparer:
         error = refused(sock.kind, option, platform)
         if not error:
             return False
-        if self._missing(option.name, trail, platform):
-            error = "AttributeError"
+        error = self._missing(option.name, trail, platform) or error
         return fate(places(trail), error).handler is not None
 
-    def _missing(self, name: str, trail: Trail, platform: Platform) -> bool:
-        """Whether Python has no name there for an option that the code calls by its name."""
+    def _missing(self, name: str, trail: Trail, platform: Platform) -> str:
+        """What Python raises there, where it has no name for an option that the code calls by its name; else empty."""
         stacks = HAS.get(f"socket.{name}")
-        return stacks is not None and platform.stack not in stacks and names(places(trail), name)
+        if stacks is None or platform.stack in stacks:
+            return ""
+        raises = reading(places(trail), self.here.stack, platform.stack).raises
+        return raises or ("AttributeError" if names(places(trail), name) else "")
 
     def _understood(self, piece: Piece) -> Piece:
         """The piece with the options that sockets must have had which were not seen: their success says it."""
@@ -283,9 +286,9 @@ class Comparer:
             option = call.option.name
         elif difference.listener >= 0:
             default, trail = "IPV6_V6ONLY", piece.calls[difference.listener].trail
-        missing = bool(option) and self._missing(option, trail, platform)
+        missing = self._missing(option, trail, platform) if option else ""
         ends = [
-            fate(places(call.trail if default else trail), "AttributeError" if missing else error)
+            fate(places(call.trail if default else trail), missing or error)
             for error in difference.outcomes
             if error != "ok"
         ]
@@ -295,9 +298,9 @@ class Comparer:
             end = next((end for end in ends if end.handler is None), ends[0] if ends else NOBODY)
         else:
             end = fate(places(trail), call.outcome)
-            if ends and end.handler is not None and all(other.handler == end.handler for other in ends):
-                if "ok" not in difference.outcomes and not end.asked:
-                    return None
+            alike = (end.handler is not None or end.told) and bool(ends) and all(map(end.is_as, ends))
+            if alike and "ok" not in difference.outcomes and piece.ephemeral is None:
+                return None  # but who uses up a range of ports asks for just this error
         return Finding(
             (), difference.step, call, call.outcome, difference.outcomes, clause, trail, option, missing, end, default
         )
@@ -343,7 +346,15 @@ def first(comparisons: Sequence[Comparison], trace: Trace) -> list[Comparison]:
         parts = [part for part in parts if part.platforms]
         return _joined(parts, [found]) if parts else replace(found, platforms=())
 
-    changed = [replace(it, findings=tuple(f for f in map(kept, it.findings) if f.platforms)) for it in comparisons]
+    def known(it: Comparison) -> dict[str, str]:
+        begins = min((at.get(call, 0) for call in it.piece.calls if call.verb in _BEGINS), default=0)
+        over = {str(platform) for platform, end in ends.items() if end < begins}
+        return {platform: why for platform, why in it.unknown.items() if platform not in over}
+
+    changed = [
+        replace(it, findings=tuple(f for f in map(kept, it.findings) if f.platforms), unknown=known(it))
+        for it in comparisons
+    ]
     return [it if it.findings else replace(it, remedy="") for it in changed]
 
 

@@ -19,8 +19,10 @@ from ..options import options
 from ..scenario import Option
 from . import lookup
 from .asker import Asker
+from .callees import is_another
 from .events import INNER, staged, whose
 from .frames import Frame, frames
+from .loaded import is_stdlib
 from .locations import Place
 from .required import MODULE, calls
 from .syntax import Code, Condition, Def, Scope, Step, call_at, conditions, innermost, remembered, there_are
@@ -50,6 +52,7 @@ class Verdict:
 
     made: bool | None = True
     options: tuple[Option, ...] = ()
+    raises: str = ""  # what Python's own code raises there before the call
 
 
 @dataclass(eq=False, slots=True)
@@ -59,10 +62,18 @@ class _Reading:
     asker: Asker
     made: bool | None = True
     options: list[Option] = field(default_factory=list)
+    raises: str = ""
 
     def unknown(self) -> None:
         if self.made:
             self.made = None
+
+    def raised(self, there: Sequence[ast.stmt], frame: Frame) -> bool:
+        """Whether Python's own code raises there: that is the call's error. A project's own is its answer."""
+        if not there or not isinstance(there[-1], ast.Raise) or not is_stdlib(frame.scope.code.file):
+            return False
+        self.raises = "".join(re.findall(r"raise (\w+)\(", ast.unparse(there[-1])))
+        return bool(self.raises) and self.raises != "SkipTest"
 
     # --- one frame ----------------------------------------------------------------------------------------------------
 
@@ -95,6 +106,8 @@ class _Reading:
             self.unknown()
             return
         if holds is None or holds == condition.held:
+            return
+        if self.raised(instead, frame):
             return
         found = _set_there(instead, frame)
         if instead and found is None:
@@ -158,6 +171,8 @@ class _Reading:
             self.before([*body, *other], frame, here, deep)
             return
         there = body if holds else other
+        if self.raised(there, frame):
+            return
         if (there and isinstance(there[-1], ast.Raise)) or skips(there):
             self.unknown()  # it ends with an error there, for all to see
         elif there and isinstance(there[-1], ast.Return | ast.Break | ast.Continue) and not deep:
@@ -182,6 +197,9 @@ def _within(statement: ast.AST, frame: Frame) -> Iterator[tuple[Condition, Seque
             case ast.BoolOp(op=op, values=values) if inner in values:
                 for value in values[: values.index(inner)]:
                     yield Condition(value, isinstance(op, ast.And), frame.scope), ()
+            case ast.ListComp() | ast.SetComp() | ast.GeneratorExp() | ast.DictComp():
+                for test in (test for generator in outer.generators for test in generator.ifs):
+                    yield Condition(test, True, frame.scope), ()
 
 
 @lru_cache(1024)
@@ -289,7 +307,8 @@ def reading(trail: tuple[Place, ...], here: str, there: str) -> Verdict:
     made = False if any(part.made is False for part in parts) else None if any(p.made is None for p in parts) else True
     if made and any(argument not in asker.used for part in parts for argument in part.arguments):
         made = None
-    return Verdict(made, tuple(option for part in parts for option in part.options))
+    raises = next((part.raises for part in parts if part.raises), "")
+    return Verdict(made, tuple(option for part in parts for option in part.options), raises)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -298,6 +317,7 @@ class _Part:
 
     made: bool | None
     options: tuple[Option, ...]
+    raises: str
     used: frozenset[ast.expr]
     arguments: tuple[ast.expr, ...]
     outer: tuple[Place, ...]
@@ -324,28 +344,20 @@ def _part(at: int, asker: Asker, key: object) -> _Part:
     inner = innermost(frame.place)
     read.frame(frame, inner[1] if inner is not None else ())
     arguments = tuple(_arguments(frame, asker))
-    part = _Part(
-        read.made, tuple(read.options), frozenset(asker.used), arguments, tuple(further[: max(0, asker.reach - at)])
-    )
+    reach = tuple(further[: max(0, asker.reach - at)])
+    part = _Part(read.made, tuple(read.options), read.raises, frozenset(asker.used), arguments, reach)
     asker.used = before
     known.append(part)
     return part
 
 
 def _arguments(frame: Frame, asker: Asker) -> Iterator[ast.expr]:
-    """The arguments of a frame's call that differ."""
+    """The arguments of a frame's call that differ, or what it calls where that does."""
     for call in frame.calls:
         yield from asker.arguments(call, frame.scope)
         own = frame is not asker.frames[0] and whose(frame.place.file) != INNER  # the innermost calls the system
-        if own and isinstance(call.func, ast.Attribute) and not call.func.attr.startswith("__"):
-            for it in frame.scope.code.attributes(call.func.attr):
-                if isinstance(it.value, Def) and it.conditions:
-                    try:
-                        different = asker.hold(it.conditions) is not None
-                    except Open:
-                        different = True
-                    if different:
-                        yield call.func
+        if own and is_another(call.func, frame.scope, asker):
+            yield call.func
 
 
 def _asks(frame: Frame) -> bool:
@@ -359,3 +371,16 @@ def names(trail: tuple[Place, ...], name: str) -> bool:
     """Whether the code of a trail has this name from Python's socket module."""
     pattern = re.compile(rf"[^#]*(?:\b\w+\.{name}\b|\bimport\b.*\b{name}\b)")
     return any(name in line and pattern.match(line) for frame in frames(trail) for line in frame.scope.code.lines)
+
+
+def names_number(trail: tuple[Place, ...], number: int) -> bool:
+    """Whether a call on the trail is given this number by a name, wherever that is given it."""
+    found = frames(trail)
+    asker = Asker("", "", found)
+    given = ((argument, frame.scope) for frame in found for call in frame.calls for argument in call.args)
+    return any(
+        asker.ask(node, scope) == (number, number)
+        for argument, scope in given
+        for node in ast.walk(argument)
+        if isinstance(node, ast.Name | ast.Attribute | ast.Subscript | ast.Constant)
+    )

@@ -165,12 +165,13 @@ _PACKAGES = tuple(f"{os.sep}{name}{os.sep}" for name in ("site-packages", "dist-
 _RUNNERS = tuple(f"{place}{name}{os.sep}" for place in _PACKAGES for name in ("_pytest", "pluggy", "pytest"))
 _STDLIB = os.path.join(os.path.dirname(os.__file__), "")
 _OURS = os.path.join(os.path.dirname(os.path.dirname(__file__)), "")
-_STAGED = os.path.join(_OURS, "endings.py")  # what our fixtures leave behind is part of what happens
+#: What our fixtures leave behind, and the sockets that they give a test, are part of what happens.
+_STAGED = (os.path.join(_OURS, "endings.py"), os.path.join(_OURS, "hooks", "fixtures.py"))
 
 
 def staged(trail: Trail) -> bool:
     """Whether a call was made for a test by a fixture of ours, on purpose."""
-    return bool(trail) and getattr(trail[0], "co_filename", getattr(trail[0], "file", "")) == _STAGED
+    return bool(trail) and getattr(trail[0], "co_filename", getattr(trail[0], "file", "")) in _STAGED
 
 
 def whose(file: str) -> int:
@@ -182,7 +183,7 @@ def whose(file: str) -> int:
 
 
 def _found(file: str) -> int:
-    if file == _STAGED:
+    if file in _STAGED:
         return LIBRARY
     if file.startswith(_OURS):
         return OURS

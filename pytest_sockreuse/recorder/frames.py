@@ -34,20 +34,6 @@ def default(function: Def, name: str) -> ast.expr | None:
     return next((d for a, d in zip(given.kwonlyargs, given.kw_defaults, strict=True) if a.arg == name), None)
 
 
-@lru_cache(8192)
-def deciding(function: Def) -> tuple[ast.expr, ...]:
-    """What decides what a function gives back: its conditions, and what it returns."""
-    found = (
-        node.test if isinstance(node, ast.If | ast.IfExp) else getattr(node, "value", None)
-        for node in ast.walk(function)
-        if isinstance(node, ast.If | ast.IfExp | ast.Return)
-    )
-    return tuple(node for node in found if node is not None)
-
-
-remembered(deciding.cache_clear)
-
-
 def keyword(call: ast.Call, name: str) -> ast.expr | None:
     return next((one.value for one in call.keywords if one.arg == name), None)
 

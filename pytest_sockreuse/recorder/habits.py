@@ -16,10 +16,12 @@ from ..scenario import Option
 from .calls import Call, Piece, Traced
 from .events import INNER, Trail, whose
 from .locations import Place, places, source
-from .reader import reading
+from .reader import names_number, reading
 from .syntax import remembered
 
 _REUSE = ("SO_REUSEADDR", "SO_REUSEPORT", "SO_REUSEPORT_LB", "SO_EXCLUSIVEADDRUSE")
+
+_BSD = {"macos", "freebsd", "dragonfly", "netbsd", "openbsd"}
 
 #: A call, and the lines to blame: those of the call, or where its option was set.
 Seen = tuple[Call, Trail]
@@ -96,8 +98,9 @@ def port_zero(piece: Piece, around: Around) -> Iterator[Seen]:
     for call in piece.calls:
         if call.verb != "bind" or call.outcome != "ok" or call.port != 0:
             continue
-        trail = was_set(call.sock, "SO_REUSEADDR")
-        if trail is not None and (call.sock.kind.startswith("udp") or call.sock in connects):
+        trail, udp = was_set(call.sock, "SO_REUSEADDR"), call.sock.kind.startswith("udp")
+        hurts = {"linux"} if udp else _BSD if call.sock in connects else ()
+        if trail is not None and any(stack in around.stacks for stack in hurts):
             yield call, trail
 
 
@@ -136,7 +139,9 @@ def fixed(piece: Piece, around: Around) -> Iterator[Seen]:
             continue
         if sock.kind.startswith("udp") and (was_set(sock, "SO_REUSEADDR") or was_set(sock, "SO_REUSEPORT")) is not None:
             continue  # it is to be shared, as a protocol's own port is
-        if (sock.listening or sock.kind.startswith("udp")) and _written(call.port, call.places):
+        if not (sock.listening or sock.kind.startswith("udp")):
+            continue
+        if _written(call.port, call.places) or names_number(call.places, call.port):
             yield call, call.trail
 
 

@@ -39,6 +39,7 @@ def _loaded() -> dict[str, object]:
 
 
 _ASSIGNED = re.compile(rb"[ \t]+(?:\w+\.)?(\w+)[ \t]*(?::[^=\n]+)?=(?!=)")
+_DEFINED = re.compile(rb"def (\w+)")
 _WORDS = (b"platform", b"os.name", b"hasattr", b"WINDOWS", b"WIN32", b"POSIX", b"LINUX")
 _looked: set[str] = set()  # files
 _elsewhere: dict[str, list[str]] = {}
@@ -46,7 +47,10 @@ _MANY = 3_000  # files
 
 
 def _asking(file: str) -> set[str]:
-    """The attributes of a file that are assigned what has one of the words: of many files, so nothing is decoded."""
+    """The attributes of a file that are assigned, or the functions that do, what has one of the words.
+
+    Of many files, so nothing is decoded.
+    """
     try:
         data = Path(file).read_bytes()
     except OSError:  # in an archive
@@ -56,7 +60,9 @@ def _asking(file: str) -> set[str]:
         at = data.find(word)
         while at >= 0:
             assigned = _ASSIGNED.match(data, data.rfind(b"\n", 0, at) + 1)
-            if assigned is not None and assigned.end() <= at:
+            if assigned is None or assigned.end() > at:
+                assigned = _DEFINED.match(data, data.rfind(b"def ", 0, at))
+            if assigned is not None:
                 found.add(assigned[1].decode("ascii", "replace"))
             at = data.find(word, at + 1)
     return found

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import ast
 import os
+import re
 from collections.abc import Iterator, Sequence
 
 from .events import of_stdlib
-from .frames import Frame
+from .frames import Frame, given_to, parameters
 from .loaded import elsewhere, is_stdlib
 from .syntax import Code, Condition, Def, Definition, Scope, imported
 
@@ -88,16 +89,69 @@ def constructor(func: ast.expr, scope: Scope) -> tuple[Def, Scope] | None:
     return None
 
 
-def members(attr: str, scope: Scope, frames: Sequence[Frame]) -> Iterator[Definition]:
-    """What an attribute stands for, in the files of the trail; else in all that this process has loaded."""
+def members(value: ast.expr, attr: str, scope: Scope, frames: Sequence[Frame]) -> Iterator[Definition]:
+    """What an attribute stands for, where its class is from and in the files of the trail; else in what is loaded."""
     near = [frame.scope.code for frame in frames] if scope.at >= 0 else []
-    codes = [c for c in {id(c): c for c in (scope.code, *near)}.values() if not is_stdlib(c.file)]
+    all_codes = {id(c): c for c in (scope.code, *_from(value, scope), *near)}
+    codes = [c for c in all_codes.values() if not is_stdlib(c.file)]
     found = [it for code in codes for it in code.attributes(attr)]
     yield from found
     if not any(isinstance(it.value, ast.expr) for it in found):
         for code in elsewhere(attr):
             if code not in codes:
                 yield from code.attributes(attr)
+
+
+def _from(value: ast.expr, scope: Scope) -> Iterator[Code]:
+    """The module that an object's class is imported from: ``Made(…)``, or a name that was given that."""
+    while isinstance(value, ast.Call | ast.Attribute):
+        value = value.func if isinstance(value, ast.Call) else value.value
+    if isinstance(value, ast.Name):
+        for it in (*locals_of(value.id, scope), *scope.code.globals.get(value.id, ())):
+            made = it.value.func if isinstance(it.value, ast.Call) else None
+            named = scope.code.globals.get(made.id, ()) if isinstance(made, ast.Name) else (it,)
+            for origin in named:
+                if isinstance(origin.value, tuple) and (code := _foreign(origin.value[0])) is not None:
+                    yield code
+
+
+def table_of(value: ast.expr, scope: Scope) -> tuple[ast.expr, Scope]:
+    """The table that a name of a module stands for, and where; else the name itself."""
+    if isinstance(value, ast.Name) and not locals_of(value.id, scope):
+        match scope.code.globals.get(value.id, ()):
+            case [Definition(value=ast.Dict() as table, scope=where)]:
+                return table, where
+            case [Definition(value=(module, name))] if (code := _foreign(module)) is not None:
+                return table_of(ast.Name(name, ast.Load()), Scope(code))
+    return value, scope
+
+
+def passed(it: Definition, frames: Sequence[Frame]) -> Iterator[tuple[ast.expr, Scope]]:
+    """What an attribute is given by those who call the function that gives it a parameter: ``self.reuse = reuse``."""
+    function, name = it.scope.function, it.value.id if isinstance(it.value, ast.Name) else ""
+    if function is None or name not in parameters(function):
+        return
+    names = [function.name]
+    if function.name == "__init__":
+        steps = it.scope.code.steps(function.lineno)
+        names += [step.parent.name for step in steps if isinstance(step.parent, ast.ClassDef)][-1:]
+    codes = {frame.place.file: frame.scope.code for frame in frames if not is_stdlib(frame.place.file)}
+    for code in codes.values():
+        for call, scope in _calls_of(names, code):
+            if (given := given_to(call, function, name)) is not None:
+                yield given, scope
+
+
+def _calls_of(names: Sequence[str], code: Code) -> Iterator[tuple[ast.Call, Scope]]:
+    """The calls of functions by these names."""
+    pattern = re.compile(rf"\b(?:{'|'.join(map(re.escape, names))})\(")
+    for number, text in enumerate(code.lines, 1):
+        steps = code.steps(number) if pattern.search(text) else ()
+        function = next((step.parent for step in reversed(steps) if isinstance(step.parent, Def)), None)
+        for node in ast.walk(steps[-1].node) if steps else ():
+            if isinstance(node, ast.Call) and node.lineno == number:
+                if getattr(node.func, "attr", getattr(node.func, "id", "")) in names:
+                    yield node, Scope(code, function)
 
 
 def joined(module: str, name: str) -> str:

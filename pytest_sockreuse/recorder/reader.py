@@ -31,6 +31,13 @@ def names(trail: tuple[Place, ...], name: str) -> bool:
     return names(trail, name)
 
 
+def names_number(trail: tuple[Place, ...], number: int) -> bool:
+    """Whether the code of a trail gives a call this number, by a name that it has for it."""
+    from .conditions import names_number
+
+    return names_number(trail, number)
+
+
 def fate(trail: tuple[Place, ...], error: str) -> Fate:
     """What becomes of `error`, raised at the end of `trail`."""
     from .failures import fate

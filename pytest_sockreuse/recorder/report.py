@@ -53,6 +53,7 @@ def _finding(found: Finding, comparison: Comparison, test: Place | None) -> Reco
         **_at(found.places, test),
         "call": _call(found.call),
         "option": found.option,
+        "raises": found.missing,
         "here": found.here,
         "caught": found.caught,
         "outcomes": list(found.outcomes),
@@ -165,6 +166,8 @@ def text(found: Record) -> str:
     for part in found["there"]:
         alike.setdefault(tuple(part["outcomes"]), []).extend(part["platforms"])
     what = f"`{found['source'] or found['step']}`{option}{call}{_where(found)} "
+    if found["id"] == "dual-stack-default":  # another call fails
+        what = f"{found['call']}, after `{found['source']}`{_where(found)}, "
     parts = [f"on {_list([*map(_title, on)])} {{}}{_says(outcomes, found)}" for outcomes, on in alike.items()]
     caught = " (the code catches it)" if found["caught"] and not here else ""
     lines = ["; ".join(part.format(what if n == 0 else "") for n, part in enumerate(parts)) + here + caught]
@@ -178,7 +181,7 @@ def text(found: Record) -> str:
 
 def _says(outcomes: Sequence[str], found: Record) -> str:
     failures = " or ".join(outcome for outcome in outcomes if outcome != "ok")
-    failures = "AttributeError" if found["id"] == "missing-name" else failures
+    failures = found["raises"] or failures
     return f"would fail with {failures}" if failures else "would succeed"
 
 

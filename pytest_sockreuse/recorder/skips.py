@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
 from collections.abc import Callable, Iterator, Sequence
+from fnmatch import fnmatch
 from functools import lru_cache
+from pathlib import PurePath
 from typing import Any
 
+from ..dataclass import dataclass
 from . import lookup
 from .asker import Asker
+from .callees import differ
 from .conditions import imports, skips
 from .helpers import Helpers
 from .required import catches
 from .syntax import Code, Condition, Def, Definition, Scope, Step, conditions, imported, parsed, remembered
-from .values import Open
+from .values import Open, differs
 
+_DEEP = 3  # helpers that are followed, one from another
 _SET_UP = (
     "setUp",
     "setUpClass",
@@ -28,31 +34,86 @@ _SET_UP = (
 )
 
 
-@lru_cache(1024)
-def skipped(functions: tuple[Callable[..., Any], ...], classes: tuple[type, ...], here: str, there: str) -> bool | None:
-    """Whether a test that ran on the stack `here` would be skipped on the stack `there`; None where that is not known.
+#: Hooks that choose tests, or skip them.
+_HOOKS = (
+    "pytest_runtest_setup",
+    "pytest_runtest_call",
+    "pytest_pyfunc_call",
+    "pytest_ignore_collect",
+    "pytest_itemcollected",
+    "pytest_collection_modifyitems",
+    "pytest_generate_tests",
+)
+_MARKER = re.compile(
+    r"""(?:marker|markers)\(\s*(?:name\s*=\s*)?["'](\w+)|["'](\w+)["']\s+(?:not\s+)?in\s+\w+\.keywords"""
+)
 
-    `functions` are the test's own, which is the first, and those of its fixtures; `classes` those that it is in.
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A test: its own function, which is the first, and those of its fixtures, the classes that it is in, its marks.
+
+    `files` may have hooks for it: its module, and each conftest.py above.
     """
+
+    functions: tuple[Callable[..., Any], ...]
+    classes: tuple[type, ...] = ()
+    marks: frozenset[str] = frozenset()
+    files: tuple[str, ...] = ()
+
+
+@lru_cache(1024)
+def skipped(test: Subject, here: str, there: str) -> bool | None:
+    """Whether a test that ran on the stack `here` would be skipped on `there`; None where that is not known."""
     if here == there:
         return False
     asker = Asker(here, there, ())
     answers: list[bool | None] = []
-    for n, function in enumerate(functions):
+    for n, function in enumerate(test.functions):
         found = _definition(function)
         if found is not None:
             code, node = found
             if n == 0:
                 answers.append(_module(code, here, there))
-                answers += [_mark(mark, Scope(code), asker) for mark in node.decorator_list]
+            answers += [_mark(mark, Scope(code), asker) for mark in node.decorator_list]
             answers.append(_leaves(node.body, Scope(code, node), asker))
-    for class_ in classes:
+    for file in test.files:
+        if (whole := parsed(file)) is not None:
+            answers += list(_hooks(whole, test.marks, test.files[0], asker))
+    for class_ in test.classes:
         if (whole := imported(class_.__module__)) is not None and (
             body := _class(whole, class_.__qualname__)
         ) is not None:
             answers += [_mark(mark, Scope(whole), asker) for mark in body.decorator_list]
             answers += list(_body(body, whole, asker))
+    return _any(answers)
+
+
+def _any(answers: Sequence[bool | None]) -> bool | None:
     return True if True in answers else None if None in answers else False
+
+
+def _hooks(code: Code, marks: frozenset[str], file: str, asker: Asker) -> Iterator[bool | None]:
+    """Hooks that do otherwise there, but for tests with marks that this one has not; and what is not collected."""
+    for name in _HOOKS:
+        for it in code.globals.get(name, ()):
+            if isinstance(it.value, Def):
+                lines = code.lines[it.value.lineno - 1 : it.value.end_lineno]
+                wanted = {word for found in _MARKER.findall("".join(lines)) for word in found if word}
+                if (not wanted or wanted & marks) and asker.asks(it.value, code):
+                    yield None
+    for name in ("collect_ignore", "collect_ignore_glob"):
+        for it in code.globals.get(name, ()):
+            if isinstance(it.value, ast.expr) and _may_name(it.value, file):
+                if differ(it.conditions, asker) or differs(asker.ask(it.value, it.scope)):
+                    yield None
+
+
+def _may_name(value: ast.expr, file: str) -> bool:
+    """Whether a list of files may have this one, or its folder: by the names that stand in it, if there are any."""
+    names = [it.value for it in ast.walk(value) if isinstance(it, ast.Constant) and isinstance(it.value, str)]
+    parts = PurePath(file).parts
+    return not names or any(fnmatch(part, PurePath(name).name) for name in names for part in parts)
 
 
 @lru_cache(1024)
@@ -110,7 +171,7 @@ def _module(code: Code, here: str, there: str) -> bool | None:
             for it in code.globals.get(name, ())
             if isinstance(it.value, Def)
         ]
-    return True if True in answers else None if None in answers else False
+    return _any(answers)
 
 
 for _cache in (_class, _module):
@@ -122,7 +183,7 @@ def _body(class_: ast.ClassDef, code: Code, asker: Asker) -> Iterator[bool | Non
         match node:
             case ast.Assign(targets=[ast.Name(id="pytestmark")], value=value):
                 yield _mark(value, Scope(code), asker)
-            case ast.FunctionDef(name=name, body=body) if name in _SET_UP:
+            case ast.FunctionDef(name=name, body=body) | ast.AsyncFunctionDef(name=name, body=body) if name in _SET_UP:
                 yield _leaves(body, Scope(code, node), asker)
 
 
@@ -149,7 +210,7 @@ def _mark(mark: ast.expr, scope: Scope, asker: Asker, deep: int = 0) -> bool | N
     match mark:
         case ast.List(elts=elements) | ast.Tuple(elts=elements):
             answers = [_mark(element, scope, asker, deep) for element in elements]
-            return True if True in answers else None if None in answers else False
+            return _any(answers)
         case ast.Call(func=func, args=args, keywords=keywords):
             name = getattr(func, "attr", getattr(func, "id", ""))
             given = args or [keyword.value for keyword in keywords if keyword.arg in ("condition", "conditions")]
@@ -160,8 +221,15 @@ def _mark(mark: ast.expr, scope: Scope, asker: Asker, deep: int = 0) -> bool | N
                 return _condition(given[0], "nless" in name, scope, asker)
             if name == "parametrize":
                 inner = [node for node in ast.walk(mark) if isinstance(node, ast.Call) and node is not mark]
-                return None if any(_mark(node, scope, asker, 4) is not False for node in inner) else False
+                if any(_mark(node, scope, asker, 4) is not False for node in inner):
+                    return None
+            if asker.arguments(mark, scope):
+                return None
+            if deep < 4:
+                return _decorates(func, scope, asker)
         case ast.Name(id=name) if deep < 4:
+            if lookup.function(mark, scope) is not None:
+                return _decorates(mark, scope, asker)
             for it in scope.code.globals.get(name, ()):
                 if isinstance(it.value, ast.expr):
                     return _mark(it.value, it.scope, asker, deep + 1)
@@ -172,6 +240,21 @@ def _mark(mark: ast.expr, scope: Scope, asker: Asker, deep: int = 0) -> bool | N
             if code is not None and name in code.globals:
                 return _mark(ast.Name(name, ast.Load()), Scope(code), asker, deep + 1)
     return False
+
+
+def _decorates(func: ast.expr, scope: Scope, asker: Asker) -> bool | None:
+    """Whether a function that decorates, or makes a decorator, has marks that skip, or leaves the test itself."""
+    found = lookup.function(func, scope)
+    if found is None:
+        return False
+    inner = Scope(found[1].code, found[0])
+    answers = [_mark(node, inner, asker, 4) for node in ast.walk(found[0]) if isinstance(node, ast.Call)]
+    answers += [
+        _leaves(node.body, Scope(inner.code, node), asker)
+        for node in ast.walk(found[0])
+        if isinstance(node, Def) and node is not found[0]
+    ]
+    return _any(answers)
 
 
 def _condition(test: ast.expr, unless: bool, scope: Scope, asker: Asker) -> bool | None:
@@ -187,8 +270,8 @@ def _condition(test: ast.expr, unless: bool, scope: Scope, asker: Asker) -> bool
     return False if holds is None else holds != unless
 
 
-def _leaves(block: Sequence[ast.stmt], scope: Scope, asker: Asker) -> bool | None:
-    """Whether a block leaves the test there, where it did not here."""
+def _leaves(block: Sequence[ast.stmt], scope: Scope, asker: Asker, deep: int = 0) -> bool | None:
+    """Whether a block leaves the test there, where it did not here; helpers that it calls are followed."""
     answers: list[bool | None] = []
     for node in block:
         match node:
@@ -205,10 +288,22 @@ def _leaves(block: Sequence[ast.stmt], scope: Scope, asker: Asker) -> bool | Non
                         answers.append(_condition(made.test, True, scope, asker))
             case ast.Expr(value=call) if _requires(node, scope, asker):
                 answers.append(_condition(call, True, scope, asker))
-            case ast.Expr(value=ast.Call(args=[ast.Constant(value=str(module))]) as call):
-                if getattr(call.func, "attr", "") == "importorskip" and not imports(_import(module), asker.there):
-                    answers.append(True)
-    return True if True in answers else None if None in answers else False
+            case ast.Expr(value=ast.Call() as call) | ast.Assign(value=ast.Call() as call):
+                answers.append(_called(call, scope, asker, deep))
+    return _any(answers)
+
+
+def _called(call: ast.Call, scope: Scope, asker: Asker, deep: int) -> bool | None:
+    """Whether a call leaves the test there: of importorskip, or of a helper."""
+    match call.args:
+        case [ast.Constant(value=str(module)), *_] if getattr(call.func, "attr", "") == "importorskip":
+            return not imports(_import(module), asker.there)
+    found = lookup.function(call.func, scope) if deep < _DEEP else None
+    if found is None:
+        return False
+    if asker.arguments(call, scope) and skips(found[0].body):
+        return None
+    return _leaves(found[0].body, Scope(found[1].code, found[0]), asker, deep + 1)
 
 
 def _requires(node: ast.stmt, scope: Scope, asker: Asker) -> bool:

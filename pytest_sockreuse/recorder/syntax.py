@@ -18,7 +18,7 @@ from .required import REFUSES
 from .systems import MODULES
 
 Def = ast.FunctionDef | ast.AsyncFunctionDef
-_FILL = {"append", "add", "update", "extend", "setdefault", "insert", "pop", "remove", "discard", "clear"}
+FILL = {"append", "add", "update", "extend", "setdefault", "insert", "pop", "remove", "discard", "clear"}
 _MOST = 20  # definitions of one name that are looked at
 
 
@@ -128,8 +128,10 @@ class Code:
                 function = step.parent
             held += conditions(step, Scope(self, function))
         inside = isinstance(steps[-1].parent, ast.ClassDef) or function is None
-        if isinstance(statement, Def) and statement.name == name:
-            yield Definition(statement, Scope(self, function), tuple(held), line)
+        for n, step in enumerate(steps):  # all of it may stand on one line
+            if isinstance(step.node, Def) and step.node.name == name and step.node.lineno == line:
+                within = [it for outer in steps[: n + 1] for it in conditions(outer, Scope(self))]
+                yield Definition(step.node, Scope(self), tuple(within), line)
         for target, value in _assigned(statement):
             if (isinstance(target, ast.Attribute) and target.attr == name) or (
                 inside and isinstance(target, ast.Name) and target.id == name
@@ -216,7 +218,7 @@ def _collect(
                 for alias in names:
                     add(alias.asname or alias.name, (_module(node, scope.code.file), alias.name), node.lineno)
             case ast.Expr(value=ast.Call(func=ast.Attribute(value=ast.Name(id=name), attr=attr)) as call) if (
-                attr in _FILL
+                attr in FILL
             ):
                 add(name, call, node.lineno)
             case _:
@@ -255,15 +257,17 @@ def conditions(step: Step, scope: Scope) -> list[Condition]:
             return [Condition(there, step.field == "orelse", scope)]
         case ast.Match(subject=subject, cases=cases):
             before = [
-                Condition(_matches(subject, case.pattern), False, scope) for case in cases[: step.at] if not case.guard
+                Condition(pattern_as_test(subject, case.pattern), False, scope)
+                for case in cases[: step.at]
+                if not case.guard
             ]
             pattern = cases[step.at].pattern
             anything = isinstance(pattern, ast.MatchAs) and pattern.pattern is None
-            return before if anything else [*before, Condition(_matches(subject, pattern), True, scope)]
+            return before if anything else [*before, Condition(pattern_as_test(subject, pattern), True, scope)]
     return []
 
 
-def _matches(subject: ast.expr, pattern: ast.pattern) -> ast.expr:
+def pattern_as_test(subject: ast.expr, pattern: ast.pattern) -> ast.expr:
     """A pattern of texts as a comparison; any other as one with what nobody knows."""
     options = pattern.patterns if isinstance(pattern, ast.MatchOr) else [pattern]
     values = [option.value for option in options if isinstance(option, ast.MatchValue)]

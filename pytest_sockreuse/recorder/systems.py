@@ -23,7 +23,24 @@ _LINUX = ("linux", "gvisor")
 _BSD = ("macos", "freebsd", "dragonfly", "netbsd", "openbsd")
 
 #: The question that a dotted name asks: its place in `SYSTEMS`.
-QUESTIONS = {"os.name": 0, "sys.platform": 1, "platform.system()": 2, "os.uname().sysname": 2, "os.uname()[0]": 2}
+QUESTIONS = {
+    "os.name": 0,
+    "sys.platform": 1,
+    **dict.fromkeys(("platform.system()", "platform.uname().system", "platform.uname()[0]"), 2),
+    **dict.fromkeys(("os.uname().sysname", "os.uname()[0]"), 2),
+}
+#: What is one thing on Windows and another elsewhere, in the order elsewhere, Windows.
+BY_NT: dict[str, tuple[object, object]] = {
+    **dict.fromkeys(("os.sep", "os.path.sep"), ("/", "\\")),
+    **dict.fromkeys(("os.altsep", "os.path.altsep"), (None, "/")),
+    **dict.fromkeys(("os.pathsep", "os.path.pathsep"), (":", ";")),
+    "os.linesep": ("\n", "\r\n"),
+}
+#: Questions for the system of which the answer is not known there.
+UNREAD = {
+    *(f"platform.{name}()" for name in ("platform", "release", "version", "uname", "win32_ver", "mac_ver", "libc_ver")),
+    *("os.uname()", "sys.getwindowsversion()", "sysconfig.get_platform()"),
+}
 
 #: Names that a module has on some systems only; of one that is not here nothing is known.
 HAS: dict[str, tuple[str, ...]] = {
