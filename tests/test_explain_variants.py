@@ -22,6 +22,7 @@ from pytest_sockreuse.live.holders import Holder
 from pytest_sockreuse.platforms import current
 from pytest_sockreuse.ports import Ports
 
+_LEFT = (("ESTABLISHED", 5), ("TIME_WAIT", 0))
 HERE = ("127.0.0.1", 8080)
 
 
@@ -205,6 +206,17 @@ def test_nothing_taken_is_nothing_to_relieve(port_range: Callable[[int, int], No
     status, out = asked("--range", capsys=capsys)
     assert status == 0
     assert "a port is left" in out and "relief" not in out
+
+
+def test_processes_that_are_not_seen_are_said_to_be_so() -> None:
+    here = ("127.0.0.1", 40000)
+    seats = [Seat(socket.AF_INET, here, ("127.0.0.1", 9), state, inode, ()) for state, inode in _LEFT]
+    found = Census(40000, 40009, frozenset(), seats)
+    assert exhaustion.processes(found) == {
+        "processes that cannot be seen": 1,
+        "no process, or none that can be seen": 1,
+    }
+    assert exhaustion.unseen(found) == ["the processes of 1 port: ask as root"]
 
 
 def test_processes_with_equally_many_ports_are_all_named() -> None:

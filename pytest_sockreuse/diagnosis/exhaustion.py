@@ -24,6 +24,7 @@ _DEAD = ("TIME_WAIT", "FIN_WAIT2")
 _NO_PORT = "IP_BIND_ADDRESS_NO_PORT"
 _RANK = {"TIME_WAIT": 0, "FIN_WAIT2": 1, "BOUND": 3, "LISTEN": 4}  # of connections 2
 _TOP = 3  # destinations and processes that are named
+_HIDDEN = -1  # as a process
 _NAMED = 20  # of each, in JSON
 _SHARE = 0.1  # of the range: what has less is not what to relieve it of
 
@@ -72,11 +73,17 @@ def destinations(found: Census) -> Counter[Address]:
 
 def processes(found: Census) -> Counter[str]:
     """How many ports each process has."""
-    owned = {(pid, seat.local[1]) for seat in found.seats for pid in (seat.pids or (0,))}
+    owned = {(pid, seat.local[1]) for seat in found.seats for pid in (seat.pids or (_HIDDEN if seat.inode else 0,))}
     counts = sorted(Counter(pid for pid, _ in owned).items(), key=lambda it: (-it[1], it[0]))
-    names = {pid: str(Process(pid)) for pid, _ in counts[:_NAMED]}
-    names[0] = "no process, or none that can be seen"
+    names = {pid: str(Process(pid)) for pid, _ in counts[:_NAMED] if pid > 0}
+    names |= {0: "no process, or none that can be seen", _HIDDEN: "processes that cannot be seen"}
     return Counter({names.get(pid, f"pid {pid}"): n for pid, n in counts})
+
+
+def unseen(found: Census) -> list[str]:
+    """What this user cannot see."""
+    ports = {seat.local[1] for seat in found.seats if seat.inode and not seat.pids}
+    return [f"the processes of {_ports(len(ports))}: ask as root"] if ports else []
 
 
 def _most(counts: Counter[Any]) -> list[tuple[Any, int]]:

@@ -31,11 +31,13 @@ def of_range(protocol: str, as_json: bool) -> int:
     found = census(protocol)
     reliefs, left = exhaustion.of_range(found, protocol, current(), dict(changed_settings(current())))
     if as_json:
-        print(json.dumps({"protocol": protocol, "ok": left, **exhaustion.to_json(found), "reliefs": reliefs}))
+        told = {"reliefs": reliefs, "unseen": exhaustion.unseen(found)}
+        print(json.dumps({"protocol": protocol, "ok": left, **exhaustion.to_json(found), **told}))
     else:
         rows = [*exhaustion.rows(found)]
         if current().stack == "linux" and "net.ipv4.ip_local_port_range" not in knobs("linux"):
             rows.append(("unseen", "the range itself, without /proc: this one is IANA's"))
+        rows += [("unseen", what) for what in exhaustion.unseen(found)]
         rows += [("answer", "a port is left" if left else "no port is left")]
         print(text([*rows, *(("relief", relief) for relief in reliefs)], _width()))
     return 0 if left else 1
