@@ -11,7 +11,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -165,12 +165,22 @@ def named(name: str) -> Platform:
     raise _unknown(name)
 
 
+#: What Python and others call systems.
+_ALSO = {"darwin": "macos", "mac": "macos", "osx": "macos", "win32": "windows"}
+
+
 def _unknown(name: str, labels: Iterable[str] = ()) -> PlatformError:
     names = [p.name for p in known()]
-    close = nearest(name, [*names, *labels], 3, 0.4)
+    close = nearest(_ALSO.get(name, name), [*names, *labels], 3, 0.4)
     hint = f"perhaps {' or '.join(close)}; " if close else ""
     more = f"; labels of CI are {', '.join(labels)}" if labels else ""
-    return PlatformError(f"no platform {name!r}: {hint}known are {', '.join(names)}{more}")
+    spans = (_span([it for it in names if it.startswith(f"{stack}-")]) for stack in registry())
+    return PlatformError(f"no platform {name!r}: {hint}known are {', '.join(spans)}{more}")
+
+
+def _span(names: Sequence[str]) -> str:
+    """The names of a system, of very many the first and the last."""
+    return f"{names[0]} to {names[-1]}" if len(names) > 9 else ", ".join(names)
 
 
 def labels() -> dict[str, Platform]:

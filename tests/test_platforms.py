@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from pytest_sockreuse import platforms
 from pytest_sockreuse.data import DataError
-from pytest_sockreuse.platforms import Platform, PlatformError, Span, asked_for, named, registry, version
+from pytest_sockreuse.platforms import Platform, PlatformError, Span, asked_for, known, named, registry, version
 
 PROPERTY = settings(derandomize=True, deadline=None, database=None, max_examples=200)
 
@@ -225,6 +225,9 @@ def test_every_known_platform_is_found_by_its_name() -> None:
         ("freebsd14", "freebsd-14"),
         ("gvisor-20240730x", "gvisor-20240729"),
         ("linux", "linux-"),
+        ("darwin", "perhaps macos-"),
+        ("osx", "perhaps macos-"),
+        ("win32", "perhaps windows-"),
         ("linux-", "linux-"),
         ("", "known are"),
         ("plan9-4", "known are"),
@@ -269,6 +272,13 @@ def test_the_images_that_are_measured_can_be_asked_for() -> None:
 def test_an_unknown_label_gets_the_nearest(name: str, near: str) -> None:
     with pytest.raises(PlatformError, match=f"^no platform '{name}': perhaps .*{near}.*; known are "):
         asked_for(name)
+
+
+def test_of_very_many_names_the_first_and_the_last_are_told() -> None:
+    with pytest.raises(PlatformError) as told:
+        named("plan9")
+    names = [it.name for it in known() if it.stack == "linux"]
+    assert f"known are {names[0]} to {names[-1]}, gvisor-" in str(told.value)
 
 
 def test_a_label_of_no_version_is_a_mistake_in_the_data(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
