@@ -149,7 +149,8 @@ def _v6only(family: int) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What each call would come to, and how that is `known`: by the ``model``, ``tried``, or by what is ``seen``."""
+    """What each call would come to, and how that is `known`: by the ``model``, ``tried``, by what is ``seen``, by
+    ``routes``."""
 
     asked: Asked
     outcomes: Mapping[str, str]
@@ -172,6 +173,7 @@ class Answer:
         known = {
             "tried": "tried here",
             "seen": "by the sockets that can be seen",
+            "routes": "by the routes of this system",
             "model": f"by the model of {current()}",
         }
         yield "answer", f"{said} ({known[self.known]})"
@@ -226,6 +228,7 @@ def answer(asked: Asked, there: Sequence[Holder]) -> Answer:
         return Answer(asked, outcomes, known, Explanation(sight, Diagnosis(), ()))
     failing = replace(asked, verb=failed, errno=outcomes[failed].partition("|")[0])
     if asked.foreign and failing.errno in _MEANS:
+        known = known if failing.errno == "ECONNREFUSED" else "routes"
         means = f"{_MEANS[failing.errno]} {shown(asked.foreign)}"
         return Answer(asked, outcomes, known, Explanation(sight, Diagnosis(), (means,)))
     if not asked.local[1]:
