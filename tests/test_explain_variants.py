@@ -19,6 +19,7 @@ from pytest_sockreuse.endings import time_wait
 from pytest_sockreuse.live import netlink
 from pytest_sockreuse.live.census import Census, Seat
 from pytest_sockreuse.live.holders import Holder
+from pytest_sockreuse.live.processes import Process
 from pytest_sockreuse.platforms import current
 from pytest_sockreuse.ports import Ports
 
@@ -57,6 +58,11 @@ def test_a_side_that_has_closed_is_not_asked_to(state: str) -> None:
     said = fixes(held(state, 50001))
     assert "read what it was sent, or end it" in said
     assert "close its connection" not in said
+
+
+def test_a_port_that_is_held_for_a_command_is_told_as_that() -> None:
+    placeholder = Holder("tcp", socket.AF_INET, HERE, None, "BOUND", (Process(7, called="sockreuse"),))
+    assert "sockreuse (pid 7) has the port for the command that it runs (`hold --release` lets go" in fixes(placeholder)
 
 
 @linux_only

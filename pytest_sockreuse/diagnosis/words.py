@@ -41,6 +41,7 @@ _PROXIES = {
     "wslrelay": ("a program inside WSL", "wsl ss -ltnp"),
     "systemd": ("a socket unit", "systemctl list-sockets --all"),
     "launchd": ("a launchd job", "launchctl list"),
+    "sockreuse": ("the command that it runs (`hold --release` lets go of it)", "ps -o args= -p {pid}"),
     "kubectl": ("a port-forward to a cluster", "ps -o args= -p {pid}"),
     "ssh": ("a tunnel", "ps -o args= -p {pid}"),
     "socat": ("whatever it relays to", "ps -o args= -p {pid}"),
