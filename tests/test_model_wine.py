@@ -67,6 +67,13 @@ def test_what_was_seen_on_wine_8(text: str, expected: dict[str, str]) -> None:
     assert outcomes(text) == expected
 
 
+def test_an_address_of_loopback_that_nobody_added_is_no_source() -> None:
+    text = "L = tcp4()\nL.bind(0.0.0.0:P)\nL.listen()\nC = tcp4()\nC.connect(127.0.0.2:P)\nC.name()\n"
+    plain, given = (predict(parse(above + text), named("wine-8.0")).texts for above in ("", "address 127.0.0.2\n"))
+    assert plain[-1].startswith("127.0.0.1:")
+    assert given == plain
+
+
 def test_a_listener_that_closes_leaves_its_address_to_the_next() -> None:
     text = "A = tcp4()\nA.bind(127.0.0.1:P)\nA.listen()\nC = tcp4()\nC.connect(127.0.0.1:P)\nS = A.accept()\n"
     again = "B = tcp4()\nB.bind(127.0.0.1:P)\nB.listen()\n"

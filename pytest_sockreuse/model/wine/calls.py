@@ -13,6 +13,7 @@ from ...platforms import Platform, known
 from ...scenario import Option
 from ..clause import Book, Declared, Errno, TimeUp, Unknown
 from ..linux import calls as linux
+from ..linux.address import kind_of
 from ..linux.state import Machine
 from ..ports import Value
 from ..sock import CLOSE, LISTEN, Sock
@@ -152,6 +153,8 @@ class Wine(linux.Linux):
     shared = LAST_HANDLE
 
     def begin(self, m: Machine) -> State:
+        # What is loopback's is local already: nobody gives it to a device for Wine.
+        m.addresses = frozenset(address for address in m.addresses if kind_of(address) != "loopback")
         return State()
 
     def socket(self, m: Machine, proto: str, family: int, user: str) -> Sock:
