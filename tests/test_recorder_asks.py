@@ -8,6 +8,7 @@ conftest.py leaves this file out where it is not Linux: a mark would say that it
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import dataclasses
 import functools
 import os
@@ -91,6 +92,33 @@ def by_uname(sock: socket.socket) -> None:
         share(sock)
 
 
+def by_a_name_that_sys_has(sock: socket.socket) -> None:
+    try:
+        sys.getwindowsversion()
+    except AttributeError:
+        share(sock)
+
+
+def by_a_module_that_is_there(sock: socket.socket) -> None:
+    try:
+        import msvcrt  # noqa: F401
+    except ImportError:
+        pass
+    else:
+        return
+    share(sock)
+
+
+def by_the_environment(sock: socket.socket) -> None:
+    if os.environ.get("OS") != "Windows_NT":
+        share(sock)
+
+
+def by_ctypes(sock: socket.socket) -> None:
+    if not hasattr(ctypes, "windll"):
+        share(sock)
+
+
 def by_a_table_of_functions(sock: socket.socket) -> None:
     {"posix": share, "nt": nothing}[os.name](sock)
 
@@ -105,6 +133,7 @@ def by_a_function_that_was_chosen(sock: socket.socket) -> None:
     [
         by_a_helper_that_tries, by_a_helper_that_imports, by_names_in_a_loop, in_a_comprehension,
         by_the_platforms_whole_name, by_uname, by_a_table_of_functions, by_a_function_that_was_chosen,
+        by_a_name_that_sys_has, by_a_module_that_is_there, by_the_environment, by_ctypes,
     ],
 )  # fmt: skip
 def test_an_option_that_is_not_set_there(setter: Callable[[Any], None], socket_recording: Recording) -> None:
@@ -190,6 +219,16 @@ class Polite(Server):
         super().__init__(port, os.sep == "/")
 
 
+class Optional(Server):
+    def __init__(self, port: int, **options: bool) -> None:
+        super().__init__(port)
+        self.options = options
+
+    def share(self, sock: socket.socket) -> None:
+        if self.options.get("reuse", True):
+            sock.setsockopt(*REUSEADDR)
+
+
 class Silent(Server):
     def share(self, sock: socket.socket) -> None:
         pass
@@ -219,6 +258,8 @@ def test_given_to_an_object_before(held_port: Lease, socket_recording: Recording
     server.start()
     polite = Polite(held_port.port)
     polite.start()
+    optional = Optional(held_port.port, reuse=not WINDOWS)
+    optional.start()
     assert not stacks(socket_recording)
 
 

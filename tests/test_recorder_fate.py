@@ -15,7 +15,7 @@ import errno
 import socket
 import threading
 import unittest
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 
 import pytest
 from recording import LOCAL, stacks
@@ -43,8 +43,26 @@ def quiet() -> Iterator[None]:
         pass
 
 
+class Ignoring:
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> bool:
+        return kind is not None and issubclass(kind, OSError)
+
+
+IGNORED = contextlib.suppress(OSError)
+
+
 def set_it(sock: socket.socket) -> None:
     sock.setsockopt(socket.IPPROTO_IP, NO_PORT, 1)
+
+
+def in_a_group(sock: socket.socket) -> None:
+    try:
+        set_it(sock)
+    except* OSError:
+        pass
 
 
 def test_contexts_of_ones_own(socket_recording: Recording) -> None:
@@ -53,6 +71,14 @@ def test_contexts_of_ones_own(socket_recording: Recording) -> None:
             set_it(sock)
         with quiet():
             set_it(sock)
+        with Ignoring():
+            set_it(sock)
+        with IGNORED:
+            set_it(sock)
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(contextlib.suppress(OSError))
+            set_it(sock)
+        in_a_group(sock)
         sock.bind(LOCAL)
     assert not socket_recording.findings
 
@@ -86,6 +112,16 @@ def one_of_two(sock: socket.socket, address: tuple[str, int]) -> None:
             raise
 
 
+def the_next_one(sock: socket.socket, address: tuple[str, int]) -> None:
+    for number in (address[1], 0):
+        try:
+            sock.bind((address[0], number))
+        except OSError:
+            continue
+        return
+    raise RuntimeError("no port is free")
+
+
 def looked_at(sock: socket.socket, address: tuple[str, int]) -> None:
     with pytest.raises(OSError) as info:
         sock.bind(address)
@@ -114,7 +150,7 @@ def looked_at_by_unittest(sock: socket.socket, address: tuple[str, int]) -> None
 @pytest.mark.parametrize(
     ("refused", "told"),
     [
-        (either, set()), (by_call, set()), (one_of_two, set()), (looked_at, {"windows"}),
+        (either, set()), (by_call, set()), (one_of_two, set()), (the_next_one, set()), (looked_at, {"windows"}),
         (looked_at_in_the_handler, {"windows"}), (looked_at_by_message, {"windows"}),
         (looked_at_by_unittest, {"windows"}),
     ],
@@ -194,3 +230,38 @@ def test_nobody_catches_it(
     connect(listener.getsockname()[1])
     assert "windows" in stacks(socket_recording)
     assert not any(found.caught for found in socket_recording.findings)
+
+
+# --- tasks ------------------------------------------------------------------------------------------------------------
+
+
+async def waited_for(sock: socket.socket) -> None:
+    set_it(sock)
+
+
+async def gathered(sock: socket.socket) -> None:
+    set_it(sock)
+
+
+async def left_alone(sock: socket.socket) -> None:
+    set_it(sock)
+
+
+async def tasks_that_may_fail(sock: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        await asyncio.wait_for(waited_for(sock), 10)
+    await asyncio.gather(gathered(sock), return_exceptions=True)
+
+
+async def a_task_that_may_not(sock: socket.socket) -> None:
+    await asyncio.gather(left_alone(sock))
+
+
+@pytest.mark.parametrize(("start", "told"), [(tasks_that_may_fail, False), (a_task_that_may_not, True)])
+def test_a_task(
+    start: Callable[[socket.socket], Coroutine[None, None, None]], told: bool, socket_recording: Recording
+) -> None:
+    with socket.socket() as sock:
+        asyncio.run(start(sock))
+        sock.bind(LOCAL)
+    assert any(not found.caught for found in socket_recording.findings) == told

@@ -263,7 +263,8 @@ class Asker(Systems):
         """A name of a module; None where nothing says what it is."""
         definitions = code.globals.get(name)
         if not definitions:
-            return None
+            whole = (imported(it.value[0]) for it in code.globals.get("*", ()) if isinstance(it.value, tuple))
+            return next((self._global(name, it) for it in whole if it is not None and name in it.globals), None)
         if any(it is other for it in definitions for other in self._under) or len(self._under) > _DEEP:
             return SAME
         self._under.append(definitions[0])

@@ -288,7 +288,7 @@ class Comparer:
             default, trail = "IPV6_V6ONLY", piece.calls[difference.listener].trail
         missing = self._missing(option, trail, platform) if option else ""
         ends = [
-            fate(places(call.trail if default else trail), missing or error)
+            fate(places(call.trail if default else trail), missing or error, call.outcome == "ok")
             for error in difference.outcomes
             if error != "ok"
         ]
@@ -297,7 +297,7 @@ class Comparer:
                 return None
             end = next((end for end in ends if end.handler is None), ends[0] if ends else NOBODY)
         else:
-            end = fate(places(trail), call.outcome)
+            end = fate(places(trail), call.outcome, lasts=False)
             alike = (end.handler is not None or end.told) and bool(ends) and all(map(end.is_as, ends))
             if alike and "ok" not in difference.outcomes and piece.ephemeral is None:
                 return None  # but who uses up a range of ports asks for just this error

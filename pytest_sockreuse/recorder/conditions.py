@@ -124,7 +124,7 @@ class _Reading:
                 case ast.If(test=test, body=body, orelse=other):
                     self.branch(test, body, other, frame, here, deep)
                 case ast.Try(body=body, handlers=handlers) if (there := there_are(node)) is not None:
-                    self.branch(there, body, handlers[0].body, frame, here, deep)
+                    self.branch(there, [*body, *node.orelse], handlers[0].body, frame, here, deep)
                 case ast.Try(body=body, orelse=other, finalbody=last):
                     self.before([*body, *other, *last], frame, here, deep)
                 case ast.With(body=body) | ast.AsyncWith(body=body):

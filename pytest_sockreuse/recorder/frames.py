@@ -38,10 +38,14 @@ def keyword(call: ast.Call, name: str) -> ast.expr | None:
     return next((one.value for one in call.keywords if one.arg == name), None)
 
 
+def call_name(call: ast.Call) -> str:
+    """The name of what is called."""
+    return call.func.attr if isinstance(call.func, ast.Attribute) else str(getattr(call.func, "id", ""))
+
+
 def calls(call: ast.Call, function: Def) -> bool:
     """Whether a call is of this function, by its name."""
-    called = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
-    return called == function.name or function.name == "__init__"
+    return call_name(call) == function.name or function.name == "__init__"
 
 
 def given_to(call: ast.Call, function: Def, name: str) -> ast.expr | None:

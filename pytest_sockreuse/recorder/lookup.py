@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from .events import of_stdlib
-from .frames import Frame, given_to, parameters
+from .frames import Frame, call_name, given_to, parameters
 from .loaded import elsewhere, is_stdlib
 from .syntax import Code, Condition, Def, Definition, Scope, imported
 
@@ -55,10 +55,10 @@ def function(func: ast.expr, scope: Scope) -> tuple[Def, Scope] | None:
 
 def definition(func: ast.expr, scope: Scope) -> Definition | None:
     """Where a function is defined that a name stands for."""
-    return next((it for it in _named(func, scope) if isinstance(it.value, Def)), None)
+    return next((it for it in named(func, scope) if isinstance(it.value, Def)), None)
 
 
-def _named(func: ast.expr, scope: Scope) -> Iterator[Definition]:
+def named(func: ast.expr, scope: Scope) -> Iterator[Definition]:
     """What the name of a function or class stands for, here or in the module that it is imported from.
 
     The standard library's are not read: of its calls the trail tells.
@@ -82,7 +82,7 @@ def _foreign(module: str) -> Code | None:
 
 def constructor(func: ast.expr, scope: Scope) -> tuple[Def, Scope] | None:
     """What makes an object of the class that a name stands for, where it says so itself."""
-    for it in _named(func, scope):
+    for it in named(func, scope):
         if isinstance(it.value, ast.ClassDef):
             found = [node for node in it.value.body if isinstance(node, Def) and node.name == "__init__"]
             return (found[0], it.scope) if found else None
@@ -129,7 +129,10 @@ def table_of(value: ast.expr, scope: Scope) -> tuple[ast.expr, Scope]:
 def passed(it: Definition, frames: Sequence[Frame]) -> Iterator[tuple[ast.expr, Scope]]:
     """What an attribute is given by those who call the function that gives it a parameter: ``self.reuse = reuse``."""
     function, name = it.scope.function, it.value.id if isinstance(it.value, ast.Name) else ""
-    if function is None or name not in parameters(function):
+    if function is None:
+        return
+    rest = function.args.kwarg is not None and function.args.kwarg.arg == name
+    if not rest and name not in parameters(function):
         return
     names = [function.name]
     if function.name == "__init__":
@@ -137,12 +140,14 @@ def passed(it: Definition, frames: Sequence[Frame]) -> Iterator[tuple[ast.expr, 
         names += [step.parent.name for step in steps if isinstance(step.parent, ast.ClassDef)][-1:]
     codes = {frame.place.file: frame.scope.code for frame in frames if not is_stdlib(frame.place.file)}
     for code in codes.values():
-        for call, scope in _calls_of(names, code):
-            if (given := given_to(call, function, name)) is not None:
+        for call, scope in calls_of(names, code):
+            if rest:
+                yield from ((it.value, scope) for it in call.keywords if it.arg not in parameters(function))
+            elif (given := given_to(call, function, name)) is not None:
                 yield given, scope
 
 
-def _calls_of(names: Sequence[str], code: Code) -> Iterator[tuple[ast.Call, Scope]]:
+def calls_of(names: Sequence[str], code: Code) -> Iterator[tuple[ast.Call, Scope]]:
     """The calls of functions by these names."""
     pattern = re.compile(rf"\b(?:{'|'.join(map(re.escape, names))})\(")
     for number, text in enumerate(code.lines, 1):
@@ -150,7 +155,7 @@ def _calls_of(names: Sequence[str], code: Code) -> Iterator[tuple[ast.Call, Scop
         function = next((step.parent for step in reversed(steps) if isinstance(step.parent, Def)), None)
         for node in ast.walk(steps[-1].node) if steps else ():
             if isinstance(node, ast.Call) and node.lineno == number:
-                if getattr(node.func, "attr", getattr(node.func, "id", "")) in names:
+                if call_name(node) in names:
                     yield node, Scope(code, function)
 
 

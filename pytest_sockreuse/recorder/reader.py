@@ -38,11 +38,11 @@ def names_number(trail: tuple[Place, ...], number: int) -> bool:
     return names_number(trail, number)
 
 
-def fate(trail: tuple[Place, ...], error: str) -> Fate:
-    """What becomes of `error`, raised at the end of `trail`."""
+def fate(trail: tuple[Place, ...], error: str, lasts: bool = True) -> Fate:
+    """What becomes of `error`, raised at the end of `trail`; `lasts`: who tries again meets it again."""
     from .failures import fate
 
-    return fate(trail, error)
+    return fate(trail, error, lasts)
 
 
 class Memory:

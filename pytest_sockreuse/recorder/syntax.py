@@ -15,7 +15,7 @@ from functools import cached_property, lru_cache
 from ..dataclass import dataclass
 from .locations import Place, source
 from .required import REFUSES
-from .systems import MODULES
+from .systems import HAS, MODULES
 
 Def = ast.FunctionDef | ast.AsyncFunctionDef
 FILL = {"append", "add", "update", "extend", "setdefault", "insert", "pop", "remove", "discard", "clear"}
@@ -300,9 +300,9 @@ def there_are(node: ast.Try) -> ast.expr | None:
                 tests += [_has("sys.modules", alias.name) for alias in names if alias.name in MODULES]
             case ast.ImportFrom(module=str(module)) if module in MODULES:
                 tests.append(_has("sys.modules", module))
-            case ast.Attribute(value=ast.Name(id="socket" | "os" | "select" | "signal" as module), attr=name) if name[
-                :1
-            ].isupper():
+            case ast.Attribute(
+                value=ast.Name(id="socket" | "os" | "select" | "signal" | "sys" as module), attr=name
+            ) if name[:1].isupper() or f"{module}.{name}" in HAS:
                 tests.append(_has(module, name))
             case ast.Call(func=ast.Attribute(attr="require") | ast.Name(id="require")):
                 tests.append(inner)

@@ -99,7 +99,10 @@ HAS: dict[str, tuple[str, ...]] = {
     "signal.CTRL_C_EVENT": NT,
     "sys.getwindowsversion": NT,
     "asyncio.ProactorEventLoop": NT,
+    "asyncio.WindowsProactorEventLoopPolicy": NT,
     "asyncio.WindowsSelectorEventLoopPolicy": NT,
+    "ctypes.WinDLL": NT,
+    "ctypes.windll": NT,
 }
 #: Modules that some systems do not have: what imports one at its top is not there.
 MODULES = {
