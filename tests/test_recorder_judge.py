@@ -534,7 +534,7 @@ def test_sockets_that_cannot_be_watched_are_said_and_fail_nothing(project: pytes
     recorded.stdout.fnmatch_lines([f"sockreuse: nothing is recorded: the sockets of {whose} cannot be watched; run *"])
     explained = project.runpytest_subprocess("test_served.py", "--sockreuse-explain")
     explained.assert_outcomes(passed=1)
-    explained.stdout.fnmatch_lines([f"sockreuse: not explained: *accept of the sockets of {whose} cannot be watched*"])
+    explained.stdout.fnmatch_lines([f"sockreuse: not explained: *accept*of the sockets of {whose} cannot be watched*"])
     judged = project.runpytest_subprocess("test_served.py", "--sockreuse-record", "--sockreuse-record-fail")
     assert judged.ret == pytest.ExitCode.USAGE_ERROR
     judged.stderr.fnmatch_lines(
