@@ -87,6 +87,15 @@ MORE = {
         ("clause: does not account",),
         root=True,
     ),
+    "scope-of-another-address": Kind(
+        """
+        def test_it():
+            other = server("::1", family=socket.AF_INET6)
+            socket.socket(socket.AF_INET6).bind(("::1", other.getsockname()[1], 0, 1))
+        """,
+        ("held by: LISTEN at [::1]:", "clause: (bind-conflict)"),
+        ("call: SO_BINDTODEVICE",),
+    ),
     "connect-without-ipv6": Kind(
         """
         def test_it(sockreuse_netns):

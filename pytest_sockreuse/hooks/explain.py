@@ -21,7 +21,7 @@ from typing import Any
 import pytest
 
 from ..diagnosis import Asked
-from ..diagnosis.question import changed_settings, is_local, too_low
+from ..diagnosis.question import changed_settings, is_local, is_scoped, too_low
 from ..diagnosis.sight import Sight, here, look
 from ..diagnosis.words import text
 from ..live import placeholder, port_blocks
@@ -248,13 +248,12 @@ def _asked(error: OSError, sock: socket.socket, verb: str, address: Any) -> Aske
         return None
     if (error.errno == errno.EACCES and verb != "bind") or (error.errno == errno.ENOBUFS and sys.platform != "win32"):
         return None
-    foreign, interface = None, device(sock)
-    if verb != "listen" and not interface:
-        interface = _zone(address)
+    foreign = None
     if verb == "bind":
         local = (_literal(address[0], sock), address[1])
     elif verb in ("connect", "send"):
         foreign = (_literal(address[0], sock), address[1])
+    interface = device(sock) or (_zone(address) if verb != "listen" and is_scoped((foreign or local)[0]) else "")
     platform = current()
     low = error.errno == errno.EACCES and too_low(local[1], None, platform)
     elsewhere = verb == "bind" and error.errno == errno.EADDRNOTAVAIL and not is_local(local[0], interface)
