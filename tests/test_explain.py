@@ -243,6 +243,12 @@ def test_only_so_many_failures_are_looked_into(run: Run) -> None:
     assert other["held by"] == ["not looked into: more than 50 calls of this test failed so"]
 
 
+def test_a_call_that_no_socket_here_has_is_not_missed(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(explain, "_SENDS", ("sendnothing",))
+    monkeypatch.setattr(explain, "_VERBS", ("bind", "sendnothing"))
+    assert "cannot be watched" not in str(run("def test_it(): pass").stdout)
+
+
 def test_nothing_is_wrapped_unless_it_is_asked_for(run: Run) -> None:
     code = """
         import socket, sys

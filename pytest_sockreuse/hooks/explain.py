@@ -72,8 +72,9 @@ class Explainer:
         self._how: dict[int, str] = {}  # by inode: bind, accept or connect
         self._class: Any = socket.socket
         self._wrapped: dict[str, tuple[Any, Any]] = {}  # what is there now, and what was before
-        self._unwatched = [verb for verb in _VERBS if not hasattr(self._class, verb)]  # as eventlet's class has it
-        for verb in _VERBS:
+        verbs = [verb for verb in _VERBS if verb not in _SENDS or hasattr(socket.SocketType, verb)]  # Windows lacks one
+        self._unwatched = [verb for verb in verbs if not hasattr(self._class, verb)]  # as eventlet's class has it
+        for verb in verbs:
             if verb not in self._unwatched:
                 self._watch(verb)
 
