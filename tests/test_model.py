@@ -355,6 +355,36 @@ def test_every_known_version_is_modelled_or_says_why_not(platform: Platform) -> 
             "A = tcp6(IP_TRANSPARENT)\nA.bind([::ffff:127.255.255.255]:P)\nA.connect([::ffff:127.0.0.1]:Q)\n",
             {"A.connect": "ECONNREFUSED"},
         ),
+        # by a device also a foreign source leads to a group; to 0.0.0.0 it leads to itself
+        (
+            "A = udp4(IP_TRANSPARENT, SO_BINDTODEVICE=lo)\nA.bind(192.0.2.1:P)\nA.connect(224.0.0.1:Q)\n"
+            "A.connect(0.0.0.0:Q)\nB = udp4(IP_TRANSPARENT)\nB.bind(192.0.2.1:R)\nB.connect(224.0.0.1:Q)?\n"
+            "B.connect(0.0.0.0:Q)?\n",
+            {"B.connect": "ENETUNREACH", "B.connect#2": "ENETUNREACH"},
+        ),
+        # binding a UDP socket to a device takes it out of its group, and to where connect() should have put it
+        (
+            "A = udp4(SO_REUSEPORT)\nA.bind(127.0.0.1:R)\nB = udp4(SO_REUSEPORT)\nB.bind(127.0.0.1:R)\n"
+            "A.set(SO_BINDTODEVICE=lo)\nC = udp4()\nC.sendto(127.0.0.1:R)\nB.recv()?\n",
+            {},
+        ),
+        (
+            "A = udp4(SO_REUSEADDR)\nA.bind(127.0.0.1:R)\nA.connect(127.0.0.1:P)\nB = udp4(SO_REUSEADDR)\n"
+            "B.bind(127.0.0.1:R)\nB.connect(127.0.0.1:Q)\nB.connect(127.0.0.1:P)\nB.set(SO_BINDTODEVICE=lo)\n"
+            "C = udp4()\nC.bind(127.0.0.1:P)\nC.sendto(127.0.0.1:R)\nA.recv()?\n",
+            {"A.recv": "timeout"},
+        ),
+        # where the device that a connected socket was bound to since does not lead to its peer, send() says so
+        (
+            "device d1\nA = udp6()\nA.connect([::1]:P)\nA.set(SO_BINDTODEVICE=d1)\nA.send()\n"
+            "B = udp4()\nB.connect(127.0.0.1:P)\nB.set(SO_BINDTODEVICE=d1)\nB.send()\n",
+            {"A.send": "ENETUNREACH", "B.send": "EINVAL"},
+        ),
+        # a source that cannot be is told before a device that is not there
+        (
+            "A = tcp6()\nA.bind([::ffff:255.255.255.255]:P)\nA.connect([fe80::1%nope]:P)?\nA.connect([::]:P)\n",
+            {"A.connect": "ENETUNREACH", "A.connect#2": "EINVAL"},
+        ),
         # connected to TCP it has what TCP has
         (
             "A = tcp4()\nA.bind(127.0.0.1:P)\nA.listen()\nB = mptcp4()\nB.connect(127.0.0.1:P)\nB.set(IP_TTL=3)\n"

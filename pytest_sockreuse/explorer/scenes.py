@@ -178,7 +178,7 @@ $c.bind(<{lo}|{any}>:R)?
 """
 #: An address that is not this host's.
 FOREIGN = """
-$a = <udp|udp|udp|tcp|tcp>{f}(<IP_FREEBIND|IP_TRANSPARENT|IPV6_FREEBIND>)
+$a = <udp|udp|udp|tcp|tcp>{f}(<IP_FREEBIND|IP_TRANSPARENT|IPV6_FREEBIND><||, SO_BINDTODEVICE=lo>)
 $a.bind(<{far}|{far}|{group}>:<0|R>)?
 $a.<sendto|sendto|connect>(<{lo}|{lo}|{any}|{group}>:P)?
 """
@@ -194,6 +194,7 @@ $s.sendto({lo}:R)?
 $b = udp{f}({reuse})
 $b.bind({lo}:R)?
 <|$b.connect({lo}:<0|0|Q>)?>
+<|$b.connect({lo}:Q)?>
 $s.sendto({lo}:R)?
 $b.recv()?
 """
@@ -206,6 +207,7 @@ $b = udp{f}({reuse})
 $b.bind({lo}:$a.port)?
 <|$a.disconnect()?\n$a.connect({lo}:<0|P>)?>
 <|$b.connect({lo}:<0|P>)?>
+<|$b.connect({lo}:P)?>
 <|$b.close()\n$c = udp{f}({reuse})\n$c.bind({lo}:$a.port)?>
 $a.<send()|sendto({lo}:P)>?
 $a.<send()|sendto({lo}:P)|recv()>?

@@ -13,7 +13,7 @@ from ..address import parsed
 from ..clause import Book, Declared, Errno, Unknown
 from ..ports import Value
 from ..sock import CLOSE, CLOSE_WAIT, LISTEN, Sock
-from . import address, association, bind, choice, handshake, mptcp, multicast, options, route, sctp, tcp, udp
+from . import address, association, bind, choice, handshake, mptcp, multicast, options, route, sctp, table4, tcp, udp
 from .address import MAPPED_ON_V6ONLY, SPECIFIC_V6ONLY, check_family, check_group, check_local, check_scope
 from .state import Machine, State
 
@@ -84,7 +84,7 @@ SHARED = BOOK(
     "net/socket.c sock_close, which fs/file_table.c __fput calls for the last reference",
 )
 
-for _part in (address, route, multicast, choice, bind, handshake, tcp, udp, options, mptcp, sctp, association):
+for _part in (address, route, multicast, choice, bind, handshake, tcp, udp, table4, options, mptcp, sctp, association):
     BOOK.add(_part.BOOK)
 
 
@@ -129,6 +129,8 @@ class Linux:
         if sk.proto == "sctp" and option.name == "IPV6_V6ONLY" and m.scenario.steps[m.at].verb == "set":
             sctp.known(m)  # whether it has a port
         options.apply(m, sk, option)
+        if option.name == "SO_BINDTODEVICE" and sk.proto == "udp":
+            self.udp.bind_to_device(m, sk)
 
     def get(self, m: Machine, sk: Sock, option: Option) -> str | None:
         if sk.proto == "sctp" and option.name == "IPV6_V6ONLY":

@@ -91,6 +91,8 @@ def connected(m: Machine, sk: Sock) -> Route:
     broadcast = kind == "broadcast" and BROADCAST in m.on
     lost = not is_local(m, source) and FOREIGN in m.on
     elsewhere = sk.device not in ("", "lo") and not of_one_link(sk.raddr)
+    if elsewhere and BY_DEVICE in m.on and (":" in sk.raddr or kind_of(source) == "loopback"):
+        raise Errno("ENETUNREACH" if ":" in sk.raddr else "EINVAL", BY_DEVICE)
     away = elsewhere and BY_DEVICE in m.on
     return Route(source, sk.raddr, broadcast, lost, away)
 
@@ -125,10 +127,8 @@ def sends_from(m: Machine, sk: Sock) -> str:
 
 def _over_ipv4(m: Machine, sk: Sock, destination: str, once: bool) -> Route:
     """ip_route_output_key_hash_rcu."""
-    if sk.device:
-        check_device(m, sk)
     source, kind = sends_from(m, sk), kind_of(destination)
-    foreign = False
+    foreign, transparent = False, sk.options.get("IP_TRANSPARENT") == "1"
     if source:
         if source == LOOPBACK4 and sk.proto == "tcp" and ":" in sk.laddr:
             raise Unknown("IPv4 from a TCP socket at an IPv6 address")
@@ -137,6 +137,10 @@ def _over_ipv4(m: Machine, sk: Sock, destination: str, once: bool) -> Route:
             raise Errno("EINVAL", FOREIGN)
         if kind_of(source) == "multicast" and MULTICAST_TO in m.on:
             raise Errno("EINVAL", MULTICAST_TO)
+        if foreign and not transparent and FOREIGN in m.on:
+            raise Errno("ENETUNREACH", FOREIGN)
+    if sk.device:
+        check_device(m, sk)
     group = kind == "multicast" and MULTICAST_TO in m.on
     everybody = destination == "255.255.255.255" or group
     device = multicast.device_for(m, sk, destination) if group else sk.device
@@ -155,10 +159,9 @@ def _over_ipv4(m: Machine, sk: Sock, destination: str, once: bool) -> Route:
         if not group:
             return Route(source or "0.0.0.0", destination, lost=True, away=True)
     if foreign:
-        transparent = sk.options.get("IP_TRANSPARENT") == "1"
-        if transparent and once and destination == "0.0.0.0":
+        if once and destination == "0.0.0.0":
             return Route(source, source, lost=True)
-        if (everybody or not transparent or destination == "0.0.0.0") and FOREIGN in m.on:
+        if everybody and not device and FOREIGN in m.on:
             raise Errno("ENETUNREACH", FOREIGN)
     if everybody:
         if not source and not device:

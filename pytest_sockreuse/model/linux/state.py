@@ -6,7 +6,7 @@ from dataclasses import field
 
 from ...dataclass import dataclass
 from .. import machine
-from ..sock import Sock
+from ..sock import Sock, Tuple4
 
 
 class Bucket:
@@ -44,7 +44,7 @@ class State:
     sctp: dict[int, SctpBucket] = field(default_factory=dict)
     sctp_lost: str = ""  # what an SCTP socket did that is not modelled
     lite: dict[int, list[Sock]] = field(default_factory=dict)
-    connected: dict[int, list[Sock]] = field(default_factory=dict)
+    connected: dict[Tuple4, list[Sock]] = field(default_factory=dict)  # by the 4-tuple for which each was put there
     members: list[Sock] = field(default_factory=list)  # the sockets that are in a multicast group
 
 

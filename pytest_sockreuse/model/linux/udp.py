@@ -6,7 +6,7 @@ from ..address import arrives_by, parsed
 from ..clause import PLAIN, Book, Errno, Unknown
 from ..sock import CLOSE, ESTABLISHED, Sock
 from . import address as at
-from . import multicast
+from . import multicast, table4
 from .choice import datagram
 from .route import BROADCAST, Route, connected, route
 from .state import Machine
@@ -81,13 +81,6 @@ SAME_CPU = BOOK(
     "udp-same-processor",
     "Of equal sockets one that a datagram reached while it was connected is preferred on the processor that sent it.",
     f"{_UDP} compute_score (sk_incoming_cpu)",
-)
-CONNECTED_TABLE = BOOK(
-    "udp-last-connected-gets-it",
-    "Of sockets connected to one peer from one address and port the one connected last gets the peer's datagrams; "
-    "who connects leaves its SO_REUSEPORT group.",
-    f"{_UDP} udp_lib_hash4, udp4_lib_lookup4",
-    since=("6.13",),
 )
 PORT_ZERO = BOOK("udp-port-zero", "A datagram to port 0 is EINVAL.", f"{_UDP} udp_sendmsg")
 NO_DESTINATION = BOOK("udp-no-destination", "send() on an unconnected socket is EDESTADDRREQ.", f"{_UDP} udp_sendmsg")
@@ -204,7 +197,7 @@ class Udp:
             if not here:
                 del table(m, sk.lite)[sk.port]
             self._leave_group(sk)
-            self._unlist(m, sk)
+            table4.leave(m, sk)
             sk.port = 0
 
     def connect(self, m: Machine, sk: Sock, host: str, port: int) -> None:
@@ -226,17 +219,14 @@ class Udp:
         for member in sk.group or ():
             member.conns = True
         sk.raddr, sk.rport, sk.state = way.destination, port, ESTABLISHED
-        if not sk.lite:
-            self._list(m, sk)
-
-    def _list(self, m: Machine, sk: Sock) -> None:
-        """udp_lib_hash4."""
-        listed = m.state.connected.setdefault(sk.port, [])
-        if sk in listed:
-            listed.remove(sk)
-        elif CONNECTED_TABLE in m.on:
+        if not sk.lite and not sk.any_ and table4.enter(m, sk):
             self._leave_group(sk)
-        listed.insert(0, sk)
+
+    def bind_to_device(self, m: Machine, sk: Sock) -> None:
+        """sock_bindtoindex_locked: the socket is hashed anew (udp_lib_rehash)."""
+        if sk.port:
+            self._leave_group(sk)
+            table4.rehash(m, sk)
 
     @staticmethod
     def _leave_group(sk: Sock) -> None:
@@ -244,14 +234,6 @@ class Udp:
         if sk.group is not None:
             sk.group.remove(sk)
             sk.group, sk.conns = None, False
-
-    @staticmethod
-    def _unlist(m: Machine, sk: Sock) -> None:
-        """udp_unhash4."""
-        listed = m.state.connected.get(sk.port, [])
-        assert isinstance(listed, list)
-        if sk in listed:
-            listed.remove(sk)
 
     def disconnect(self, m: Machine, sk: Sock) -> None:
         """__udp_disconnect."""
@@ -261,7 +243,7 @@ class Udp:
             sk.past = sk.raddr or sk.past
         sk.state, sk.raddr, sk.rport, sk.device, sk.tried = CLOSE, "", 0, "", False
         if not sk.addr_lock:
-            self._unlist(m, sk)
+            table4.leave(m, sk)
             before, sk.laddr, sk.source = sk.laddr, "0.0.0.0" if sk.family == 4 else "::", ""
             if sk.port_lock and sk.laddr != before:
                 self._leave_group(sk)
@@ -354,12 +336,9 @@ class Udp:
 
     def _lookup(self, m: Machine, source: str, sport: int, destination: str, dport: int, lite: bool) -> Sock | None:
         """__udp4_lib_lookup, __udp6_lib_lookup: the best score; a group that counts no connection ends the search."""
-        if not lite and CONNECTED_TABLE in m.on:
-            for other in m.state.connected.get(dport, []):
-                if (other.laddr, other.raddr, other.rport) == (destination, source, sport) and (
-                    other.device in ("", arrives_by(destination))
-                ):
-                    return other
+        found = None if lite else table4.find(m, source, sport, destination, dport)
+        if found is not None:
+            return found
         v6 = ":" in destination
         fit = [
             (other, self._score(other, v6)) for other in self._candidates(m, source, sport, destination, dport, lite)
