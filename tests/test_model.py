@@ -385,6 +385,16 @@ def test_every_known_version_is_modelled_or_says_why_not(platform: Platform) -> 
             "A = tcp6()\nA.bind([::ffff:255.255.255.255]:P)\nA.connect([fe80::1%nope]:P)?\nA.connect([::]:P)\n",
             {"A.connect": "ENETUNREACH", "A.connect#2": "EINVAL"},
         ),
+        # bound to another device a socket may have an IPv6 address of lo, but for ::1
+        (
+            "device d1\naddress fd00::1\nA = udp6(SO_BINDTODEVICE=d1)\nA.bind([::1]:P)?\nA.bind([fd00::1]:P)\n",
+            {"A.bind": "EADDRNOTAVAIL"},
+        ),
+        # what a listener that sent a SYN over IPv4 accepts over IPv6 sends nothing there
+        (
+            "A = tcp6()\nA.connect([::ffff:127.0.0.1]:P)?\nA.listen()\nB = tcp6()\nB.connect([::1]:A.port)\n",
+            {"A.connect": "ECONNREFUSED", "B.connect": "a connection over IPv6 to a listener that tried IPv4"},
+        ),
         # connected to TCP it has what TCP has
         (
             "A = tcp4()\nA.bind(127.0.0.1:P)\nA.listen()\nB = mptcp4()\nB.connect(127.0.0.1:P)\nB.set(IP_TTL=3)\n"

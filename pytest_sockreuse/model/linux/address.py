@@ -25,7 +25,7 @@ NOT_LOCAL = BOOK(
 )
 OTHER_DEVICE = BOOK(
     "address-of-another-device",
-    "A socket bound to a device cannot bind an IPv6 address of another one, EADDRNOTAVAIL; IPv4 does not look.",
+    "A socket bound to another device cannot bind ::1, EADDRNOTAVAIL, but an IPv6 address of lo that others reach.",
     "net/ipv6/af_inet6.c __inet6_bind (ipv6_chk_addr with dev)",
 )
 MAPPED_ON_V6ONLY = BOOK(
@@ -268,7 +268,7 @@ def check_local(m: Machine, sk: Sock, host: str) -> str:
             address = on_its_link(m, sk, host)
         if (family, kind) != (6, "any"):
             check_device(m, sk)
-    if family == 6 and sk.device not in ("", "lo") and is_local(m, address) and not of_one_link(address):
+    if family == 6 and kind == "loopback" and sk.device not in ("", "lo") and is_local(m, address):
         if OTHER_DEVICE in m.on and not _anywhere(m, sk, family):
             raise Errno("EADDRNOTAVAIL", OTHER_DEVICE)
     if kind == "any" or is_local(m, address) or (family == 4 and kind_of(address) == "broadcast"):

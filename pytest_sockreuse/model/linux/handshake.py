@@ -86,6 +86,8 @@ def arrive(m: Machine, lives: stream.Lives, sk: Sock) -> bool:
         stream.take_reset(m, lives, back)  # else a challenge ACK, a reset, and two jiffies later the SYN again
     if listener is None or refused:
         raise Errno("ECONNREFUSED", NO_LISTENER)
+    if listener.mapped and ":" in sk.raddr:
+        raise Unknown("a connection over IPv6 to a listener that tried IPv4")
     ready = sum(child.connected for child in listener.queue) if listener.queue else 0
     if ready > listener.backlog and BACKLOG in m.on:
         return False
