@@ -245,16 +245,18 @@ def _mark(mark: ast.expr, scope: Scope, asker: Asker, deep: int = 0) -> bool | N
 def _decorates(func: ast.expr, scope: Scope, asker: Asker) -> bool | None:
     """Whether a function that decorates, or makes a decorator, has marks that skip, or leaves the test itself."""
     found = lookup.function(func, scope)
-    if found is None:
-        return False
-    inner = Scope(found[1].code, found[0])
-    answers = [_mark(node, inner, asker, 4) for node in ast.walk(found[0]) if isinstance(node, ast.Call)]
-    answers += [
-        _leaves(node.body, Scope(inner.code, node), asker)
-        for node in ast.walk(found[0])
-        if isinstance(node, Def) and node is not found[0]
-    ]
+    return _wraps(found[0], found[1].code, asker.here, asker.there) if found is not None else False
+
+
+@lru_cache(4096)
+def _wraps(function: Def, code: Code, here: str, there: str) -> bool | None:
+    asker, inner = Asker(here, there, ()), list(ast.walk(function))
+    answers = [_mark(node, Scope(code, function), asker, 4) for node in inner if isinstance(node, ast.Call)]
+    answers += [_leaves(node.body, Scope(code, node), asker) for node in inner[1:] if isinstance(node, Def)]
     return _any(answers)
+
+
+remembered(_wraps.cache_clear)
 
 
 def _condition(test: ast.expr, unless: bool, scope: Scope, asker: Asker) -> bool | None:
