@@ -42,8 +42,9 @@ _LOOP = {
     *("Runner.run", "run"),
 }
 _Key = tuple[ast.expr, Def | None, int, int]
+_Memory = dict[_Key, tuple[Answer, int, bool]]
 #: Answers that no argument of a call has a part in, by the two systems.
-_remembered: dict[tuple[str, str], dict[_Key, tuple[Answer, int]]] = {}
+_remembered: dict[tuple[str, str], _Memory] = {}
 _MOST = 100_000
 remembered(_remembered.clear)
 
@@ -56,9 +57,9 @@ class Asker(Systems):
     used: set[ast.expr] = field(default_factory=set)  # arguments that a condition further in was followed to
     reach: int = 0  # the outermost frame that had a part in the answers
     _under: list[object] = field(default_factory=list)
-    _asked_now: list[tuple[dict[_Key, tuple[Answer, int]], _Key]] = field(default_factory=list)
-    _cut: bool = False  # something is too far from this question to be followed: no answer is kept
-    _remembered: dict[_Key, tuple[Answer, int]] = field(default_factory=dict)
+    _cut: bool = False  # something is too far from the first question to be followed: this answer is for it alone
+    _for_it: list[tuple[_Memory, _Key]] = field(default_factory=list)
+    _remembered: _Memory = field(default_factory=dict)
 
     # --- conditions ---------------------------------------------------------------------------------------------------
 
@@ -110,12 +111,14 @@ class Asker(Systems):
         key = node, scope.function, scope.at, scope.line
         if (known := remembered.get(key)) is not None:
             self.reach = max(self.reach, known[1])
+            self._cut |= known[2]
             return known[0]
         if any(node is other for other in self._under) or len(self._under) > _DEEP:
             self._cut |= len(self._under) > _DEEP
             return SAME
         self._under.append(node)
         before, self.reach = self.reach, 0
+        cut, self._cut = self._cut, False
         try:
             found = self._asked(node, scope)
         except (TypeError, ValueError, AttributeError, KeyError, IndexError, RecursionError):
@@ -124,12 +127,14 @@ class Asker(Systems):
             self._under.pop()
         if len(remembered) > _MOST:
             remembered.clear()
-        remembered[key] = found, self.reach
-        self._asked_now.append((remembered, key))
+        remembered[key] = found, self.reach, self._cut
+        if self._cut:
+            self._for_it.append((remembered, key))
+        self._cut |= cut
         if not self._under:
-            for where, one in self._asked_now if self._cut else ():
-                where.pop(one, None)
-            self._asked_now, self._cut = [], False
+            for memory, one in self._for_it:
+                memory.pop(one, None)
+            self._for_it, self._cut = [], False
         self.reach = max(before, self.reach)
         return found
 
