@@ -377,7 +377,8 @@ def test_every_known_version_is_modelled_or_says_why_not(platform: Platform) -> 
         # where the device that a connected socket was bound to since does not lead to its peer, send() says so
         (
             "device d1\nA = udp6()\nA.connect([::1]:P)\nA.set(SO_BINDTODEVICE=d1)\nA.send()\n"
-            "B = udp4()\nB.connect(127.0.0.1:P)\nB.set(SO_BINDTODEVICE=d1)\nB.send()\n",
+            "B = udp4()\nB.connect(127.0.0.1:P)\nB.set(SO_BINDTODEVICE=d1)\nB.send()\n"
+            "C = udp4(SO_BINDTODEVICE=d1)\nC.connect(127.0.0.1:P)\nC.send()\n",
             {"A.send": "ENETUNREACH", "B.send": "EINVAL"},
         ),
         # a source that cannot be is told before a device that is not there

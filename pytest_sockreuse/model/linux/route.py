@@ -91,7 +91,7 @@ def connected(m: Machine, sk: Sock) -> Route:
     broadcast = kind == "broadcast" and BROADCAST in m.on
     lost = not is_local(m, source) and FOREIGN in m.on
     elsewhere = sk.device not in ("", "lo") and not of_one_link(sk.raddr)
-    if elsewhere and BY_DEVICE in m.on and (":" in sk.raddr or kind_of(source) == "loopback"):
+    if elsewhere and BY_DEVICE in m.on and (":" in sk.raddr or sends_from(m, sk).startswith("127.")):
         raise Errno("ENETUNREACH" if ":" in sk.raddr else "EINVAL", BY_DEVICE)
     away = elsewhere and BY_DEVICE in m.on
     return Route(source, sk.raddr, broadcast, lost, away)
