@@ -8,6 +8,7 @@ conftest.py leaves this file out where it is not Linux: a mark would say that it
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ctypes
 import dataclasses
 import functools
@@ -274,6 +275,28 @@ def test_what_asyncio_is_given(held_port: Lease, socket_recording: Recording) ->
         (await asyncio.start_server(print, "127.0.0.1", held_port.port, **options)).close()
 
     asyncio.run(served(reuse_address=True))
+    assert misused(socket_recording) == ["reuseaddr-on-windows"]
+
+
+def serving(port: int) -> list[socket.socket]:
+    sock = socket.socket()
+    sock.setsockopt(*REUSEADDR)
+    with contextlib.suppress(AttributeError):
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 0)
+    sock.bind(("127.0.0.1", port))
+    sock.listen()
+    return [sock] if has_share() else []
+
+
+def ready(port: int, socks: list[socket.socket] | None = None) -> None:
+    if socks is None:
+        socks = serving(port)
+    for sock in socks:
+        sock.close()
+
+
+def test_what_a_line_assigns_decides_not_whether_it_runs(held_port: Lease, socket_recording: Recording) -> None:
+    ready(held_port.port)
     assert misused(socket_recording) == ["reuseaddr-on-windows"]
 
 

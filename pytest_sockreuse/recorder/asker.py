@@ -211,7 +211,7 @@ class Asker(Systems):
             if name in parameters(function):
                 found = self._argument(name, scope)
             line = self.frames[scope.at].place.line if 0 <= scope.at < len(self.frames) else 1 << 30
-            assigned = [it for it in locals_of(name, scope) if it.line <= line and it.line < scope.line]
+            assigned = [it for it in locals_of(name, scope) if it.is_over(line) and it.line < scope.line]
             if assigned:
                 found = self._last(assigned, found, scope)
             if found is None and (around := outer(scope)) is not None:

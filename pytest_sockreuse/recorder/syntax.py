@@ -53,6 +53,13 @@ class Definition:
     conditions: tuple[Condition, ...]
     line: int
 
+    def is_over(self, line: int) -> bool:
+        """Whether it stands before a line that is run, or in it; what the line still computes is given to nobody."""
+        value = self.value
+        return self.line <= line and not (
+            isinstance(value, ast.expr) and value.lineno <= line <= (value.end_lineno or line)
+        )
+
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Step:
