@@ -47,7 +47,7 @@ why = "It is data all the same."
 fact = "Unknown is no failure."
 scenario = '''
 A = udp4()
-A.set(IP_ADD_MEMBERSHIP=raw:e00000fb)?
+A.set(IP_ADD_MEMBERSHIP=raw:e00000fb00000000)?
 '''
 
 [[case]]
