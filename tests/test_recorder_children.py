@@ -140,6 +140,20 @@ if sys.platform != "win32":
         assert [event[0] for event in events[old:]] == ["fork", "socket", "set", "bind", "listen", "close"]
         assert not any(path.stat().st_size for path in tmp_path.iterdir())
 
+    def test_nothing_is_lost_while_a_child_writes() -> None:
+        with recorded() as tape:
+            children = Children(tape)
+            child = os.fork()
+            if not child:
+                for _ in range(100):
+                    socket.create_server(LOCAL).close()
+                os._exit(0)
+            seen = [0]
+            while not os.waitpid(child, os.WNOHANG)[0]:
+                seen += [len(events) for events, _ in children.collect(last=False)] or [0]
+            children.close()
+        assert seen == sorted(seen)
+
     def test_a_child_that_outlives_its_test_is_no_part_of_the_next() -> None:
         with recorded() as tape:
             children = Children(tape)

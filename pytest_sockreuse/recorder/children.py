@@ -42,10 +42,9 @@ class Children:
 
         Where those end the event `fork` stands.
         """
-        if not self.any():
+        if sys.platform == "win32" or not self.any():
             return
-        self._file.seek(0)
-        data = self._file.read(_MOST)
+        data = os.pread(self._file.fileno(), _MOST, 0)  # the children move the file's place when they write
         if last:
             self._file.truncate(0)
         found: dict[str, tuple[dict[int, Event], list[Place], int]] = {}

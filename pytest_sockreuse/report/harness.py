@@ -134,7 +134,8 @@ class Socket:
 
     def getsockname(self, goes_on=False):  #: name
         def action():
-            host, port = self.socket.getsockname()[:2]
+            numbers = socket.NI_NUMERICHOST | socket.NI_NUMERICSERV
+            host, port = socket.getnameinfo(self.socket.getsockname(), numbers)
             return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
         self.do("name", action, goes_on, ready=self.socket is not None)
