@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import select
 import socket
 import sys
 from collections.abc import Callable, Iterator
@@ -68,7 +69,8 @@ def test_a_port_that_is_held_for_a_command_is_told_as_that() -> None:
 @linux_only
 def test_a_connection_in_the_queue_goes_with_its_listener(give: Ports, capsys: Capture) -> None:
     port = give.hold("tcp").release()
-    with server(port=port), socket.create_connection(("127.0.0.1", port)):
+    with server(port=port) as listener, socket.create_connection(("127.0.0.1", port)):
+        select.select([listener], [], [])  # it is in the queue
         _, out = asked(f"127.0.0.1:{port}", capsys=capsys)
     assert "has not accepted yet" in out
     assert "close the listener" not in out
