@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 from here import linux_only
-from test_explain_command import Capture, asked
+from test_explain_command import Capture
+from test_explain_command import asked as printed
 
 from pytest_sockreuse.diagnosis import exhaustion, inquiry, words
 from pytest_sockreuse.diagnosis.question import Asked
@@ -26,6 +27,12 @@ from pytest_sockreuse.ports import Ports
 
 _LEFT = (("ESTABLISHED", 5), ("TIME_WAIT", 0))
 HERE = ("127.0.0.1", 8080)
+
+
+def asked(*arguments: str, capsys: Capture) -> tuple[int, str]:
+    """The status, and what is said, wherever its lines end: addresses and ids have more digits here and there."""
+    status, out = printed(*arguments, capsys=capsys)
+    return status, " ".join(out.split())
 
 
 def server(host: str = "127.0.0.1", port: int = 8080) -> socket.socket:
@@ -120,7 +127,7 @@ def blue(root_namespaces: str, sockreuse_netns: Any) -> str:
 def test_a_link_local_address_needs_its_interface(blue: str, capsys: Capture) -> None:
     status, out = asked("[fe80::7]:8080", capsys=capsys)
     assert (status, "bind EINVAL" in out) == (1, True)
-    assert "fix      name the interface, as in [fe80::7%eth0]:8080" in out
+    assert "fix name the interface, as in [fe80::7%eth0]:8080" in out
     assert "no interface here has" not in out
     status, out = asked("[fe80::7%blue]:8080", capsys=capsys)
     assert (status, "bind ok, listen ok" in out) == (0, True)
