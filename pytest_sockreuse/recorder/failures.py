@@ -73,7 +73,7 @@ def _awaited(frame: Frame, further: Sequence[Frame], error: _Error) -> tuple[str
         return None
     lines = []
     for code in {it.place.file: it.scope.code for it in (frame, *further) if not is_stdlib(it.place.file)}.values():
-        for call, scope in calls_of([name], code):
+        for call, scope in calls_of((name,), code):
             steps = _within(code.steps(call.lineno), scope.function)
             ends = [_guarded(step, (), Frame(frame.place, scope, (call,)), error) for step in reversed(steps)]
             end = next((end for end in ends if end is not None), None)

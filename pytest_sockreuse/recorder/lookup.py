@@ -6,11 +6,12 @@ import ast
 import os
 import re
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 
 from .events import of_stdlib
 from .frames import Frame, call_name, given_to, parameters
 from .loaded import elsewhere, is_stdlib
-from .syntax import Code, Condition, Def, Definition, Scope, imported
+from .syntax import Code, Condition, Def, Definition, Scope, imported, remembered
 
 
 def dotted(node: ast.expr, scope: Scope) -> str:
@@ -140,15 +141,23 @@ def passed(it: Definition, frames: Sequence[Frame]) -> Iterator[tuple[ast.expr, 
         names += [step.parent.name for step in steps if isinstance(step.parent, ast.ClassDef)][-1:]
     codes = {frame.place.file: frame.scope.code for frame in frames if not is_stdlib(frame.place.file)}
     for code in codes.values():
-        for call, scope in calls_of(names, code):
+        for call, scope in calls_of(tuple(names), code):
             if rest:
                 yield from ((it.value, scope) for it in call.keywords if it.arg not in parameters(function))
             elif (given := given_to(call, function, name)) is not None:
                 yield given, scope
 
 
-def calls_of(names: Sequence[str], code: Code) -> Iterator[tuple[ast.Call, Scope]]:
+@lru_cache(8192)
+def calls_of(names: tuple[str, ...], code: Code) -> tuple[tuple[ast.Call, Scope], ...]:
     """The calls of functions by these names."""
+    return tuple(_calls_of(names, code))
+
+
+remembered(calls_of.cache_clear)
+
+
+def _calls_of(names: tuple[str, ...], code: Code) -> Iterator[tuple[ast.Call, Scope]]:
     pattern = re.compile(rf"\b(?:{'|'.join(map(re.escape, names))})\(")
     for number, text in enumerate(code.lines, 1):
         steps = code.steps(number) if pattern.search(text) else ()
