@@ -483,3 +483,9 @@ def test_linux_does_not_tell_what_a_connection_does_that_is_bound_to_another_dev
     )
     prediction = predict(parse(f"{text}c.set(SO_BINDTODEVICE={device})\ns.close()\nc.recv()\n"), named("linux-6.18"))
     assert bool(prediction.unknown) is not known
+
+
+def test_a_connect_over_ipv6_that_finds_no_way_leaves_a_socket_with_ipv4() -> None:
+    text = "A = tcp6()\nA.connect([::ffff:127.0.0.1]:P)?\n{}A.connect([::1]:P)\n"
+    assert outcomes(text.format(""))["A.connect#2"] == "timeout"
+    assert outcomes(text.format("A.connect([2001:db8::1]:P)?\n"))["A.connect#3"] == "timeout"
