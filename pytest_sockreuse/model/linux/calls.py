@@ -233,7 +233,7 @@ class Linux:
         try:
             self.tcp.connect(m, sk, route.route(m, sk, host), port)
         except Errno as error:
-            by_ipv4 = ":" not in host or (host == "::" and ":" not in sk.laddr)
+            by_ipv4 = parsed(host)[1] == 4 or (host == "::" and ":" not in sk.laddr)
             if error.name in tcp.NOT_SENT and error.clause is not MAPPED_ON_V6ONLY and sk.family == 6 and by_ipv4:
                 sk.mapped = False  # tcp_v6_connect goes back to IPv6 (ipv6_specific)
             raise
