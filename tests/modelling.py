@@ -8,6 +8,9 @@ from pytest_sockreuse.model import predict
 from pytest_sockreuse.parser import parse
 from pytest_sockreuse.platforms import Platform
 
+#: L listens with the options given, and C is connected to S.
+CONNECTION = "L = tcp4({0})\nL.bind(127.0.0.1:P)\nL.listen()\nC = tcp4()\nC.connect(127.0.0.1:P)\nS = L.accept()\n"
+
 
 def outcomes(text: str, platform: Platform, **more: Any) -> dict[str, str]:
     """What is not plainly ok or unreached, as an expectation spells it; more is as `predict` has it."""

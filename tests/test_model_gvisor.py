@@ -6,7 +6,7 @@ from functools import partial
 
 import modelling
 import pytest
-from modelling import bound
+from modelling import CONNECTION, bound
 from shipped import shipped
 
 from pytest_sockreuse.expected import expected
@@ -45,9 +45,6 @@ def test_bind_and_listen(
     assert outcomes(bound(first, second, early="A.listen()\n")) == heard
     assert outcomes(bound(first, second) + "A.listen()\nB.listen()\n") == both
     assert outcomes(bound(first, second, "udp")) == bind
-
-
-CONNECTION = "L = tcp4({0})\nL.bind(127.0.0.1:P)\nL.listen()\nC = tcp4()\nC.connect(127.0.0.1:P)\nS = L.accept()\n"
 
 
 @pytest.mark.parametrize("ends", ["", "S.close()\nC.close()\n"])

@@ -12,7 +12,7 @@ from dataclasses import field
 
 from ..dataclass import dataclass
 from .frames import Frame, calls, default, given_to, keyword, outer, parameters
-from .loaded import is_plain, is_stdlib
+from .loaded import is_plain, runs_coroutines
 from .lookup import beside, dotted, framed, function, locals_of, members, passed, table_of
 from .questions import Systems
 from .returns import does_otherwise, given_back
@@ -36,11 +36,6 @@ from .values import (
 _DEEP = 20  # names and functions that are followed, one from another
 _METHODS = {"startswith", "endswith", "lower", "upper", "casefold", "strip", "capitalize", "title"}
 _BUILTINS: dict[str, Callable[..., object]] = {"bool": bool, "any": any, "all": all, "len": len, "str": str}
-#: What is between a coroutine and who has it run.
-_LOOP = {
-    *("Handle._run", "BaseEventLoop._run_once", "BaseEventLoop.run_forever", "BaseEventLoop.run_until_complete"),
-    *("Runner.run", "run"),
-}
 _Key = tuple[ast.expr, Def | None, int, int]
 _Memory = dict[_Key, tuple[Answer, int, bool]]
 #: Answers that no argument of a call has a part in, by the two systems.
@@ -335,7 +330,7 @@ class Asker(Systems):
                     self.used.add(given)
                     return answer
             passed_on = any(given.arg is None for call in frame.calls for given in call.keywords)
-            if not passed_on and not (frame.place.function in _LOOP and is_stdlib(frame.place.file)):
+            if not passed_on and not runs_coroutines(frame.place):
                 break
         otherwise = default(function, name)
         answer = self.ask(otherwise, outer(scope) or Scope(scope.code)) if otherwise is not None else SAME

@@ -224,11 +224,14 @@ def _handled(handler: ast.ExceptHandler, node: ast.AST, frame: Frame, error: _Er
     return _End(raised, raised is None and _is_quiet(handler.body), tuple(found.asked), found.told)
 
 
-def _loop(function: Def | None, node: ast.AST) -> ast.AST | None:
+_Loop = ast.For | ast.AsyncFor | ast.While
+
+
+def _loop(function: Def | None, node: ast.AST) -> _Loop | None:
     """The innermost loop of a function around a statement: over addresses, or to try again."""
     found = None
     for loop in ast.walk(function) if function is not None else ():
-        if isinstance(loop, ast.For | ast.AsyncFor | ast.While) and node in ast.walk(loop):
+        if isinstance(loop, _Loop) and node in ast.walk(loop):
             found = loop
     return found
 
@@ -249,11 +252,11 @@ def _kept(handler: ast.ExceptHandler, function: Def | None) -> bool:
     )
 
 
-def _is_last(handler: ast.ExceptHandler, loop: ast.AST, function: Def | None) -> bool:
+def _is_last(handler: ast.ExceptHandler, loop: _Loop, function: Def | None) -> bool:
     """Whether the loop goes on to what is left to try, and an error is raised after it."""
     if function is None or isinstance(handler.body[-1], ast.Return | ast.Break):
         return False
-    inside = set(_all(loop.body))  # type: ignore[attr-defined]
+    inside = set(_all(loop.body))
     return any(
         node not in inside and node.lineno > handler.lineno and (isinstance(node, ast.Raise) or _ends(node))
         for node in ast.walk(function)

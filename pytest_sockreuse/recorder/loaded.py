@@ -7,11 +7,24 @@ import sys
 from pathlib import Path
 
 from .events import INNER, LIBRARY, PROJECT, of_stdlib, whose
+from .locations import Place
 from .syntax import Code, parsed
 
 
 def is_stdlib(file: str) -> bool:
     return whose(file) == INNER
+
+
+#: What is between a coroutine and who has it run.
+_LOOP = {
+    *("Handle._run", "BaseEventLoop._run_once", "BaseEventLoop.run_forever", "BaseEventLoop.run_until_complete"),
+    *("Runner.run", "run"),
+}
+
+
+def runs_coroutines(place: Place) -> bool:
+    """Whether a place is the event loop's own."""
+    return place.function in _LOOP and is_stdlib(place.file)
 
 
 def is_plain(module: str, name: str) -> bool:

@@ -34,11 +34,12 @@ class Systems:
         if (at := QUESTIONS.get(name)) is not None:
             return SYSTEMS[self.here][at], SYSTEMS[self.there][at]
         if name in BY_NT:
-            return tuple(BY_NT[name][stack in NT] for stack in (self.here, self.there))  # type: ignore[return-value]
+            return BY_NT[name][self.here in NT], BY_NT[name][self.there in NT]
         match node:
             case ast.Call(func=func, args=[ast.Constant(value="OS"), *_]):
                 if dotted(func, scope) in ("os.environ.get", "os.getenv"):
-                    return tuple("Windows_NT" if stack in NT else None for stack in (self.here, self.there))  # type: ignore[return-value]
+                    here, there = ("Windows_NT" if stack in NT else None for stack in (self.here, self.there))
+                    return here, there
         return OPEN if name in UNREAD else None
 
     def flag(self, name: str) -> Answer:

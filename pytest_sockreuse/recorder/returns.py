@@ -44,7 +44,8 @@ def _taken(ask: _Ask, node: ast.stmt, scope: Scope, side: int) -> Sequence[ast.s
     """The block of a statement that is run on one side. Raises Open."""
     for step in _blocks(node):
         if all(bool(_known(ask(it.test, it.scope), side)) == it.held for it in conditions(step, scope)):
-            return step.block if step.field != "cases" else step.node.body  # type: ignore[attr-defined, return-value]
+            taken = step.node.body if step.block and isinstance(step.node, ast.match_case) else step.block
+            return [one for one in taken if isinstance(one, ast.stmt)]
     return ()
 
 

@@ -55,10 +55,8 @@ class Definition:
 
     def is_over(self, line: int) -> bool:
         """Whether it stands before a line that is run, or in it; what the line still computes is given to nobody."""
-        value = self.value
-        return self.line <= line and not (
-            isinstance(value, ast.expr) and value.lineno <= line <= (value.end_lineno or line)
-        )
+        value = self.value if isinstance(self.value, ast.expr) else None
+        return self.line <= line and (value is None or not value.lineno <= line <= (value.end_lineno or line))
 
 
 @dataclass(frozen=True, eq=False, slots=True)
